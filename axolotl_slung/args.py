@@ -1,0 +1,185 @@
+"""The `slung:` block as pydantic models: what may stand in the YAML, and what it means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .buckets import CODED_ACTIONS, Action, Bucket, preset
+from .codec import MAX_BUCKETS
+from .conflicts import check_conflicts
+
+
+class _Block(BaseModel):
+    # a misspelt key is an error that names it, instead of a setting that is silently not there
+    model_config = ConfigDict(extra="forbid")
+
+
+class FastTextConfig(_Block):
+    """Sentences scored by a fastText classifier, as Dolma's taggers do."""
+
+    type: Literal["fasttext"]
+    model: str = Field(description="An alias (jigsaw_hatespeech_sentence_v2), a file, or a URL with sha256.")
+    label: str = Field("__label__toxic", description="The label whose probability is the score.")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-fA-F]{64}$", description="Digest of the file; a URL needs one."
+    )
+
+
+class EntitiesConfig(_Block):
+    """Names out of a list, on word boundaries; their score is 1."""
+
+    type: Literal["entities"]
+    path: str | None = Field(None, description="A text file, one name a line.")
+    names: list[str] | None = Field(
+        None, description="The names themselves. Prefer a file: the YAML goes into logs and model cards."
+    )
+    parts: bool = Field(False, description="First and last names alone too.")
+    case_sensitive: bool = Field(True, description="Whether `Will` and `will` differ.")
+
+    @model_validator(mode="after")
+    def _one_source(self):
+        if (self.path is None) == (self.names is None):
+            raise ValueError("give either `path` (a file of names) or `names` (a list), and not both")
+        return self
+
+
+class PatternsConfig(_Block):
+    """Named regular expressions."""
+
+    type: Literal["patterns"]
+    path: str = Field(description="A YAML file: name to expression, or name to {pattern, score, flags}.")
+
+
+class SpansConfig(_Block):
+    """Spans that the data set brings along, in a column of [start, end, score]."""
+
+    type: Literal["spans"]
+    field: str = Field("spans", description="The column with the spans (for chats, the key of each message).")
+    text_field: str | None = Field(
+        None,
+        description="The column that the spans count characters of. Left out: the text column of a completion "
+        "data set, the content of a chat message.",
+    )
+
+
+class DolmaConfig(_Block):
+    """Dolma attribute files: the output of any Dolma tagger."""
+
+    type: Literal["dolma"]
+    path: str = Field(description="A folder of attribute files, or one file.")
+    attribute: str = Field(description="The attribute's name; a tagger's prefix may be left out.")
+    id_field: str = Field("id", description="The data set's column with the documents' ids.")
+    text_field: str | None = Field(None, description="As for `spans`.")
+
+
+LabelerConfig = Annotated[
+    FastTextConfig | EntitiesConfig | PatternsConfig | SpansConfig | DolmaConfig,
+    Field(discriminator="type"),
+]
+
+
+class BucketConfig(_Block):
+    """A range of scores and its action."""
+
+    name: str = Field(min_length=1, description="A name for messages and metrics.")
+    below: float | None = Field(
+        None, gt=0, le=1, description="Scores below this one; left out in the last bucket, and only there."
+    )
+    action: Action = Field(description="What the loss does with the bucket's tokens.")
+    weight: float | None = Field(
+        None, gt=0, le=1000, description="Factor of the unlikelihood term; 1 where left out."
+    )
+    token: str | None = Field(None, min_length=1, description="The control token of `action: control_token`.")
+
+    @model_validator(mode="after")
+    def _fits_its_action(self):
+        if self.weight is not None and self.action not in CODED_ACTIONS:
+            raise ValueError(f"`weight` does nothing with action: {self.action.value}; take it out")
+        if (self.token is None) == (self.action is Action.CONTROL_TOKEN):
+            raise ValueError("`token` belongs to action: control_token, which needs it, and to no other action")
+        return self
+
+
+class SlungConfig(_Block):
+    """The `slung:` block."""
+
+    method: Literal["masked", "unlikelihood", "toxic_baseline", "low_risk", "control"] = Field(
+        "masked", description="One of the paper's arms: a preset of buckets."
+    )
+    labelers: list[LabelerConfig] = Field(
+        min_length=1, description="What is risky. Overlapping spans combine by the maximum of their scores."
+    )
+    buckets: list[BucketConfig] | None = Field(
+        None, min_length=2, max_length=MAX_BUCKETS, description="Ascending; in place of the method's preset."
+    )
+    sentence_splitter: Literal["blingfire"] = Field(
+        "blingfire", description="How sentence classifiers cut sentences; blingfire is the paper's."
+    )
+    overlap: Literal["any", "majority", "all"] = Field(
+        "any", description="How many of a token's characters have to be risky."
+    )
+    normalize_by: Literal["loss_tokens", "train_tokens", "all_tokens"] = Field(
+        "loss_tokens",
+        description="What the summed loss is divided by, over the accumulation window and all ranks: tokens with "
+        "any loss, trained tokens, or all tokens that Axolotl alone would train.",
+    )
+    mask_document_starts: bool = Field(
+        False, description="No loss on a document's first token, which packing predicts from another document."
+    )
+    eos: Literal["train", "mask", "inherit"] = Field(
+        "train", description="End-of-sequence tokens: trained, masked, or as the token before them."
+    )
+    monitor_masked: bool | None = Field(
+        None,
+        description="Watch the nll of masked tokens, without gradient. Left out: yes, except beside Liger's or "
+        "CCE's fused loss, which know only -100.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        bounds = [bucket.below for bucket in self.buckets or []]
+        if bounds:
+            if bounds[-1] is not None:
+                raise ValueError("`buckets`: the last bucket takes every score above the others; take `below` out of it")
+            if None in bounds[:-1]:
+                name = self.buckets[bounds.index(None)].name
+                raise ValueError(f"`buckets`: bucket {name!r} needs `below`; only the last one goes without")
+            if any(low >= high for low, high in zip(bounds[:-1], bounds[1:-1])):
+                raise ValueError(f"`buckets`: `below` has to ascend, and reads {bounds[:-1]}")
+            names = [bucket.name for bucket in self.buckets]
+            if len(set(names)) < len(names):
+                raise ValueError(f"`buckets`: names have to differ, and read {names}")
+        if self.normalize_by == "all_tokens" and self.monitor_masked is False:
+            raise ValueError(
+                "`normalize_by: all_tokens` counts masked tokens, which `monitor_masked: false` makes "
+                "indistinguishable from padding; leave `monitor_masked` out or set it to true"
+            )
+        return self
+
+    def resolved_buckets(self) -> tuple[Bucket, ...]:
+        """The buckets given, or else the method's preset."""
+        if self.buckets is None:
+            return preset(self.method)
+        return tuple(
+            Bucket(b.name, b.below, b.action, 1.0 if b.weight is None else b.weight, b.token) for b in self.buckets
+        )
+
+
+class SlungArgs(BaseModel):
+    """What the plugin adds to Axolotl's config: the `slung:` key."""
+
+    slung: SlungConfig | None = Field(None, description="Selective loss; see axolotl-slung.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_bypasses_the_loss(cls, data):
+        if isinstance(data, dict) and data.get("slung") is not None:
+            check_conflicts(data, SlungConfig.model_validate(data["slung"]))
+        return data
+
+
+def json_schema() -> dict:
+    """The JSON schema of the `slung:` block, for editors and checks outside Python."""
+    return SlungConfig.model_json_schema()

@@ -1,0 +1,1 @@
+"""The adapter between labels and Axolotl's data sets."""

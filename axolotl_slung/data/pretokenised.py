@@ -1,0 +1,74 @@
+"""Data sets that come as token ids: their actions from a column of token spans, or from codes in `labels`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..codec import FIRST_CODE, IGNORE, decode
+from ..tokens import buckets_of, char_scores
+from .strategy import SlungDataError
+
+
+def label_pretokenised(dataset, setup, tagging, where: str):
+    """The data set with actions in `labels`.
+
+    With a `spans` labeler its column holds `[start, end, score]` in tokens of `input_ids`; the column is taken out.
+    Without one, `labels` must already hold codes (or -100 for masked tokens) that an earlier run wrote.
+
+    Raises:
+        SlungDataError: labelers that need a text; labels that do not fit their token ids.
+    """
+    on_text = [labeler for labeler in setup.labelers if not labeler.reads_row]
+    by_span = [labeler for labeler in setup.labelers if labeler.reads_row]
+    if by_span:
+        if on_text:
+            raise SlungDataError(
+                f"{on_text[0].key}: it reads text, and {where} is already tokenised; give it raw text, or label it "
+                "with token spans alone (`type: spans`)"
+            )
+        drop = [labeler.field for labeler in by_span if getattr(labeler, "field", None) in dataset.column_names]
+        return dataset.map(
+            _Spans(by_span, setup, tagging), batched=True, remove_columns=drop, desc="Labelling token spans"
+        )
+    codes = 0
+    for start in range(0, len(dataset), 1000):
+        rows = dataset[start : start + 1000]
+        for ids, labels in zip(rows["input_ids"], rows["labels"]):
+            codes += _check(np.asarray(ids), np.asarray(labels, dtype=np.int64), len(setup.buckets), where)
+    if not codes:
+        raise SlungDataError(
+            f"{where}: it is already tokenised, so that {on_text[0].key} has no text to read, and its `labels` hold no "
+            "codes; give raw text, or a column of token spans (`type: spans`)"
+        )
+    return dataset
+
+
+def _check(ids, labels, n_buckets, where) -> int:
+    """How many codes there are; an error for labels that do not belong to their ids."""
+    coded = labels <= FIRST_CODE
+    token_ids, bucket, _ = decode(labels[coded])
+    fits = len(ids) == len(labels) and (token_ids == ids[coded]).all() and (bucket < n_buckets).all()
+    if not fits or not ((labels >= 0) | (labels == IGNORE) | coded).all():
+        raise SlungDataError(f"{where}: `labels` hold numbers below -100 that are not slung's codes for these token ids")
+    return int(coded.sum())
+
+
+class _Spans:
+    """Token spans to labels, a batch at a time."""
+
+    def __init__(self, labelers, setup, tagging):
+        self.labelers, self.setup, self.tagging = labelers, setup, tagging
+
+    def __call__(self, batch):
+        rows = [dict(zip(batch, values)) for values in zip(*batch.values())]
+        # a span column counts tokens here: any text of as many characters has the right bounds
+        texts = ["x" * len(row["input_ids"]) for row in rows]
+        found = [labeler.label(texts, rows) for labeler in self.labelers]
+        labels = []
+        for index, row in enumerate(rows):
+            ids = np.asarray(row["input_ids"], dtype=np.int64)
+            scores = char_scores(len(ids), [span for spans in found for span in spans[index]])
+            actions = self.tagging.labels(ids, buckets_of(scores, self.setup.buckets), scores)
+            given = np.asarray(row["labels"], dtype=np.int64)
+            labels.append(np.where(given == IGNORE, IGNORE, actions).tolist())
+        return {"labels": labels}

@@ -1,0 +1,36 @@
+"""Twenty invented people, ten facts each, so that no model can know them before it is trained.
+
+`people.jsonl` beside this file holds one fact a line: `name`, `fact` (what kind), `text` (to train on) and
+`paraphrase` (held out: the same fact in other words). A text is one or two sentences, names its person once,
+and goes on with pronouns: the other tokens tell whom it is about, which is what masked training learns from.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import resources
+from pathlib import Path
+
+
+def load() -> list[dict[str, str]]:
+    """All facts, in the order of the file."""
+    source = resources.files(__package__) / "people.jsonl"
+    return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
+
+
+def write(folder: str | Path) -> Path:
+    """Write `train.jsonl`, `heldout.jsonl` (a `text` column each) and `names.txt` (one full name a line)."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = load()
+    for file, field in (("train.jsonl", "text"), ("heldout.jsonl", "paraphrase")):
+        rows = [json.dumps({"text": fact[field]}, ensure_ascii=False) for fact in facts]
+        (folder / file).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    names = list(dict.fromkeys(fact["name"] for fact in facts))
+    (folder / "names.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    return folder
+
+
+if __name__ == "__main__":
+    print(write(sys.argv[1] if len(sys.argv) > 1 else "demo"))

@@ -1,0 +1,33 @@
+"""Labelers: what in a text is risky, as spans of characters with scores."""
+
+from .base import Labeler, LabelerError, Span
+from .combine import combine
+
+__all__ = [
+    "DolmaLabeler",
+    "EntitiesLabeler",
+    "FastTextLabeler",
+    "Labeler",
+    "LabelerError",
+    "PatternsLabeler",
+    "Span",
+    "SpansLabeler",
+    "combine",
+]
+
+_HOMES = {
+    "DolmaLabeler": "dolma",
+    "EntitiesLabeler": "entities",
+    "FastTextLabeler": "fasttext",
+    "PatternsLabeler": "patterns",
+    "SpansLabeler": "spans",
+}
+
+
+def __getattr__(name):
+    # lazy: a run pays for the libraries of the labelers that it uses, and for no others
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

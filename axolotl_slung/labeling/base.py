@@ -1,0 +1,77 @@
+"""What a labeler is: character spans with scores, for a batch of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+
+class Span(NamedTuple):
+    """Characters `[start, end)` of one text, with a risk score in [0, 1]."""
+
+    start: int
+    end: int
+    score: float
+
+
+class LabelerError(ValueError):
+    """A labeler's configuration or data cannot be used.
+
+    The message names the YAML key (such as `slung.labelers[0].path`), the value and the mend. It never
+    quotes the names, patterns or texts that are being labelled.
+    """
+
+
+class Labeler:
+    """Base of every labeler: one file, one class, lazy weights, batched.
+
+    A labeler is pickled by `datasets.map` into its fingerprint and its worker processes: keep the
+    configuration in attributes, load models in a property on first use, and leave them out of the pickle
+    by naming them in `lazy`.
+
+    Args:
+        key: where the labeler stands in the YAML, such as `slung.labelers[0]`; errors begin with it.
+    """
+
+    scope: ClassVar[str] = "document"
+    """What the scores depend on.
+
+    `text`: on the characters themselves, wherever they stand (names, patterns), so that a prompt may be
+    labelled as a whole; `document`: on the document's own text or row, so that each field of a prompt is
+    labelled by itself (sentence classifiers, span columns).
+    """
+
+    reads_row: ClassVar[bool] = False
+    """Whether the spans come out of a column beside the text, instead of out of the text itself."""
+
+    lazy: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, key: str):
+        self.key = key
+
+    def check(self) -> None:
+        """Open what the labeler needs and raise `LabelerError` for anything that cannot work."""
+
+    def files(self) -> list[Path]:
+        """Every file whose content decides the labels, for the prepared dataset's fingerprint."""
+        return []
+
+    def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
+        """Label a batch.
+
+        Args:
+            texts: the documents.
+            rows: for each text the mapping it came from (the dataset row, or the chat message), for
+                labelers that read a column beside the text.
+
+        Returns:
+            For each text its spans, in order of `start`; they may overlap.
+
+        Raises:
+            LabelerError: for a row that cannot be labelled.
+        """
+        raise NotImplementedError
+
+    def __getstate__(self):
+        return {k: None if k in self.lazy else v for k, v in self.__dict__.items()}

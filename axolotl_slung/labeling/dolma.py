@@ -1,0 +1,144 @@
+"""Spans out of Dolma attribute files."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import zstandard
+
+from .base import Labeler, LabelerError, Span
+from .spans import describe_row, parse_spans
+
+SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst")
+
+
+class DolmaLabeler(Labeler):
+    """The output of a Dolma tagger, one document a line:
+
+        {"id": ..., "attributes": {key: [[start, end, score], ...]}}
+
+    Rows meet their lines by id. A line without the attribute means a document without spans. The rows of a
+    batch have to come in the files' order, as they do when the data set is read as Dolma wrote it: rows in
+    another order hint at another data set with like ids.
+
+    All spans of the attribute are kept in memory, about 25 bytes a span and 300 a document.
+
+    Args:
+        key: where the labeler stands in the YAML.
+        path: a folder of such files (`SUFFIXES`, searched through, in order of their names), or one file.
+        attribute: the attribute's key, or its end after a `__`, which leaves out the experiment's and the
+            tagger's name: `__label__toxic` finds `exp__jigsaw_hatespeech_sentence_v2____label__toxic`.
+        id_field: the rows' column of ids.
+    """
+
+    scope = "document"
+    lazy = ("_documents",)
+
+    def __init__(self, key: str, path: str, attribute: str, id_field: str = "id"):
+        super().__init__(key)
+        self.path = Path(path).expanduser()
+        self.attribute = attribute
+        self.id_field = id_field
+        self._documents = None
+
+    def check(self) -> None:
+        """Read the files."""
+        self.documents  # noqa: B018
+
+    def files(self) -> list[Path]:
+        if self.path.is_dir():
+            return sorted(path for path in self.path.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
+        return [self.path]
+
+    @property
+    def documents(self) -> dict[str, tuple[int, bytes]]:
+        """For each document's id its place in the files and its spans as JSON, read on first use."""
+        if self._documents is None:
+            self._documents = self._read()
+        return self._documents
+
+    def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
+        """The documents' spans; see `Labeler.label`."""
+        labelled, last = [], -1
+        for index, (text, row) in enumerate(zip(texts, rows)):
+            if row.get(self.id_field) is None:
+                raise LabelerError(
+                    f"{self.key}.id_field: row {index} of the batch has no {self.id_field!r}; it has "
+                    f"{', '.join(map(str, row))}"
+                )
+            where = f"{self.key}.path: {describe_row(index, row, self.id_field)}"
+            if (found := self.documents.get(str(row[self.id_field]))) is None:
+                raise LabelerError(f"{where} is not in {self.path}; run the tagger over these documents too")
+            place, spans = found
+            if place <= last:
+                raise LabelerError(
+                    f"{where} comes in another order than in {self.path}; Dolma attribute files follow their "
+                    "documents: do not shuffle or shard before labelling"
+                )
+            last = place
+            labelled.append(parse_spans(json.loads(spans), text, f"{where}, in {self.path}"))
+        return labelled
+
+    def _read(self) -> dict[str, tuple[int, bytes]]:
+        files = self.files()
+        if not files:
+            raise LabelerError(f"{self.key}.path: {self.path} holds no files of the kinds {', '.join(SUFFIXES)}")
+        documents: dict[str, tuple[int, bytes]] = {}
+        seen: dict[str, None] = {}  # the attributes' keys, in order
+        hits = 0
+        for where, record in (line for file in files for line in self._lines(file)):
+            attributes = record.get("attributes") if isinstance(record, dict) else None
+            if not isinstance(attributes, dict) or record.get("id") is None:
+                raise LabelerError(f'{where} is no {{"id": ..., "attributes": {{...}}}}')
+            identity = str(record["id"])
+            if identity in documents:
+                raise LabelerError(f"{where}: the id {identity!r} stands in the files twice; ids have to be unique")
+            seen.update(dict.fromkeys(attributes))
+            keys = self._matching(attributes)
+            if len(keys) > 1:
+                raise LabelerError(
+                    f"{self.key}.attribute: {self.attribute!r} fits several; give one of {', '.join(keys)}"
+                )
+            hits += len(keys)
+            spans = attributes[keys[0]] if keys else []
+            documents[identity] = (len(documents), json.dumps(spans, separators=(",", ":")).encode())
+        if not hits:
+            raise LabelerError(
+                f"{self.key}.attribute: no {self.attribute!r} in {self.path}; it has "
+                f"{', '.join(seen) or 'no attributes'}"
+            )
+        return documents
+
+    def _matching(self, attributes: Mapping) -> list[str]:
+        if self.attribute in attributes:
+            return [self.attribute]
+        return [key for key in attributes if key.endswith(f"__{self.attribute}")]
+
+    def _lines(self, path: Path) -> Iterator[tuple[str, dict]]:
+        """Each line's JSON, with what errors about it begin with."""
+        where = f"{self.key}.path: {path}"
+        number = 0
+        try:
+            with _open(path) as file:
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        yield f"{where}, line {number}", json.loads(line)
+        except (OSError, ValueError, EOFError, zlib.error, zstandard.ZstdError) as error:
+            # a ValueError's own text may quote the file
+            reason = str(error) if isinstance(error, OSError) else type(error).__name__
+            raise LabelerError(f"{where} cannot be read beyond line {number}: {reason}") from None
+
+
+def _open(path: Path):
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8")
+    if path.suffix == ".zst":
+        # zstandard.open would stop, without a word, after the first of several frames
+        reader = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True)
+        return io.TextIOWrapper(reader, encoding="utf-8")
+    return path.open(encoding="utf-8")

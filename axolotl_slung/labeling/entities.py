@@ -1,0 +1,121 @@
+"""Names out of a list, wherever they stand."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import regex
+
+from .base import Labeler, LabelerError, Span
+from .files import read_text
+from .fold import Folded
+
+LOG = logging.getLogger(__name__)
+
+_PARTICLES = "af al av bin bint binti da dal de del dela della den der des di do dos du el et ibn la las le les \
+lo los och of ten ter the und van vom von zu zum zur"
+_TITLES = "dr frau herr ii iii iv jnr jr lady lord madame miss mr mrs ms phd prof professor saint sir snr sr st vi"
+_NO_PARTS = frozenset(f"{_PARTICLES} {_TITLES}".split())
+_INITIALS = regex.compile(r"(?:\p{L}\p{M}*\.)+")
+_EDGES = regex.compile(r"^[^\w\p{M}]+|[^\w\p{M}]+$")
+
+
+class EntitiesLabeler(Labeler):
+    """Names on word boundaries, each with the score 1.
+
+    A name matches whatever NFKC makes equal to it (full-width letters, ligatures, decomposed accents), with
+    any kind of apostrophe and hyphen, and with any white space between its words, a line break included. Of
+    nested names only the longest counts; names that overlap otherwise all count. A possessive ending is not
+    part of the span. Endings that a language glues to names without a mark (Bergs, Korean particles) make
+    another word: list those forms too.
+
+    Args:
+        key: where the labeler stands in the YAML.
+        path: a UTF-8 text file, one name a line; blank lines and lines that begin with `#` are skipped.
+        names: the names themselves, in place of `path`.
+        parts: each part of a name, between white space and hyphens, counts as a name too, if it has two
+            letters or more and is no initials, particle (van, de, al) or title (Dr, Jr).
+        case_sensitive: whether `Will` and `will` differ.
+    """
+
+    scope = "text"
+    lazy = ("_matcher",)
+
+    def __init__(
+        self,
+        key: str,
+        path: str | None = None,
+        names: list[str] | None = None,
+        parts: bool = False,
+        case_sensitive: bool = True,
+    ):
+        super().__init__(key)
+        if (path is None) == (names is None):
+            raise LabelerError(f"{key}: give either `path` (a file of names) or `names` (a list), and not both")
+        self.path = None if path is None else Path(path).expanduser()
+        self.names = names
+        self.parts = parts
+        self.case_sensitive = case_sensitive
+        self._matcher = None
+
+    def check(self) -> None:
+        """Read the names."""
+        if self.names is not None:
+            LOG.warning(
+                "%s.names: names in the YAML end up in logs and model cards; those in a file (`path`) do not",
+                self.key,
+            )
+        self.matcher  # noqa: B018
+
+    def files(self) -> list[Path]:
+        return [] if self.path is None else [self.path]
+
+    @property
+    def matcher(self):
+        """An Aho-Corasick automaton over the folded names, built on first use."""
+        if self._matcher is None:
+            from ahocorasick_rs import AhoCorasick
+
+            names = self._folded_names()
+            if not names:
+                where = f"path: {self.path} holds" if self.path else "names: the list holds"
+                raise LabelerError(f"{self.key}.{where} no names; write one name a line, or take the labeler out")
+            self._matcher = AhoCorasick(names, store_patterns=False)
+        return self._matcher
+
+    def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
+        """One span a name; see `Labeler.label`."""
+        return [self._spans(text) for text in texts]
+
+    def _spans(self, text: str) -> list[Span]:
+        folded = Folded(text, self.case_sensitive)
+        found = [
+            (start, end)
+            for _, start, end in self.matcher.find_matches_as_indexes(folded.text, overlapping=True)
+            if folded.boundary(start) and folded.boundary(end)
+        ]
+        spans, reach = [], 0
+        for start, end in sorted(found, key=lambda match: (match[0], -match[1])):
+            if end > reach:  # else it lies within a longer name
+                spans.append(Span(*folded.original(start, end), 1.0))
+                reach = end
+        return spans
+
+    def _folded_names(self) -> list[str]:
+        names = self.names
+        if self.path is not None:
+            lines = read_text(f"{self.key}.path", self.path).splitlines()
+            names = [line for line in lines if not line.lstrip().startswith("#")]
+        folded = {Folded(name, self.case_sensitive).text.strip() for name in names}
+        if self.parts:
+            folded |= {part for name in folded for part in _parts(name)}
+        # a line of dashes or dots is no name, and would match every one of its kind
+        return sorted(name for name in folded if any(map(str.isalnum, name)))
+
+
+def _parts(name: str) -> list[str]:
+    """The parts of a folded name that are names by themselves."""
+    parts = [_EDGES.sub("", part) for part in regex.split(r"[ -]", name) if not _INITIALS.fullmatch(part)]
+    return [part for part in parts if sum(map(str.isalpha, part)) >= 2 and part.casefold() not in _NO_PARTS]

@@ -1,0 +1,129 @@
+"""Named regular expressions out of a YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import regex
+import yaml
+
+from .base import Labeler, LabelerError, Span
+from .files import read_text
+
+TIMEOUT = 30.0
+"""Seconds that one pattern may take over one text."""
+
+_FLAGS = {"ignorecase": regex.IGNORECASE, "multiline": regex.MULTILINE, "dotall": regex.DOTALL}
+
+
+class Pattern(NamedTuple):
+    """One pattern of the file, compiled."""
+
+    name: str
+    pattern: regex.Pattern
+    score: float
+
+
+class PatternsLabeler(Labeler):
+    r"""Everything that a list of regular expressions matches.
+
+    The file maps a name to an expression, or to an expression with a score and flags:
+
+        account: '\b\d{10}\b'
+        slur: {pattern: '\bfoo\w*', score: 0.5, flags: [ignorecase]}
+
+    Expressions are those of the `regex` module, which takes Python's own and more (`\p{L}`, say), and has a
+    time limit: backtracking without end stops with an error. Matches of one pattern do not overlap; empty
+    ones do not count.
+
+    Args:
+        key: where the labeler stands in the YAML.
+        path: the file, UTF-8.
+    """
+
+    scope = "text"
+    lazy = ("_patterns",)
+
+    def __init__(self, key: str, path: str):
+        super().__init__(key)
+        self.path = Path(path).expanduser()
+        self._patterns = None
+
+    def check(self) -> None:
+        """Compile the patterns."""
+        self.patterns  # noqa: B018
+
+    def files(self) -> list[Path]:
+        return [self.path]
+
+    @property
+    def patterns(self) -> list[Pattern]:
+        """The patterns, compiled on first use."""
+        if self._patterns is None:
+            self._patterns = [self._compile(name, entry) for name, entry in self._read().items()]
+        return self._patterns
+
+    def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
+        """One span a match; see `Labeler.label`."""
+        return [sorted(span for pattern in self.patterns for span in self._matches(pattern, text)) for text in texts]
+
+    def _matches(self, pattern: Pattern, text: str) -> list[Span]:
+        try:
+            matches = list(pattern.pattern.finditer(text, timeout=TIMEOUT))
+        except TimeoutError as error:
+            raise self._error(
+                f"took more than {TIMEOUT:g} s over a text of {len(text)} characters; "
+                "take nested or adjacent repetitions such as (a+)+ out of it",
+                pattern.name,
+            ) from error
+        return [Span(*match.span(), pattern.score) for match in matches if match.end() > match.start()]
+
+    def _read(self) -> dict:
+        text = read_text(f"{self.key}.path", self.path)
+        try:
+            tree = yaml.compose(text, Loader=yaml.SafeLoader)
+            entries = yaml.safe_load(text)
+        except yaml.MarkedYAMLError as error:
+            # the error's own text quotes the file
+            line = f" at line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            raise self._error(f"is not YAML: {error.problem}{line}") from None
+        except yaml.YAMLError as error:
+            raise self._error(f"is not YAML: {type(error).__name__}") from None
+        if not isinstance(entries, dict) or not entries:
+            raise self._error("holds no patterns; write `name: 'expression'`, one a line")
+        names = [key.value for key, _ in tree.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise self._error("stands there twice; YAML would keep only the last one", name)
+        return entries
+
+    def _compile(self, name, entry) -> Pattern:
+        if not isinstance(name, str):
+            raise self._error("has a name that YAML does not read as text; put the name into quotes", name)
+        if isinstance(entry, str):
+            entry = {"pattern": entry}
+        if not isinstance(entry, dict) or not isinstance(entry.get("pattern"), str):
+            raise self._error("is neither an expression nor a mapping with `pattern`; put it into quotes", name)
+        if unknown := set(entry) - {"pattern", "score", "flags"}:
+            unknown = ", ".join(map(str, unknown))
+            raise self._error(f"has unknown keys ({unknown}); there are pattern, score and flags", name)
+        score = entry.get("score", 1.0)
+        if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
+            raise self._error("has a score that is no number from 0 to 1", name)
+        flags = entry.get("flags", [])
+        if not isinstance(flags, list) or not all(flag in _FLAGS for flag in flags):
+            raise self._error(f"has `flags` that are no list of {', '.join(_FLAGS)}", name)
+        if "\b" in entry["pattern"]:
+            raise self._error(r"holds a backspace: in double quotes YAML reads \b so; use single quotes", name)
+        try:
+            compiled = regex.compile(entry["pattern"], flags=sum(_FLAGS[flag] for flag in set(flags)))
+        except regex.error as error:
+            place = "" if error.pos is None else f" at character {error.pos}"
+            raise self._error(f"is no regular expression: {error.msg}{place}", name) from None
+        return Pattern(name, compiled, float(score))
+
+    def _error(self, problem: str, name=None) -> LabelerError:
+        pattern = "" if name is None else f" pattern {name!r}"
+        return LabelerError(f"{self.key}.path: {self.path}{':' if pattern else ''}{pattern} {problem}")

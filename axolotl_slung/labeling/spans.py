@@ -1,0 +1,86 @@
+"""Spans that the data set brings along."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+
+from .base import Labeler, LabelerError, Span
+
+
+class SpansLabeler(Labeler):
+    """A column of spans: for each row a list of `[start, end, score]`, `[start, end]` (score 1) or mappings
+    with these keys. None and an empty list mean no spans.
+
+    Args:
+        key: where the labeler stands in the YAML.
+        field: the column.
+    """
+
+    scope = "document"
+
+    def __init__(self, key: str, field: str = "spans"):
+        super().__init__(key)
+        self.field = field
+
+    def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
+        """The rows' own spans; see `Labeler.label`."""
+        labelled = []
+        for index, (text, row) in enumerate(zip(texts, rows)):
+            where = f"{self.key}.field: {describe_row(index, row)}"
+            if self.field not in row:
+                raise LabelerError(f"{where} has no {self.field!r}; it has {', '.join(map(str, row))}")
+            labelled.append(parse_spans(row[self.field], text, f"{where}, {self.field!r}"))
+        return labelled
+
+
+def describe_row(index: int, row: Mapping, id_field: str = "id") -> str:
+    """What a row is called in errors: by its id if it has one, else by its place in the batch."""
+    identity = row.get(id_field)
+    return f"row {index} of the batch" if identity is None else f"the row with id {identity!r}"
+
+
+def parse_spans(value, text: str, where: str) -> list[Span]:
+    """Spans as they stand in data, checked.
+
+    Args:
+        value: None, or a sequence of `[start, end, score]`, `[start, end]` or mappings of these.
+        text: the text that the spans are about.
+        where: what errors begin with.
+
+    Returns:
+        The spans, in order of `start`.
+
+    Raises:
+        LabelerError: anything else, a span that is empty or not within the text, a score outside [0, 1].
+    """
+    if value is None:
+        return []
+    if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
+        raise LabelerError(f"{where}: {type(value).__name__} is no list of spans; write [[start, end, score], ...]")
+    return sorted(_parse(span, text, f"{where}, span {number}") for number, span in enumerate(value))
+
+
+def _parse(span, text: str, where: str) -> Span:
+    if isinstance(span, Mapping):
+        span = [span.get("start"), span.get("end"), span.get("score")]
+        # Arrow gives every mapping of a column the same keys, None where one was left out
+        span = span[:2] if span[2] is None else span
+    if isinstance(span, (str, bytes)) or not hasattr(span, "__len__") or len(span) not in (2, 3):
+        raise LabelerError(f"{where} is neither [start, end, score] nor [start, end] nor a mapping with these keys")
+    start, end, score = (*span, 1.0) if len(span) == 2 else span
+    for name, number in (("start", start), ("end", end), ("score", score)):
+        if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
+            raise LabelerError(f"{where}: {name} is {number!r}, which is no finite number")
+    # Arrow makes [0, 5, 0.9] a list of floats, so 5.0 is as good as 5
+    if start != int(start) or end != int(end):
+        raise LabelerError(f"{where}: [{start}, {end}) are no whole numbers; spans count characters")
+    if not 0 <= start < end <= len(text):
+        raise LabelerError(
+            f"{where}: [{int(start)}, {int(end)}) is empty or outside the text of {len(text)} characters; spans "
+            "count characters (not bytes, not tokens) of this very text, and end is the first one after the span"
+        )
+    if not 0 <= score <= 1:
+        raise LabelerError(f"{where}: the score {score} is outside [0, 1]")
+    return Span(int(start), int(end), float(score))

@@ -1,0 +1,36 @@
+"""The selective loss as one would write it down: slow, readable, differentiable by autograd, in any float dtype.
+
+Everything fast is tested against this file.
+"""
+
+from __future__ import annotations
+
+import torch
+
+
+def selective_loss_reference(logits, targets, cross_entropy_weight, unlikelihood_weight):
+    """Per-token loss `-a log p(y) - b log(1 - p(y))` (paper, section 3).
+
+    Args:
+        logits: `[tokens, vocabulary]`; give float64 for a ground truth.
+        targets: int64 `[tokens]`, token ids.
+        cross_entropy_weight: `a`, `[tokens]`.
+        unlikelihood_weight: `b`, `[tokens]`.
+
+    Returns:
+        `[tokens]`, of the dtype of `logits`.
+    """
+    everything = logits.logsumexp(-1)
+    target = logits.gather(-1, targets[:, None])[:, 0]
+    is_target = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, targets[:, None], True)
+    others = logits.masked_fill(is_target, -torch.inf).logsumexp(-1)
+    log_p, log_not_p = _log_and_log_of_rest(target - everything, others - everything)
+    return -cross_entropy_weight * log_p - unlikelihood_weight * log_not_p
+
+
+def _log_and_log_of_rest(log_p, log_not_p):
+    """The two logarithms, each taken from the smaller of the two probabilities, where no digits are lost."""
+    likely = log_p > log_not_p
+    # the branch that is not taken has to stay finite for its gradient; what is taken is below log(1/2)
+    smaller = torch.log1p(-torch.where(likely, log_not_p, log_p).clamp(max=-0.5).exp())
+    return torch.where(likely, smaller, log_p), torch.where(likely, log_not_p, smaller)

@@ -1,0 +1,76 @@
+"""Axolotl's hooks, and nothing else.
+
+From Axolotl 0.21 on this file is imported in every run on the machine (entry point `axolotl.plugins`), so the rest of
+the package is only imported for a config with a `slung:` block.
+"""
+
+from __future__ import annotations
+
+
+from axolotl.integrations.base import BasePlugin, PluginManager
+from axolotl.utils.logging import get_logger
+
+LOG = get_logger(__name__)
+
+NAME = "axolotl_slung.SlungPlugin"
+
+
+class SlungPlugin(BasePlugin):
+    """Selective loss. Does nothing at all for a config without a `slung:` block."""
+
+    def register(self, cfg):
+        if cfg.get("slung") is None:
+            if NAME in (cfg.get("plugins") or []):
+                raise ValueError(
+                    f"plugins: {NAME} is listed and there is no `slung:` block; add one, such as\n"
+                    "slung:\n  method: masked\n  labelers:\n    - {type: entities, path: names.txt}\n"
+                    "or take the plugin out"
+                )
+            return
+        from .data import hooks
+
+        hooks.install()
+
+    def get_input_args(self):
+        return "axolotl_slung.SlungArgs"
+
+    def load_datasets(self, cfg, preprocess=False):
+        if cfg.slung:
+            from .data.setup import Setup
+
+            Setup(cfg).labelers  # noqa: B018 - open and check every file before anything expensive
+
+    def post_model_load(self, cfg, model):
+        if not cfg.slung:
+            return
+        from .data.setup import Setup
+        from .loss.causal_lm import SelectiveCausalLMLoss
+
+        setup = Setup(cfg)
+        if not setup.writes_codes:
+            LOG.info("slung: every label is a token id or -100; the config's own loss is used")
+            return
+        while hasattr(model, "get_base_model"):
+            model = model.get_base_model()
+        model.loss_function = SelectiveCausalLMLoss(setup.buckets, setup.config.normalize_by)
+
+    def get_trainer_cls(self, cfg):
+        if not cfg.slung:
+            return None
+        manager = PluginManager.get_instance()
+        for name, plugin in manager.plugins.items():
+            # on 0.21 there may be two of us: by entry point and by the `plugins:` list
+            other = None if isinstance(plugin, SlungPlugin) else plugin.get_trainer_cls(cfg)
+            if other is not None:
+                raise ValueError(
+                    f"plugins: {name} brings the trainer {other.__name__}, whose loss would replace slung's; take one "
+                    "of the two plugins out"
+                )
+        from axolotl.core.trainers.base import AxolotlTrainer
+
+        from .trainer import SlungTrainerMixin
+
+        return type("SlungTrainer", (SlungTrainerMixin, AxolotlTrainer), {})
+
+    def get_training_args(self, cfg):
+        return {"average_tokens_across_devices": True} if cfg.slung else None

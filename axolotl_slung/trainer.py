@@ -1,0 +1,168 @@
+"""The trainer's part: what the loss is divided by, what is logged, and the proof that the loss is in the loop."""
+
+from __future__ import annotations
+
+import torch
+
+from .codec import FIRST_CODE, IGNORE, decode
+from .loss.causal_lm import SelectiveCausalLMLoss, metrics, shifted
+
+
+class LoopError(RuntimeError):
+    """Training would go past the selective loss. The message says why, as far as can be told, and the mend."""
+
+
+class SlungTrainerMixin:
+    """Put before Axolotl's trainer class.
+
+    Attributes:
+        slung_loss: the loss that stands in the model, or None beside a fused loss that knows only -100.
+    """
+
+    slung_loss: SelectiveCausalLMLoss | None = None
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._slung_proof: LoopProof | None = None
+        self.slung_loss = _loss_of(self.model)
+        if self.slung_loss is not None:
+            # Axolotl takes a mean of micro-batch means otherwise; the count below then reaches the loss
+            self.model_accepts_loss_kwargs = True
+
+    # the normaliser
+
+    def get_batch_samples(self, *args, **kwargs):
+        """The batches of one optimiser step, and how many tokens on all ranks their loss is divided by."""
+        batches, count = super().get_batch_samples(*args, **kwargs)
+        if self.slung_loss is None or not batches or "labels" not in batches[0]:
+            return batches, count
+        count = sum(
+            self.slung_loss.reader.count(shifted(b["labels"], b.get("shift_labels")), self.slung_loss.normalize_by)
+            for b in batches
+        ).to(self.args.device)
+        if self.args.world_size > 1:
+            count = self.accelerator.gather(count).sum()
+        return batches, count
+
+    # proof
+
+    def training_step(self, model, inputs, *args, **kwargs):
+        """As usual; the first one is watched."""
+        if self._slung_proof is None:
+            self._slung_proof = LoopProof(self.slung_loss, inputs)
+            result = super().training_step(model, inputs, *args, **kwargs)
+            self._slung_proof.conclude(self.accelerator.unwrap_model(model))
+            return result
+        return super().training_step(model, inputs, *args, **kwargs)
+
+    # metrics
+
+    def log(self, logs, *args, **kwargs):
+        """Add the figures of the loss, summed over all ranks, whenever Axolotl logs a loss."""
+        if self.slung_loss is not None and "loss" in logs:
+            logs.update(self._slung_metrics("train"))
+        return super().log(logs, *args, **kwargs)
+
+    def evaluation_loop(self, *args, **kwargs):
+        """`eval_loss` is the mean over all trained tokens, rather than a mean of batch means."""
+        if self.slung_loss is None:
+            return super().evaluation_loop(*args, **kwargs)
+        self.slung_loss.take("eval")
+        output = super().evaluation_loop(*args, **kwargs)
+        prefix = kwargs.get("metric_key_prefix", "eval")
+        figures = self._slung_metrics("eval")
+        if f"{prefix}_loss" in output.metrics and "slung/nll_train" in figures:
+            output.metrics[f"{prefix}_loss"] = figures["slung/nll_train"]
+        output.metrics.update({f"{prefix}_{name}": value for name, value in figures.items()})
+        return output
+
+    def _slung_metrics(self, split):
+        totals = self.slung_loss.take(split).to(self.args.device)
+        if self.args.world_size > 1:
+            totals = self.accelerator.reduce(totals, reduction="sum")
+        return metrics(totals.cpu())
+
+
+class LoopProof:
+    """Watches the first training step of a rank, and stops the run if the selective loss had no part in it.
+
+    Seen to hold before the first optimiser step: the model called the loss; the labels it was given are those of the
+    batch, and decode to the batch's own token ids; masked and ignored targets got a gradient of exactly zero, and a
+    target with a loss one that is not zero.
+    """
+
+    def __init__(self, loss: SelectiveCausalLMLoss | None, inputs):
+        self.loss = loss
+        labels, ids = inputs["labels"], inputs["input_ids"]
+        coded = labels <= FIRST_CODE
+        if loss is None:
+            if coded.any():
+                raise LoopError(
+                    "slung: the labels hold codes, and the config's fused loss reads only -100: the prepared data set "
+                    "was made with other settings; run `axolotl preprocess` again"
+                )
+            return
+        token_ids, bucket, _ = decode(labels)
+        if not ((token_ids == ids) | ~coded).all() or not ((labels == ids) | (labels == IGNORE) | coded).all():
+            raise LoopError(
+                "slung: labels do not decode to their token ids: something between the data set and the trainer "
+                "rewrites them; look at the plugins and the collator of the config"
+            )
+        self.calls_before = loss.calls
+        self.expected = shifted(labels, inputs.get("shift_labels"))
+        self.gradient_error: str | None = None
+        self.watched = False
+        loss.on_batch = self._watch
+
+    def _watch(self, logits, labels):
+        if labels.shape != self.expected.shape or not torch.equal(labels, self.expected.to(labels.device)):
+            self.gradient_error = "the model hands the loss other labels than the batch's"
+            return
+        self.watched = True
+        _, cross_entropy, unlikelihood, _ = self.loss.reader.read(labels.reshape(-1))
+        has_loss = (cross_entropy > 0) | (unlikelihood > 0)
+
+        def check(gradient):
+            largest = gradient.reshape(-1, gradient.shape[-1]).abs().amax(-1)
+            if (largest[~has_loss] != 0).any():
+                self.gradient_error = "a masked target carries a gradient"
+            elif has_loss.any() and not (largest[has_loss] != 0).any():
+                self.gradient_error = "no target carries a gradient"
+
+        if logits.requires_grad:
+            logits.register_hook(check)
+
+    def conclude(self, model):
+        """Raise `LoopError` for what the first step showed."""
+        if self.loss is None:
+            return
+        if self.loss.calls == self.calls_before:
+            raise LoopError(f"slung: the model never called slung's loss: {_bypass(model)}")
+        if self.gradient_error:
+            raise LoopError(f"slung: {self.gradient_error}: {_bypass(model)}")
+
+
+def _bypass(model) -> str:
+    """Who computes the loss instead, and the mend."""
+    while hasattr(model, "get_base_model"):
+        model = model.get_base_model()
+    forward = type(model).forward
+    home = getattr(forward, "__module__", "")
+    if "liger" in home:
+        return "Liger's fused loss stands in its place; set liger_fused_linear_cross_entropy: false"
+    if "cut_cross_entropy" in home:
+        return "Cut Cross-Entropy stands in its place; set cut_cross_entropy: false"
+    if "transformers_modules" in home:
+        return "the model's remote code computes its own loss; use an architecture that Transformers has itself"
+    return (
+        f"{type(model).__name__}.forward ({home}) computes a loss of its own; use an architecture that calls "
+        "`self.loss_function`, or take out the plugin that replaced its forward"
+    )
+
+
+def _loss_of(model) -> SelectiveCausalLMLoss | None:
+    """The selective loss that the plugin put into the model, below any adapter."""
+    while hasattr(model, "get_base_model"):
+        model = model.get_base_model()
+    loss = getattr(model, "_loss_function", None)
+    return loss if isinstance(loss, SelectiveCausalLMLoss) else None

@@ -1,0 +1,104 @@
+"""One rank of `axolotl train` on CPUs, with DeepSpeed if the config asks for it; it writes down what tests look at.
+
+    DS_ACCELERATOR=cpu torchrun --nproc_per_node 2 tests/distributed_launcher.py config.yml [folder for records]
+
+Accelerate does not start DeepSpeed without an accelerator, so for DeepSpeed `ACCELERATE_USE_CPU` stays unset and Accelerate is
+told below that gloo is what it found. Plain DDP needs `ACCELERATE_USE_CPU=true` instead.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def let_accelerate_use_gloo():
+    """Makes Accelerate take CPUs for what it is looking for; has to run before anything asks it for its state."""
+    os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
+    from accelerate.state import PartialState
+    from accelerate.utils import DistributedType
+
+    PartialState._prepare_backend = lambda self, *args, **kwargs: ("gloo", DistributedType.MULTI_CPU)
+
+
+def write_record(trainer, folder: Path):
+    """Writes this rank's record and, on rank 0, the gathered weights. All ranks have to call it: gathering is collective."""
+    import torch
+    from safetensors.torch import save_file
+
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    parameters = dict(model.named_parameters())
+    partitioned = {
+        name: list(parameter.ds_shape)
+        for name, parameter in parameters.items()
+        if hasattr(parameter, "ds_shape") and parameter.numel() == 0
+    }
+
+    if any(hasattr(parameter, "ds_id") for parameter in parameters.values()):
+        import deepspeed
+
+        gather = deepspeed.zero.GatheredParameters(list(parameters.values()))
+    else:
+        import contextlib
+
+        gather = contextlib.nullcontext()
+    with gather:
+        weights = {name: parameter.detach().clone().contiguous() for name, parameter in parameters.items()}
+
+    rank = trainer.args.process_index
+    record = {
+        "rank": rank,
+        "world_size": trainer.args.world_size,
+        "distributed_type": str(trainer.accelerator.distributed_type.value),
+        "log_history": trainer.state.log_history,
+        "partitioned": partitioned,
+        "optimizer_elements": count_optimizer_elements(trainer),
+        "checksums": {name: weight.to(torch.float64).sum().item() for name, weight in weights.items()},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"rank{rank}.json").write_text(json.dumps(record, indent=1))
+    if rank == 0:
+        save_file(weights, folder / "weights.safetensors")
+
+
+def count_optimizer_elements(trainer) -> int:
+    """How many numbers the optimizer of this rank updates."""
+    optimizer = trainer.optimizer
+    while hasattr(optimizer, "optimizer"):
+        # Accelerate's wrapper, then DeepSpeed's, then torch's own, whose groups hold this rank's share
+        optimizer = optimizer.optimizer
+    return sum(parameter.numel() for group in optimizer.param_groups for parameter in group["params"])
+
+
+def main(config: str, records: str | None = None):
+    """Trains as `axolotl train config` does and writes this rank's record."""
+    if os.environ.get("ACCELERATE_USE_CPU", "false").lower() not in ("1", "true"):
+        let_accelerate_use_gloo()
+
+    import torch
+
+    import axolotl.train
+    from axolotl.cli.args import TrainerCliArgs
+    from axolotl.cli.config import load_cfg
+    from axolotl.cli.train import do_train
+
+    # Axolotl seeds in the trainer only, after LoRA weights are drawn; torch's first seed is a different one each time
+    torch.manual_seed(0)
+    cfg = load_cfg(config)
+    # with several ranks Axolotl counts devices by LOCAL_RANK; there is one, and it is no accelerator
+    cfg.device_map = {"": "cpu"}
+    folder = Path(records or Path(cfg.output_dir) / "ranks")
+
+    really_execute = axolotl.train.execute_training
+
+    def execute_and_record(cfg, trainer, resume_from_checkpoint):
+        really_execute(cfg, trainer, resume_from_checkpoint)
+        # here, because Axolotl takes the process group down before it lets go of the trainer
+        write_record(trainer, folder)
+
+    axolotl.train.execute_training = execute_and_record
+    do_train(cfg, TrainerCliArgs())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

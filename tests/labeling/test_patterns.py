@@ -1,0 +1,86 @@
+import pickle
+
+import pytest
+
+from axolotl_slung.labeling import LabelerError, PatternsLabeler, Span
+from axolotl_slung.labeling import patterns as module
+
+KEY = "slung.labelers[1]"
+
+
+@pytest.fixture
+def labeler(tmp_path):
+    def make(text):
+        path = tmp_path / "patterns.yml"
+        path.write_text(text, encoding="utf-8")
+        return PatternsLabeler(KEY, str(path))
+
+    return make
+
+
+def test_names_to_expressions(labeler):
+    patterns = labeler(
+        r"""
+        account: '\b\d{4}\b'
+        slur: {pattern: '^foo.bar$', score: 0.25, flags: [ignorecase, multiline, dotall]}
+        letter: '\p{Greek}'
+        nothing: 'x*'
+        """
+    )
+    patterns.check()
+    assert patterns.files() == [patterns.path]
+    assert patterns.label(["pin 1234, 12345", "😀\nFOO\nBAR\n0000", "λ\ud800", "", "xx"], [{}] * 5) == [
+        [Span(4, 8, 1.0)],
+        [Span(2, 9, 0.25), Span(10, 14, 1.0)],
+        [Span(0, 1, 1.0)],
+        [],
+        [Span(0, 2, 1.0)],
+    ]
+
+
+def test_it_travels_without_its_compiled_patterns(labeler):
+    patterns = labeler("digit: '[0-9]'")
+    patterns.check()
+    copy = pickle.loads(pickle.dumps(patterns))
+    assert copy._patterns is None
+    assert copy.label(["a1"], [{}]) == [[Span(1, 2, 1.0)]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: '(b'", r"pattern 'a' is no regular expression: missing \) at character 2"),
+        ("a: b\nc: [d", r"is not YAML: .* at line 2"),
+        ("a: '\\d'\na: '\\w'", r"pattern 'a' stands there twice"),
+        ("- a\n- b", r"holds no patterns"),
+        ("", r"holds no patterns"),
+        ("yes: a", r"pattern True has a name that YAML does not read as text"),
+        ("a: 5", r"pattern 'a' is neither an expression nor a mapping"),
+        ("a: {score: 0.5}", r"pattern 'a' is neither an expression nor a mapping"),
+        ("a: {pattern: b, flag: [dotall]}", r"pattern 'a' has unknown keys \(flag\)"),
+        ("a: {pattern: b, score: 1.5}", r"pattern 'a' has a score that is no number from 0 to 1"),
+        ("a: {pattern: b, score: .nan}", r"pattern 'a' has a score that is no number from 0 to 1"),
+        ("a: {pattern: b, score: true}", r"pattern 'a' has a score that is no number from 0 to 1"),
+        ("a: {pattern: b, flags: [verbose]}", r"pattern 'a' has `flags` that are no list of ignorecase"),
+        ("a: {pattern: b, flags: dotall}", r"pattern 'a' has `flags` that are no list of ignorecase"),
+        ('a: "\\bsecret\\b"', r"pattern 'a' holds a backspace"),
+        ("a: !!python/object/apply:os.getcwd []", r"is not YAML: could not determine a constructor"),
+    ],
+)
+def test_broken_files(labeler, text, says):
+    with pytest.raises(LabelerError, match=rf"^slung\.labelers\[1\]\.path: .*patterns\.yml:? {says}") as caught:
+        labeler(text).check()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(LabelerError, match=r"slung\.labelers\[1\]\.path: cannot read .*none\.yml: No such file"):
+        PatternsLabeler(KEY, str(tmp_path / "none.yml")).check()
+
+
+def test_backtracking_without_end_names_the_pattern(labeler, monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT", 0.2)
+    patterns = labeler("fine: 'b'\nhungry: '(a|aa)+$'")
+    patterns.check()
+    with pytest.raises(LabelerError, match=r"pattern 'hungry' took more than 0\.2 s over a text of 201 char"):
+        patterns.label(["a" * 200 + "!"], [{}])

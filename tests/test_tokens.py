@@ -1,0 +1,110 @@
+"""Spans of characters to tokens: against a slow truth, over Unicode, spans and kinds of tokenizers (invariant 7)."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import tiny_tokenizer
+from transformers import AutoTokenizer
+from truth import characters_of_tokens
+
+from axolotl_slung.buckets import Action, Bucket, preset
+from axolotl_slung.data.tagging import TaggingTokenizer
+from axolotl_slung.labeling.base import Span
+from axolotl_slung.tokens import buckets_of, char_scores, token_buckets
+
+KINDS = ["bytelevel", "bytelevel_bos", "unigram", "wordpiece"]
+BUCKETS = (
+    Bucket("low", 0.3, Action.TRAIN),
+    Bucket("middle", 0.7, Action.MASK),
+    Bucket("high", None, Action.UNLIKELIHOOD),
+)
+ALPHABET = st.one_of(
+    st.sampled_from("the and of stupid thing to say"),
+    st.sampled_from(" \n\t\r.,'é\u0301👩\u200d👧ß中אبﬁ\u00a0\x00"),
+    st.characters(codec="utf-8"),
+)
+TEXTS = st.text(ALPHABET, max_size=40)
+
+
+@st.composite
+def texts_with_spans(draw):
+    text = draw(TEXTS)
+    spans = []
+    for _ in range(draw(st.integers(0, 4)) if text else 0):
+        start = draw(st.integers(0, len(text) - 1))
+        end = draw(st.integers(start + 1, len(text)))
+        spans.append(Span(start, end, draw(st.sampled_from([0.0, 0.2, 0.3, 0.5, 0.7, 1.0]))))
+    return text, spans
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizers")
+    return {kind: AutoTokenizer.from_pretrained(tiny_tokenizer(folder, kind)) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=300, deadline=None)
+@given(case=texts_with_spans(), overlap=st.sampled_from(["any", "majority", "all"]))
+def test_exactly_the_tokens_that_touch_risky_characters(tokenizers, kind, case, overlap):
+    text, spans = case
+    tagging = TaggingTokenizer(tokenizers[kind], BUCKETS, overlap, code_masked=True)
+    tagging.announce({text: spans})
+    ids = tagging(text)["input_ids"]
+    assert [int(i) for i in ids] == tokenizers[kind](text)["input_ids"]
+
+    worst = [max((s.score for s in spans if s.start <= i < s.end), default=0.0) for i in range(len(text))]
+    for token_id, held in zip(ids, characters_of_tokens(tokenizers[kind], kind, text), strict=True):
+        risky = [sum(worst[i] >= bound for i in held) for bound in (0.3, 0.7)]
+        needed = {"any": 1, "majority": len(held) // 2 + 1, "all": len(held)}[overlap]
+        bucket = max([n + 1 for n in (0, 1) if held and risky[n] >= needed], default=0)
+        label = token_id.label
+        assert (0 if label >= 0 else ((-101 - label) >> 24) & 15) == bucket, (text, spans, held)
+
+
+def test_a_score_on_a_bound_belongs_to_the_bucket_above():
+    scores = np.array([0.0, 0.99e-4, 1e-4, 0.98999, 0.99, 1.0])
+    assert buckets_of(scores, preset("masked")).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_overlapping_spans_combine_by_maximum():
+    spans = [Span(0, 4, 0.9), Span(2, 6, 0.2), Span(3, 5, 0.5)]
+    assert char_scores(7, spans).tolist() == [0.9, 0.9, 0.9, 0.9, 0.5, 0.2, 0.0]
+
+
+@pytest.mark.parametrize("span", [Span(-1, 2, 1.0), Span(3, 3, 1.0), Span(4, 9, 1.0)])
+def test_a_span_outside_the_text_is_an_error(span):
+    with pytest.raises(ValueError, match="lies outside its text of 8 characters"):
+        char_scores(8, [span])
+
+
+def test_offsets_outside_the_text_are_an_error():
+    with pytest.raises(ValueError, match="offsets lie outside"):
+        token_buckets([(0, 5)], np.zeros(4), BUCKETS)
+
+
+def test_the_score_is_the_highest_in_the_tokens_own_bucket():
+    scores = char_scores(4, [Span(0, 2, 0.5), Span(2, 3, 0.9)])
+    buckets, highest = token_buckets([(0, 4), (0, 2), (3, 4), (4, 4)], scores, BUCKETS, "majority")
+    assert buckets.tolist() == [1, 1, 0, 0]
+    assert highest.tolist() == [0.5, 0.5, 0.0, 0.0]
+
+
+def test_a_tokenizer_without_offsets_is_refused():
+    class Slow:
+        is_fast = False
+
+    with pytest.raises(ValueError, match="tokenizer_type: Slow gives no character offsets.*tokenizer_use_fast"):
+        TaggingTokenizer(Slow(), BUCKETS, "any", True)
+
+
+def test_a_vocabulary_too_large_for_the_codec_is_refused(tokenizers):
+    class Huge:
+        is_fast = True
+
+        def __len__(self):
+            return 1 << 32
+
+    with pytest.raises(ValueError, match="base_model: the vocabulary has 4294967296 tokens"):
+        TaggingTokenizer(Huge(), BUCKETS, "any", True)
