@@ -21,6 +21,20 @@ def let_accelerate_use_gloo():
     PartialState._prepare_backend = lambda self, *args, **kwargs: ("gloo", DistributedType.MULTI_CPU)
 
 
+def let_deepspeed_use_gloo():
+    """Mends the two places where DeepSpeed on CPUs stumbles; has to run before it makes its process groups."""
+    import torch.distributed
+
+    # ZeRO-1 and ZeRO-2 gather into weights that want gradients. NCCL writes past autograd, gloo writes through views of the
+    # output, which autograd refuses
+    torch.distributed.all_gather_into_tensor = torch.no_grad()(torch.distributed.all_gather_into_tensor)
+
+    import deepspeed.ops
+
+    # an extension for inference that training never calls: DeepSpeed would spend a minute compiling it
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
 def write_record(trainer, folder: Path):
     """Writes this rank's record and, on rank 0, the gathered weights. All ranks have to call it: gathering is collective."""
     import torch
@@ -64,9 +78,12 @@ def write_record(trainer, folder: Path):
 def count_optimizer_elements(trainer) -> int:
     """How many numbers the optimizer of this rank updates."""
     optimizer = trainer.optimizer
-    while hasattr(optimizer, "optimizer"):
+    while hasattr(optimizer, "optimizer") and not hasattr(optimizer, "fp32_partitioned_groups_flat"):
         # Accelerate's wrapper, then DeepSpeed's, then torch's own, whose groups hold this rank's share
         optimizer = optimizer.optimizer
+    if hasattr(optimizer, "fp32_partitioned_groups_flat"):
+        # ZeRO-3 lends its shares to torch's optimizer for the length of a step only
+        return sum(share.numel() for share in optimizer.fp32_partitioned_groups_flat)
     return sum(parameter.numel() for group in optimizer.param_groups for parameter in group["params"])
 
 
@@ -74,6 +91,7 @@ def main(config: str, records: str | None = None):
     """Trains as `axolotl train config` does and writes this rank's record."""
     if os.environ.get("ACCELERATE_USE_CPU", "false").lower() not in ("1", "true"):
         let_accelerate_use_gloo()
+        let_deepspeed_use_gloo()
 
     import torch
 

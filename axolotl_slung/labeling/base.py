@@ -43,7 +43,10 @@ class Labeler:
     """
 
     reads_row: ClassVar[bool] = False
-    """Whether the spans come out of a column beside the text, instead of out of the text itself."""
+    """Whether the spans come out of a column beside the text, instead of out of the text itself.
+
+    Such a labeler has an attribute `text_field`, the column that its spans count characters of, or None.
+    """
 
     lazy: ClassVar[tuple[str, ...]] = ()
 

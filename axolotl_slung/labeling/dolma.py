@@ -34,16 +34,19 @@ class DolmaLabeler(Labeler):
         attribute: the attribute's key, or its end after a `__`, which leaves out the experiment's and the
             tagger's name: `__label__toxic` finds `exp__jigsaw_hatespeech_sentence_v2____label__toxic`.
         id_field: the rows' column of ids.
+        text_field: the rows' column of the text; None for the data set's only one.
     """
 
     scope = "document"
+    reads_row = True
     lazy = ("_documents",)
 
-    def __init__(self, key: str, path: str, attribute: str, id_field: str = "id"):
+    def __init__(self, key: str, path: str, attribute: str, id_field: str = "id", text_field: str | None = None):
         super().__init__(key)
         self.path = Path(path).expanduser()
         self.attribute = attribute
         self.id_field = id_field
+        self.text_field = text_field
         self._documents = None
 
     def check(self) -> None:

@@ -16,13 +16,16 @@ class SpansLabeler(Labeler):
     Args:
         key: where the labeler stands in the YAML.
         field: the column.
+        text_field: the column of the text; None for the data set's only one.
     """
 
     scope = "document"
+    reads_row = True
 
-    def __init__(self, key: str, field: str = "spans"):
+    def __init__(self, key: str, field: str = "spans", text_field: str | None = None):
         super().__init__(key)
         self.field = field
+        self.text_field = text_field
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """The rows' own spans; see `Labeler.label`."""

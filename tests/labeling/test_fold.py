@@ -14,10 +14,15 @@ texts = st.one_of(
 )
 
 
+def is_spacing_accent(char):
+    """Accents that stand for themselves: NFKC turns them into a space (or nothing) with a mark, and no name has them."""
+    first = unicodedata.normalize("NFKD", char)[0]
+    return first != char and (first == " " and not char.isspace() or unicodedata.category(char)[0] != "M" == unicodedata.category(first)[0])
+
+
 @given(texts, st.booleans())
 def test_texts_that_nfkc_makes_equal_fold_to_the_same(text, case_sensitive):
-    # an acute accent alone counts as an apostrophe, which NFKC does not know
-    text = text.replace("\u00b4", "'").replace("\u1ffd", "'")
+    text = "".join(char for char in text if not is_spacing_accent(char))
     folded = Folded(text, case_sensitive).text
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         assert Folded(unicodedata.normalize(form, text), case_sensitive).text == folded

@@ -1,0 +1,24 @@
+"""Fixtures that several test files share."""
+
+import os
+
+import pytest
+
+# nothing in the tests may reach a network or send telemetry
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", AXOLOTL_DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
+
+PLUGIN = "axolotl_slung.SlungPlugin"
+
+
+@pytest.fixture
+def slung(tmp_path):
+    """Makes the two keys of a config: the plugin, and a block with names (or with other labelers)."""
+
+    def keys(names=("Maria Hernandez",), labelers=None, **block):
+        if labelers is None:
+            path = tmp_path / "names.txt"
+            path.write_text("\n".join(names), encoding="utf-8")
+            labelers = [{"type": "entities", "path": str(path)}]
+        return {"plugins": [PLUGIN], "slung": {"labelers": labelers, **block}}
+
+    return keys
