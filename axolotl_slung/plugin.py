@@ -47,8 +47,8 @@ class SlungPlugin(BasePlugin):
         from .loss.causal_lm import SelectiveCausalLMLoss
 
         setup = Setup(cfg)
-        if not setup.writes_codes:
-            LOG.info("slung: every label is a token id or -100; the config's own loss is used")
+        if setup.fused_loss:
+            LOG.info("slung: %s computes the loss; its labels are token ids and -100 alone", setup.fused_loss)
             return
         while hasattr(model, "get_base_model"):
             model = model.get_base_model()

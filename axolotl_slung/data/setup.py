@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from ..args import SlungConfig
-from ..buckets import CODED_ACTIONS, Bucket
+from ..buckets import Bucket
 from ..conflicts import fused_loss
 from ..labeling.base import Labeler
 from ..labeling.build import build
@@ -22,6 +22,7 @@ class Setup:
     Attributes:
         config: the block.
         buckets: ascending.
+        fused_loss: the fused loss that the config uses in place of slung's, or None.
         code_masked: whether masked tokens are written as codes, so that their nll can be watched.
     """
 
@@ -29,13 +30,9 @@ class Setup:
         block = cfg["slung"]
         self.config = SlungConfig.model_validate(block.to_dict() if hasattr(block, "to_dict") else dict(block))
         self.buckets: tuple[Bucket, ...] = self.config.resolved_buckets()
+        self.fused_loss = fused_loss(cfg)
         monitor = self.config.monitor_masked
-        self.code_masked = fused_loss(cfg) is None if monitor is None else monitor
-
-    @property
-    def writes_codes(self) -> bool:
-        """Whether labels may hold codes, which only this package's loss can read."""
-        return self.code_masked or any(bucket.action in CODED_ACTIONS for bucket in self.buckets)
+        self.code_masked = self.fused_loss is None if monitor is None else monitor
 
     @cached_property
     def labelers(self) -> list[Labeler]:

@@ -113,7 +113,7 @@ class PatternsLabeler(Labeler):
         if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
             raise self._error("has a score that is no number from 0 to 1", name)
         flags = entry.get("flags", [])
-        if not isinstance(flags, list) or not all(flag in _FLAGS for flag in flags):
+        if not isinstance(flags, list) or not all(flag in list(_FLAGS) for flag in flags):
             raise self._error(f"has `flags` that are no list of {', '.join(_FLAGS)}", name)
         if "\b" in entry["pattern"]:
             raise self._error(r"holds a backspace: in double quotes YAML reads \b so; use single quotes", name)

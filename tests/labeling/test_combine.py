@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +26,7 @@ def of_characters(found, length=50):
 def test_it_is_the_maximum_of_every_character(by_labeler):
     combined = combine(by_labeler)
     assert of_characters(combined) == of_characters([span for found in by_labeler for span in found])
-    for left, right in zip(combined, combined[1:], strict=False):
+    for left, right in pairwise(combined):
         assert left.end <= right.start
         assert left.end < right.start or left.score != right.score
     assert all(span.start < span.end for span in combined)

@@ -23,7 +23,11 @@ def found(text, names, **options):
         ("Joanna Bergman, Anna Bergs, xAnna Berg", ["Anna Berg"], []),
         ("Anna Berg's hat, Anna Berg’s hat", ["Anna Berg"], ["Anna Berg", "Anna Berg"]),
         ("(Anna Berg) “Anna Berg” Anna Berg-Hansen", ["Anna Berg"], ["Anna Berg"] * 3),
-        ("Anna\nBerg, Anna\r\n  Berg, Anna\u00a0Berg", ["Anna Berg"], ["Anna\nBerg", "Anna\r\n  Berg", "Anna\u00a0Berg"]),
+        (
+            "Anna\nBerg, Anna\r\n  Berg, Anna\u00a0Berg",
+            ["Anna Berg"],
+            ["Anna\nBerg", "Anna\r\n  Berg", "Anna\u00a0Berg"],
+        ),
         ("Rene\u0301 and René, not Rene", ["René"], ["Rene\u0301", "René"]),
         ("René", ["Rene"], []),
         ("Rene\u0301", ["Rene"], []),
@@ -109,7 +113,9 @@ def test_inline_names_are_warned_of_without_being_said(caplog):
 
 def test_fifty_thousand_names_stay_fast():
     syllables = ["An", "Ber", "Ka", "Lo", "Mi", "Ra", "Ston", "Wil", "Der", "Son", "Ley", "Ma", "Gre", "To", "Ni"]
-    names = [f"{a}{b.lower()} {c}{d.lower()}" for a in syllables for b in syllables for c in syllables for d in syllables]
+    names = [
+        f"{a}{b.lower()} {c}{d.lower()}" for a in syllables for b in syllables for c in syllables for d in syllables
+    ]
     labeler = EntitiesLabeler(KEY, names=names[:50_000], parts=True)
     text = "the quick brown fox met Anber Kalo in the park; nobody else was there.\n\n" * 10_000
     began = time.perf_counter()

@@ -45,6 +45,11 @@ def binary(folder):
     return train(folder, "toxic", "clean")
 
 
+@pytest.fixture(scope="module")
+def labeler(binary):
+    return FastTextLabeler(KEY, str(binary))
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path / "cache"))
@@ -82,17 +87,9 @@ def test_scores_are_fasttexts_own_clipped_and_for_the_whole_batch(binary):
 
 @given(st.lists(st.text(st.characters()), max_size=3))
 @example(["\ud800", "a\0b. \0", "\r\n", "👩\u200d👩\u200d👧! 漢字。e\u0301", "</s> you", "__label__toxic"])
-def test_any_text(binary, texts):
-    labeler = any_text_labeler(binary)
+def test_any_text(labeler, texts):
     for text, spans in zip(texts, labeler.label(texts, [{}] * len(texts)), strict=True):
         assert all(0 <= span.start < span.end <= len(text) and 0 <= span.score <= 1 for span in spans)
-
-
-def any_text_labeler(binary, kept=[]):  # noqa: B006
-    """One labeler for all of hypothesis's examples."""
-    if not kept:
-        kept.append(FastTextLabeler(KEY, str(binary)))
-    return kept[0]
 
 
 def test_the_weights_stay_out_of_the_pickle(binary):
@@ -151,7 +148,9 @@ def test_files_that_are_something_else(tmp_path, binary):
     words.save_model(str(path))
     with pytest.raises(LabelerError, match="is no usable fastText classifier: .*supervised"):
         FastTextLabeler(KEY, str(path)).check()
-    with pytest.raises(LabelerError, match=r"model: 'jigsaw' is no file here.* no alias \(jigsaw_hatespeech_sentence_v2\)"):
+    with pytest.raises(
+        LabelerError, match=r"model: 'jigsaw' is no file here.* no alias \(jigsaw_hatespeech_sentence_v2\)"
+    ):
         FastTextLabeler(KEY, "jigsaw").check()
 
 

@@ -62,6 +62,7 @@ def test_it_travels_without_its_compiled_patterns(labeler):
         ("a: {pattern: b, score: .nan}", r"pattern 'a' has a score that is no number from 0 to 1"),
         ("a: {pattern: b, score: true}", r"pattern 'a' has a score that is no number from 0 to 1"),
         ("a: {pattern: b, flags: [verbose]}", r"pattern 'a' has `flags` that are no list of ignorecase"),
+        ("a: {pattern: b, flags: [[dotall]]}", r"pattern 'a' has `flags` that are no list of ignorecase"),
         ("a: {pattern: b, flags: dotall}", r"pattern 'a' has `flags` that are no list of ignorecase"),
         ('a: "\\bsecret\\b"', r"pattern 'a' holds a backspace"),
         ("a: !!python/object/apply:os.getcwd []", r"is not YAML: could not determine a constructor"),

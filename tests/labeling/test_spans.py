@@ -70,7 +70,9 @@ def test_a_column_of_a_real_data_set():
     ],
 )
 def test_broken_spans(spans, says):
-    with pytest.raises(LabelerError, match=rf"^slung\.labelers\[2\]\.field: the row with id 7, 'spans'.*{says}") as caught:
+    with pytest.raises(
+        LabelerError, match=rf"^slung\.labelers\[2\]\.field: the row with id 7, 'spans'.*{says}"
+    ) as caught:
         label("hello world", spans, id=7)
     assert "hello" not in str(caught.value)
 
