@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .buckets import CODED_ACTIONS, Action, Bucket, preset
 from .codec import MAX_BUCKETS
@@ -146,7 +147,7 @@ class SlungConfig(_Block):
             if None in bounds[:-1]:
                 name = self.buckets[bounds.index(None)].name
                 raise ValueError(f"`buckets`: bucket {name!r} needs `below`; only the last one goes without")
-            if any(low >= high for low, high in zip(bounds[:-1], bounds[1:-1])):
+            if any(low >= high for low, high in pairwise(bounds[:-1])):
                 raise ValueError(f"`buckets`: `below` has to ascend, and reads {bounds[:-1]}")
             names = [bucket.name for bucket in self.buckets]
             if len(set(names)) < len(names):
@@ -175,8 +176,13 @@ class SlungArgs(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _nothing_bypasses_the_loss(cls, data):
-        if isinstance(data, dict) and data.get("slung") is not None:
-            check_conflicts(data, SlungConfig.model_validate(data["slung"]))
+        block = data.get("slung") if isinstance(data, dict) else None
+        if block is not None:
+            try:
+                block = SlungConfig.model_validate(block)
+            except ValidationError:
+                return data  # the field's own validation says what is wrong, and where
+            check_conflicts(data, block)
         return data
 
 

@@ -6,7 +6,6 @@ the package is only imported for a config with a `slung:` block.
 
 from __future__ import annotations
 
-
 from axolotl.integrations.base import BasePlugin, PluginManager
 from axolotl.utils.logging import get_logger
 
@@ -40,6 +39,17 @@ class SlungPlugin(BasePlugin):
 
             Setup(cfg).labelers  # noqa: B018 - open and check every file before anything expensive
 
+    def pre_model_load(self, cfg):
+        if not cfg.slung:
+            return
+        for name, plugin in PluginManager.get_instance().plugins.items():
+            other = None if plugin is self else plugin.get_trainer_cls(cfg)
+            if other is not None:
+                raise ValueError(
+                    f"plugins: {name} brings the trainer {other.__name__}, whose loss would replace slung's; take one "
+                    "of the two plugins out"
+                )
+
     def post_model_load(self, cfg, model):
         if not cfg.slung:
             return
@@ -57,20 +67,18 @@ class SlungPlugin(BasePlugin):
     def get_trainer_cls(self, cfg):
         if not cfg.slung:
             return None
-        manager = PluginManager.get_instance()
-        for name, plugin in manager.plugins.items():
-            # on 0.21 there may be two of us: by entry point and by the `plugins:` list
-            other = None if isinstance(plugin, SlungPlugin) else plugin.get_trainer_cls(cfg)
-            if other is not None:
-                raise ValueError(
-                    f"plugins: {name} brings the trainer {other.__name__}, whose loss would replace slung's; take one "
-                    "of the two plugins out"
-                )
         from axolotl.core.trainers.base import AxolotlTrainer
 
         from .trainer import SlungTrainerMixin
 
         return type("SlungTrainer", (SlungTrainerMixin, AxolotlTrainer), {})
+
+    def post_trainer_create(self, cfg, trainer):
+        if cfg.slung and not hasattr(trainer, "slung_loss"):
+            raise ValueError(
+                f"slung: {type(trainer).__name__} trains this model type, and passes slung's loss by; take the `slung:` "
+                "block out, or use a causal language model"
+            )
 
     def get_training_args(self, cfg):
         return {"average_tokens_across_devices": True} if cfg.slung else None

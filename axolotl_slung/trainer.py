@@ -23,7 +23,9 @@ class SlungTrainerMixin:
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self._slung_proof: LoopProof | None = None
+        self._slung_batches = 0
+        self._slung_proven = False
+        self._slung_strays = 0  # on the device: labels that do not decode to their token ids
         self.slung_loss = _loss_of(self.model)
         if self.slung_loss is not None:
             # Axolotl takes a mean of micro-batch means otherwise; the count below then reaches the loss
@@ -47,13 +49,16 @@ class SlungTrainerMixin:
     # proof
 
     def training_step(self, model, inputs, *args, **kwargs):
-        """As usual; the first one is watched."""
-        if self._slung_proof is None:
-            self._slung_proof = LoopProof(self.slung_loss, inputs)
-            result = super().training_step(model, inputs, *args, **kwargs)
-            self._slung_proof.conclude(self.accelerator.unwrap_model(model))
-            return result
-        return super().training_step(model, inputs, *args, **kwargs)
+        """As usual, and watched until a batch with codes has been seen through (see `LoopProof`)."""
+        if self._slung_batches >= _WATCHED_BATCHES or self._slung_proven:
+            self._slung_strays += _strays(inputs)
+            return super().training_step(model, inputs, *args, **kwargs)
+        proof = LoopProof(self.slung_loss, inputs)
+        result = super().training_step(model, inputs, *args, **kwargs)
+        proof.conclude(self.accelerator.unwrap_model(model))
+        self._slung_batches += 1
+        self._slung_proven = proof.saw_codes
+        return result
 
     # metrics
 
@@ -61,6 +66,8 @@ class SlungTrainerMixin:
         """Add the figures of the loss, summed over all ranks, whenever Axolotl logs a loss."""
         if self.slung_loss is not None and "loss" in logs:
             logs.update(self._slung_metrics("train"))
+            if int(self._slung_strays):
+                raise LoopError(_STRAYS)
         return super().log(logs, *args, **kwargs)
 
     def evaluation_loop(self, *args, **kwargs):
@@ -83,8 +90,24 @@ class SlungTrainerMixin:
         return metrics(totals.cpu())
 
 
+_WATCHED_BATCHES = 32
+"""Watching asks the device for answers, so it ends after so many batches, though none of them had a code."""
+
+_STRAYS = (
+    "slung: labels do not decode to their token ids: something between the data set and the trainer rewrites them; look "
+    "at the plugins and the collator of the config"
+)
+
+
+def _strays(inputs):
+    """How many labels say another token than the input's, as a scalar tensor on its device."""
+    labels, ids = inputs["labels"], inputs["input_ids"]
+    named = torch.where(labels <= FIRST_CODE, decode(labels)[0], labels)
+    return ((named != ids) & (labels != IGNORE)).sum()
+
+
 class LoopProof:
-    """Watches the first training step of a rank, and stops the run if the selective loss had no part in it.
+    """Watches a training step, and stops the run if the selective loss had no part in it.
 
     Seen to hold before the first optimiser step: the model called the loss; the labels it was given are those of the
     batch, and decode to the batch's own token ids; masked and ignored targets got a gradient of exactly zero, and a
@@ -93,32 +116,26 @@ class LoopProof:
 
     def __init__(self, loss: SelectiveCausalLMLoss | None, inputs):
         self.loss = loss
-        labels, ids = inputs["labels"], inputs["input_ids"]
-        coded = labels <= FIRST_CODE
+        labels = inputs["labels"]
+        self.saw_codes = bool((labels <= FIRST_CODE).any())
         if loss is None:
-            if coded.any():
+            if self.saw_codes:
                 raise LoopError(
                     "slung: the labels hold codes, and the config's fused loss reads only -100: the prepared data set "
                     "was made with other settings; run `axolotl preprocess` again"
                 )
             return
-        token_ids, bucket, _ = decode(labels)
-        if not ((token_ids == ids) | ~coded).all() or not ((labels == ids) | (labels == IGNORE) | coded).all():
-            raise LoopError(
-                "slung: labels do not decode to their token ids: something between the data set and the trainer "
-                "rewrites them; look at the plugins and the collator of the config"
-            )
+        if _strays(inputs):
+            raise LoopError(_STRAYS)
         self.calls_before = loss.calls
         self.expected = shifted(labels, inputs.get("shift_labels"))
         self.gradient_error: str | None = None
-        self.watched = False
         loss.on_batch = self._watch
 
     def _watch(self, logits, labels):
         if labels.shape != self.expected.shape or not torch.equal(labels, self.expected.to(labels.device)):
             self.gradient_error = "the model hands the loss other labels than the batch's"
             return
-        self.watched = True
         _, cross_entropy, unlikelihood, _ = self.loss.reader.read(labels.reshape(-1))
         has_loss = (cross_entropy > 0) | (unlikelihood > 0)
 

@@ -1,7 +1,8 @@
 """Runs the real Axolotl on CPUs for tests: as a command, in this process, or on two ranks.
 
-Starting Axolotl costs 15 to 25 s of imports, and a run in a process that has them less than one: what can be shown with
-`train_in_process` should be. `run_axolotl` is for what only the command line shows, `run_two_ranks` for what takes two processes.
+Starting Axolotl costs 15 to 25 s of imports, and a run in a process that has them less than one: what
+`train_in_process` can show, it should. `run_axolotl` is for what only the command line shows, `run_two_ranks` for what
+takes two processes.
 """
 
 import contextlib
@@ -251,7 +252,7 @@ def _as_if_fresh(folder):
     """
     before = dict(os.environ)
     streams = sys.stdout, sys.stderr
-    # without AXOLOTL_TEE_STDOUT=0, Axolotl puts its own sys.stdout in place and waits for ever when it takes it away again
+    # unless AXOLOTL_TEE_STDOUT is 0, Axolotl puts a sys.stdout of its own in place and hangs when it takes it away again
     os.environ.update(cpu_environment(folder), AXOLOTL_TEE_STDOUT="0")
 
     import datasets
@@ -285,7 +286,6 @@ def _as_if_fresh(folder):
     # Axolotl seeds in the trainer only, after LoRA weights are drawn; torch's first seed is a different one each time
     torch.manual_seed(0)
     # a run collects garbage six times, 0.4 s each, nearly all of it spent on what the imports left: leave that out
-    gc.collect()
     gc.freeze()
     try:
         yield

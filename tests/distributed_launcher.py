@@ -2,8 +2,8 @@
 
     DS_ACCELERATOR=cpu torchrun --nproc_per_node 2 tests/distributed_launcher.py config.yml [folder for records]
 
-Accelerate does not start DeepSpeed without an accelerator, so for DeepSpeed `ACCELERATE_USE_CPU` stays unset and Accelerate is
-told below that gloo is what it found. Plain DDP needs `ACCELERATE_USE_CPU=true` instead.
+Accelerate does not start DeepSpeed without an accelerator, so for DeepSpeed `ACCELERATE_USE_CPU` stays unset and
+Accelerate is told below that gloo is what it found. Plain DDP needs `ACCELERATE_USE_CPU=true` instead.
 """
 
 import json
@@ -25,8 +25,8 @@ def let_deepspeed_use_gloo():
     """Mends the two places where DeepSpeed on CPUs stumbles; has to run before it makes its process groups."""
     import torch.distributed
 
-    # ZeRO-1 and ZeRO-2 gather into weights that want gradients. NCCL writes past autograd, gloo writes through views of the
-    # output, which autograd refuses
+    # ZeRO-1 and ZeRO-2 gather into weights that want gradients. NCCL writes past autograd; gloo writes through views of
+    # the output, which autograd refuses
     torch.distributed.all_gather_into_tensor = torch.no_grad()(torch.distributed.all_gather_into_tensor)
 
     import deepspeed.ops
@@ -36,7 +36,7 @@ def let_deepspeed_use_gloo():
 
 
 def write_record(trainer, folder: Path):
-    """Writes this rank's record and, on rank 0, the gathered weights. All ranks have to call it: gathering is collective."""
+    """Writes this rank's record and, on rank 0, the gathered weights; gathering is collective, so all ranks call it."""
     import torch
     from safetensors.torch import save_file
 

@@ -82,8 +82,8 @@ def test_buckets_override_the_method():
         ({"processor_type": "AutoProcessor"}, "multimodal"),
         ({"trainer_cls": "a.B"}, "`trainer_cls: a.B` cannot"),
         ({"pretraining_dataset": "x"}, "`pretraining_dataset: x` cannot"),
-        ({"do_causal_lm_eval": True}, "decodes labels"),
-        ({"eval_table_size": 4}, "decodes labels"),
+        ({"do_causal_lm_eval": True}, "takes every label but -100"),
+        ({"eval_table_size": 4}, "takes every label but -100"),
         ({"context_parallel_size": 2}, "`context_parallel_size: 2` with `slung:`"),
     ],
 )

@@ -1,7 +1,7 @@
 """Tiny tokenizers, models and data files, built in a second and cached in a folder the caller names.
 
-They are real: the tokenizers are trained by `tokenizers`, the models are ordinary Transformers models with random weights,
-and both load through `AutoTokenizer` and `AutoModelForCausalLM` like anything from the hub.
+They are real: the tokenizers are trained by `tokenizers`, the models are ordinary Transformers models with random
+weights, and both load through `AutoTokenizer` and `AutoModelForCausalLM` like anything from the hub.
 """
 
 import json
@@ -100,7 +100,8 @@ def _bytelevel(bos: bool = False, trim_offsets: bool = True):
     )
     tokenizer.train_from_iterator(TEXT, trainer)
     if bos:
-        tokenizer.post_processor = processors.Sequence([tokenizer.post_processor, _bos_first(tokenizer, special["bos_token"])])
+        bos_first = _bos_first(tokenizer, special["bos_token"])
+        tokenizer.post_processor = processors.Sequence([tokenizer.post_processor, bos_first])
     return tokenizer, special, extra, CHATML
 
 
@@ -110,10 +111,10 @@ def _bytelevel_bos():
 
 
 def _unigram():
-    """SentencePiece-style Unigram as in Llama 1 and 2: blanks become "▁", unknown characters become byte tokens, BOS is added."""
+    """SentencePiece-style Unigram in Llama 2's manner: blanks become "▁", unknown characters bytes, BOS is added."""
     special = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
     tokenizer = Tokenizer(models.Unigram())
-    # words are kept apart while training only, so that no piece spans two words; the model sees the whole text at once, as Llama does
+    # words are kept apart while training only, so that no piece spans two; later the model sees whole texts, like Llama
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
     trainer = trainers.UnigramTrainer(
         vocab_size=500,
@@ -137,7 +138,7 @@ def _unigram():
 
 
 def _wordpiece():
-    """WordPiece as in BERT: text is lower-cased and stripped of accents, so tokens differ from the characters; [CLS] and [SEP] are added."""
+    """WordPiece as in BERT: tokens are lower-cased and lose their accents, [CLS] and [SEP] are added."""
     special = {"unk_token": "[UNK]", "bos_token": "[CLS]", "eos_token": "[SEP]", "pad_token": "[PAD]"}
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)

@@ -64,7 +64,8 @@ def _wordpiece(tokenizer, text: str) -> list[set[int]]:
         else:
             word.append((c, index))
     held = []
-    for word in filter(None, [*words, word]):
+    words.append(word)
+    for word in filter(None, words):
         pieces = backend.model.tokenize("".join(c for c, _ in word))
         position = 0
         for piece in pieces:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def _runs(of_char):
     """Stretches of characters of one bucket: `(start, end, bucket)`."""
     cuts = np.flatnonzero(np.diff(of_char)) + 1
     bounds = [0, *cuts.tolist(), len(of_char)]
-    return [(s, e, int(of_char[s])) for s, e in zip(bounds, bounds[1:]) if e > s]
+    return [(s, e, int(of_char[s])) for s, e in pairwise(bounds) if e > s]
 
 
 def _mend_white_space(pieces, scores):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 from axolotl.utils.logging import get_logger
 
@@ -32,10 +31,9 @@ def report(dataset, buckets: tuple[Bucket, ...], where: str) -> None:
     Raises:
         SlungDataError: no token is left with a loss.
     """
-    if "labels" not in (getattr(dataset, "column_names", None) or []):
-        return  # streamed: nothing to count yet
     totals: dict[str, int] = {}
-    for chunk in dataset.data.column("labels").chunks:
+    # a data set of which every row was dropped has no columns either
+    for chunk in dataset.data.column("labels").chunks if "labels" in dataset.column_names else []:
         for action, number in count_labels(chunk.flatten().to_numpy(zero_copy_only=False), buckets).items():
             totals[action] = totals.get(action, 0) + number
     tokens = sum(totals.values())

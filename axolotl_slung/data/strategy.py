@@ -8,8 +8,7 @@ from axolotl.utils.logging import get_logger
 
 from ..buckets import Bucket
 from ..codec import FIRST_CODE, IGNORE, decode, encode
-from ..labeling.annotate import annotate, clean
-from ..labeling.base import Labeler, Span
+from ..labeling.base import Labeler, Span, utf8_safe
 from . import fields as fields_of
 from .edits import edit, edits_text
 from .tagging import UNLABELED, DryRunDone, Tagged, TaggingTokenizer
@@ -193,7 +192,7 @@ class SlungStrategy:
             announced.append(mine)
         by_text = [labeler for labeler in self.labelers if labeler.scope == "text"]
         if by_text and crossing:
-            found = annotate(by_text, [c[1] for c in crossing], [c[2] for c in crossing])
+            found = _label_all(by_text, [c[1] for c in crossing], [c[2] for c in crossing])
             for (mine, text, _), more in zip(crossing, found):
                 mine[text] = mine[text] + more
         return announced
@@ -245,6 +244,12 @@ class SlungStrategy:
         return label
 
 
+def _label_all(labelers, texts, rows) -> list[list[Span]]:
+    """The spans of every text by all labelers together; they may overlap, and the highest score counts."""
+    by_labeler = [labeler.label(texts, rows) for labeler in labelers]
+    return [[span for found in spans for span in found] for spans in zip(*by_labeler)]
+
+
 class _Whole(dict):
     """Texts of a prompt whose fields are unknown: labelled as they come."""
 
@@ -254,7 +259,7 @@ class _Whole(dict):
 
     def get(self, text, default=None):
         if text not in self:
-            self[text] = annotate(self._labelers, [text], [self._row])[0]
+            self[text] = _label_all(self._labelers, [text], [self._row])[0]
         return self[text]
 
 
@@ -268,5 +273,5 @@ def _moved(label: int, token_id: int) -> int:
 
 def _cleaned(row):
     """The row without lone surrogates in its strings."""
-    dirty = {path: text for path, text in fields_of.strings(row) if clean(text) is not text}
-    return fields_of.replaced(row, {path: clean(text) for path, text in dirty.items()}) if dirty else row
+    dirty = {path: safe for path, text in fields_of.strings(row) if (safe := utf8_safe(text)) != text}
+    return fields_of.replaced(row, dirty) if dirty else row

@@ -14,8 +14,7 @@ from transformers import BatchEncoding
 
 from ..buckets import Action, Bucket
 from ..codec import IGNORE, check_vocabulary, encode
-from ..labeling.annotate import clean
-from ..labeling.base import Span
+from ..labeling.base import Span, utf8_safe
 from ..offsets import Offsets
 from ..tokens import char_scores, token_buckets
 
@@ -105,7 +104,7 @@ class TaggingTokenizer:
             stub = {"input_ids": [0], "attention_mask": [1], "offset_mapping": [(0, 0)]}
             return BatchEncoding(stub)
 
-        text = clean(text)
+        text = utf8_safe(text)
         wants_offsets = kwargs.pop("return_offsets_mapping", False)
         encoding = self._encode(text, **kwargs)
         spans = self._spans.get(text)

@@ -1,7 +1,6 @@
 """Labelers: what in a text is risky, as spans of characters with scores."""
 
 from .base import Labeler, LabelerError, Span
-from .combine import combine
 
 __all__ = [
     "DolmaLabeler",
@@ -12,7 +11,6 @@ __all__ = [
     "PatternsLabeler",
     "Span",
     "SpansLabeler",
-    "combine",
 ]
 
 _HOMES = {

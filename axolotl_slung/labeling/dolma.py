@@ -31,8 +31,8 @@ class DolmaLabeler(Labeler):
     Args:
         key: where the labeler stands in the YAML.
         path: a folder of such files (`SUFFIXES`, searched through, in order of their names), or one file.
-        attribute: the attribute's key, or its end after a `__`, which leaves out the experiment's and the
-            tagger's name: `__label__toxic` finds `exp__jigsaw_hatespeech_sentence_v2____label__toxic`.
+        attribute: the attribute's key, or a whole part of it between `__`: `jigsaw_hatespeech_sentence_v2` finds
+            `exp__jigsaw_hatespeech_sentence_v2____label__toxic`.
         id_field: the rows' column of ids.
         text_field: the rows' column of the text; None for the data set's only one.
     """
@@ -120,7 +120,7 @@ class DolmaLabeler(Labeler):
     def _matching(self, attributes: Mapping) -> list[str]:
         if self.attribute in attributes:
             return [self.attribute]
-        return [key for key in attributes if key.endswith(f"__{self.attribute}")]
+        return [key for key in attributes if f"__{self.attribute}__" in f"__{key}__"]
 
     def _lines(self, path: Path) -> Iterator[tuple[str, dict]]:
         """Each line's JSON, with what errors about it begin with."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .base import Labeler, LabelerError, Span
+from .base import Labeler, LabelerError, Span, utf8_safe
 from .fasttext_file import read_labels
 from .files import cache_path, download, sha256_of
-from .sentences import split, utf8_safe
+from .sentences import split
 
 ALIASES = {
     # Dolma's tagger of this name. Its publisher gives no sha256, so that `sha256` is the user's to pin.

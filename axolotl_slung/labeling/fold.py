@@ -8,7 +8,7 @@ from bisect import bisect_right
 
 import regex
 
-from .sentences import utf8_safe
+from .base import utf8_safe
 
 # one character for one, so that offsets stand
 _VARIANTS = str.maketrans(

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from .base import LabelerError
+from .base import LabelerError, utf8_safe
 
 # what blingfire counts as white space, which is not quite what Python does
 _WHITE = "".join(map(chr, [*range(0x21), 0xA0, *range(0x2000, 0x2010), 0x202F, 0x205F, 0x2060, 0x2420, 0x2424]))
 _WHITE += "\u3000\ufeff"
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def utf8_safe(text: str) -> str:
-    """`text` with each lone surrogate replaced by U+FFFD, so that it has a UTF-8 form and the same length."""
-    return _SURROGATE.sub("\ufffd", text)
-
 
 def _blingfire(text: str) -> list[tuple[int, int]]:
     import blingfire

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from axolotl_slung.labeling.sentences import split, utf8_safe
+from axolotl_slung.labeling.base import utf8_safe
+from axolotl_slung.labeling.sentences import split
 
 # what blingfire takes for white space beside Python's
 ITS_SPACE = set(map(chr, [*range(0x21), 0xA0, *range(0x2000, 0x2010), 0x202F, 0x205F, 0x2060])) | set(
