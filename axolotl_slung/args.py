@@ -17,7 +17,13 @@ class _Block(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class FastTextConfig(_Block):
+class _LabelerBlock(_Block):
+    datasets: list[str] | None = Field(
+        None, min_length=1, description="The `path` of each data set to label; all of them where left out."
+    )
+
+
+class FastTextConfig(_LabelerBlock):
     """Sentences scored by a fastText classifier, as Dolma's taggers do."""
 
     type: Literal["fasttext"]
@@ -28,7 +34,7 @@ class FastTextConfig(_Block):
     )
 
 
-class EntitiesConfig(_Block):
+class EntitiesConfig(_LabelerBlock):
     """Names out of a list, on word boundaries; their score is 1."""
 
     type: Literal["entities"]
@@ -46,14 +52,14 @@ class EntitiesConfig(_Block):
         return self
 
 
-class PatternsConfig(_Block):
+class PatternsConfig(_LabelerBlock):
     """Named regular expressions."""
 
     type: Literal["patterns"]
     path: str = Field(description="A YAML file: name to expression, or name to {pattern, score, flags}.")
 
 
-class SpansConfig(_Block):
+class SpansConfig(_LabelerBlock):
     """Spans that the data set brings along, in a column of [start, end, score]."""
 
     type: Literal["spans"]
@@ -65,7 +71,7 @@ class SpansConfig(_Block):
     )
 
 
-class DolmaConfig(_Block):
+class DolmaConfig(_LabelerBlock):
     """Dolma attribute files: the output of any Dolma tagger."""
 
     type: Literal["dolma"]
@@ -183,7 +189,20 @@ class SlungArgs(BaseModel):
             except ValidationError:
                 return data  # the field's own validation says what is wrong, and where
             check_conflicts(data, block)
+            _check_dataset_names(data, block)
         return data
+
+
+def _check_dataset_names(cfg: dict, block: SlungConfig) -> None:
+    """Raise `ValueError` for a labeler of a data set that the config does not have."""
+    entries = [*(cfg.get("datasets") or []), *(cfg.get("test_datasets") or [])]
+    paths = [entry.get("path") if isinstance(entry, dict) else entry.path for entry in entries]
+    for index, labeler in enumerate(block.labelers):
+        for name in labeler.datasets or []:
+            if name not in paths:
+                raise ValueError(
+                    f"`slung.labelers[{index}].datasets`: {name!r} is no `path` under `datasets:`; those are {paths}"
+                )
 
 
 def json_schema() -> dict:

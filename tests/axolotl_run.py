@@ -252,7 +252,7 @@ def _as_if_fresh(folder):
     """
     before = dict(os.environ)
     streams = sys.stdout, sys.stderr
-    # unless AXOLOTL_TEE_STDOUT is 0, Axolotl puts a sys.stdout of its own in place and hangs when it takes it away again
+    # unless AXOLOTL_TEE_STDOUT is 0, Axolotl puts a sys.stdout of its own in place, and hangs when it takes it away
     os.environ.update(cpu_environment(folder), AXOLOTL_TEE_STDOUT="0")
 
     import datasets

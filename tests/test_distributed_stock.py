@@ -1,7 +1,7 @@
 """Stock Axolotl on two CPU ranks, without the plugin: is what the other distributed tests stand on really distributed?
 
 Two runs of one rank each look like one run on two ranks from outside. Here each strategy has to give the weights that
-one process gives when it accumulates the two ranks' batches, and DeepSpeed has to hold a share of the optimizer on each.
+one process gives when it accumulates the two ranks' batches, and under DeepSpeed each rank has to hold its share.
 """
 
 import importlib.util

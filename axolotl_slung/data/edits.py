@@ -51,6 +51,8 @@ def edit(text: str, spans: Sequence[Span], buckets: Sequence[Bucket]) -> tuple[s
                 kept_scores.append(np.zeros(len(bucket.token)))
             pieces.append(text[start:end])
             kept_scores.append(scores[start:end])
+    if "" in pieces and not "".join(pieces).strip():
+        return "", []
     _mend_white_space(pieces, kept_scores)
     return "".join(pieces), _spans(np.concatenate(kept_scores or [scores]))
 

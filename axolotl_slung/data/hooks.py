@@ -66,17 +66,18 @@ def _dataset_hook(original):
             return original(dataset_config, tokenizer, cfg, dataset_base_type, dataset, *args, **kwargs)
         setup = Setup(cfg)
         where = _where(cfg, dataset_config)
+        labelers = setup.labelers_of(dataset_config.get("path"))
         tagging = TaggingTokenizer(tokenizer, setup.buckets, setup.config.overlap, setup.code_masked)
         columns = set(getattr(dataset, "column_names", None) or [])
         if {"input_ids", "attention_mask", "labels"} <= columns:
-            dataset = label_pretokenised(dataset, setup, tagging, where)
+            dataset = label_pretokenised(dataset, labelers, tagging, setup.buckets, where)
         wrapped = []
 
         def wrap(strategy):
             wrapped.append(strategy)
             return SlungStrategy(
                 strategy,
-                labelers=setup.labelers,
+                labelers=labelers,
                 buckets=setup.buckets,
                 where=where,
                 text_field=_text_field(dataset_config, dataset_base_type),

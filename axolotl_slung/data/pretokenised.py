@@ -9,7 +9,7 @@ from ..tokens import buckets_of, char_scores
 from .strategy import SlungDataError
 
 
-def label_pretokenised(dataset, setup, tagging, where: str):
+def label_pretokenised(dataset, labelers, tagging, buckets, where: str):
     """The data set with actions in `labels`.
 
     With a `spans` labeler its column holds `[start, end, score]` in tokens of `input_ids`; the column is taken out.
@@ -18,8 +18,10 @@ def label_pretokenised(dataset, setup, tagging, where: str):
     Raises:
         SlungDataError: labelers that need a text; labels that do not fit their token ids.
     """
-    on_text = [labeler for labeler in setup.labelers if not labeler.reads_row]
-    by_span = [labeler for labeler in setup.labelers if labeler.reads_row]
+    if not labelers:
+        return dataset
+    on_text = [labeler for labeler in labelers if not labeler.reads_row]
+    by_span = [labeler for labeler in labelers if labeler.reads_row]
     if by_span:
         if on_text:
             raise SlungDataError(
@@ -28,13 +30,13 @@ def label_pretokenised(dataset, setup, tagging, where: str):
             )
         drop = [labeler.field for labeler in by_span if getattr(labeler, "field", None) in dataset.column_names]
         return dataset.map(
-            _Spans(by_span, setup, tagging), batched=True, remove_columns=drop, desc="Labelling token spans"
+            _Spans(by_span, tagging, buckets), batched=True, remove_columns=drop, desc="Labelling token spans"
         )
     codes = 0
     for start in range(0, len(dataset), 1000):
         rows = dataset[start : start + 1000]
         for ids, labels in zip(rows["input_ids"], rows["labels"]):
-            codes += _check(np.asarray(ids), np.asarray(labels, dtype=np.int64), len(setup.buckets), where)
+            codes += _check(np.asarray(ids), np.asarray(labels, dtype=np.int64), len(buckets), where)
     if not codes:
         raise SlungDataError(
             f"{where}: it is already tokenised, so that {on_text[0].key} has no text to read, and its `labels` hold no "
@@ -56,8 +58,8 @@ def _check(ids, labels, n_buckets, where) -> int:
 class _Spans:
     """Token spans to labels, a batch at a time."""
 
-    def __init__(self, labelers, setup, tagging):
-        self.labelers, self.setup, self.tagging = labelers, setup, tagging
+    def __init__(self, labelers, tagging, buckets):
+        self.labelers, self.tagging, self.buckets = labelers, tagging, buckets
 
     def __call__(self, batch):
         rows = [dict(zip(batch, values)) for values in zip(*batch.values())]
@@ -68,7 +70,7 @@ class _Spans:
         for index, row in enumerate(rows):
             ids = np.asarray(row["input_ids"], dtype=np.int64)
             scores = char_scores(len(ids), [span for spans in found for span in spans[index]])
-            actions = self.tagging.labels(ids, buckets_of(scores, self.setup.buckets), scores)
+            actions = self.tagging.labels(ids, buckets_of(scores, self.buckets), scores)
             given = np.asarray(row["labels"], dtype=np.int64)
             labels.append(np.where(given == IGNORE, IGNORE, actions).tolist())
         return {"labels": labels}

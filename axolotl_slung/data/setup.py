@@ -43,6 +43,11 @@ class Setup:
         """
         return build(self.config.labelers, self.config.sentence_splitter)
 
+    def labelers_of(self, path: str) -> list[Labeler]:
+        """The labelers of the data set with this `path`."""
+        named = zip(self.config.labelers, self.labelers)
+        return [labeler for config, labeler in named if config.datasets is None or path in config.datasets]
+
     def fingerprint(self, datasets) -> str:
         """The digest of all that decides the labels of `datasets` (Axolotl's entries)."""
         block = {**self.config.model_dump(mode="json"), "code_masked": self.code_masked}

@@ -30,7 +30,7 @@ def build(configs: Sequence, splitter: str) -> list[Labeler]:
     for index, config in enumerate(configs):
         # imported here: a run pays for the libraries of the labelers that it uses, and for no others
         module, name = _CLASSES[config.type]
-        options = config.model_dump(exclude={"type"})
+        options = config.model_dump(exclude={"type", "datasets"})
         if config.type == "fasttext":
             options["splitter"] = splitter
         labeler = getattr(import_module(f".{module}", __package__), name)(f"slung.labelers[{index}]", **options)
