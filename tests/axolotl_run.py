@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
+import psutil
 import yaml
 
 from tiny import TEXT, tiny_model, write_jsonl
@@ -145,7 +146,7 @@ class CompletedRun:
 
 
 def _run(command, folder, env, timeout) -> tuple[int, str]:
-    """Runs a command in its own process group; when time runs out the whole group ends, launchers' children too."""
+    """Runs a command to its end; when time runs out, it and all that it started are ended."""
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -156,13 +157,14 @@ def _run(command, folder, env, timeout) -> tuple[int, str]:
         text=True,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,
     )
     try:
         output, _ = process.communicate(timeout=timeout)
     except BaseException as error:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        # one by one: torchrun gives each rank a session of its own, so no process group holds them all
+        for child in [*psutil.Process(process.pid).children(recursive=True), process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
         output, _ = process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
             raise AssertionError(f"{' '.join(command)} took longer than {timeout} s\n{output[-8000:]}") from None

@@ -41,9 +41,8 @@ def overrides(name, folder):
         "save-strategy": "steps",
         "dataset-num-proc": 1,
     }
-    if name.startswith("lora"):
-        options |= {f"lora-{part}-kernel": "false" for part in ("mlp", "qkv", "o", "embedding")}
-    return [f"--{key}={value}" for key, value in options.items()]
+    kernels = [f"--no-lora-{part}-kernel" for part in ("mlp", "qkv", "o", "embedding")] if "lora" in name else []
+    return [*kernels, *(f"--{key}={value}" for key, value in options.items())]
 
 
 def data(folder, monkeypatch):

@@ -70,6 +70,8 @@ def _wordpiece(tokenizer, text: str) -> list[set[int]]:
         position = 0
         for piece in pieces:
             length = len(word) if piece.value == tokenizer.unk_token else len(piece.value.removeprefix("##"))
-            held.append({index for _, index in word[position : position + length]})
+            of_piece = [index for _, index in word[position : position + length]]
+            # a character that the normaliser takes out of the middle of a token still lies in it
+            held.append(set(range(min(of_piece), max(of_piece) + 1)))
             position += length
     return held
