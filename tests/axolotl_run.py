@@ -22,7 +22,6 @@ from unittest import mock
 
 import psutil
 import yaml
-
 from tiny import TEXT, tiny_model, write_jsonl
 
 HERE = Path(__file__).resolve().parent
@@ -78,7 +77,6 @@ def base_config(folder, **overrides) -> dict:
         "include_tokens_per_second": False,
         "dataset_prepared_path": str(folder / "prepared"),
         "output_dir": str(folder / "out"),
-        "hf_use_auth_token": False,
     }
     if not overrides.get("base_model"):
         config["base_model"] = str(tiny_model(folder))
@@ -160,16 +158,22 @@ def _run(command, folder, env, timeout) -> tuple[int, str]:
     )
     try:
         output, _ = process.communicate(timeout=timeout)
-    except BaseException as error:
-        # one by one: torchrun gives each rank a session of its own, so no process group holds them all
+    except subprocess.TimeoutExpired:
+        _end_tree(process)
+        output, _ = process.communicate()
+        raise AssertionError(f"{' '.join(command)} took longer than {timeout} s\n{output[-8000:]}") from None
+    except BaseException:
+        _end_tree(process)
+        raise
+    return process.returncode, output
+
+
+def _end_tree(process):
+    """Ends a process and all that it started, one by one: torchrun gives each rank a session of its own."""
+    with contextlib.suppress(psutil.NoSuchProcess):
         for child in [*psutil.Process(process.pid).children(recursive=True), process]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
-        output, _ = process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise AssertionError(f"{' '.join(command)} took longer than {timeout} s\n{output[-8000:]}") from None
-        raise
-    return process.returncode, output
 
 
 def _child_environment(folder, env) -> dict:
@@ -257,12 +261,11 @@ def _as_if_fresh(folder):
     # unless AXOLOTL_TEE_STDOUT is 0, Axolotl puts a sys.stdout of its own in place, and hangs when it takes it away
     os.environ.update(cpu_environment(folder), AXOLOTL_TEE_STDOUT="0")
 
+    import axolotl.utils.distributed
     import datasets
     import torch
     import transformers.modelcard
     from accelerate.state import AcceleratorState, GradientState, PartialState
-
-    import axolotl.utils.distributed
     from axolotl.integrations.base import PluginManager
     from axolotl.utils.tee import close_debug_log
 

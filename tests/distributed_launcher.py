@@ -6,6 +6,7 @@ Accelerate does not start DeepSpeed without an accelerator, so for DeepSpeed `AC
 Accelerate is told below that gloo is what it found. Plain DDP needs `ACCELERATE_USE_CPU=true` instead.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -53,8 +54,6 @@ def write_record(trainer, folder: Path):
 
         gather = deepspeed.zero.GatheredParameters(list(parameters.values()))
     else:
-        import contextlib
-
         gather = contextlib.nullcontext()
     with gather:
         weights = {name: parameter.detach().clone().contiguous() for name, parameter in parameters.items()}
@@ -93,9 +92,8 @@ def main(config: str, records: str | None = None):
         let_accelerate_use_gloo()
         let_deepspeed_use_gloo()
 
-    import torch
-
     import axolotl.train
+    import torch
     from axolotl.cli.args import TrainerCliArgs
     from axolotl.cli.config import load_cfg
     from axolotl.cli.train import do_train

@@ -9,9 +9,8 @@ import math
 
 import pytest
 import torch
-from safetensors.torch import load_file
-
 from axolotl_run import STRATEGIES, base_config, run_two_ranks, train_in_process
+from safetensors.torch import load_file
 from tiny import tiny_model
 
 STEPS = 3

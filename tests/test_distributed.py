@@ -1,0 +1,96 @@
+"""The selective loss on two real ranks: DDP and DeepSpeed's ZeRO-1, 2 and 3, on CPUs with gloo.
+
+Two runs of one rank each look like one run on two ranks from outside. So each strategy has to give the weights that one
+process gives when it accumulates the two ranks' batches, and under DeepSpeed each rank has to hold its share.
+"""
+
+import pytest
+import torch
+from axolotl_run import STRATEGIES, base_config, run_two_ranks, train_in_process
+from safetensors.torch import load_file
+from tiny import tiny_model, write_jsonl
+
+NAME = "Maria Hernandez"
+# rows of one rank hold ten times the tokens of the other's, and other shares of risky ones; a row of names alone has
+# not a single token with a loss when `eos` is masked
+TEXTS = [
+    f"{NAME} rebuilt the mill in 1851, with three wheels in place of two, and {NAME} paid for it.",
+    "Ice melts.",
+    f"{NAME}",
+    "The old harbour wakes before the sun does, and the gulls follow the nets down the stone steps.",
+    f"It was {NAME}.",
+    f"Nobody in the village would ever call {NAME} a fool; she was, they said, merely slow, and they laughed.",
+    "Water.",
+    f"{NAME} {NAME}",
+]
+
+
+def config(folder, slung, method="unlikelihood", **overrides):
+    path = write_jsonl(folder / "rows.jsonl", [{"text": text} for text in TEXTS])
+    return base_config(
+        folder,
+        **{
+            "base_model": str(tiny_model(folder)),
+            "datasets": [{"path": str(path), "ds_type": "json", "type": "completion"}],
+            "shuffle_merged_datasets": False,
+            "curriculum_sampling": True,
+            "micro_batch_size": 1,
+            "gradient_accumulation_steps": 2,
+            "max_steps": 2,
+            "max_grad_norm": 0.0,
+            "learning_rate": 1.0e-3,
+            **slung([NAME], method=method, eos="mask"),
+            **overrides,
+        },
+    )
+
+
+def assert_same_steps(ranks, weights, one, tolerance=1e-4):
+    """The losses, the metrics and the weights of one process that accumulates both ranks' batches."""
+    for rank in ranks:
+        assert rank.losses == pytest.approx(one.losses, rel=1e-5)
+    logs = [[e for e in log if "loss" in e] for log in (ranks[0].log_history, one.log_history)]
+    for entry, expected in zip(*logs, strict=True):
+        figures = {key: value for key, value in expected.items() if key.startswith("slung/")}
+        assert len(figures) > 3 and {key: entry[key] for key in figures} == pytest.approx(figures, rel=1e-4)
+    for name, weight in one.model.named_parameters():
+        torch.testing.assert_close(weights[name], weight.detach(), rtol=1e-3, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_ranks_are_one_process(tmp_path, slung, strategy):
+    """Invariant 3 on ranks, and invariant 5: no rank waits for one that has nothing to train."""
+    one = train_in_process(config(tmp_path, slung, gradient_accumulation_steps=4, output_dir=str(tmp_path / "one")))
+    run = run_two_ranks(config(tmp_path, slung), tmp_path, strategy).check()
+    weights = run.weights()
+    total = sum(weight.numel() for weight in weights.values())
+
+    # two ranks that know of each other
+    assert [rank.rank for rank in run.ranks] == [0, 1]
+    assert [rank.world_size for rank in run.ranks] == [2, 2]
+    assert {rank.distributed_type for rank in run.ranks} == {"MULTI_CPU" if strategy == "ddp" else "DEEPSPEED"}
+
+    # what they share out between them
+    held = [rank.optimizer_elements for rank in run.ranks]
+    if strategy == "ddp":
+        assert held == [total, total]
+    else:
+        assert total <= sum(held) < 1.1 * total and abs(held[0] - held[1]) < 0.1 * total  # halves, and some padding
+    for rank in run.ranks:
+        assert ("lm_head.weight" in rank.partitioned) == (strategy == "zero3")
+
+    # one model, on both ranks and as saved, moved as one process moves it
+    assert run.ranks[0].checksums == run.ranks[1].checksums
+    saved = load_file(run.output_dir / "model.safetensors")
+    assert all(torch.equal(saved[name], weight) for name, weight in weights.items())
+    assert_same_steps(run.ranks, weights, one)
+    start = load_file(tiny_model(tmp_path) / "model.safetensors")
+    assert all((weight - start[name]).abs().max() > 1e-3 for name, weight in weights.items())
+
+
+def test_lora_under_zero3(tmp_path, slung):
+    """Adapters over a partitioned base: the proof of the loop holds on both ranks."""
+    lora = {"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_dropout": 0.0, "lora_target_modules": ["q_proj", "v_proj"]}
+    run = run_two_ranks(config(tmp_path, slung, **lora), tmp_path, "zero3").check()
+    assert all(any("slung/loss_unlikelihood" in entry for entry in rank.log_history) for rank in run.ranks)
+    assert run.ranks[0].losses == run.ranks[1].losses and len(run.ranks[0].losses) == 2
