@@ -40,10 +40,9 @@ def base_config(folder, **overrides) -> dict:
     """
     folder = Path(folder)
     config = {
-        # what a CPU needs: Axolotl would pick bf16 or fp16 by itself, and its LoRA kernels are Triton's
+        # what a CPU needs: with neither set Axolotl takes fp16, and its LoRA kernels ask for CUDA
         "bf16": False,
         "fp16": False,
-        "tf32": False,
         "optimizer": "adamw_torch",
         "lora_mlp_kernel": False,
         "lora_qkv_kernel": False,

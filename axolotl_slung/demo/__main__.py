@@ -70,7 +70,7 @@ def train(title: str, config: Path, log: Path) -> None:
             file.write(line)
             training = training or "Starting trainer" in line
             step = _STEP.search(line) if training else None
-            if step:
+            if step and bar.total in (None, int(step.group(2))):  # other bars follow, of shards that are saved
                 bar.total = int(step.group(2))
                 bar.update(int(step.group(1)) - bar.n)
     bar.close()
