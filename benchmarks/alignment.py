@@ -20,12 +20,12 @@ from transformers import AutoTokenizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from tiny import TEXT, tiny_tokenizer  # noqa: E402
-from truth import characters_of_tokens  # noqa: E402
+from tiny import TEXT, tiny_tokenizer
+from truth import characters_of_tokens
 
-from axolotl_slung.buckets import Action, Bucket  # noqa: E402
-from axolotl_slung.data.tagging import TaggingTokenizer  # noqa: E402
-from axolotl_slung.labeling.base import Span  # noqa: E402
+from axolotl_slung.buckets import Action, Bucket
+from axolotl_slung.data.tagging import TaggingTokenizer
+from axolotl_slung.labeling.base import Span
 
 BUCKETS = (
     Bucket("low", 0.3, Action.TRAIN),

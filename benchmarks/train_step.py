@@ -69,8 +69,8 @@ def measure(path: str) -> None:
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):
-        seconds: list[float] = []
-        before = None
+        def __init__(self):
+            self.seconds, self.before = [], None
 
         def on_step_begin(self, *_, **__):
             if self.before is None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
+
+from ..buckets import Action, Bucket
+from ..labeling import EntitiesLabeler
+from ..tokens import char_scores, token_buckets
 
 BATCH = 16
 
@@ -25,21 +28,16 @@ class Row(NamedTuple):
     nll_other: float
 
 
-def name_spans(text: str, names: Sequence[str]) -> list[tuple[int, int]]:
-    """Where a full name, a first name or a last name stands in the text, as characters `[start, end)`."""
-    forms = {form for name in names for form in (name, *name.split())}
-    longest_first = sorted(forms, key=len, reverse=True)
-    pattern = r"\b(?:" + "|".join(map(re.escape, longest_first)) + r")\b"
-    return [match.span() for match in re.finditer(pattern, text)]
+BUCKETS = (Bucket("other", 0.5, Action.TRAIN), Bucket("name", None, Action.MASK))
 
 
-def token_touches(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> list[bool]:
-    """For each token, whether one of its characters lies in a span."""
-    return [any(begin < stop and start < end for start, stop in spans) for begin, end in offsets]
+def touches_name(offsets, spans, length: int) -> list[bool]:
+    """For each token, whether one of its characters lies in a name."""
+    return (token_buckets(offsets, char_scores(length, spans), BUCKETS)[0] == 1).tolist()
 
 
 @torch.inference_mode()
-def measure(model, tokenizer, texts: Sequence[str], names: Sequence[str]) -> tuple[float, float, float]:
+def measure(model, tokenizer, texts: Sequence[str], labeler: EntitiesLabeler) -> tuple[float, float, float]:
     """Mean probability and nll of the name tokens, and nll of all others; one forward a text.
 
     The first token of a text has no prediction and is not counted.
@@ -55,24 +53,29 @@ def measure(model, tokenizer, texts: Sequence[str], names: Sequence[str]) -> tup
         logits = model(**inputs).logits[:, :-1].float()  # (B, T-1, V), shifted: position t predicts token t+1
         targets = inputs["input_ids"][:, 1:]  # (B, T-1)
         kept = inputs["attention_mask"][:, 1:].bool()
-        touched = [token_touches(o, name_spans(text, names)) for o, text in zip(offsets, batch, strict=True)]
-        log_p.append(-F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")[kept].cpu())
+        spans = labeler.label(batch, [{}] * len(batch))
+        touched = [touches_name(o, s, len(text)) for o, s, text in zip(offsets, spans, batch, strict=True)]
+        log_p.append(-F.cross_entropy(logits[kept], targets[kept], reduction="none").cpu())
         is_name.append(torch.tensor(touched)[:, 1:][kept.cpu()])
     log_p, is_name = torch.cat(log_p), torch.cat(is_name)
     named, others = log_p[is_name], log_p[~is_name]
     return named.exp().mean().item(), -named.mean().item(), -others.mean().item()
 
 
-def compare(models: Mapping[str, str | Path], sets: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[Row]:
-    """Measure every model folder on every set of texts, print the table and return its rows."""
+def compare(models: Mapping[str, str | Path], sets: Mapping[str, Sequence[str]], names: Path) -> list[Row]:
+    """Measure every model folder on every set of texts, print the table and return its rows.
+
+    `names` is a file with one name a line; first and last names count alone too.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    labeler = EntitiesLabeler("names", path=str(names), parts=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = []
     for label, folder in models.items():
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(device).eval()
-        rows += [Row(label, kind, *measure(model, tokenizer, texts, names)) for kind, texts in sets.items()]
+        rows += [Row(label, kind, *measure(model, tokenizer, texts, labeler)) for kind, texts in sets.items()]
     print(render(rows))
     return rows
 
@@ -89,8 +92,12 @@ def render(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def read_texts(path: Path) -> list[str]:
-    return [json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines()]
+def texts_of(folder: Path) -> tuple[dict[str, list[str]], Path]:
+    """The sets of texts in a folder that `people.write` made, and its file of names."""
+    sets = {"trained": folder / "train.jsonl", "held out": folder / "heldout.jsonl"}
+    return {kind: [json.loads(line)["text"] for line in path.open(encoding="utf-8")] for kind, path in sets.items()}, (
+        folder / "names.txt"
+    )
 
 
 def main() -> None:
@@ -98,11 +105,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("demo"), help="folder of train.jsonl, heldout.jsonl, names.txt")
     parser.add_argument("models", nargs="+", metavar="label=folder")
     args = parser.parse_args()
-    compare(
-        dict(model.split("=", 1) for model in args.models),
-        {"trained": read_texts(args.data / "train.jsonl"), "held out": read_texts(args.data / "heldout.jsonl")},
-        (args.data / "names.txt").read_text(encoding="utf-8").splitlines(),
-    )
+    compare(dict(model.split("=", 1) for model in args.models), *texts_of(args.data))
 
 
 if __name__ == "__main__":
