@@ -28,6 +28,11 @@ class SlungTrainerMixin:
         self._slung_strays = 0  # on the device: labels that do not decode to their token ids
         self.slung_loss = _loss_of(self.model)
         if self.slung_loss is not None:
+            if self.args.n_gpu > 1:
+                raise ValueError(
+                    f"slung: one process drives {self.args.n_gpu} GPUs, and the loss counts tokens a process; start one process "
+                    "a GPU, as `axolotl train` does by itself"
+                )
             # Axolotl takes a mean of micro-batch means otherwise; the count below then reaches the loss
             self.model_accepts_loss_kwargs = True
 

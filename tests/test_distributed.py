@@ -25,7 +25,7 @@ TEXTS = [
 ]
 
 
-def config(folder, slung, method="unlikelihood", **overrides):
+def config(folder, slung, block, **overrides):
     path = write_jsonl(folder / "rows.jsonl", [{"text": text} for text in TEXTS])
     return base_config(
         folder,
@@ -39,7 +39,7 @@ def config(folder, slung, method="unlikelihood", **overrides):
             "max_steps": 2,
             "max_grad_norm": 0.0,
             "learning_rate": 1.0e-3,
-            **slung([NAME], method=method, eos="mask"),
+            **slung([NAME], eos="mask", **block),
             **overrides,
         },
     )
@@ -57,11 +57,19 @@ def assert_same_steps(ranks, weights, one, tolerance=1e-4):
         torch.testing.assert_close(weights[name], weight.detach(), rtol=1e-3, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_two_ranks_are_one_process(tmp_path, slung, strategy):
+SOFT = [{"name": "low", "below": 0.5, "action": "train"}, {"name": "risky", "action": "soft", "weight": 0.7}]
+
+
+@pytest.mark.parametrize(
+    "strategy, block",
+    [*((name, {"method": "unlikelihood"}) for name in STRATEGIES), ("ddp", {"method": "masked"}), ("ddp", {"buckets": SOFT})],
+    ids=str,
+)
+def test_two_ranks_are_one_process(tmp_path, slung, strategy, block):
     """Invariant 3 on ranks, and invariant 5: no rank waits for one that has nothing to train."""
-    one = train_in_process(config(tmp_path, slung, gradient_accumulation_steps=4, output_dir=str(tmp_path / "one")))
-    run = run_two_ranks(config(tmp_path, slung), tmp_path, strategy).check()
+    accumulated = {"gradient_accumulation_steps": 4, "output_dir": str(tmp_path / "one")}
+    one = train_in_process(config(tmp_path, slung, block, **accumulated))
+    run = run_two_ranks(config(tmp_path, slung, block), tmp_path, strategy).check()
     weights = run.weights()
     total = sum(weight.numel() for weight in weights.values())
 
@@ -91,6 +99,6 @@ def test_two_ranks_are_one_process(tmp_path, slung, strategy):
 def test_lora_under_zero3(tmp_path, slung):
     """Adapters over a partitioned base: the proof of the loop holds on both ranks."""
     lora = {"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_dropout": 0.0, "lora_target_modules": ["q_proj", "v_proj"]}
-    run = run_two_ranks(config(tmp_path, slung, **lora), tmp_path, "zero3").check()
+    run = run_two_ranks(config(tmp_path, slung, {"method": "unlikelihood"}, **lora), tmp_path, "zero3").check()
     assert all(any("slung/loss_unlikelihood" in entry for entry in rank.log_history) for rank in run.ranks)
     assert run.ranks[0].losses == run.ranks[1].losses and len(run.ranks[0].losses) == 2

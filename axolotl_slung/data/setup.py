@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 
 from ..args import SlungConfig
 from ..buckets import Bucket
@@ -11,6 +10,14 @@ from ..conflicts import fused_loss
 from ..labeling.base import Labeler
 from ..labeling.build import build
 from .fingerprint import fingerprint, local_files
+
+_built: tuple | None = None
+
+
+def _stamps(labelers) -> list:
+    """What changes when a labeler's file does."""
+    files = [path for labeler in labelers for path in labeler.files() if path.exists()]
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
 class Setup:
@@ -34,14 +41,19 @@ class Setup:
         monitor = self.config.monitor_masked
         self.code_masked = self.fused_loss is None if monitor is None else monitor
 
-    @cached_property
+    @property
     def labelers(self) -> list[Labeler]:
-        """The labelers, opened and checked.
+        """The labelers, opened and checked; the same ones for all data sets of a run, while their files stay the same.
 
         Raises:
             LabelerError: one of them cannot work.
         """
-        return build(self.config.labelers, self.config.sentence_splitter)
+        global _built
+        key = self.config.model_dump_json(include={"labelers", "sentence_splitter"})
+        if _built is None or _built[0] != (key, _stamps(_built[1])):
+            labelers = build(self.config.labelers, self.config.sentence_splitter)
+            _built = ((key, _stamps(labelers)), labelers)
+        return _built[1]
 
     def labelers_of(self, path: str) -> list[Labeler]:
         """The labelers of the data set with this `path`."""

@@ -116,7 +116,7 @@ class TaggingTokenizer:
             del encoding["offset_mapping"]
         return encoding
 
-    def apply_chat_template(self, conversation, tokenize=True, return_dict=False, **kwargs):
+    def apply_chat_template(self, conversation, tokenize=True, return_dict=True, **kwargs):
         """Render with the tokenizer's template and tokenise the text here, so that its ids are tagged."""
         if self._seen is not None and not tokenize:
             raise DryRunDone

@@ -31,7 +31,7 @@ class LabelReader:
         actions = [b.action for b in buckets]
         self._group = [GROUPS.index(a.value) if a.value in GROUPS else GROUPS.index("mask") for a in actions]
         self._is_soft = [a is Action.SOFT for a in actions]
-        # only unlikelihood and soft are ever coded with a loss; a coded `train` is a token of another action's span
+        # a code of any other action is a masked token that is watched
         self._weight = [b.weight if b.action in (Action.UNLIKELIHOOD, Action.SOFT) else 0.0 for b in buckets]
         self._tables: dict = {}
 
