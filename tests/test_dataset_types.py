@@ -213,3 +213,18 @@ def test_odd_unicode_simply_works(tmp_path, slung):
     )  # fmt: skip
     dataset = prepare_in_process(config).train_dataset
     assert sum(any(label <= FIRST_CODE for label in row["labels"]) for row in dataset) == 8
+
+
+def test_a_prompt_whose_fields_cannot_be_told_apart(tmp_path, slung):
+    """Messages as one JSON string cannot be marked: names are then found in the prompt as a whole; spans have no place."""
+    rows = [{"messages": json.dumps(CHAT[1:3])}]
+    stock, _ = prepared(tmp_path, {"type": "chat_template"}, rows, {})
+    ours, tokenizer = prepared(tmp_path, {"type": "chat_template"}, rows, slung())
+    expected = [
+        label if label == IGNORE or not is_risky else None
+        for label, is_risky in zip(stock[0]["labels"], risky(tokenizer, stock[0]["input_ids"]))
+    ]
+    assert [None if label <= FIRST_CODE else label for label in ours[0]["labels"]] == expected and None in expected
+    for keys in (slung(labelers=[{"type": "spans"}]), slung(method="low_risk")):
+        with pytest.raises(ValueError, match=r"datasets\[0\].type: its prompts do not show where the row's text ends up"):
+            prepared(tmp_path / "refused", {"type": "chat_template"}, rows, keys)

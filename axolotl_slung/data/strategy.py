@@ -90,14 +90,15 @@ class SlungStrategy:
         """The texts that the strategy tokenises for `row`, each with its fields."""
         candidates = dict(fields_of.strings(row))
         prompts = self._dry_run(row, candidates)
-        if prompts is None and self.text_field:
+        main = {path: text for path, text in candidates.items() if path[-1] == self.text_field}
+        if prompts is None and main:
             # some strings have to stay as they are (JSON, or compared with): mark the main ones only
-            prompts = self._dry_run(row, {p: t for p, t in candidates.items() if p[-1] == self.text_field})
+            prompts = self._dry_run(row, main)
         if prompts is None:
-            if any(labeler.reads_row for labeler in self.labelers):
+            if edits_text(self.buckets) or any(labeler.reads_row for labeler in self.labelers):
                 raise SlungDataError(
-                    f"{self.where}.type: its prompts do not show where the row's text ends up, so that a column of "
-                    "spans cannot be placed; use the types completion or chat_template"
+                    f"{self.where}.type: its prompts do not show where the row's text ends up, so that no column of spans "
+                    "can be placed and no span dropped; use the types completion or chat_template"
                 )
             LOG.warning("slung: %s: the fields of a prompt cannot be told apart; it is labelled as a whole", self.where)
             prompts = {}
@@ -123,7 +124,9 @@ class SlungStrategy:
             if unmarked is None:
                 return None
             prompts[unmarked[0]] = unmarked[1]
-        return prompts
+        # a row with text of which nothing arrived was read in some other way, such as out of JSON
+        arrived = any(prompts.values()) or not any(text.strip() for text in candidates.values())
+        return prompts if arrived else None
 
     # spans
 
