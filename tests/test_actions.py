@@ -98,6 +98,19 @@ def test_drop_span_is_the_text_without_it(prepare):
     assert all(row["labels"] == row["input_ids"] for row in rows)
 
 
+def test_drop_span_of_a_whole_document_and_documents_without_text(tmp_path, slung):
+    rows = [{"id": "a", "text": FOOL, "spans": spans(FOOL)}, {"id": "b", "text": "", "spans": []}, {"id": "c", "text": FINE, "spans": []}]
+    path = write_jsonl(tmp_path / "rows.jsonl", rows)
+    config = base_config(
+        tmp_path,
+        base_model=str(tiny_model(tmp_path)),
+        datasets=[{"path": str(path), "ds_type": "json", "type": "completion"}],
+        **slung(labelers=[{"type": "spans"}], method="low_risk"),
+    )
+    run = prepare_in_process(config)
+    assert [run.tokenizer.decode(row["input_ids"]) for row in run.train_dataset] == [FINE + "<|end_of_text|>"]
+
+
 def test_drop_document(prepare):
     rows, tokenizer = prepare([TEXT, FINE, f"{HM} {FINE}", FINE + FINE], method="control")
     assert [tokenizer.decode(row["input_ids"]) for row in rows] == [f"{text}<|end_of_text|>" for text in (FINE, FINE + FINE)]

@@ -124,9 +124,8 @@ class SlungStrategy:
             if unmarked is None:
                 return None
             prompts[unmarked[0]] = unmarked[1]
-        # a row with text of which nothing arrived was read in some other way, such as out of JSON
-        arrived = any(prompts.values()) or not any(text.strip() for text in candidates.values())
-        return prompts if arrived else None
+        # prompts in which no string of the row stands were read out of it in some other way
+        return prompts if any(prompts.values()) or not any(map(str.strip, prompts)) else None
 
     # spans
 
