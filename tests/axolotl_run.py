@@ -1,7 +1,7 @@
-"""Runs the real Axolotl on CPUs for tests: as a command, in this process, or on two ranks.
+"""Runs the real Axolotl on CPUs for tests: as a command, or in this process.
 
 Starting Axolotl costs 15 to 25 s of imports, and a run in a process that has them less than one: what
-`train_in_process` can show, it should. `run_axolotl` is for what only the command line shows, `run_two_ranks` for what
+`train_in_process` can show, it should. `run_axolotl` is for what only the command line shows, `two_ranks.py` for what
 takes two processes.
 """
 
@@ -9,9 +9,7 @@ import contextlib
 import gc
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,7 +24,6 @@ from tiny import TEXT, tiny_model, write_jsonl
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-STRATEGIES = ("ddp", "zero1", "zero2", "zero3")
 
 
 # ------------------------------------------------------------------------------------------------------------- configs
@@ -142,7 +139,7 @@ class CompletedRun:
         return self
 
 
-def _run(command, folder, env, timeout) -> tuple[int, str]:
+def run_command(command, folder, env, timeout) -> tuple[int, str]:
     """Runs a command to its end; when time runs out, it and all that it started are ended."""
     process = subprocess.Popen(
         command,
@@ -175,7 +172,7 @@ def _end_tree(process):
                 child.kill()
 
 
-def _child_environment(folder, env) -> dict:
+def child_environment(folder, env) -> dict:
     """The environment of a child: this process's, made offline and CPU-only, then `env` (None takes a name away)."""
     child = {**os.environ, **cpu_environment(folder)}
     # `axolotl train` looks for `accelerate` on the PATH
@@ -207,7 +204,7 @@ def run_axolotl(config: dict, folder, command: str = "train", env=None, args=(),
     line = [str(Path(sys.executable).with_name("axolotl")), command, str(write_config(config, folder)), *map(str, args)]
     # file times may be coarser than the clock
     started = time.time() - 1
-    returncode, output = _run(line, folder, _child_environment(folder, env), timeout)
+    returncode, output = run_command(line, folder, child_environment(folder, env), timeout)
     output_dir = Path(folder, config.get("output_dir", "model-out"))
     return CompletedRun(
         command=line,
@@ -357,84 +354,3 @@ def prepare_in_process(config: dict) -> PreparedRun:
         PluginManager.get_instance().load_datasets(cfg, preprocess=False)
         meta = load_datasets(cfg=cfg, cli_args=TrainerCliArgs())
         return PreparedRun(meta.train_dataset, meta.eval_dataset, load_tokenizer(cfg))
-
-
-# ------------------------------------------------------------------------------------------------------------ two ranks
-
-
-@dataclass
-class RankRecord:
-    """What one rank wrote down after training, while the process group still stood."""
-
-    rank: int
-    world_size: int
-    distributed_type: str
-    log_history: list
-    partitioned: dict
-    """Name -> full shape, of the parameters that are empty here because the ranks share them out (ZeRO-3)."""
-    optimizer_elements: int
-    """Numbers that this rank's optimizer updates: all of them under DDP, half of them under ZeRO."""
-    checksums: dict
-    """Name -> sum in float64 of the full, gathered parameter."""
-
-    @property
-    def losses(self) -> list:
-        return [entry["loss"] for entry in self.log_history if "loss" in entry]
-
-
-@dataclass
-class TwoRankRun(CompletedRun):
-    """A finished run on two ranks."""
-
-    ranks: list = field(default_factory=list)
-    """Two `RankRecord`s, or fewer when the run failed."""
-    weights_path: Path | None = None
-
-    def weights(self) -> dict:
-        """Name -> full parameter after training, as rank 0 gathered it."""
-        from safetensors.torch import load_file
-
-        return load_file(self.weights_path)
-
-
-def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def run_two_ranks(config: dict, folder, strategy: str, env=None, timeout: float = 600) -> TwoRankRun:
-    """Trains on two ranks of this machine's CPUs: plain "ddp", or DeepSpeed's "zero1", "zero2" or "zero3".
-
-    The return code is not checked: call `.check()`.
-    """
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy={strategy!r} is none of {', '.join(STRATEGIES)}")
-    folder = Path(folder)
-    config = dict(config)
-    environment = {"ACCELERATE_USE_CPU": "true"}
-    if strategy != "ddp":
-        config["deepspeed"] = str(ROOT / "example_configs" / "deepspeed" / f"{strategy}.json")
-        # with ACCELERATE_USE_CPU, Accelerate would pass DeepSpeed by and train plain DDP
-        environment = {"ACCELERATE_USE_CPU": None, "DS_ACCELERATOR": "cpu"}
-
-    records = folder / f"ranks-{strategy}"
-    shutil.rmtree(records, ignore_errors=True)
-    records.mkdir(parents=True)
-    line = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(free_port())]
-    line += [str(HERE / "distributed_launcher.py"), str(write_config(config, folder, f"{strategy}.yml")), str(records)]
-
-    started = time.time()
-    returncode, output = _run(line, folder, _child_environment(folder, {**environment, **(env or {})}), timeout)
-    ranks = [RankRecord(**json.loads(path.read_text())) for path in sorted(records.glob("rank*.json"))]
-    return TwoRankRun(
-        command=line,
-        returncode=returncode,
-        output=output,
-        output_dir=Path(config["output_dir"]),
-        log_history=ranks[0].log_history if ranks else [],
-        seconds=time.time() - started,
-        ranks=ranks,
-        weights_path=records / "weights.safetensors",
-    )

@@ -6,9 +6,10 @@ process gives when it accumulates the two ranks' batches, and under DeepSpeed ea
 
 import pytest
 import torch
-from axolotl_run import STRATEGIES, base_config, run_two_ranks, train_in_process
+from axolotl_run import base_config, train_in_process
 from safetensors.torch import load_file
 from tiny import tiny_model, write_jsonl
+from two_ranks import STRATEGIES, run_two_ranks
 
 NAME = "Maria Hernandez"
 # rows of one rank hold ten times the tokens of the other's, and other shares of risky ones; a row of names alone has
