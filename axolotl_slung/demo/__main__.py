@@ -58,12 +58,18 @@ def train(title: str, config: Path, log: Path) -> None:
     """Run `axolotl train config` with its output in `log` and a bar of its steps on the screen."""
     command = [str(Path(sys.executable).with_name("axolotl")), "train", str(config)]
     # `axolotl` looks for its launcher on the PATH
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {
+        # the launcher allows a process one thread otherwise; and threads that spin while they wait crawl on a busy machine
+        "OMP_NUM_THREADS": str(os.cpu_count()),
+        "OMP_WAIT_POLICY": "passive",
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    }
     say(" ".join(["axolotl", *command[1:]]))
     bar = tqdm(desc=title, total=None, unit=" steps", dynamic_ncols=True)
     with open(log, "w", encoding="utf-8") as file:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PATH": path}
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         )
         training = False
         for line in process.stdout:  # text mode ends lines at carriage returns too, which bars write
