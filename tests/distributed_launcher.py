@@ -100,6 +100,8 @@ def main(config: str, records: str | None = None):
 
     # Axolotl seeds in the trainer only, after LoRA weights are drawn; torch's first seed is a different one each time
     torch.manual_seed(0)
+    # Axolotl asks whether the ranks' GPUs see each other; a torch built for CUDA then looks for a driver
+    torch.cuda.can_device_access_peer = lambda *_: False
     cfg = load_cfg(config)
     # with several ranks Axolotl counts devices by LOCAL_RANK; there is one, and it is no accelerator
     cfg.device_map = {"": "cpu"}
