@@ -116,3 +116,10 @@ def test_the_shipped_schema_is_this_one():
     """`slung schema > axolotl_slung/slung.schema.json` after a change of the block."""
     shipped = Path(axolotl_slung.__file__).with_name("slung.schema.json")
     assert json.loads(shipped.read_text(encoding="utf-8")) == json_schema()
+
+
+def test_a_labeler_of_a_data_set_that_is_not_there():
+    block = {"labelers": [{**NAMES, "datasets": ["b.jsonl"]}]}
+    SlungArgs.model_validate({"datasets": [{"path": "b.jsonl"}], "slung": block})
+    with pytest.raises(ValidationError, match=r"`slung.labelers\[0\].datasets`: 'b.jsonl' is no `path` under `datasets:`"):
+        SlungArgs.model_validate({"datasets": [{"path": "a.jsonl"}], "slung": block})

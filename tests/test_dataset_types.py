@@ -228,3 +228,19 @@ def test_a_prompt_whose_fields_cannot_be_told_apart(tmp_path, slung):
     for keys in (slung(labelers=[{"type": "spans"}]), slung(method="low_risk")):
         with pytest.raises(ValueError, match=r"datasets\[0\].type: its prompts do not show where the row's text ends up"):
             prepared(tmp_path / "refused", {"type": "chat_template"}, rows, keys)
+
+
+def test_labelers_of_some_data_sets_only(tmp_path, slung):
+    paths = [str(write_jsonl(tmp_path / f"{name}.jsonl", [{"text": PARTS}])) for name in "ab"]
+    keys = slung()
+    keys["slung"]["labelers"][0]["datasets"] = paths[1:]
+    config = base_config(
+        tmp_path,
+        base_model=str(tiny_model(tmp_path)),
+        sequence_len=128,
+        datasets=[{"path": path, "ds_type": "json", "type": "completion"} for path in paths],
+        shuffle_merged_datasets=False,
+        **keys,
+    )
+    plain, labelled = prepare_in_process(config).train_dataset["labels"]
+    assert min(plain) >= 0 and min(labelled) <= FIRST_CODE

@@ -108,3 +108,10 @@ def test_a_vocabulary_too_large_for_the_codec_is_refused(tokenizers):
 
     with pytest.raises(ValueError, match="base_model: the vocabulary has 4294967296 tokens"):
         TaggingTokenizer(Huge(), BUCKETS, "any", True)
+
+
+def test_lone_surrogates_are_ordinary_characters(tokenizers):
+    tagging = TaggingTokenizer(tokenizers["bytelevel"], BUCKETS, "any", code_masked=True)
+    tagging.announce({"a\ufffdb": [Span(2, 3, 1.0)]})
+    labels = [i.label for i in tagging("a\ud800b")["input_ids"]]
+    assert [label < 0 for label in labels] == [False] * (len(labels) - 1) + [True]
