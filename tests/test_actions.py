@@ -136,7 +136,7 @@ def test_a_data_set_with_nothing_left_to_train_is_an_error(prepare, method):
         prepare([FOOL, FOOL], method=method, eos="mask")
 
 
-@pytest.mark.parametrize("overlap, hidden", [("any", "bcd"), ("majority", ""), ("all", "")])
+@pytest.mark.parametrize("overlap, hidden", [("any", True), ("majority", False), ("all", False)])
 def test_overlap(tmp_path, slung, overlap, hidden):
     path = write_jsonl(tmp_path / "rows.jsonl", [{"text": "the mill", "spans": [[3, 4, 1.0]]}])
     config = base_config(

@@ -105,7 +105,6 @@ def test_blocks_that_are_none(start, block, message):
     [
         ({"rl": "dpo"}, "`rl: dpo` cannot go together with `slung:`"),
         ({"reward_model": True}, "`reward_model: True` cannot"),
-        ({"tokenizer_use_fast": False, "tokenizer_type": "BertTokenizerLegacy"}, "."),
         ({"entry": {"type": "llama2_chat"}, "rows": [{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}]}, r"datasets\[0\]"),
     ],
     ids=str,

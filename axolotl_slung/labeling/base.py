@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -31,7 +32,7 @@ class LabelerError(ValueError):
     """
 
 
-class Labeler:
+class Labeler(ABC):
     """Base of every labeler: one file, one class, lazy weights, batched.
 
     A labeler is pickled by `datasets.map` into its fingerprint and its worker processes: keep the
@@ -68,6 +69,7 @@ class Labeler:
         """Every file whose content decides the labels, for the prepared dataset's fingerprint."""
         return []
 
+    @abstractmethod
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """Label a batch.
 
@@ -82,7 +84,6 @@ class Labeler:
         Raises:
             LabelerError: for a row that cannot be labelled.
         """
-        raise NotImplementedError
 
     def __getstate__(self):
         return {k: None if k in self.lazy else v for k, v in self.__dict__.items()}
