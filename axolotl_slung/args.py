@@ -21,6 +21,11 @@ class _LabelerBlock(_Block):
     datasets: list[str] | None = Field(
         None, min_length=1, description="The `path` of each data set to label; all of them where left out."
     )
+    name: str | None = Field(
+        None,
+        pattern="^[A-Za-z0-9_.-]+$",
+        description="What its scores are kept under, in files and reports; the type where left out.",
+    )
 
 
 class FastTextConfig(_LabelerBlock):
@@ -146,6 +151,9 @@ class SlungConfig(_Block):
 
     @model_validator(mode="after")
     def _consistent(self):
+        named = [labeler.name for labeler in self.labelers if labeler.name is not None]
+        if len(set(named)) < len(named):
+            raise ValueError(f"`labelers`: each `name` has to differ, and they read {named}")
         bounds = [bucket.below for bucket in self.buckets or []]
         if bounds:
             if bounds[-1] is not None:

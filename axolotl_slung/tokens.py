@@ -23,7 +23,7 @@ def char_scores(length: int, spans: Sequence[Span]) -> np.ndarray:
         ValueError: a span lies outside the text.
     """
     scores = np.zeros(length)
-    for start, end, score in sorted(spans, key=lambda span: span[2]):
+    for start, end, score, *_ in sorted(spans, key=lambda span: span[2]):
         if not 0 <= start < end <= length:
             raise ValueError(f"span [{start}, {end}) lies outside its text of {length} characters")
         scores[start:end] = score
@@ -39,22 +39,19 @@ def buckets_of(scores: np.ndarray, buckets: Sequence[Bucket]) -> np.ndarray:
     return np.searchsorted([b.below for b in buckets[:-1]], scores, side="right")
 
 
-def token_buckets(offsets, scores: np.ndarray, buckets: Sequence[Bucket], overlap: Overlap = "any"):
-    """The bucket and the score of every token.
+def token_scores(offsets, scores: np.ndarray, overlap: Overlap = "any") -> np.ndarray:
+    """The score of every token: the highest one that enough of its characters reach.
 
-    A token belongs to the highest bucket that holds enough of its characters: at least one (`any`), more
-    than half (`majority`) or every one (`all`). A token without characters (special tokens, or one that the
-    tokenizer made of nothing) belongs to the lowest.
+    Enough are one (`any`), more than half (`majority`) or every one (`all`). A token without characters (special
+    tokens, or one that the tokenizer made of nothing) has the score 0.
 
     Args:
         offsets: integers `[tokens, 2]`: the characters `[start, end)` of each token.
         scores: float64 `[characters]`, see `char_scores`.
-        buckets: ascending.
         overlap: how many characters make a token risky.
 
     Returns:
-        `(buckets, scores)`: int64 `[tokens]` and float64 `[tokens]`, the score being the highest among the
-        token's characters that lie in its bucket or below.
+        float64 `[tokens]`.
 
     Raises:
         ValueError: offsets that lie outside the text.
@@ -63,26 +60,33 @@ def token_buckets(offsets, scores: np.ndarray, buckets: Sequence[Bucket], overla
     start, end = offsets[:, 0], offsets[:, 1]
     if len(offsets) and not (0 <= start.min() and (start <= end).all() and end.max() <= len(scores)):
         raise ValueError("the tokenizer's offsets lie outside the text")
-    length = end - start
-    needed = {"any": np.minimum(length, 1), "majority": length // 2 + 1, "all": length}[overlap]
+    of_token = np.zeros(len(offsets))
+    (chosen,) = np.nonzero(end > start)
+    if not len(chosen):
+        return of_token
+    # reduceat over start0, end0, start1, end1, ...: every other result is one token's
+    padded, bounds = np.append(scores, 0.0), offsets[chosen].reshape(-1)
+    highest, lowest = np.maximum.reduceat(padded, bounds)[::2], np.minimum.reduceat(padded, bounds)[::2]
+    of_token[chosen] = lowest if overlap == "all" else highest
+    if overlap == "majority":
+        for token in chosen[highest > lowest]:
+            inside = np.sort(scores[start[token] : end[token]])
+            of_token[token] = inside[(len(inside) - 1) // 2]
+    return of_token
 
-    of_char = buckets_of(scores, buckets)
-    of_token = np.zeros(len(offsets), dtype=np.int64)
-    for index in range(1, len(buckets)):
-        inside = np.concatenate([[0], np.cumsum(of_char >= index)])
-        of_token[(length > 0) & (inside[end] - inside[start] >= needed)] = index
 
-    return of_token, _highest(offsets, scores, of_char, of_token)
+def token_buckets(offsets, scores: np.ndarray, buckets: Sequence[Bucket], overlap: Overlap = "any"):
+    """The bucket and the score of every token; see `token_scores`.
 
+    Args:
+        offsets, scores, overlap: as in `token_scores`.
+        buckets: ascending.
 
-def _highest(offsets, scores, of_char, of_token):
-    """The highest score a token, among its characters of its bucket or below."""
-    highest = np.zeros(len(offsets))
-    for index in np.unique(of_token):
-        chosen = (of_token == index) & (offsets[:, 1] > offsets[:, 0])
-        if not chosen.any():
-            continue
-        eligible = np.append(np.where(of_char <= index, scores, 0.0), 0.0)
-        # reduceat over start0, end0, start1, end1, ...: every other result is one token's
-        highest[chosen] = np.maximum.reduceat(eligible, offsets[chosen].reshape(-1))[::2]
-    return highest
+    Returns:
+        `(buckets, scores)`: int64 `[tokens]` and float64 `[tokens]`.
+
+    Raises:
+        ValueError: offsets that lie outside the text.
+    """
+    of_token = token_scores(offsets, scores, overlap)
+    return buckets_of(of_token, buckets), of_token

@@ -11,7 +11,7 @@ from truth import characters_of_tokens
 from axolotl_slung.buckets import Action, Bucket, preset
 from axolotl_slung.data.tagging import TaggingTokenizer
 from axolotl_slung.labeling.base import Span
-from axolotl_slung.tokens import buckets_of, char_scores, token_buckets
+from axolotl_slung.tokens import buckets_of, char_scores, token_buckets, token_scores
 
 KINDS = ["bytelevel", "bytelevel_bos", "unigram", "wordpiece"]
 BUCKETS = (
@@ -84,11 +84,14 @@ def test_offsets_outside_the_text_are_an_error():
         token_buckets([(0, 5)], np.zeros(4), BUCKETS)
 
 
-def test_the_score_is_the_highest_in_the_tokens_own_bucket():
+@pytest.mark.parametrize(
+    "overlap, expected",
+    [("any", [0.9, 0.5, 0.9, 0.0, 0.0]), ("majority", [0.5, 0.5, 0.5, 0.0, 0.0]), ("all", [0.0, 0.5, 0.5, 0.0, 0.0])],
+)
+def test_a_tokens_score_is_the_highest_that_enough_of_its_characters_reach(overlap, expected):
     scores = char_scores(4, [Span(0, 2, 0.5), Span(2, 3, 0.9)])
-    buckets, highest = token_buckets([(0, 4), (0, 2), (3, 4), (4, 4)], scores, BUCKETS, "majority")
-    assert buckets.tolist() == [1, 1, 0, 0]
-    assert highest.tolist() == [0.5, 0.5, 0.0, 0.0]
+    offsets = [(0, 4), (0, 2), (1, 3), (3, 4), (4, 4)]
+    assert token_scores(offsets, scores, overlap).tolist() == expected
 
 
 def test_a_tokenizer_without_offsets_is_refused():

@@ -146,7 +146,7 @@ class SlungStrategy:
 
     def _annotate(self, labeler, wanted, texts, surroundings):
         if not labeler.reads_row:
-            return labeler.label(texts, surroundings)
+            return labeler.annotate(texts, surroundings)
         name = labeler.text_field or self.text_field
         if name is None:
             raise SlungDataError(
@@ -154,7 +154,7 @@ class SlungStrategy:
                 "that the spans count characters of"
             )
         chosen = [i for i, (_, path) in enumerate(wanted) if path[-1] == name]
-        found = dict(zip(chosen, labeler.label([texts[i] for i in chosen], [surroundings[i] for i in chosen])))
+        found = dict(zip(chosen, labeler.annotate([texts[i] for i in chosen], [surroundings[i] for i in chosen])))
         return [found.get(i, []) for i in range(len(texts))]
 
     def _edit(self, rows, prompts, spans):
@@ -183,7 +183,9 @@ class SlungStrategy:
                 if text in mine:
                     continue
                 moved = [
-                    Span(max(s.start - p.offset + p.start, p.start), min(s.end - p.offset + p.start, p.end), s.score)
+                    s._replace(
+                        start=max(s.start - p.offset + p.start, p.start), end=min(s.end - p.offset + p.start, p.end)
+                    )
                     for p in places
                     for s in of_row.get(p.path, [])
                 ]
@@ -248,7 +250,7 @@ class SlungStrategy:
 
 def _label_all(labelers, texts, rows) -> list[list[Span]]:
     """The spans of every text by all labelers together; they may overlap, and the highest score counts."""
-    by_labeler = [labeler.label(texts, rows) for labeler in labelers]
+    by_labeler = [labeler.annotate(texts, rows) for labeler in labelers]
     return [[span for found in spans for span in found] for spans in zip(*by_labeler)]
 
 

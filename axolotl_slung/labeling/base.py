@@ -22,6 +22,8 @@ class Span(NamedTuple):
     start: int
     end: int
     score: float
+    labeler: str = ""
+    """The name of the labeler that gave the score (`Labeler.name`)."""
 
 
 class LabelerError(ValueError):
@@ -41,6 +43,9 @@ class Labeler(ABC):
 
     Args:
         key: where the labeler stands in the YAML, such as `slung.labelers[0]`; errors begin with it.
+
+    Attributes:
+        name: what its scores are kept under; the YAML's `name`, or else its type.
     """
 
     scope: ClassVar[str] = "document"
@@ -59,6 +64,11 @@ class Labeler(ABC):
 
     lazy: ClassVar[tuple[str, ...]] = ()
 
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose version has a say in the labels; part of fingerprints and cache keys."""
+
+    name: str = "labeler"
+
     def __init__(self, key: str):
         self.key = key
 
@@ -68,6 +78,11 @@ class Labeler(ABC):
     def files(self) -> list[Path]:
         """Every file whose content decides the labels, for the prepared dataset's fingerprint."""
         return []
+
+    def annotate(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
+        """`label`, with each span under this labeler's name, or the name that it already has."""
+        found = self.label(texts, rows)
+        return [[span if span.labeler else Span(*span[:3], self.name) for span in spans] for spans in found]
 
     @abstractmethod
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import count
 
 from .base import Labeler
 
@@ -14,6 +15,16 @@ _CLASSES = {
     "spans": ("spans", "SpansLabeler"),
     "dolma": ("dolma", "DolmaLabeler"),
 }
+
+
+def names_of(configs: Sequence) -> list[str]:
+    """What each labeler's scores are kept under: its `name`, or else its type, numbered where that is taken."""
+    names = [config.name for config in configs]
+    for index, config in enumerate(configs):
+        if names[index] is None:
+            tries = (config.type if n == 1 else f"{config.type}_{n}" for n in count(1))
+            names[index] = next(name for name in tries if name not in names)
+    return names
 
 
 def build(configs: Sequence, splitter: str) -> list[Labeler]:
@@ -27,13 +38,14 @@ def build(configs: Sequence, splitter: str) -> list[Labeler]:
         LabelerError: one of them cannot work.
     """
     labelers = []
-    for index, config in enumerate(configs):
+    for index, (config, labeler_name) in enumerate(zip(configs, names_of(configs))):
         # imported here: a run pays for the libraries of the labelers that it uses, and for no others
         module, name = _CLASSES[config.type]
-        options = config.model_dump(exclude={"type", "datasets"})
+        options = config.model_dump(exclude={"type", "datasets", "name"})
         if config.type == "fasttext":
             options["splitter"] = splitter
         labeler = getattr(import_module(f".{module}", __package__), name)(f"slung.labelers[{index}]", **options)
+        labeler.name = labeler_name
         labeler.check()
         labelers.append(labeler)
     return labelers

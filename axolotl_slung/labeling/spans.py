@@ -11,7 +11,8 @@ from .base import Labeler, LabelerError, Span
 
 class SpansLabeler(Labeler):
     """A column of spans: for each row a list of `[start, end, score]`, `[start, end]` (score 1) or mappings
-    with these keys. None and an empty list mean no spans.
+    with these keys; or, as `slung label` writes them, one such list under each labeler's name. None and an empty
+    list mean no spans.
 
     Args:
         key: where the labeler stands in the YAML.
@@ -48,7 +49,8 @@ def parse_spans(value, text: str, where: str) -> list[Span]:
     """Spans as they stand in data, checked.
 
     Args:
-        value: None, or a sequence of `[start, end, score]`, `[start, end]` or mappings of these.
+        value: None, a sequence of `[start, end, score]`, `[start, end]` or mappings of these, or a mapping of
+            labelers' names to such sequences.
         text: the text that the spans are about.
         where: what errors begin with.
 
@@ -60,7 +62,14 @@ def parse_spans(value, text: str, where: str) -> list[Span]:
     """
     if value is None:
         return []
-    if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
+    if isinstance(value, Mapping):
+        named = [
+            span._replace(labeler=name)
+            for name, spans in value.items()
+            for span in parse_spans(spans, text, f"{where}, {name!r}")
+        ]
+        return sorted(named)
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         raise LabelerError(f"{where}: {type(value).__name__} is no list of spans; write [[start, end, score], ...]")
     return sorted(_parse(span, text, f"{where}, span {number}") for number, span in enumerate(value))
 

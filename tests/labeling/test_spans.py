@@ -65,7 +65,7 @@ def test_a_column_of_a_real_data_set():
         (["ab"], r"neither \[start, end, score\]"),
         ([{"begin": 0, "end": 3}], r"start is None"),
         ("[[0, 3, 1]]", r"str is no list of spans"),
-        ({"start": 0, "end": 3}, r"dict is no list of spans"),
+        ({"start": 0, "end": 3}, r"'start': int is no list of spans"),
         (7, r"int is no list of spans"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Looking at labels: pictures, statistics, and how well they fit."""
