@@ -129,6 +129,11 @@ class SlungConfig(_Block):
     sentence_splitter: Literal["blingfire"] = Field(
         "blingfire", description="How sentence classifiers cut sentences; blingfire is the paper's."
     )
+    cache: bool = Field(
+        True,
+        description="Keep what slow labelers found, by the digest of each text, in ~/.cache/axolotl-slung (or "
+        "$AXOLOTL_SLUNG_CACHE), for the next run.",
+    )
     overlap: Literal["any", "majority", "all"] = Field(
         "any", description="How many of a token's characters have to be risky."
     )

@@ -1,4 +1,4 @@
-"""What decides the labels, as one digest, so that no prepared data set outlives a change."""
+"""What decides the labels of a data set, as one digest, so that no prepared data set outlives a change."""
 
 from __future__ import annotations
 
@@ -8,40 +8,22 @@ from collections.abc import Iterable, Mapping
 from glob import glob, has_magic
 from pathlib import Path
 
-LABELS_VERSION = 1
-"""Raise it when the same block and the same files come to give other labels."""
+from ..labeling.identity import file_digest
 
 
-def fingerprint(block: Mapping, labeler_files: Iterable[Path], dataset_files: Iterable[Path]) -> str:
-    """A digest of the block, of the labelers' files and of local data files, all by content.
+def fingerprint(block: Mapping, labelers: Iterable, dataset_files: Iterable[Path]) -> str:
+    """A digest of the block, of its labelers and of local data files, these by content.
 
     Args:
-        block: the resolved `slung:` block, JSON-able.
-        labeler_files: files of names, patterns, classifiers, attributes.
+        block: the resolved `slung:` block without its labelers, JSON-able.
+        labelers: the labelers' digests and the data sets that each is for, JSON-able.
         dataset_files: the local files that the data sets are read from.
 
     Returns:
         64 hex digits.
     """
-    digest = hashlib.sha256(json.dumps([LABELS_VERSION, block], sort_keys=True).encode())
-    for group in (labeler_files, dataset_files):
-        digest.update(b"|")
-        for content in sorted(file_digest(path) for path in group):
-            digest.update(content.encode())
-    return digest.hexdigest()
-
-
-_digests: dict[tuple, str] = {}
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file's content; kept while path, size and time of change stay the same."""
-    stat = path.stat()
-    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-    if key not in _digests:
-        with open(path, "rb") as file:
-            _digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
-    return _digests[key]
+    parts = [block, list(labelers), sorted(file_digest(path) for path in dataset_files)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def local_files(dataset_config: Mapping) -> list[Path]:

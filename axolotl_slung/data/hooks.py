@@ -16,6 +16,8 @@ from .strategy import SlungDataError, SlungStrategy
 from .tagging import TaggingTokenizer
 
 _wrap: ContextVar = ContextVar("slung_wrap", default=None)
+inspector: ContextVar = ContextVar("slung_inspector", default=None)
+"""Where set, it makes the tokenizer and is called with each data set and its strategy (see `report/of_config.py`)."""
 
 
 def install() -> None:
@@ -67,7 +69,8 @@ def _dataset_hook(original):
         setup = Setup(cfg)
         where = _where(cfg, dataset_config)
         labelers = setup.labelers_of(dataset_config.get("path"))
-        tagging = TaggingTokenizer(tokenizer, setup.buckets, setup.config.overlap, setup.code_masked)
+        inspect = inspector.get()
+        tagging = (inspect.tokenizer if inspect else TaggingTokenizer)(tokenizer, setup.buckets, setup.config.overlap, setup.code_masked)
         columns = set(getattr(dataset, "column_names", None) or [])
         if {"input_ids", "attention_mask", "labels"} <= columns:
             dataset = label_pretokenised(dataset, labelers, tagging, setup.buckets, where)
@@ -75,7 +78,7 @@ def _dataset_hook(original):
 
         def wrap(strategy):
             wrapped.append(strategy)
-            return SlungStrategy(
+            ours = SlungStrategy(
                 strategy,
                 labelers=labelers,
                 buckets=setup.buckets,
@@ -85,6 +88,9 @@ def _dataset_hook(original):
                 mask_document_starts=setup.config.mask_document_starts,
                 fingerprint=setup.fingerprint([dataset_config]),
             )
+            if inspect:
+                inspect(ours, dataset)
+            return ours
 
         token = _wrap.set(wrap)
         try:

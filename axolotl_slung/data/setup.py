@@ -49,9 +49,9 @@ class Setup:
             LabelerError: one of them cannot work.
         """
         global _built
-        key = self.config.model_dump_json(include={"labelers", "sentence_splitter"})
+        key = self.config.model_dump_json(include={"labelers", "sentence_splitter", "cache", "buckets"})
         if _built is None or _built[0] != (key, _stamps(_built[1])):
-            labelers = build(self.config.labelers, self.config.sentence_splitter)
+            labelers = build(self.config)
             _built = ((key, _stamps(labelers)), labelers)
         return _built[1]
 
@@ -62,11 +62,9 @@ class Setup:
 
     def fingerprint(self, datasets) -> str:
         """The digest of all that decides the labels of `datasets` (Axolotl's entries)."""
-        block = {**self.config.model_dump(mode="json"), "code_masked": self.code_masked}
-        # where a file lies does not matter, its content does
-        labelers = [{k: v for k, v in one.items() if k not in ("path", "model")} for one in block["labelers"]]
+        block = self.config.model_dump(mode="json", exclude={"labelers", "sentence_splitter", "cache"})
         return fingerprint(
-            {**block, "labelers": labelers},
-            [path for labeler in self.labelers for path in labeler.files()],
+            {**block, "code_masked": self.code_masked},
+            [[labeler.digest, config.datasets] for config, labeler in zip(self.config.labelers, self.labelers)],
             [path for entry in datasets for path in local_files(entry)],
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from axolotl.utils.logging import get_logger
 
@@ -67,6 +67,16 @@ class SlungStrategy:
 
     def tokenize_prompt(self, batch: Mapping[str, list]) -> dict[str, list]:
         """A batch of raw rows to a batch of tokenised ones; there may be more or fewer of them."""
+        out: dict[str, list] = {"input_ids": [], "attention_mask": [], "labels": []}
+        for tokenised, labels in self.tokenised(batch):
+            tokenised["labels"] = labels
+            tokenised["input_ids"] = [int(i) for i in tokenised["input_ids"]]
+            for key, value in tokenised.items():
+                out.setdefault(key, []).append(value)
+        return out
+
+    def tokenised(self, batch: Mapping[str, list]) -> Iterator[tuple[dict, list[int]]]:
+        """The strategy's own output for each row, its token ids still tagged, and the labels that they ask for."""
         rows = [_cleaned(dict(zip(batch, values))) for values in zip(*batch.values())]
         prompts = [self._prompts(row) for row in rows]
         spans = self._label_fields(rows, prompts)
@@ -74,15 +84,10 @@ class SlungStrategy:
             rows, prompts, spans = self._edit(rows, prompts, spans)
         announced = self._label_prompts(rows, prompts, spans)
 
-        out: dict[str, list] = {"input_ids": [], "attention_mask": [], "labels": []}
         for row, texts in zip(rows, announced):
             self.tokenizer.announce(texts)
             for position, tokenised in enumerate(self._tokenise(row)):
-                tokenised["labels"] = self._labels(tokenised, starts_document=position == 0)
-                tokenised["input_ids"] = [int(i) for i in tokenised["input_ids"]]
-                for key, value in tokenised.items():
-                    out.setdefault(key, []).append(value)
-        return out
+                yield tokenised, self._labels(tokenised, starts_document=position == 0)
 
     # which strings of the row stand where
 

@@ -67,7 +67,19 @@ class Labeler(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     """Distributions whose version has a say in the labels; part of fingerprints and cache keys."""
 
+    cached: ClassVar[bool] = False
+    """Whether its spans are worth keeping on disk (see `cache.py`): it reads the text alone, and is slow."""
+
+    most_processes: int | None = None
+    """How many processes can label at once where fewer than all cores make sense (one a GPU); None for any number."""
+
     name: str = "labeler"
+
+    digest: str = ""
+    """Of all that decides the spans (`identity.digest`); set by `build`."""
+
+    cache = None
+    """A `SpanCache`, or None; set by `build`."""
 
     def __init__(self, key: str):
         self.key = key
@@ -80,8 +92,11 @@ class Labeler(ABC):
         return []
 
     def annotate(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
-        """`label`, with each span under this labeler's name, or the name that it already has."""
-        found = self.label(texts, rows)
+        """`label` by way of the cache, with each span under this labeler's name, or the name that it already has."""
+        if self.cache is None:
+            found = self.label(texts, rows)
+        else:
+            found = self.cache.fill(texts, lambda some: self.label([texts[i] for i in some], [rows[i] for i in some]))
         return [[span if span.labeler else Span(*span[:3], self.name) for span in spans] for spans in found]
 
     @abstractmethod

@@ -7,6 +7,8 @@ from importlib import import_module
 from itertools import count
 
 from .base import Labeler
+from .cache import SpanCache
+from .identity import digest
 
 _CLASSES = {
     "fasttext": ("fasttext", "FastTextLabeler"),
@@ -27,25 +29,27 @@ def names_of(configs: Sequence) -> list[str]:
     return names
 
 
-def build(configs: Sequence, splitter: str) -> list[Labeler]:
+def build(block) -> list[Labeler]:
     """The labelers of a block, opened and checked.
 
     Args:
-        configs: the entries of `slung.labelers` (see `args.py`).
-        splitter: how sentence classifiers cut sentences.
+        block: the `slung:` block (`args.SlungConfig`).
 
     Raises:
         LabelerError: one of them cannot work.
     """
     labelers = []
-    for index, (config, labeler_name) in enumerate(zip(configs, names_of(configs))):
+    for index, (config, labeler_name) in enumerate(zip(block.labelers, names_of(block.labelers))):
         # imported here: a run pays for the libraries of the labelers that it uses, and for no others
         module, name = _CLASSES[config.type]
         options = config.model_dump(exclude={"type", "datasets", "name"})
         if config.type == "fasttext":
-            options["splitter"] = splitter
+            options["splitter"] = block.sentence_splitter
         labeler = getattr(import_module(f".{module}", __package__), name)(f"slung.labelers[{index}]", **options)
         labeler.name = labeler_name
         labeler.check()
+        labeler.digest = digest(labeler, {"type": config.type, **options})
+        if labeler.cached and block.cache:
+            labeler.cache = SpanCache(labeler.digest, labeler_name)
         labelers.append(labeler)
     return labelers

@@ -36,12 +36,16 @@ def read_text(key: str, path: Path) -> str:
         raise LabelerError(message) from None
 
 
+def cache_folder() -> Path:
+    """Where downloads and caches are kept: $AXOLOTL_SLUNG_CACHE, or else ~/.cache/axolotl-slung."""
+    return Path(os.environ.get("AXOLOTL_SLUNG_CACHE") or "~/.cache/axolotl-slung").expanduser()
+
+
 def cache_path(url: str) -> Path:
-    """Where a URL's file is kept: in $AXOLOTL_SLUNG_CACHE, or else ~/.cache/axolotl-slung."""
-    folder = Path(os.environ.get("AXOLOTL_SLUNG_CACHE") or "~/.cache/axolotl-slung").expanduser()
+    """Where a URL's file is kept, in `cache_folder`."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", urlsplit(url).path.rpartition("/")[2])
     # the digest keeps two URLs that end in the same name apart
-    return folder / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}"
+    return cache_folder() / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}"
 
 
 def sha256_of(path: Path) -> str:

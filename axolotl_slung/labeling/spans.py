@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -11,8 +12,8 @@ from .base import Labeler, LabelerError, Span
 
 class SpansLabeler(Labeler):
     """A column of spans: for each row a list of `[start, end, score]`, `[start, end]` (score 1) or mappings
-    with these keys; or, as `slung label` writes them, one such list under each labeler's name. None and an empty
-    list mean no spans.
+    with these keys; or one such list under each labeler's name. Either may be written as JSON in a string, as
+    `slung label` does. None and an empty list mean no spans.
 
     Args:
         key: where the labeler stands in the YAML.
@@ -50,7 +51,7 @@ def parse_spans(value, text: str, where: str) -> list[Span]:
 
     Args:
         value: None, a sequence of `[start, end, score]`, `[start, end]` or mappings of these, or a mapping of
-            labelers' names to such sequences.
+            labelers' names to such sequences; or one of these as JSON in a string.
         text: the text that the spans are about.
         where: what errors begin with.
 
@@ -60,8 +61,11 @@ def parse_spans(value, text: str, where: str) -> list[Span]:
     Raises:
         LabelerError: anything else, a span that is empty or not within the text, a score outside [0, 1].
     """
-    if value is None:
-        return []
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise LabelerError(f"{where}: the string is no JSON; write [[start, end, score], ...]") from None
     if isinstance(value, Mapping):
         named = [
             span._replace(labeler=name)
@@ -69,6 +73,8 @@ def parse_spans(value, text: str, where: str) -> list[Span]:
             for span in parse_spans(spans, text, f"{where}, {name!r}")
         ]
         return sorted(named)
+    if value is None:
+        return []
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         raise LabelerError(f"{where}: {type(value).__name__} is no list of spans; write [[start, end, score], ...]")
     return sorted(_parse(span, text, f"{where}, span {number}") for number, span in enumerate(value))

@@ -1,0 +1,59 @@
+"""The `slung:` block that a command works with: out of a config, or put together from options."""
+
+from __future__ import annotations
+
+import click
+import yaml
+from pydantic import ValidationError
+
+from ..args import SlungConfig
+
+
+def read_block(config: str | None, labelers: tuple[str, ...], splitter: str | None = None) -> SlungConfig:
+    """The block of a YAML file, with its labelers replaced by those of the command line, if there are any.
+
+    Args:
+        config: a YAML file with a `slung:` block, such as an Axolotl config; or None.
+        labelers: entries for `slung.labelers`, each as YAML or the name of a type.
+        splitter: replaces `sentence_splitter`.
+
+    Raises:
+        click.UsageError: neither, or no valid block.
+    """
+    if config is None and not labelers:
+        raise click.UsageError("say what is risky: a YAML file with a `slung:` block (--config), or --labeler profanity")
+    block = {}
+    if config is not None:
+        block = (read_yaml(config) or {}).get("slung")
+        if not isinstance(block, dict):
+            raise click.UsageError(f"--config: {config} has no `slung:` block")
+    if labelers:
+        block["labelers"] = [_labeler(text) for text in labelers]
+    if splitter:
+        block["sentence_splitter"] = splitter
+    try:
+        return SlungConfig.model_validate(block)
+    except ValidationError as error:
+        lines = [f"slung.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)]
+        raise click.UsageError("\n".join(lines)) from None
+
+
+def read_yaml(path: str):
+    """A YAML file, or a `click.UsageError` that says where it is broken."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return yaml.safe_load(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path}: cannot be read: {error.__class__.__name__}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise click.UsageError(f"{path}{where}: no YAML: {getattr(error, 'problem', '')}") from None
+
+
+def _labeler(text: str):
+    try:
+        entry = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise click.UsageError(f"--labeler: {text!r} is no YAML; write --labeler '{{type: profanity}}'") from None
+    return {"type": entry} if isinstance(entry, str) else entry

@@ -1,0 +1,109 @@
+"""`slung label`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder for the outputs.")
+@click.option("-c", "--config", help="A YAML file with a `slung:` block, such as your Axolotl config.")
+@click.option("-l", "--labeler", "labelers", multiple=True, help="A labeler as YAML, or its type; may be repeated.")
+@click.option("--splitter", help="How sentences are cut; in place of the block's `sentence_splitter`.")
+@click.option("--form", type=click.Choice(["spans", "dolma"]), default="spans", show_default=True,
+              help="Documents with a column of spans, or Dolma attribute files.")  # fmt: skip
+@click.option("--text-field", default="text", show_default=True, help="The column to label.")
+@click.option("--id-field", default="id", show_default=True, help="The column of ids, for attribute files.")
+@click.option("--spans-field", default="spans", show_default=True, help="The column that the spans go to.")
+@click.option("--columns", help="Comma-separated: the columns to keep of Parquet files and hub data sets.")
+@click.option("--subset", help="The subset (configuration) of hub data sets.")
+@click.option("--split", default="train", show_default=True, help="The split of hub data sets.")
+@click.option("-j", "--workers", type=click.IntRange(1), help="Processes; all cores where left out.")
+def label(inputs, output, config, labelers, splitter, form, text_field, id_field, spans_field, columns, subset, split, workers):
+    """Score the documents of INPUTS: files of JSON lines (plain, .gz, .zst) or Parquet, folders of them, or hub data
+    sets (owner/name).
+
+    \b
+        slung label corpus/ -o labelled/ -l profanity
+        slung label corpus/ -o labelled/ -c my-axolotl-config.yml
+        slung label corpus/ -o attributes/ -l '{type: entities, path: names.txt}' --form dolma
+
+    Each document comes out with a column of spans, [start, end, score] in characters, under each labeler's name.
+    Scores are stored, no thresholds, so that `slung sweep` and training can cut them anywhere. To train on the output,
+    give its folder as the data set's `path` and use the labeler {type: spans, field: spans}.
+
+    The run can be stopped or killed at any moment: the same command goes on where it was. Lines that are no documents
+    are counted and listed in OUTPUT/.slung/bad_lines.txt, and the rest is labelled.
+    """
+    from ..corpus.inputs import find_sources
+    from ..corpus.job import Job
+    from ..corpus.output import STATE, OutputError
+    from ..corpus.run import label_sources
+    from ..corpus.sources import SourceError
+    from ..labeling.base import LabelerError
+    from .block import read_block
+
+    block = read_block(config, labelers, splitter)
+    columns = [column.strip() for column in columns.split(",")] if columns else None
+    try:
+        sources = find_sources(inputs, output, subset, split, columns)
+        job = Job(block, text_field, id_field, form, spans_field)
+        with _Bar(sources) as bar:
+            outputs = label_sources(sources, output, job, workers, bar.report)
+    except (LabelerError, SourceError, OutputError) as error:
+        raise click.ClickException(str(error)) from None
+    documents = sum(one.progress.documents for one in outputs)
+    bad = [(one.source.path, *line) for one in outputs for line in one.bad()]
+    click.echo(f"{documents} documents labelled into {output}")
+    if bad:
+        listing = output / STATE / "bad_lines.txt"
+        listing.write_text("".join(f"{path}:{number}: {reason}\n" for path, number, reason in bad), encoding="utf-8")
+        click.echo(f"{len(bad)} lines could not be labelled; {listing} lists them. The first:", err=True)
+        for path, number, reason in bad[:5]:
+            click.echo(f"  {path}:{number}: {reason}", err=True)
+    if not documents:
+        raise click.ClickException("no document was labelled")
+
+
+class _Bar:
+    """A progress bar over all sources, with documents a second and the time left."""
+
+    def __init__(self, sources):
+        from tqdm import tqdm
+
+        sizes = [source.size for source in sources]
+        self._known = None not in sizes
+        # in a log file a line now and then is enough
+        every = 0.1 if sys.stderr.isatty() else 30
+        form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]" if self._known else None
+        self._bar = tqdm(total=sum(sizes) if self._known else None, unit="B" if self._known else " documents",
+                         unit_scale=True, mininterval=every, bar_format=form, smoothing=0.05)  # fmt: skip
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._documents = 0
+        self._start = time.monotonic()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._bar.close()
+
+    def report(self, source, progress):
+        first = source.name not in self._seen
+        read, documents = self._seen.get(source.name, (0, 0))
+        self._seen[source.name] = (progress.read, progress.documents)
+        if first and progress.read:
+            # done by an earlier run: not to this one's credit
+            if self._known:
+                self._bar.initial += progress.read
+                self._bar.total -= progress.read if progress.finished else 0
+            return
+        self._documents += progress.documents - documents
+        rate = self._documents / max(time.monotonic() - self._start, 1e-9)
+        self._bar.set_postfix_str(f"{rate:,.0f} documents/s", refresh=False)
+        self._bar.update(progress.read - read if self._known else progress.documents - documents)

@@ -1,0 +1,1 @@
+"""Labelling whole corpora, from files to files."""
