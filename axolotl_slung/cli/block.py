@@ -9,13 +9,13 @@ from pydantic import ValidationError
 from ..args import SlungConfig
 
 
-def read_block(config: str | None, labelers: tuple[str, ...], splitter: str | None = None) -> SlungConfig:
+def read_block(config: str | None, labelers: tuple[str, ...], **others) -> SlungConfig:
     """The block of a YAML file, with its labelers replaced by those of the command line, if there are any.
 
     Args:
         config: a YAML file with a `slung:` block, such as an Axolotl config; or None.
         labelers: entries for `slung.labelers`, each as YAML or the name of a type.
-        splitter: replaces `sentence_splitter`.
+        others: replace the block's keys of the same names, unless None.
 
     Raises:
         click.UsageError: neither, or no valid block.
@@ -24,13 +24,13 @@ def read_block(config: str | None, labelers: tuple[str, ...], splitter: str | No
         raise click.UsageError("say what is risky: a YAML file with a `slung:` block (--config), or --labeler profanity")
     block = {}
     if config is not None:
-        block = (read_yaml(config) or {}).get("slung")
+        content = read_yaml(config)
+        block = content.get("slung") if isinstance(content, dict) else None
         if not isinstance(block, dict):
             raise click.UsageError(f"--config: {config} has no `slung:` block")
     if labelers:
         block["labelers"] = [_labeler(text) for text in labelers]
-    if splitter:
-        block["sentence_splitter"] = splitter
+    block.update({key: value for key, value in others.items() if value is not None})
     try:
         return SlungConfig.model_validate(block)
     except ValidationError as error:

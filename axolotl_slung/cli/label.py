@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -24,7 +25,8 @@ import click
 @click.option("--subset", help="The subset (configuration) of hub data sets.")
 @click.option("--split", default="train", show_default=True, help="The split of hub data sets.")
 @click.option("-j", "--workers", type=click.IntRange(1), help="Processes; all cores where left out.")
-def label(inputs, output, config, labelers, splitter, form, text_field, id_field, spans_field, columns, subset, split, workers):
+@click.option("--cache/--no-cache", default=None, help="Keep what slow labelers found for the next run; see the docs.")
+def label(inputs, output, config, labelers, splitter, columns, subset, split, workers, cache, **fields):
     """Score the documents of INPUTS: files of JSON lines (plain, .gz, .zst) or Parquet, folders of them, or hub data
     sets (owner/name).
 
@@ -38,7 +40,7 @@ def label(inputs, output, config, labelers, splitter, form, text_field, id_field
     give its folder as the data set's `path` and use the labeler {type: spans, field: spans}.
 
     The run can be stopped or killed at any moment: the same command goes on where it was. Lines that are no documents
-    are counted and listed in OUTPUT/.slung/bad_lines.txt, and the rest is labelled.
+    are counted and listed in OUTPUT/.slung, and the rest is labelled.
     """
     from ..corpus.inputs import find_sources
     from ..corpus.job import Job
@@ -48,24 +50,24 @@ def label(inputs, output, config, labelers, splitter, form, text_field, id_field
     from ..labeling.base import LabelerError
     from .block import read_block
 
-    block = read_block(config, labelers, splitter)
+    block = read_block(config, labelers, sentence_splitter=splitter, cache=cache)
     columns = [column.strip() for column in columns.split(",")] if columns else None
     try:
         sources = find_sources(inputs, output, subset, split, columns)
-        job = Job(block, text_field, id_field, form, spans_field)
+        job = Job(block, **fields)
         with _Bar(sources) as bar:
             outputs = label_sources(sources, output, job, workers, bar.report)
     except (LabelerError, SourceError, OutputError) as error:
         raise click.ClickException(str(error)) from None
     documents = sum(one.progress.documents for one in outputs)
-    bad = [(one.source.path, *line) for one in outputs for line in one.bad()]
     click.echo(f"{documents} documents labelled into {output}")
+    bad = [one for one in outputs if one.progress.bad]
     if bad:
-        listing = output / STATE / "bad_lines.txt"
-        listing.write_text("".join(f"{path}:{number}: {reason}\n" for path, number, reason in bad), encoding="utf-8")
-        click.echo(f"{len(bad)} lines could not be labelled; {listing} lists them. The first:", err=True)
-        for path, number, reason in bad[:5]:
-            click.echo(f"  {path}:{number}: {reason}", err=True)
+        lines = sum(one.progress.bad for one in bad)
+        click.echo(f"{lines} lines could not be labelled; listed in {output / STATE}/*.bad_lines.txt. The first:", err=True)
+        with open(bad[0].bad_lines, encoding="utf-8") as listed:
+            for line in islice(listed, 5):
+                click.echo(f"  {line}", err=True, nl=False)
     if not documents:
         raise click.ClickException("no document was labelled")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import zstandard
 
 from ..args import SlungConfig
-from ..labeling.base import Labeler, LabelerError, Span
+from ..labeling.base import Labeler, LabelerError
 from ..labeling.build import build
 from .sources import Bad, Chunk
 
@@ -128,15 +128,29 @@ class Job:
 
     # labels
 
-    def _spans(self, documents, bad) -> list[list[list[Span]] | None]:
-        """For each document the spans of each labeler, or None where a labeler refuses it."""
+    def spans(self, rows: Sequence[Mapping]) -> list[dict[str, list]]:
+        """For each row the `[start, end, score]` found in its text, under each labeler's name.
+
+        Raises:
+            LabelerError: a row that cannot be labelled.
+        """
+        texts = [row[self.text_field] for row in rows]
+        found: list[dict[str, list]] = [{labeler.name: [] for labeler in self.labelers} for _ in rows]
+        for labeler in self.labelers:
+            for of_row, spans in zip(found, labeler.annotate(texts, rows)):
+                for start, end, score, name in spans:
+                    of_row.setdefault(name, []).append([start, end, score])
+        return found
+
+    def _spans(self, documents, bad) -> list[dict[str, list] | None]:
+        """The spans of each document, or None where a labeler refuses it."""
         try:
-            return self._annotate(documents)
+            return self.spans([document.row for document in documents])
         except Exception:  # noqa: BLE001 - one odd document must not take the others with it
             found = []
             for document in documents:
                 try:
-                    found += self._annotate([document])
+                    found += self.spans([document.row])
                 except Exception as error:  # noqa: BLE001
                     # another library's message may quote the text
                     reason = str(error) if isinstance(error, LabelerError) else type(error).__name__
@@ -144,22 +158,13 @@ class Job:
                     found.append(None)
             return found
 
-    def _annotate(self, documents) -> list[list[list[Span]]]:
-        texts = [document.row[self.text_field] for document in documents]
-        rows = [document.row for document in documents]
-        return list(map(list, zip(*(labeler.annotate(texts, rows) for labeler in self.labelers))))
-
     # out
 
-    def _line(self, document, found) -> bytes:
+    def _line(self, document, spans) -> bytes:
         """The document's line of output.
 
         A document is written as it was read, byte for byte, with the spans put in before the last brace.
         """
-        spans: dict[str, list] = {labeler.name: [] for labeler in self.labelers}
-        for of_labeler in found:
-            for start, end, score, name in of_labeler:
-                spans.setdefault(name, []).append([start, end, score])
         if self.form == "dolma":
             attributes = {f"slung__{name}__score": of_name for name, of_name in spans.items()}
             line = {"id": document.row[self.id_field], "attributes": attributes}
@@ -192,6 +197,8 @@ def _parsed(raw: bytes):
         raise _BadLine(f"no UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise _BadLine(f"no JSON: {error.msg} at character {error.pos}") from None
+    except _BadLine:
+        raise
     except (ValueError, RecursionError, MemoryError) as error:
         raise _BadLine(f"no JSON: {type(error).__name__}") from None
 

@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -141,10 +140,10 @@ class Output:
             self._file.close()
         self._log.close()
 
-    def bad(self) -> Iterator[Bad]:
-        """All lines and rows that could not be labelled, from the journal."""
-        for line in open(self._journal, "rb"):
-            yield from (tuple(bad) for bad in json.loads(line).get("lines", ()))
+    @property
+    def bad_lines(self) -> Path:
+        """Where lines and rows that could not be labelled are listed, once the source is done, if there are any."""
+        return self.folder / STATE / f"{self.source.name}.bad_lines.txt"
 
     def _open_part(self) -> None:
         self._file = open(self._part, "ab")
@@ -166,6 +165,11 @@ class Output:
     def _finish(self) -> None:
         if getattr(self, "_file", None):
             self._file.close()
+        if self.progress.bad:
+            self._log.seek(0)
+            bad = (entry for line in self._log for entry in json.loads(line).get("lines", ()))
+            listed = "".join(f"{self.source.path}:{number}: {reason}\n" for number, reason in bad)
+            self.bad_lines.write_text(listed, encoding="utf-8")
         self._part.replace(self.path)
 
     def _write(self, entry) -> None:

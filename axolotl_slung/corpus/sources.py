@@ -98,28 +98,27 @@ class Source:
         number, offset = begin.get("line", 0), begin.get("byte", 0)
         first, lines, bad, size = number + 1, [], [], 0
         with open(self.path, "rb") as raw:
-            try:
-                stream = io.BufferedReader(_unpacked(raw, self.path), 1 << 18)
-                _skip(stream, offset)
-                while line := stream.readline(LONGEST_LINE):
-                    number += 1
-                    offset += len(line)
-                    if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-                        while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
-                            offset += len(rest)
+            stream = io.BufferedReader(_unpacked(raw, self.path), 1 << 18)
+            _skip(stream, offset)
+            while line := stream.readline(LONGEST_LINE):
+                number += 1
+                offset += len(line)
+                if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+                    while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
                         offset += len(rest)
-                        bad.append((number, f"longer than {LONGEST_LINE} bytes"))
-                        line = b""
-                    lines.append(line)
-                    size += len(line)
-                    if size >= CHUNK_BYTES or bad:
-                        yield Chunk(lines, first, {"line": number, "byte": offset}, raw.tell(), bad)
-                        first, lines, bad, size = number + 1, [], [], 0
-            except (_Damaged, zlib.error, zstandard.ZstdError) as error:
-                reason = str(error) if isinstance(error, _Damaged) else type(error).__name__
-                bad.append((number + 1, f"the file cannot be unpacked beyond this line: {reason}"))
+                    offset += len(rest)
+                    bad.append((number, f"longer than {LONGEST_LINE} bytes"))
+                    line = b""
+                lines.append(line)
+                size += len(line)
+                if size >= CHUNK_BYTES or bad:
+                    yield Chunk(lines, first, {"line": number, "byte": offset}, raw.tell(), bad)
+                    first, lines, bad, size = number + 1, [], [], 0
+            damage = getattr(stream.raw, "damage", None)
+            if damage and not begin.get("damaged"):
+                bad.append((number + 1, f"the file cannot be unpacked beyond this line: {damage}"))
             if lines or bad:
-                yield Chunk(lines, first, {"line": number, "byte": offset}, raw.tell(), bad)
+                yield Chunk(lines, first, {"line": number, "byte": offset, "damaged": bool(damage)}, self.size, bad)
 
     def _row_groups(self, begin):
         import pyarrow
@@ -166,28 +165,29 @@ class Source:
                 raise SourceError(f"--columns: {self.path} has no column {column!r}; it has {', '.join(there)}")
 
 
-class _Damaged(Exception):
-    """A compressed file that ends in the middle, or goes on as something else."""
-
-
 class _Unpacked(io.RawIOBase):
-    """A file of gzip members or zstd frames as one stream; unlike the libraries' own, it notices a missing end."""
+    """A file of gzip members or zstd frames as one stream.
+
+    Unlike the libraries' own readers it gives all that comes before a damage, and notices a missing end; `damage` then
+    says what is wrong.
+    """
 
     def __init__(self, raw, new, pad: bytes):
         self._raw, self._new, self._pad = raw, new, pad
         self._packed, self._ready = None, memoryview(b"")
+        self.damage: str | None = None
 
     def readable(self):
         return True
 
     def readinto(self, buffer):
-        while not len(self._ready):
+        while not len(self._ready) and not self.damage:
             # small blocks: a few bytes may unpack to megabytes
             block = self._raw.read(1 << 13)
             if not block:
                 if self._packed is not None and not self._packed.eof:
-                    raise _Damaged("its end is missing")
-                return 0
+                    self.damage = "its end is missing"
+                break
             self._ready = memoryview(self._unpack(block))
         size = min(len(buffer), len(self._ready))
         buffer[:size] = self._ready[:size]
@@ -202,7 +202,11 @@ class _Unpacked(io.RawIOBase):
                 if not block:
                     break
                 self._packed = self._new()
-            pieces.append(self._packed.decompress(block))
+            try:
+                pieces.append(self._packed.decompress(block))
+            except (zlib.error, zstandard.ZstdError):
+                self.damage = "it is damaged"
+                break
             block = self._packed.unused_data if self._packed.eof else b""
         return b"".join(pieces)
 

@@ -1,0 +1,76 @@
+"""Labelling as steps of a datatrove pipeline: on one machine, Slurm or Ray."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from datatrove.pipeline.base import PipelineStep
+
+from ..args import SlungConfig
+from .inputs import find_sources
+from .job import Job
+from .run import label_sources
+
+
+class LabelFiles(PipelineStep):
+    """Label whole files: each task takes its share of them and writes, byte for byte, what `slung label` would.
+
+    The first step of a pipeline, and mostly its only one. A task that was killed and is started again goes on where
+    it was, in the middle of a file.
+
+    Args:
+        inputs: files and folders, or ids of hub data sets; see `slung label`.
+        output: the folder for the outputs; every task has to see the same one.
+        block: the `slung:` block, as a mapping.
+        job: other arguments of `Job`, such as `text_field` and `form`.
+    """
+
+    type = "🏷 - LABELS"
+    name = "🎯 SLUNG files"
+
+    def __init__(self, inputs: Sequence[str], output: str | Path, block: dict, **job):
+        super().__init__()
+        self.inputs, self.output, self.block, self.job = list(map(str, inputs)), str(output), block, job
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1):
+        """Label the files whose place in the list of all is `rank`, modulo `world_size`."""
+        if data:
+            yield from data
+        sources = find_sources(self.inputs, Path(self.output))[rank::world_size]
+        with self.track_time():
+            job = Job(SlungConfig.model_validate(self.block), **self.job)
+            # the executor's tasks are what runs side by side
+            for output in label_sources(sources, Path(self.output), job, workers=1):
+                self.stat_update("documents", value=output.progress.documents, unit="file")
+                self.stat_update("bad_lines", value=output.progress.bad, unit="file")
+
+
+class LabelDocuments(PipelineStep):
+    """Label the documents that come by, from any reader: `metadata["spans"]` gets what `slung label` writes.
+
+    Args:
+        block: the `slung:` block, as a mapping.
+        batch_size: documents that labelers see at once.
+    """
+
+    type = "🏷 - LABELS"
+    name = "🎯 SLUNG documents"
+
+    def __init__(self, block: dict, batch_size: int = 200):
+        super().__init__()
+        self.block, self.batch_size = block, batch_size
+
+    def run(self, data, rank: int = 0, world_size: int = 1):
+        """The documents, with their spans."""
+        job = Job(SlungConfig.model_validate(self.block))
+        documents = iter(data)
+        while batch := list(islice(documents, self.batch_size)):
+            with self.track_time("batch"):
+                rows = [{**document.metadata, "id": document.id, "text": document.text} for document in batch]
+                for document, spans in zip(batch, job.spans(rows)):
+                    document.metadata["spans"] = json.dumps(spans, separators=(",", ":"))
+                    self.stat_update("documents")
+            yield from batch

@@ -1,0 +1,58 @@
+"""Label a corpus beyond one process: the same files as `slung label` writes, by way of datatrove.
+
+    pip install 'axolotl-slung[datatrove]'
+    python example_configs/label_with_datatrove.py corpus/ labelled/ --config my-axolotl-config.yml
+
+    --executor local    processes on this machine
+    --executor slurm    an array of Slurm jobs; run it on a login node, with folders that all nodes see
+    --executor ray      tasks on a Ray cluster (RAY_ADDRESS), or on this machine
+
+Files are shared out among the tasks, so a corpus in many files spreads well. Run it again after a failure: finished tasks
+are skipped, and others go on where they were.
+"""
+
+import argparse
+
+import yaml
+from datatrove.executor import LocalPipelineExecutor, RayPipelineExecutor, SlurmPipelineExecutor
+
+from axolotl_slung.corpus.datatrove import LabelFiles
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("input")
+    parser.add_argument("output")
+    parser.add_argument("--config", required=True, help="a YAML file with a `slung:` block")
+    parser.add_argument("--executor", choices=["local", "slurm", "ray"], default="local")
+    parser.add_argument("--tasks", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="tasks that run at once")
+    parser.add_argument("--logs", default="labelling_logs", help="marks of finished tasks, statistics, Slurm's script")
+    parser.add_argument("--partition", default="cpu", help="of Slurm")
+    parser.add_argument("--time", default="10:00:00", help="of Slurm, a task")
+    parser.add_argument("--activate", help="a command for Slurm's nodes that activates the Python environment")
+    options = parser.parse_args()
+
+    with open(options.config, encoding="utf-8") as file:
+        block = yaml.safe_load(file)["slung"]
+    pipeline = [LabelFiles([options.input], options.output, block)]
+    common = {"tasks": options.tasks, "workers": options.workers, "logging_dir": options.logs}
+    match options.executor:
+        case "local":
+            executor = LocalPipelineExecutor(pipeline, start_method="spawn", **common)
+        case "slurm":
+            executor = SlurmPipelineExecutor(
+                pipeline,
+                time=options.time,
+                partition=options.partition,
+                job_name="slung-label",
+                env_command=options.activate,
+                **common,
+            )
+        case "ray":
+            executor = RayPipelineExecutor(pipeline, **common)
+    executor.run()
+
+
+if __name__ == "__main__":
+    main()

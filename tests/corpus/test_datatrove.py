@@ -1,0 +1,92 @@
+"""The labelling as datatrove steps, by the example's own command line; its files are `slung label`'s, byte for byte."""
+
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("datatrove", reason="pip install 'axolotl-slung[datatrove]'")
+
+EXAMPLE = Path(__file__).parents[2] / "example_configs" / "label_with_datatrove.py"
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A folder of four files, a config, and what `slung label` makes of them."""
+    draw = random.Random(1)
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for number in range(4):
+        texts = [" ".join(draw.choices(["Zoë", "said", "nothing.", "Zoë?"], k=30)) for _ in range(50)]
+        lines = [json.dumps({"id": f"{number}-{n}", "text": text}) for n, text in enumerate(texts)] + ["{broken"]
+        folder = tmp_path / "in" / ("deep" if number % 2 else "")
+        (folder / f"{number}.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    (tmp_path / "names.txt").write_text("Zoë", encoding="utf-8")
+    config = tmp_path / "config.yml"
+    config.write_text(f"slung: {{labelers: [{{type: entities, path: {tmp_path / 'names.txt'}}}]}}")
+    slung = [BIN / "slung", "label", tmp_path / "in", "-o", tmp_path / "single", "-c", config]
+    subprocess.run(slung, check=True, capture_output=True)
+    return tmp_path
+
+
+def run(folder, executor, environment=()):
+    command = [sys.executable, EXAMPLE, folder / "in", folder / "out", "--config", folder / "config.yml"]
+    command += ["--executor", executor, "--tasks", "3", "--logs", folder / "logs"]
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **dict(environment)}
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    kept = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".journal"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
+
+
+def test_local(corpus):
+    run(corpus, "local")
+    assert files(corpus / "out") == files(corpus / "single") and len(files(corpus / "out")) == 8
+    stats = json.loads((corpus / "logs" / "stats.json").read_text())
+    assert stats[0]["stats"]["documents"]["total"] == 200 and stats[0]["stats"]["bad_lines"]["total"] == 4
+
+
+def test_slurm(corpus):
+    """A stand-in for sbatch keeps the script; each task of the array is then run as Slurm would run it."""
+    tools = corpus / "tools"
+    tools.mkdir()
+    (tools / "sbatch").write_text(f'#!/bin/sh\nfor last; do :; done\ncp "$last" {corpus}/$$.slurm\necho Submitted batch job 7\n')
+    (tools / "srun").write_text('#!/bin/sh\nwhile [ "$1" != launch_pickled_pipeline ]; do shift; done\nexec "$@"\n')
+    (tools / "scontrol").write_text("#!/bin/sh\necho localhost\n")
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    path = {"PATH": f"{tools}:{BIN}:{os.environ['PATH']}"}
+    run(corpus, "slurm", path)
+
+    script = (corpus / "logs" / "launch_script.slurm").read_text()
+    assert "#SBATCH --array=0-2%2\n" in script and "#SBATCH --partition=cpu\n" in script
+    assert any(submitted.read_text() == script for submitted in corpus.glob("*.slurm"))
+    for task in range(3):
+        environment = {**os.environ, **path, "SLURM_ARRAY_TASK_ID": str(task), "SLURM_NODELIST": "localhost"}
+        subprocess.run(["bash", corpus / "logs/launch_script.slurm"], check=True, env=environment, capture_output=True)
+    assert files(corpus / "out") == files(corpus / "single")
+
+
+def test_ray(corpus):
+    pytest.importorskip("ray", reason="pip install ray")
+    run(corpus, "ray", {"RAY_USAGE_STATS_ENABLED": "0"})
+    assert files(corpus / "out") == files(corpus / "single")
+
+
+def test_documents_of_any_reader(corpus):
+    from datatrove.data import Document
+
+    from axolotl_slung.corpus.datatrove import LabelDocuments
+
+    block = {"labelers": [{"type": "entities", "path": str(corpus / "names.txt")}]}
+    documents = [Document(text=f"{n} Zoë", id=str(n)) for n in range(7)]
+    labelled = list(LabelDocuments(block, batch_size=3).run(iter(documents)))
+    assert [json.loads(one.metadata["spans"]) for one in labelled] == [{"entities": [[2, 5, 1.0]]}] * 7
