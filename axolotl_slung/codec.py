@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .errors import SlungError
+
 IGNORE = -100
 FIRST_CODE = -101
 
@@ -26,7 +28,7 @@ MAX_VOCABULARY = 1 << 31
 """Prepared datasets hold token ids in 32 bits, so a larger one cannot be stored."""
 
 
-class CodecError(ValueError):
+class CodecError(SlungError):
     """Labels that this codec did not write, or a vocabulary that it cannot hold."""
 
 

@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from ..errors import SlungError
+
 _COMMANDS = {
     "label": "Score the documents of files or hub data sets, on all cores.",
     "inspect": "See documents in tokens, coloured by what the loss will do.",
@@ -24,6 +26,12 @@ class _Commands(click.Group):
 
     def get_command(self, ctx, name):
         return getattr(import_module(f".{name}", __name__), name) if name in _COMMANDS else None
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except SlungError as error:
+            raise click.ClickException(str(error)) from None
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):

@@ -44,21 +44,16 @@ def label(inputs, output, config, labelers, splitter, columns, subset, split, wo
     """
     from ..corpus.inputs import find_sources
     from ..corpus.job import Job
-    from ..corpus.output import STATE, OutputError
+    from ..corpus.output import STATE
     from ..corpus.run import label_sources
-    from ..corpus.sources import SourceError
-    from ..labeling.base import LabelerError
     from .block import read_block
 
     block = read_block(config, labelers, sentence_splitter=splitter, cache=cache)
     columns = [column.strip() for column in columns.split(",")] if columns else None
-    try:
-        sources = find_sources(inputs, output, subset, split, columns)
-        job = Job(block, **fields)
-        with _Bar(sources) as bar:
-            outputs = label_sources(sources, output, job, workers, bar.report)
-    except (LabelerError, SourceError, OutputError) as error:
-        raise click.ClickException(str(error)) from None
+    sources = find_sources(inputs, output, subset, split, columns)
+    job = Job(block, **fields)
+    with _Bar(sources) as bar:
+        outputs = label_sources(sources, output, job, workers, bar.report)
     documents = sum(one.progress.documents for one in outputs)
     click.echo(f"{documents} documents labelled into {output}")
     bad = [one for one in outputs if one.progress.bad]

@@ -13,7 +13,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 def find_sources(
     inputs: Sequence[str],
-    output: Path,
+    output: Path | None = None,
     subset: str | None = None,
     split: str = "train",
     columns: Sequence[str] | None = None,
@@ -22,7 +22,7 @@ def find_sources(
 
     Args:
         inputs: files, folders (searched through) and ids of hub data sets.
-        output: the folder that the outputs go to.
+        output: the folder that the outputs go to, if any.
         subset, split: of the hub data sets.
         columns: see `Source`.
 
@@ -34,7 +34,7 @@ def find_sources(
     for given in inputs:
         path = Path(given).expanduser()
         if path.is_dir():
-            if output.resolve().is_relative_to(path.resolve()):
+            if output and output.resolve().is_relative_to(path.resolve()):
                 raise SourceError(f"--output: {output} lies in the input {given}; choose a folder outside it")
             found = sorted(p for p in path.rglob("*") if p.is_file() and _kind(p.name))
             if not found:
@@ -65,13 +65,13 @@ def _of_file(path: Path, name: Path, columns) -> Source:
     return Source(str(name), str(path), kind)
 
 
-def _distinct(sources: list[Source], output: Path) -> list[Source]:
+def _distinct(sources: list[Source], output: Path | None) -> list[Source]:
     by_name: dict[str, Source] = {}
     for source in sources:
         if (other := by_name.setdefault(source.name, source)) is not source:
             raise SourceError(
-                f"{source.path} and {other.path} would both be written to {source.name}; label them into two folders"
+                f"{source.path} and {other.path} would both be written to {source.name}; take one folder at a time"
             )
-        if Path(source.path).resolve() == (output / source.name).resolve():
+        if output and Path(source.path).resolve() == (output / source.name).resolve():
             raise SourceError(f"--output: {output} would overwrite {source.path}; choose another folder")
     return sorted(sources, key=lambda source: source.name)

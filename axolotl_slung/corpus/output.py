@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ..errors import SlungError
 from .job import Labelled
 from .sources import Bad, Source
 
@@ -19,7 +20,7 @@ _COMMIT_EVERY = 1.0
 """Seconds between entries in the journal."""
 
 
-class OutputError(ValueError):
+class OutputError(SlungError):
     """An output folder that cannot be gone on with; the message says why, and the mend."""
 
 

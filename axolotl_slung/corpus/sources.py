@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import zstandard
 
+from ..errors import SlungError
+
 JSON_LINES = tuple(f".{kind}{packed}" for kind in ("jsonl", "json", "ndjson") for packed in ("", ".gz", ".zst"))
 PARQUET = (".parquet",)
 
@@ -26,7 +28,7 @@ Bad = tuple[int, str]
 """A line or row that could not be labelled: its number, from 1 on, and why."""
 
 
-class SourceError(ValueError):
+class SourceError(SlungError):
     """Input that cannot be read; the message names it and the mend."""
 
 

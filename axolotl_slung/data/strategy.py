@@ -8,6 +8,7 @@ from axolotl.utils.logging import get_logger
 
 from ..buckets import Bucket
 from ..codec import FIRST_CODE, IGNORE, decode, encode
+from ..errors import SlungError
 from ..labeling.base import Labeler, Span, utf8_safe
 from . import fields as fields_of
 from .edits import edit, edits_text
@@ -16,7 +17,7 @@ from .tagging import UNLABELED, DryRunDone, Tagged, TaggingTokenizer
 LOG = get_logger(__name__)
 
 
-class SlungDataError(ValueError):
+class SlungDataError(SlungError):
     """A data set that cannot be labelled; the message names the YAML key, the value and the mend."""
 
 
@@ -75,12 +76,17 @@ class SlungStrategy:
                 out.setdefault(key, []).append(value)
         return out
 
-    def tokenised(self, batch: Mapping[str, list]) -> Iterator[tuple[dict, list[int]]]:
-        """The strategy's own output for each row, its token ids still tagged, and the labels that they ask for."""
+    def tokenised(self, batch: Mapping[str, list], edited: bool = True) -> Iterator[tuple[dict, list[int]]]:
+        """The strategy's own output for each row, its token ids still tagged, and the labels that they ask for.
+
+        Args:
+            batch: raw rows.
+            edited: whether the actions on text are applied.
+        """
         rows = [_cleaned(dict(zip(batch, values))) for values in zip(*batch.values())]
         prompts = [self._prompts(row) for row in rows]
         spans = self._label_fields(rows, prompts)
-        if edits_text(self.buckets):
+        if edited and edits_text(self.buckets):
             rows, prompts, spans = self._edit(rows, prompts, spans)
         announced = self._label_prompts(rows, prompts, spans)
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from ..errors import SlungError
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -26,7 +28,7 @@ class Span(NamedTuple):
     """The name of the labeler that gave the score (`Labeler.name`)."""
 
 
-class LabelerError(ValueError):
+class LabelerError(SlungError):
     """A labeler's configuration or data cannot be used.
 
     The message names the YAML key (such as `slung.labelers[0].path`), the value and the mend. It never

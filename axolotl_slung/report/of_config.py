@@ -33,7 +33,7 @@ class DataSet:
     setup: Setup = field(repr=False)
 
     def documents(self, limit: int | None = None, seed: int = 0) -> Iterator[LabelledDocument]:
-        """The rows in tokens, as training will see them.
+        """The rows in tokens, as training will see them, but for actions on text: what will be dropped is there.
 
         Args:
             limit: this many rows, drawn at random; None for all, in order.
@@ -45,7 +45,7 @@ class DataSet:
         for number in numbers:
             row = self.rows[number]
             name = f"{self.where}, {row['id']}" if row.get("id") is not None else f"{self.where}, row {number}"
-            for tokenised, labels in self.strategy.tokenised({key: [value] for key, value in row.items()}):
+            for tokenised, labels in self.strategy.tokenised({key: [value] for key, value in row.items()}, edited=False):
                 yield self._document(name, tokenised, labels)
 
     def _document(self, name, tokenised, labels) -> LabelledDocument:

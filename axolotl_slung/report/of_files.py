@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 
-from ..corpus.sources import Source
+from ..corpus.sources import Source, SourceError
 from ..labeling.spans import parse_spans
 from ..offsets import Offsets
 from .documents import LabelledDocument, document
@@ -34,7 +34,7 @@ def documents_of_files(
 
     Raises:
         LabelerError: spans that do not fit their text.
-        ValueError: a line without text or spans.
+        SourceError: a line without text or spans.
     """
     encode = Offsets(tokenizer)
     lines = _lines(sources) if limit is None else _sample(_lines(sources), limit, seed)
@@ -42,7 +42,7 @@ def documents_of_files(
         where = f"{path}, line {number}"
         row = json.loads(line) if isinstance(line, bytes) else line
         if not isinstance(row, dict) or not isinstance(row.get(text_field), str) or spans_field not in row:
-            raise ValueError(f"{where}: no {text_field!r} and {spans_field!r} in it; give what `slung label` wrote")
+            raise SourceError(f"{where}: no {text_field!r} and {spans_field!r} in it; give what `slung label` wrote")
         text = row[text_field]
         spans = parse_spans(row[spans_field], text, f"{where}, {spans_field!r}")
         offsets = encode(text, add_special_tokens=False)["offset_mapping"]
@@ -53,7 +53,7 @@ def _lines(sources):
     for source in sources:
         for chunk in source.chunks():
             for _, reason in chunk.bad:
-                raise ValueError(f"{source.path}: {reason}; give what `slung label` wrote")
+                raise SourceError(f"{source.path}: {reason}; give what `slung label` wrote")
             for number, line in enumerate(chunk.content, chunk.first):
                 if not isinstance(line, bytes) or line.strip():
                     yield source.path, number, line

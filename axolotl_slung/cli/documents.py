@@ -1,0 +1,110 @@
+"""The documents that a command looks at: a config's own data sets, or what `slung label` wrote."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from ..args import SlungConfig
+from .block import read_block, read_yaml
+
+
+@dataclass
+class Looked:
+    """Documents in tokens, and what decides their actions.
+
+    Attributes:
+        documents: an iterator of `LabelledDocument`.
+        block: the `slung:` block.
+        rows: how many raw documents there are in all; None if not known.
+        title: what to call them.
+        cfg: Axolotl's config, where there is one.
+    """
+
+    documents: Iterator
+    block: SlungConfig
+    rows: int | None
+    title: str
+    cfg: dict | None
+
+
+def document_options(command):
+    """The arguments and options of commands that read documents."""
+    for option in reversed((
+        click.argument("sources", nargs=-1, required=True),
+        click.option("-c", "--config", help="With labelled files: a config with a `slung:` block and a `base_model`."),
+        click.option("--tokenizer", help="With labelled files: the model's tokenizer, a folder or a hub id."),
+        click.option("-n", "--documents", "limit", type=click.IntRange(1), help="How many documents, drawn at random."),
+        click.option("--all", "everything", is_flag=True, help="All documents."),
+        click.option("--seed", default=0, show_default=True, help="Of the draw."),
+        click.option("--text-field", default="text", show_default=True, help="The column of text in labelled files."),
+        click.option("--spans-field", default="spans", show_default=True, help="Their column of spans."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def look(sources, config, tokenizer, limit, everything, seed, text_field, spans_field, default: int) -> Looked:
+    """The documents that the options ask for.
+
+    Args:
+        default: how many documents where neither a number nor all are asked for.
+
+    Raises:
+        click.UsageError: sources that are neither a config nor labelled files.
+    """
+    limit = None if everything else limit or default
+    if len(sources) == 1 and sources[0].endswith((".yml", ".yaml")):
+        if config:
+            raise click.UsageError(f"{sources[0]} is a config already; leave --config out")
+        return _of_config(sources[0], limit, seed)
+    return _of_files(sources, config, tokenizer, limit, seed, text_field, spans_field)
+
+
+def _of_config(path: str, limit, seed) -> Looked:
+    block = read_block(path, ())
+    # Axolotl tells its log what the config says, all of it, and its makers what is run; this is only a look
+    os.environ.update(AXOLOTL_LOG_LEVEL="ERROR", LOG_LEVEL="ERROR", AXOLOTL_DO_NOT_TRACK="1")
+    from axolotl.cli.config import load_cfg
+    from axolotl.loaders import load_tokenizer
+
+    from ..report.of_config import data_sets
+
+    cfg = load_cfg(path)
+    found = data_sets(cfg, load_tokenizer(cfg))
+    rows = sum(len(one.rows) for one in found)
+    shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
+    documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
+    return Looked(documents, block, rows, Path(path).name, cfg)
+
+
+def _of_files(paths, config, tokenizer, limit, seed, text_field, spans_field) -> Looked:
+    from transformers import AutoTokenizer, logging
+
+    from ..corpus.inputs import find_sources
+    from ..report.of_files import documents_of_files
+
+    block = SlungConfig(labelers=[{"type": "spans"}])
+    if config:
+        block = read_block(config, ("spans",))
+        content = read_yaml(config)
+        tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
+    if not tokenizer:
+        raise click.UsageError("say whose tokens: --tokenizer, or --config with your Axolotl config")
+    logging.set_verbosity_error()  # its warning that a document is longer than the model's context
+    documents = documents_of_files(
+        find_sources(paths),
+        AutoTokenizer.from_pretrained(tokenizer),
+        block.resolved_buckets(),
+        block.overlap,
+        limit,
+        seed,
+        text_field,
+        spans_field,
+    )
+    return Looked(documents, block, None, ", ".join(Path(path).name for path in paths), None)

@@ -1,0 +1,116 @@
+// The buckets: the legend with its counts, a slider between two of them, and both as YAML.
+
+// ---- buckets: the legend, with a slider between two
+
+// Sliders move on the scale of log10(p / (1 - p)), which resolves 1e-4 as well as 0.9999.
+const REACH = 6;
+const STEP = 0.02;
+const toSlider = (p) => Math.min(REACH, Math.max(-REACH, Math.log10(p / (1 - p))));
+
+function fromSlider(position) {
+  if (position >= REACH) return 1;
+  const p = 1 / (1 + 10 ** -position);
+  return Number((p < 0.5 ? p.toPrecision(3) : (1 - (1 - p).toPrecision(3)).toPrecision(12)));
+}
+
+const legend = []; // for each bucket, and for the tokens left out, where its counts stand
+const knobs = []; // for each bound its slider and its number
+
+function drawBuckets() {
+  BUCKETS.forEach((bucket, k) => {
+    byId("buckets").append(legendRow(bucket.action, bucket.name, bucket.meaning));
+    if (k < TOP) byId("buckets").append(knob(k));
+  });
+  byId("buckets").append(legendRow("left_out", "left out", DATA.left_out));
+  const marks = make("li", "marks");
+  const partial = make("span", "token left_out partial", "a");
+  marks.append(partial, " its characters lie in different buckets of the config");
+  marks.hidden = !documents.some((doc) => doc.partial.includes(1));
+  byId("buckets").append(marks);
+}
+
+function legendRow(kind, name, meaning) {
+  const row = make("li", "bucket");
+  const counts = make("span", "counts");
+  const chip = make("span", `token ${kind}`, kind.replace("_", " "));
+  row.append(chip, show(make("bdi", "name"), name), counts, make("small", "", meaning));
+  legend.push(counts);
+  return row;
+}
+
+function knob(k) {
+  const row = make("li", "bound");
+  const slider = make("input");
+  Object.assign(slider, { type: "range", min: -REACH, max: REACH, step: STEP });
+  const number = make("input");
+  Object.assign(number, { type: "number", min: 0, max: 1, step: "any" });
+  const label = `score at which ${BUCKETS[k].name} ends`;
+  slider.setAttribute("aria-label", label);
+  number.setAttribute("aria-label", label);
+  slider.addEventListener("input", () => {
+    const low = k ? toSlider(state.bounds[k - 1]) + STEP : -REACH;
+    const high = k < TOP - 1 ? toSlider(state.bounds[k + 1]) - STEP : REACH;
+    setBound(k, fromSlider(Math.min(high, Math.max(low, slider.valueAsNumber))));
+    syncKnobs();
+  });
+  number.addEventListener("input", () => {
+    const fits = setBound(k, number.valueAsNumber);
+    number.setCustomValidity(fits ? "" : "Bounds lie above 0, at most at 1, and ascend.");
+    if (fits) slider.value = toSlider(state.bounds[k]);
+  });
+  number.addEventListener("change", syncKnobs);
+  knobs.push({ slider, number });
+  row.append(slider, number);
+  return row;
+}
+
+function setBound(k, value) {
+  const low = k ? state.bounds[k - 1] : 0;
+  const high = k < TOP - 1 ? state.bounds[k + 1] : 2;
+  if (!(low < value && value < high && value <= 1)) return false;
+  state.bounds[k] = value;
+  update();
+  return true;
+}
+
+function syncKnobs() {
+  knobs.forEach(({ slider, number }, k) => {
+    slider.value = toSlider(state.bounds[k]);
+    slider.setAttribute("aria-valuetext", String(state.bounds[k]));
+    number.value = state.bounds[k];
+    number.setCustomValidity("");
+  });
+}
+
+// ---- the buckets as YAML
+
+const yamlNumber = (value) => String(value).replace(/^(-?\d+)e/, "$1.0e"); // YAML reads 1e-7 as a string
+
+function yamlText(text) {
+  if (/^(?!(?:true|false|yes|no|on|off|null|y|n)$)[a-z]\w*$/i.test(text)) return text;
+  const escape = (c) => `\\U${c.codePointAt(0).toString(16).padStart(8, "0")}`;
+  return `"${text.replace(/[\\"]/g, "\\$&").replace(/[^ -~]/gu, escape)}"`;
+}
+
+function yaml() {
+  const lines = BUCKETS.map((bucket, k) => {
+    const keys = [`name: ${yamlText(bucket.name)}`];
+    if (k < TOP) keys.push(`below: ${yamlNumber(state.bounds[k])}`);
+    keys.push(`action: ${bucket.action}`);
+    if (bucket.weight !== null) keys.push(`weight: ${yamlNumber(bucket.weight)}`);
+    if (bucket.token !== null) keys.push(`token: ${yamlText(bucket.token)}`);
+    return `    - {${keys.join(", ")}}`;
+  });
+  return ["slung:", "  buckets:", ...lines].join("\n");
+}
+
+async function copy() {
+  try {
+    await navigator.clipboard.writeText(yaml());
+    byId("copy").textContent = "copied";
+  } catch {
+    getSelection().selectAllChildren(byId("yaml")); // a browser that forbids it: one keystroke is left to do
+    byId("copy").textContent = "selected";
+  }
+  setTimeout(() => (byId("copy").textContent = "copy"), 1500);
+}

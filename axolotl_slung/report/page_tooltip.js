@@ -1,0 +1,89 @@
+// What a token says when it is pointed at, and walking from token to token with the keyboard.
+
+let shown = null; // the token that the tooltip speaks of
+
+function showTooltip(token) {
+  const tooltip = byId("tooltip");
+  hideTooltip();
+  if (!token) return;
+  const doc = documents[token.closest(".document").dataset.document];
+  const i = Number(token.dataset.index);
+  const side = Number(token.dataset.side);
+  const bucket = BUCKETS[doc.sides[side].buckets[i]];
+  const kind = effectClass(effect(doc, side, i));
+
+  const head = make("p");
+  head.append(show(make("bdi", "quoted"), doc.tokens[i]), ` token ${i}`);
+  const facts = make("dl");
+  const add = (term, ...values) => {
+    const value = make("dd");
+    value.append(...values);
+    facts.append(show(make("dt"), term), value);
+  };
+  add("action", make("span", `token ${kind}`, kind.replace("_", " ")));
+  add("bucket", show(make("bdi"), bucket.name));
+  doc.scores.forEach((scores, view) => {
+    add(VIEWS[view], String(scores[i]));
+    if (view === state.views[side]) facts.lastChild.classList.add("current");
+  });
+  tooltip.replaceChildren(head, facts);
+  if (kind === "left_out") tooltip.append(make("p", "", `${DATA.left_out}; its bucket says ${bucket.action}.`));
+  if (doc.partial[i]) {
+    tooltip.append(make("p", "", "With the config's bounds its characters lie in different buckets."));
+  }
+
+  shown = token;
+  token.setAttribute("aria-describedby", "tooltip");
+  const box = token.getBoundingClientRect();
+  tooltip.hidden = box.bottom < 0 || box.top > innerHeight;
+  const below = box.bottom + 6 + tooltip.offsetHeight < innerHeight;
+  tooltip.style.top = `${below ? box.bottom + 6 : Math.max(4, box.top - 6 - tooltip.offsetHeight)}px`;
+  tooltip.style.left = `${Math.max(4, Math.min(box.left, innerWidth - tooltip.offsetWidth - 20))}px`;
+}
+
+function hideTooltip() {
+  shown?.removeAttribute("aria-describedby");
+  shown = null;
+  byId("tooltip").hidden = true;
+}
+
+const tokenAt = (element) => (element instanceof Element ? element.closest(".text .token") : null);
+
+function restoreTooltip() {
+  if (shown) showTooltip(shown.isConnected ? shown : null);
+}
+
+// Go to the next token, or to the next one above the lowest bucket, and from the end to the beginning.
+function walk(doc, from, side, direction, risky) {
+  const length = doc.tokens.length;
+  for (let k = 1; k <= length; k++) {
+    const i = (((from + direction * k) % length) + length) % length;
+    if (risky && !doc.sides[side].buckets[i]) continue;
+    const row = doc.rows.find(({ end }) => i < end);
+    if (!row.tokens) fill(row);
+    const token = row.tokens[side][i - row.start];
+    token.scrollIntoView({ block: "nearest" });
+    token.focus({ preventScroll: true });
+    return;
+  }
+}
+
+const KEYS = { ArrowRight: [1, false], ArrowLeft: [-1, false], n: [1, true], p: [-1, true] };
+
+function onKey(event) {
+  if (event.key === "Escape") hideTooltip();
+  const text = event.target.closest(".text");
+  if (!text || !KEYS[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  const doc = documents[text.closest(".document").dataset.document];
+  const token = tokenAt(event.target);
+  const [direction, risky] = KEYS[event.key];
+  const start = direction > 0 ? -1 : 0;
+  walk(doc, token ? Number(token.dataset.index) : start, token ? Number(token.dataset.side) : 0, direction, risky);
+}
+
+function onNext(event) {
+  if (!event.target.matches("button.next")) return;
+  const doc = documents[event.target.closest(".document").dataset.document];
+  walk(doc, doc.last ?? -1, 0, 1, true);
+}

@@ -1,0 +1,52 @@
+"""What the page and the terminal show alike: what becomes of each token, and characters that hide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import regex
+
+from ..buckets import TEXT_ACTIONS, Action, Bucket
+from ..tokens import buckets_of
+from .documents import LabelledDocument
+
+LEFT_OUT = "left_out"
+"""Stands where an action would, for tokens that Axolotl by itself does not train on (a user's turn, say)."""
+
+MEANINGS = {
+    Action.TRAIN: "the model learns to say it",
+    Action.MASK: "read by every token after it, never trained",
+    Action.UNLIKELIHOOD: "the model learns not to say it",
+    Action.SOFT: "between train and unlikelihood, by its score",
+    Action.DROP_SPAN: "taken out of the text",
+    Action.DROP_DOCUMENT: "its whole document is dropped",
+    Action.CONTROL_TOKEN: "trained, with a control token in front",
+}
+
+LEFT_OUT_MEANING = "Axolotl by itself does not train on it"
+
+# the same expression stands in page.js: control, format and surrogate characters, white space but the plain one, and
+# what fonts draw as nothing
+_HIDDEN = regex.compile(r"(?! )[\p{Cc}\p{Cf}\p{Cs}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]")
+_SIGNS = {"\n": "⏎", "\t": "⇥"}
+
+
+def visible(text: str) -> str:
+    """`text` with a sign for every character that hides, moves or reorders others, such as ⟨U+202E⟩.
+
+    The result holds no control characters and no surrogates, so that a terminal can show it and a file can keep it.
+    """
+    return _HIDDEN.sub(lambda hit: _SIGNS.get(hit[0]) or f"⟨U+{ord(hit[0]):04X}⟩", text)
+
+
+def effects(document: LabelledDocument, buckets: Sequence[Bucket]) -> list[str]:
+    """What becomes of each token: its action's value, or `LEFT_OUT`.
+
+    Actions on the text (`drop_span` and its like) also meet tokens that would not have been trained.
+    """
+    chosen = [buckets[index].action for index in buckets_of(np.asarray(document.score), buckets)]
+    return [
+        action.value if trained or action in TEXT_ACTIONS else LEFT_OUT
+        for action, trained in zip(chosen, document.trainable, strict=True)
+    ]
