@@ -1,11 +1,19 @@
 """Fixtures that several test files share."""
 
 import os
+import tempfile
 
 import pytest
+from hypothesis import settings
 
 # nothing in the tests may reach a network or send telemetry
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", AXOLOTL_DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
+
+# one folder for all processes of a run, which is not the user's
+os.environ.setdefault("AXOLOTL_SLUNG_CACHE", tempfile.mkdtemp(prefix="axolotl-slung-tests-"))
+# the first example of a test may wait for a compilation
+settings.register_profile("slung", deadline=None)
+settings.load_profile("slung")
 
 PLUGIN = "axolotl_slung.SlungPlugin"
 

@@ -35,7 +35,7 @@ class EntitiesLabeler(Labeler):
         key: where the labeler stands in the YAML.
         path: a UTF-8 text file, one name a line; blank lines and lines that begin with `#` are skipped.
         names: the names themselves, in place of `path`.
-        parts: each part of a name, between white space and hyphens, counts as a name too, if it has two
+        parts: each part of a name, between white space and between hyphens, counts as a name too, if it has two
             letters or more and is no initials, particle (van, de, al) or title (Dr, Jr).
         case_sensitive: whether `Will` and `will` differ.
     """
@@ -116,6 +116,7 @@ class EntitiesLabeler(Labeler):
 
 
 def _parts(name: str) -> list[str]:
-    """The parts of a folded name that are names by themselves."""
-    parts = [_EDGES.sub("", part) for part in regex.split(r"[ -]", name) if not _INITIALS.fullmatch(part)]
+    """The parts of a folded name that are names by themselves: Ji-Yeon, Ji and Yeon of Ji-Yeon Park."""
+    pieces = {*name.split(" "), *regex.split(r"[ -]", name)}
+    parts = [_EDGES.sub("", part) for part in pieces if not _INITIALS.fullmatch(part)]
     return [part for part in parts if sum(map(str.isalpha, part)) >= 2 and part.casefold() not in _NO_PARTS]

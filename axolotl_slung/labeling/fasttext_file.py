@@ -1,16 +1,66 @@
-"""What a fastText model file says of itself, and whether all of it is there."""
+"""What a fastText model file says of itself, where its parts lie, and whether all of it is there."""
 
 from __future__ import annotations
 
 import mmap
 import struct
 from pathlib import Path
+from typing import NamedTuple
 
-_MAGIC, _VERSIONS, _SUPERVISED, _LABEL = 793712314, (11, 12), 3, 1
+import numpy as np
+
+_MAGIC, _VERSIONS, _SUPERVISED, _SOFTMAX, _LABEL = 793712314, (11, 12), 3, 3, 1
 
 
-def read_labels(path: Path) -> list[str]:
-    """A classifier's labels, without loading its weights.
+class Matrix(NamedTuple):
+    """A matrix of little-endian float32, row by row, or one that is quantised."""
+
+    start: int
+    """Where its first number lies, in bytes from the beginning of the file."""
+    rows: int
+    columns: int
+    quantised: bool
+
+
+class Layout(NamedTuple):
+    """A classifier's arguments, and where its dictionary and its matrices lie in the file."""
+
+    labels: list[str]
+    loss: int
+    dim: int
+    ngrams: int
+    """The longest word n-gram."""
+    bucket: int
+    minn: int
+    maxn: int
+    words: int
+    places: np.ndarray
+    """int64 (entries, 3): where in the file an entry's text begins, its bytes, and its kind: 0 a word, 1 a label."""
+    pruned: bool
+    input: Matrix
+    output: Matrix
+
+    @property
+    def collapsible(self) -> bool:
+        """Whether it is a softmax over two labels with plain matrices, which `collapsed.Collapsed` can stand in for."""
+        kinds = self.places[:, 2]
+        hashed = self.ngrams > 1 or self.maxn > 0
+        return (
+            self.loss == _SOFTMAX
+            and len(set(self.labels)) == len(self.labels) == 2
+            and "</s>" not in self.labels
+            and not (self.pruned or self.input.quantised or self.output.quantised)
+            and kinds.size == self.words + 2
+            and not kinds[: self.words].any()
+            and (kinds[self.words :] == _LABEL).all()
+            and self.input[1:3] == (self.words + self.bucket, self.dim)
+            and self.output[1:3] == (2, self.dim)
+            and (self.bucket > 0 or self.bucket == 0 and not hashed)
+        )
+
+
+def read_layout(path: Path) -> Layout:
+    """Walk through a classifier's file, without loading its weights.
 
     fastText itself takes a file that was cut short: it loops for ever, or predicts from what happens to be in
     memory. So the file is walked through from its header to its last matrix, whose end has to be its own.
@@ -23,7 +73,7 @@ def read_labels(path: Path) -> list[str]:
         if file.read(4) != struct.pack("<i", _MAGIC):
             raise ValueError("it is no fastText model")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _Walk(content).labels()
+            return _Walk(content).layout()
 
 
 class _Walk:
@@ -33,21 +83,35 @@ class _Walk:
         self.content = content
         self.position = 4
 
-    def labels(self) -> list[str]:
-        # the arguments: 12 int32 (the eighth is the kind of model) and a double
-        version, *arguments = self.take("<13id")
+    def layout(self) -> Layout:
+        # the arguments: 12 int32 and a double
+        version, dim, _, _, _, _, ngrams, loss, model, bucket, minn, maxn, _, _ = self.take("<13id")
         if version not in _VERSIONS:
             raise ValueError(f"its format has the version {version}, which is not known")
-        if arguments[7] != _SUPERVISED:
+        if model != _SUPERVISED:
             raise ValueError("it holds word vectors; a supervised model is needed")
-        labels = self.dictionary()
+        words, pruned, places = self.dictionary()
         (quantised,) = self.take("<?")
-        self.matrix(quantised)
+        input = self.matrix(quantised)
         (output_quantised,) = self.take("<?")
-        self.matrix(quantised and output_quantised)
+        output = self.matrix(quantised and output_quantised)
         if self.position != len(self.content):
             raise ValueError(f"it has {len(self.content)} bytes where {self.position} were expected")
-        return labels
+        texts = [self.content[start : start + size] for start, size, kind in places.tolist() if kind == _LABEL]
+        return Layout(
+            [text.decode("utf-8", "replace") for text in texts],
+            loss,
+            dim,
+            ngrams,
+            bucket,
+            minn,
+            maxn if version > 11 else 0,  # as fastText has it: old classifiers know no n-grams of characters
+            words,
+            places,
+            pruned,
+            input,
+            output,
+        )
 
     def take(self, form: str) -> tuple:
         start = self.position
@@ -59,29 +123,32 @@ class _Walk:
             raise ValueError("it is cut short or damaged")
         self.position += size
 
-    def dictionary(self) -> list[str]:
+    def dictionary(self) -> tuple[int, bool, np.ndarray]:
         """Entries (text, NUL, int64 count, int8 kind), then the kept n-grams of a pruned one."""
-        entries, _, _, _, pruned = self.take("<3i2q")
-        labels = []
+        entries, words, _, _, pruned = self.take("<3i2q")
+        places = []
         for _ in range(entries):
             start = self.position
-            self.skip(self.content.find(b"\0", start) - start + 9)
-            (kind,) = self.take("<b")
-            if kind == _LABEL:
-                labels.append(self.content[start : self.position - 10].decode("utf-8", "replace"))
+            size = self.content.find(b"\0", start) - start
+            self.skip(size + 10 if size >= 0 else -1)
+            places.append((start, size, self.content[self.position - 1]))
         self.skip(8 * max(pruned, 0))
-        return labels
+        return words, pruned >= 0, np.array(places, np.int64).reshape(-1, 3)
 
-    def matrix(self, quantised: bool) -> None:
+    def matrix(self, quantised: bool) -> Matrix:
         if not quantised:
             rows, columns = self.take("<2q")
-            return self.skip(4 * rows * columns)
-        with_norms, rows, _, codes = self.take("<?2qi")
+            start = self.position
+            self.skip(4 * rows * columns)
+            return Matrix(start, rows, columns, False)
+        with_norms, rows, columns, codes = self.take("<?2qi")
+        start = self.position
         self.skip(codes)
         self.quantiser()
         if with_norms:
             self.skip(rows)
             self.quantiser()
+        return Matrix(start, rows, columns, True)
 
     def quantiser(self) -> None:
         dimension, _, _, _ = self.take("<4i")

@@ -1,0 +1,59 @@
+"""`slung qa`."""
+
+from __future__ import annotations
+
+import click
+
+from .block import read_block
+from .reports import report_options, show
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-c", "--config", help="A YAML file with a `slung:` block, whose labelers are measured.")
+@click.option("-l", "--labeler", "labelers", multiple=True, help="A labeler as YAML, or its type; may be repeated.")
+@click.option("--gold", "gold_field", help="The column of spans that people marked: [[start, end], ...].")
+@click.option("--names", "names_field", help="In place of --gold: the column with the names that are the truth.")
+@click.option("--parts/--no-parts", default=True, help="Whether first and last names alone are the truth too.")
+@click.option("--text-field", "text_fields", multiple=True, default=("text",), show_default=True,
+              help="The column of text; may be repeated.")  # fmt: skip
+@click.option("--tokenizer", help="A tokenizer, a folder or a hub id, to measure tokens as well as characters.")
+@click.option("-t", "--threshold", "thresholds", multiple=True, type=click.FloatRange(0, 1, min_open=True),
+              help="Measure at this score too.")  # fmt: skip
+@click.option("-n", "--documents", "limit", type=click.IntRange(1), help="How many rows, from the beginning.")
+@report_options()
+def qa(inputs, config, labelers, gold_field, names_field, parts, text_fields, tokenizer, thresholds, limit, html, figures, words):
+    """Measure labels against spans that people marked.
+
+    \b
+        slung qa posts.jsonl --gold spans -l profanity --html quality.html
+        slung qa facts.jsonl --names author --text-field question --text-field answer \\
+            -l '{type: entities, path: names.txt, parts: true}' --tokenizer allenai/OLMo-1B-hf
+
+    Precision, recall and F1 of characters and tokens, for each labeler and for all combined, at the buckets' bounds and at
+    the best threshold; average precision, and whether scores are probabilities (calibration).
+    """
+    from ..corpus.inputs import find_sources
+    from ..report.gold import qa_files
+    from ..report.qa_view import sections
+
+    if (gold_field is None) == (names_field is None):
+        raise click.UsageError("give either --gold, a column of spans, or --names, a column of names")
+    block = read_block(config, labelers)
+    if tokenizer:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+    report = qa_files(
+        find_sources(inputs),
+        block,
+        text_fields=text_fields,
+        gold_field=gold_field,
+        names_field=names_field,
+        parts=parts,
+        tokenizer=tokenizer,
+        limit=limit,
+        thresholds=thresholds,
+        words=40 if words else 0,
+    )
+    show(report, sections(report), "slung qa", html, figures)

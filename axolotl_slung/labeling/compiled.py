@@ -1,0 +1,16 @@
+"""How inner loops are compiled."""
+
+from __future__ import annotations
+
+import numba
+
+
+def jit(function):
+    """numba's, at the first call; kept on disk for later processes where a folder for that can be written.
+
+    numba sees changes of the function's own file only: keep functions that call each other in one file.
+    """
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        return numba.njit(nogil=True)(function)
