@@ -5,7 +5,7 @@
 FILEs are JSON lines with a column `text`, as in benchmarks/labelling.py, which also makes a MODEL. They are repeated, with
 the words of every copy in another order, to the sizes that are measured:
 
-    processes    40 MB by one process and by two, in turns: medians and their ratio
+    processes    300 MB by one process and by two, in turns: medians and their ratio
     memory       the peak of all processes together, for 100 MB and for 1 GB of input
     preprocess   `axolotl preprocess` on 10 MB with a fastText block and without, in turns
 """
@@ -25,7 +25,7 @@ from statistics import median
 
 import psutil
 import yaml
-from labelling import documents
+from labelling import DATA, TEXTS, documents
 
 
 def corpus(path: Path, texts: list[str], megabytes: int) -> Path:
@@ -39,8 +39,8 @@ def corpus(path: Path, texts: list[str], megabytes: int) -> Path:
     return path
 
 
-def slung_label(source: Path, out: Path, labeler: str, workers: int) -> tuple[float, float]:
-    """Seconds, and the peak of the memory of all processes in MB (shared pages counted once)."""
+def slung_label(source: Path, out: Path, labeler: str, workers: int, watched: bool = False) -> tuple[float, float]:
+    """Seconds, and (`watched`) the peak of the memory of all processes in MB, shared pages counted once."""
     command = [sys.executable, "-m", "axolotl_slung.cli", "label", source, "-o", out, "-l", labeler, "-j", workers]
     start = time.monotonic()
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -49,12 +49,12 @@ def slung_label(source: Path, out: Path, labeler: str, workers: int) -> tuple[fl
     def watch():
         nonlocal peak
         whole = psutil.Process(process.pid)
-        while process.poll() is None:
+        while watched and process.poll() is None:
             try:
                 peak = max(peak, sum(one.memory_full_info().pss for one in [whole, *whole.children(recursive=True)]))
             except psutil.Error:
                 pass
-            time.sleep(0.1)
+            time.sleep(0.5)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -98,25 +98,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=["processes", "memory", "preprocess"])
     options = parser.parse_args()
-    texts = documents(options.files, 12) if options.files else documents(None, 12)
+    texts = documents(options.files or [DATA / name for name in TEXTS], 12)
     entry = {"type": "fasttext", "model": options.model, "label": options.label}
     labeler = json.dumps(entry)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         slung_label(corpus(folder / "warm.jsonl", texts, 1), folder / "warm", labeler, 2)
         if options.only in (None, "processes"):
-            source, seconds = corpus(folder / "a.jsonl", texts, 100), {1: [], 2: []}
+            source, seconds = corpus(folder / "a.jsonl", texts, 300), {1: [], 2: []}
             for number in range(options.rounds):
                 for workers in seconds:
                     seconds[workers].append(slung_label(source, folder / f"{number}-{workers}", labeler, workers)[0])
             for workers, of in seconds.items():
-                print(f"processes {workers}   {median(of):6.1f} s   {100 / median(of):5.1f} MB/s")
+                print(f"processes {workers}   {median(of):6.1f} s   {300 / median(of):5.1f} MB/s")
             print(f"ratio {median(a / b for a, b in zip(seconds[1], seconds[2])):.2f}", flush=True)
         if options.only in (None, "memory"):
             peaks = {}
             for megabytes in (100, 1000):
                 source = corpus(folder / f"{megabytes}.jsonl", texts, megabytes)
-                seconds, peaks[megabytes] = slung_label(source, folder / f"memory-{megabytes}", labeler, 2)
+                seconds, peaks[megabytes] = slung_label(source, folder / f"memory-{megabytes}", labeler, 2, watched=True)
                 print(f"memory {megabytes} MB   {peaks[megabytes]:7.0f} MB   {seconds:6.1f} s", flush=True)
             print(f"ratio {peaks[1000] / peaks[100]:.3f}", flush=True)
         if options.only in (None, "preprocess"):

@@ -3,21 +3,29 @@
 from .base import Labeler, LabelerError, Span
 
 __all__ = [
+    "ClassifierLabeler",
+    "CustomLabeler",
     "DolmaLabeler",
     "EntitiesLabeler",
     "FastTextLabeler",
     "Labeler",
     "LabelerError",
     "PatternsLabeler",
+    "PresidioLabeler",
+    "ProfanityLabeler",
     "Span",
     "SpansLabeler",
 ]
 
 _HOMES = {
+    "ClassifierLabeler": "classifier",
+    "CustomLabeler": "custom",
     "DolmaLabeler": "dolma",
     "EntitiesLabeler": "entities",
     "FastTextLabeler": "fasttext",
     "PatternsLabeler": "patterns",
+    "PresidioLabeler": "presidio",
+    "ProfanityLabeler": "profanity",
     "SpansLabeler": "spans",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import signature
 from itertools import count
 
 from .base import Labeler
@@ -16,6 +17,10 @@ _CLASSES = {
     "patterns": ("patterns", "PatternsLabeler"),
     "spans": ("spans", "SpansLabeler"),
     "dolma": ("dolma", "DolmaLabeler"),
+    "classifier": ("classifier", "ClassifierLabeler"),
+    "presidio": ("presidio", "PresidioLabeler"),
+    "profanity": ("profanity", "ProfanityLabeler"),
+    "custom": ("custom", "CustomLabeler"),
 }
 
 
@@ -43,12 +48,17 @@ def build(block) -> list[Labeler]:
         # imported here: a run pays for the libraries of the labelers that it uses, and for no others
         module, name = _CLASSES[config.type]
         options = config.model_dump(exclude={"type", "datasets", "name"})
-        if config.type == "fasttext":
+        kind = getattr(import_module(f".{module}", __package__), name)
+        if "splitter" in signature(kind).parameters:
             options["splitter"] = block.sentence_splitter
-        labeler = getattr(import_module(f".{module}", __package__), name)(f"slung.labelers[{index}]", **options)
+        decisive = {"type": config.type, **options}
+        if config.type == "fasttext":
+            # scores are exact wherever one of these could tell, whichever they are
+            options["thresholds"] = [bucket.below for bucket in block.resolved_buckets()[:-1]]
+        labeler = kind(f"slung.labelers[{index}]", **options)
         labeler.name = labeler_name
         labeler.check()
-        labeler.digest = digest(labeler, {"type": config.type, **options})
+        labeler.digest = digest(labeler, decisive)
         if labeler.cached and block.cache:
             labeler.cache = SpanCache(labeler.digest, labeler_name)
         labelers.append(labeler)

@@ -1,0 +1,160 @@
+"""A labeler of the user's own."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral, Real
+from pathlib import Path
+
+from .base import Labeler, LabelerError, Span
+
+_TRAITS = ("scope", "reads_row", "text_field", "packages", "cached", "most_processes")
+
+
+class CustomLabeler(Labeler):
+    """Whatever a class of the user's finds, checked.
+
+    The class has a method `label(texts, rows)` that gives, for each text, a list of `(start, end, score)`; it may
+    have `check()`, `files()` and the attributes of `Labeler` too, or derive from it. It is made anew in each worker
+    process. The file that it stands in counts as one of its `files()`; those that it imports do not.
+
+    Args:
+        key: where the labeler stands in the YAML.
+        class_path: `package.module:Class`, imported as ever with the current folder searched last, or
+            `folder/file.py:Class`.
+        options: keyword arguments for the class; one that derives from `Labeler` gets `key` before them.
+    """
+
+    lazy = ("_labeler",)
+
+    def __init__(self, key: str, class_path: str, options: Mapping | None = None):
+        super().__init__(key)
+        self.class_path = class_path
+        self.options = dict(options or {})
+        self.text_field: str | None = None
+        self._source: Path | None = None
+        self._labeler = None
+
+    def check(self) -> None:
+        """Import the class, make one, and let it check itself."""
+        if hasattr(self.labeler, "check"):
+            self._guarded("check()", self.labeler.check)
+        for path in self.files():
+            if not path.is_file():
+                raise self._wrong(f"names {path} in files(), which is no file")
+
+    def files(self) -> list[Path]:
+        """The class's source file, and its own `files()`; there after `check`."""
+        own = self._guarded("files()", self.labeler.files) if hasattr(self.labeler, "files") else []
+        return [*([self._source] if self._source else []), *map(Path, own)]
+
+    @property
+    def labeler(self):
+        """The user's object, made on first use."""
+        if self._labeler is None:
+            kind = self._import()
+            first = (self.key,) if issubclass(kind, Labeler) else ()
+            made = self._guarded("its making", lambda: kind(*first, **self.options), "options")
+            for name in _TRAITS:
+                if hasattr(made, name):
+                    setattr(self, name, getattr(made, name))
+            self._check_traits()
+            self._labeler = made
+        return self._labeler
+
+    def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
+        """What the class gives, in order of `start`; see `Labeler.label`."""
+        found = self._guarded("label()", lambda: self.labeler.label(texts, rows))
+        if not isinstance(found, (list, tuple)) or len(found) != len(texts):
+            what = f"{len(found)} of them" if isinstance(found, (list, tuple)) else f"a {type(found).__name__}"
+            raise self._wrong(f"label() has to give one list of spans for each of {len(texts)} texts, and gave {what}")
+        return [self._spans(spans, len(text), number) for number, (spans, text) in enumerate(zip(found, texts))]
+
+    def _spans(self, spans, length: int, number: int) -> list[Span]:
+        if not isinstance(spans, (list, tuple)):
+            raise self._wrong(f"label() gave a {type(spans).__name__} for text {number}; it has to be a list of spans")
+        checked = []
+        for span in spans:
+            if not isinstance(span, (tuple, list)) or len(span) not in (3, 4):
+                problem = f"is a {type(span).__name__}, and no (start, end, score)"
+            else:
+                problem = _problem(*span[:3], length)
+            if problem:
+                raise self._wrong(f"label() gave a span for text {number} that {problem}")
+            checked.append(Span(int(span[0]), int(span[1]), float(span[2]), *map(str, span[3:])))
+        return sorted(checked)
+
+    def _import(self) -> type:
+        module_path, _, name = self.class_path.rpartition(":")
+        if os.getcwd() not in sys.path:
+            # last, so that nothing here hides what is installed
+            sys.path.append(os.getcwd())
+        load = _from_file if module_path.endswith(".py") else importlib.import_module
+        module = self._guarded("its import", lambda: load(module_path), "class_path")
+        kind = getattr(module, name, None)
+        if not inspect.isclass(kind):
+            raise self._wrong(f"is no class: there is none of this name in {module.__file__}", "class_path")
+        if not callable(getattr(kind, "label", None)):
+            raise self._wrong("has no method label(texts, rows)", "class_path")
+        source = getattr(sys.modules.get(kind.__module__), "__file__", None)
+        self._source = Path(source).resolve() if source else None
+        return kind
+
+    def _check_traits(self) -> None:
+        if self.scope not in ("text", "document"):
+            raise self._wrong(f"has the scope {self.scope!r}; it has to be 'text' or 'document'", "class_path")
+        for package in self.packages:
+            try:
+                version(package)
+            except PackageNotFoundError:
+                raise self._wrong(f"names {package!r} in `packages`, which is not installed", "class_path") from None
+
+    def _guarded(self, what: str, action, field: str | None = None):
+        """Run the user's code. Its errors may quote texts and names: only their place is said, unless the call failed."""
+        try:
+            return action()
+        except LabelerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - of any kind
+            frames = traceback.extract_tb(error.__traceback__)
+            if frames[-1].filename == __file__ or isinstance(error, (ImportError, SyntaxError)):
+                reason = f"{type(error).__name__}: {error}"
+            else:
+                place = next((f for f in reversed(frames) if Path(f.filename).resolve() == self._source), frames[-1])
+                reason = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+            raise self._wrong(f"stops at {what}: {reason}", field) from None
+
+    def _wrong(self, problem: str, field: str | None = None) -> LabelerError:
+        return LabelerError(f"{self.key}{'.' if field else ''}{field or ''}: {self.class_path} {problem}")
+
+
+def _problem(start, end, score, length: int) -> str | None:
+    """What is wrong with a span of a text with `length` characters; without any text."""
+    if any(isinstance(number, bool) or not isinstance(number, Integral) for number in (start, end)):
+        kinds = f"{type(start).__name__} and {type(end).__name__}"
+        return f"has start and end of the types {kinds}; they have to be whole numbers"
+    if not 0 <= start < end <= length:
+        return f"is empty or outside the text: [{start}, {end}) of {length} characters"
+    if isinstance(score, bool) or not isinstance(score, Real) or not 0 <= score <= 1:
+        return "has a score that is no number from 0 to 1"
+    return None
+
+
+def _from_file(name: str):
+    """The module in a file, read anew each time."""
+    path = Path(name).expanduser().resolve()
+    name = f"slung_labeler_{path.stem}"
+    if not path.is_file():
+        raise ImportError(f"there is no file {path}")
+    specification = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+    return module

@@ -1,0 +1,300 @@
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from tiny import write_jsonl
+
+from axolotl_slung.args import LabelerConfig, SlungConfig
+from axolotl_slung.codec import FIRST_CODE, decode
+from axolotl_slung.labeling import CustomLabeler, LabelerError
+from axolotl_slung.labeling.build import build
+
+KEY = "slung.labelers[0]"
+SHOUTING = '''
+class Shouting:
+    """Words in capitals."""
+
+    def __init__(self, letters=2, score=0.9):
+        self.letters, self.score = letters, score
+
+    def label(self, texts, rows):
+        labelled = []
+        for text in texts:
+            spans, start = [], 0
+            for word in text.split(" "):
+                if word.isupper() and len(word) >= self.letters:
+                    spans.insert(0, (start, start + len(word), self.score))
+                start += len(word) + 1
+            labelled.append(spans)
+        return labelled
+'''
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes a module into the current folder, and gives the labeler of its class."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def write(code, name, file="labelers/mine.py", **options):
+        Path(file).parent.mkdir(exist_ok=True)
+        Path(file).write_text(code)
+        return CustomLabeler(KEY, f"{file}:{name}", options)
+
+    return write
+
+
+def test_a_plain_class_in_a_file(write, tmp_path):
+    labeler = write(SHOUTING, "Shouting", letters=3)
+    labeler.check()
+    assert labeler.label(["STOP it NOW or", ""], [{}, {}]) == [[(0, 4, 0.9, ""), (8, 11, 0.9, "")], []]
+    assert labeler.annotate(["NOW"], [{}])[0][0].labeler == "labeler"
+    assert labeler.files() == [tmp_path / "labelers/mine.py"]
+    assert (labeler.scope, labeler.reads_row, labeler.cached, labeler.packages) == ("document", False, False, ())
+
+
+def test_modules_of_the_current_folder(write):
+    write(SHOUTING, "Shouting", "my_shouting_labelers.py")
+    labeler = CustomLabeler(KEY, "my_shouting_labelers:Shouting")
+    labeler.check()
+    assert labeler.files() == [Path("my_shouting_labelers.py").resolve()]
+    assert len(labeler.label(["STOP it"], [{}])[0]) == 1
+
+
+def test_a_console_script_finds_the_current_folder_too(write, tmp_path):
+    """Its sys.path begins with the folder of the script."""
+    write(SHOUTING, "Shouting", "my_labelers.py")
+    script = tmp_path / "bin" / "script.py"
+    script.parent.mkdir()
+    script.write_text(
+        "from axolotl_slung.labeling import CustomLabeler\n"
+        "print(len(CustomLabeler('slung.labelers[0]', 'my_labelers:Shouting').label(['STOP'], [{}])[0]))"
+    )
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=environment)
+    assert run.stdout == "1\n"
+
+
+def test_a_class_derived_from_labeler(write, tmp_path):
+    (tmp_path / "words.txt").write_text("fool")
+    code = """
+from pathlib import Path
+from axolotl_slung.labeling import Labeler, LabelerError, Span
+
+class Words(Labeler):
+    scope = "text"
+    cached = True
+    packages = ("regex",)
+
+    def __init__(self, key, path):
+        super().__init__(key)
+        self.path = Path(path)
+
+    def check(self):
+        if not self.path.read_text():
+            raise LabelerError(f"{self.key}.options.path: {self.path} is empty")
+
+    def files(self):
+        return [self.path]
+
+    def label(self, texts, rows):
+        word = self.path.read_text()
+        return [[Span(text.index(word), text.index(word) + len(word), 1, "word")] for text in texts]
+"""
+    labeler = write(code, "Words", path="words.txt")
+    labeler.check()
+    assert (labeler.scope, labeler.cached, labeler.packages) == ("text", True, ("regex",))
+    assert labeler.files() == [tmp_path / "labelers/mine.py", Path("words.txt")]
+    assert labeler.label(["a fool"], [{}]) == [[(2, 6, 1.0, "word")]]
+    (tmp_path / "words.txt").write_text("")
+    with pytest.raises(LabelerError, match=r"^slung\.labelers\[0\]\.options\.path: words\.txt is empty"):
+        write(code, "Words", path="words.txt").check()
+    with pytest.raises(LabelerError, match=r"Words stops at check\(\): FileNotFoundError in mine\.py, line 15$"):
+        write(code, "Words", path="none.txt").check()
+
+
+def test_a_class_that_reads_a_column(write):
+    code = """
+class Flags:
+    reads_row = True
+    text_field = "body"
+
+    def label(self, texts, rows):
+        return [[(0, len(text), row["risk"])] for text, row in zip(texts, rows)]
+"""
+    labeler = write(code, "Flags")
+    labeler.check()
+    assert (labeler.reads_row, labeler.text_field) == (True, "body")
+    assert labeler.label(["abc"], [{"risk": 0.25}]) == [[(0, 3, 0.25, "")]]
+
+
+def test_worker_processes_make_their_own(write):
+    labeler = write(SHOUTING, "Shouting")
+    labeler.check()
+    pickled = pickle.dumps(labeler)
+    assert len(pickled) < 500
+    assert pickle.loads(pickled).label(["STOP"], [{}]) == [[(0, 4, 0.9, "")]]
+
+
+def test_a_file_is_read_anew(write):
+    assert write(SHOUTING, "Shouting").label(["STOP"], [{}])[0][0].score == 0.9
+    assert write(SHOUTING.replace("0.9", "0.4"), "Shouting").label(["STOP"], [{}])[0][0].score == 0.4
+
+
+def test_what_changes_the_labels_changes_the_digest(write):
+    def digest(code, **options):
+        write(code, "Shouting")
+        entry = {"type": "custom", "class_path": "labelers/mine.py:Shouting", "options": options}
+        return build(SlungConfig(labelers=[entry]))[0].digest
+
+    assert digest(SHOUTING) == digest(SHOUTING)
+    assert len({digest(SHOUTING), digest(SHOUTING + "\n"), digest(SHOUTING, letters=3)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("gives", "says"),
+    [
+        ("None", r"one list of spans for each of 2 texts, and gave a NoneType$"),
+        ("[[]]", r"one list of spans for each of 2 texts, and gave 1 of them$"),
+        ("[[], [], []]", r"and gave 3 of them$"),
+        ("([] for text in texts)", r"and gave a generator$"),
+        ("[[], (x for x in texts)]", r"gave a generator for text 1; it has to be a list of spans$"),
+        ("[[], 'secret']", r"gave a str for text 1; it has to be a list of spans$"),
+        ("[['secret'], []]", r"a span for text 0 that is a str, and no \(start, end, score\)$"),
+        ("[[], [(0, 1)]]", r"a span for text 1 that is a tuple, and no \(start, end, score\)$"),
+        ("[[], [('secret', 1, 1)]]", r"text 1 that has start and end of the types str and int; .* whole numbers$"),
+        ("[[], [(0, 1.0, 1)]]", r"types int and float; they have to be whole numbers$"),
+        ("[[], [(0, True, 1)]]", r"types int and bool; they have to be whole numbers$"),
+        ("[[(0, 7, 1)], []]", r"text 0 that is empty or outside the text: \[0, 7\) of 6 characters$"),
+        ("[[(2, 2, 1)], []]", r"is empty or outside the text: \[2, 2\) of 6 characters$"),
+        ("[[(-1, 2, 1)], []]", r"is empty or outside the text: \[-1, 2\) of 6 characters$"),
+        ("[[(0, 2, 1.01)], []]", r"text 0 that has a score that is no number from 0 to 1$"),
+        ("[[(0, 2, float('nan'))], []]", r"has a score that is no number from 0 to 1$"),
+        ("[[(0, 2, texts[0])], []]", r"has a score that is no number from 0 to 1$"),
+        ("[[(0, 2, None)], []]", r"has a score that is no number from 0 to 1$"),
+    ],
+)
+def test_output_is_checked(write, gives, says):
+    labeler = write(f"class Odd:\n    def label(self, texts, rows):\n        return {gives}\n", "Odd")
+    with pytest.raises(LabelerError, match=rf"^slung\.labelers\[0\]: .*:Odd label\(\) .*{says}") as caught:
+        labeler.label(["secret", "text"], [{}, {}])
+    assert "secret" not in str(caught.value)
+
+
+def test_numbers_of_numpy_are_numbers(write):
+    code = (
+        "import numpy as np\n\nclass Odd:\n    def label(self, texts, rows):\n"
+        "        return [[(np.int64(0), np.int32(2), np.float32(0.5))]]\n"
+    )
+    ((span,),) = write(code, "Odd").label(["secret"], [{}])
+    assert span == (0, 2, 0.5, "") and [type(part) for part in span] == [int, int, float, str]
+
+
+def test_an_error_in_label_says_where_and_no_text(write):
+    code = "class Odd:\n    def label(self, texts, rows):\n        return [int(text) for text in texts]\n"
+    says = r"^slung\.labelers\[0\]: labelers/mine\.py:Odd stops at label\(\): ValueError in mine\.py, line 3$"
+    with pytest.raises(LabelerError, match=says) as caught:
+        write(code, "Odd").label(["secret"], [{}])
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "options", "says"),
+    [
+        ("import not_a_module", "Odd", {}, r"\.class_path: .* at its import: ModuleNotFoundError: No module named 'n"),
+        ("class Odd(:", "Odd", {}, r"\.class_path: .* at its import: SyntaxError: .* \(mine\.py, line 1\)$"),
+        ("int('secret')", "Odd", {}, r"\.class_path: .* stops at its import: ValueError in mine\.py, line 1$"),
+        (SHOUTING, "Shooting", {}, r"\.class_path: .*:Shooting is no class: there is none of this name in .*mine"),
+        ("Odd = 1", "Odd", {}, r"\.class_path: .* is no class"),
+        ("class Odd: pass", "Odd", {}, r"\.class_path: .* has no method label\(texts, rows\)$"),
+        (SHOUTING, "Shouting", {"volume": 3}, r"\.options: .* TypeError: .*unexpected keyword argument 'volume'$"),
+        (
+            "class Odd:\n  label = print\n  def __init__(self): int('secret')",
+            "Odd",
+            {},
+            r"\.options: .* ValueError in mine\.py, line 3$",
+        ),
+        (SHOUTING + "    scope = 'page'", "Shouting", {}, r"\.class_path: .* has the scope 'page'; it has to be 't"),
+        (SHOUTING + "    packages = ('no-such-thing',)", "Shouting", {}, r"\.class_path: .* names 'no-such-thing' in"),
+        (SHOUTING + "    def files(self): return ['none.txt']", "Shouting", {}, r": .* names none\.txt in files\(\)"),
+    ],
+)
+def test_classes_that_cannot_be_used(write, code, name, options, says):
+    with pytest.raises(LabelerError, match=rf"^slung\.labelers\[0\]{says}") as caught:
+        write(code, name, **options).check()
+    assert "secret" not in str(caught.value)
+
+
+def test_modules_that_are_not_there(write):
+    write(SHOUTING, "Shouting")
+    for path, says in (
+        ("labelers/none.py:Shouting", r"ImportError: there is no file .*none\.py$"),
+        ("not_a_module:Shouting", r"ModuleNotFoundError: No module named 'not_a_module'$"),
+    ):
+        with pytest.raises(LabelerError, match=rf"^slung\.labelers\[0\]\.class_path: {path} stops at .*: {says}"):
+            CustomLabeler(KEY, path).check()
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "labelers.md").read_text(encoding="utf-8")
+
+
+def block(language):
+    (code,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    return code
+
+
+@pytest.fixture
+def documented(write):
+    """The page's own class where the page says, and the page's own entry."""
+    write(block("python"), "Shouting", "my_labelers.py")
+    yield yaml.safe_load(block("yaml"))
+    sys.modules.pop("my_labelers", None)
+
+
+def test_the_example_of_the_page(documented):
+    (labeler,) = build(SlungConfig(labelers=[documented]))
+    assert labeler.annotate(["Now STOP SHOUTING!"], [{}]) == [[(9, 17, 0.9, "custom")]]
+    assert len(labeler.digest) == 64
+
+
+def test_the_page_has_every_labeler_and_each_of_its_keys():
+    rows = dict(re.findall(r"^\| `(\w+)` \| .*? \| (.*?) \|", PAGE.partition("|---")[2], re.MULTILINE))
+    configs = get_args(get_args(LabelerConfig)[0])
+    keys = {get_args(config.model_fields["type"].annotation)[0]: set(config.model_fields) for config in configs}
+    assert rows.keys() == keys.keys()
+    for kind, row in rows.items():
+        for key in keys[kind] - {"type", "datasets", "name"}:
+            assert re.search(rf"`{key}\b", row), (kind, key)
+
+
+def test_through_axolotl_with_another_labeler(documented, slung, tmp_path):
+    """Own labels and alt-profanity-check's, by name and by the highest score, in data that Axolotl prepared."""
+    from axolotl_run import base_config, prepare_in_process
+
+    rows = [{"text": "The mill is old. You are a stupid idiot! They SHOUTED at the miller."}] * 3
+    path = write_jsonl(tmp_path / "rows.jsonl", rows)
+    buckets = [
+        {"name": "fine", "below": 0.5, "action": "train"},
+        {"name": "loud", "below": 0.95, "action": "mask"},
+        {"name": "rude", "action": "unlikelihood"},
+    ]
+    config = base_config(
+        tmp_path,
+        datasets=[{"path": str(path), "ds_type": "json", "type": "completion"}],
+        **slung(labelers=[{"type": "profanity"}, documented], buckets=buckets),
+    )
+    prepared = prepare_in_process(config)
+    ids, labels = prepared.train_dataset[0]["input_ids"], prepared.train_dataset[0]["labels"]
+    text = {index: "" for index in range(3)}
+    for token, label in zip(ids, labels, strict=True):
+        text[decode(label)[1] if label <= FIRST_CODE else 0] += prepared.tokenizer.decode([token])
+    assert text[2].strip() == "You are a stupid idiot!"
+    assert text[1].strip() == "SHOUTED"
+    assert " ".join(text[0].split()) == "The mill is old. They at the miller.<|end_of_text|>"
