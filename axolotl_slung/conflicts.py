@@ -14,8 +14,6 @@ _OTHER_TRAINING = {
     "processor_type": "multimodal data is not labelled",
     "is_multimodal": "multimodal data is not labelled",
     "trainer_cls": "slung brings a trainer of its own",
-    "pretraining_dataset": "streamed data is not labelled yet; use `datasets:` with type: completion",
-    "streaming": "streamed data is not labelled yet; leave it out",
     "skip_prepare_dataset": "the labels are made while the data set is prepared",
     "label_smoothing_factor": "label smoothing replaces the model's loss",
     "use_eaft": "EAFT replaces the model's loss",

@@ -38,6 +38,10 @@ class SlungPlugin(BasePlugin):
             from .data.setup import Setup
 
             Setup(cfg).labelers  # noqa: B018 - open and check every file before anything expensive
+            if (cfg.streaming or cfg.pretraining_dataset) and cfg.seed is None:
+                # Axolotl would shuffle the stream in another order on every rank, and once more on resuming
+                cfg.seed = 42
+                LOG.info("slung: `seed` is not set; a stream is shuffled by 42, the seed of training")
 
     def pre_model_load(self, cfg):
         if not cfg.slung:

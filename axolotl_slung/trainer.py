@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import torch
+from torch.utils.data import IterableDataset
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
 
 from .codec import FIRST_CODE, IGNORE, decode
 from .loss.causal_lm import SelectiveCausalLMLoss, metrics, shifted
@@ -50,6 +56,27 @@ class SlungTrainerMixin:
         if self.args.world_size > 1:
             count = self.accelerator.gather(count).sum()
         return batches, count
+
+    # streams
+
+    def _init_training_state(
+        self, max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
+    ):
+        """Where to go on: the pass over the data, and how many batches of it are done.
+
+        Transformers takes a stream for endless, and would look for a batch of the second pass in the first one.
+        """
+        passes, batches = super()._init_training_state(
+            max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
+        )
+        streamed = isinstance(self.train_dataset, IterableDataset)
+        if not streamed or resume_from_checkpoint is None or self.args.ignore_data_skip:
+            return passes, batches
+        saved = TrainerState.load_from_json(str(Path(resume_from_checkpoint, TRAINER_STATE_NAME)))
+        # `epoch` is the pass, plus its batches so far as a part, above 0 and up to 1, of all that `max_steps` takes
+        passes = math.ceil(saved.epoch) - 1
+        batches = round((saved.epoch - passes) * saved.max_steps * self.args.gradient_accumulation_steps)
+        return passes, batches
 
     # proof
 

@@ -81,7 +81,6 @@ def test_buckets_override_the_method():
         ({"reward_model": True}, "`reward_model: True` cannot"),
         ({"processor_type": "AutoProcessor"}, "multimodal"),
         ({"trainer_cls": "a.B"}, "`trainer_cls: a.B` cannot"),
-        ({"pretraining_dataset": "x"}, "`pretraining_dataset: x` cannot"),
         ({"do_causal_lm_eval": True}, "takes every label but -100"),
         ({"eval_table_size": 4}, "takes every label but -100"),
         ({"context_parallel_size": 2}, "`context_parallel_size: 2` with `slung:`"),

@@ -1,7 +1,7 @@
-"""Where Axolotl's data pipeline meets the labels: three functions of Axolotl that ask this module first.
+"""Where Axolotl's data pipeline meets the labels: four functions of Axolotl that ask this module first.
 
 Axolotl has no plugin hook between raw rows and token ids, and its prepared-data hash does not know of plugins.
-Each of the three does exactly what it did before for a config without a `slung:` block.
+Each of the four does exactly what it did before for a config without a `slung:` block.
 """
 
 from __future__ import annotations
@@ -9,19 +9,24 @@ from __future__ import annotations
 import functools
 from contextvars import ContextVar
 
+from datasets import Dataset
+
 from .pretokenised import label_pretokenised
 from .setup import Setup
 from .statistics import report
 from .strategy import SlungDataError, SlungStrategy
+from .streaming import TOKENISED_STREAM, Buffers, Mapped, OverflowTokenizer, Packed, Unpacked, check_overflow
 from .tagging import TaggingTokenizer
 
 _wrap: ContextVar = ContextVar("slung_wrap", default=None)
 inspector: ContextVar = ContextVar("slung_inspector", default=None)
 """Where set, it makes the tokenizer and is called with each data set and its strategy (see `report/of_config.py`)."""
+_NO_ROWS = Dataset.from_dict({})
+"""Asks for the strategy of a data set in place of the data set: a packed stream labels one buffer at a time."""
 
 
 def install() -> None:
-    """Put the three hooks in place, once a process.
+    """Put the four hooks in place, once a process.
 
     Raises:
         RuntimeError: this Axolotl has other seams.
@@ -31,6 +36,7 @@ def install() -> None:
     for module, name, make in (
         (sft, "generate_dataset_hash_from_config", _hash_hook),
         (sft, "get_dataset_wrapper", _dataset_hook),
+        (sft, "wrap_streaming_dataset", _stream_hook),
         (wrappers, "wrap_dataset_for_tokenized_prompt", _strategy_hook),
     ):
         original = getattr(module, name, None)
@@ -49,7 +55,9 @@ def _hash_hook(original):
         plain = original(cfg, cfg_datasets, tokenizer_name)
         if not cfg.slung:
             return plain
-        return f"{plain[:16]}{Setup(cfg).fingerprint(cfg_datasets)[:32]}"
+        # a stream is never prepared, and its files may be too large to read just for a digest
+        streamed = cfg.streaming and cfg_datasets is cfg.datasets
+        return f"{plain[:16]}{Setup(cfg).fingerprint([] if streamed else cfg_datasets)[:32]}"
 
     return generate_dataset_hash_from_config
 
@@ -57,37 +65,49 @@ def _hash_hook(original):
 def _strategy_hook(original):
     def wrap_dataset_for_tokenized_prompt(strategy, dataset, **kwargs):
         wrap = _wrap.get()
-        return original(wrap(strategy) if wrap else strategy, dataset, **kwargs)
+        labelled = wrap(strategy) if wrap else strategy
+        return labelled if dataset is _NO_ROWS else original(labelled, dataset, **kwargs)
 
     return wrap_dataset_for_tokenized_prompt
+
+
+def _labelling(cfg, dataset_config, tokenizer, prepared: bool):
+    """What labels one data set: the setup, its tokenizer, and a function that makes a `SlungStrategy` of a strategy."""
+    setup = Setup(cfg)
+    inspect = inspector.get()
+    overflows = str(dataset_config.get("type")).partition(".")[0] == "pretrain"
+    kind = inspect.tokenizer if inspect else OverflowTokenizer if overflows else TaggingTokenizer
+    labelled = functools.partial(
+        SlungStrategy,
+        labelers=setup.labelers_of(dataset_config.get("path")),
+        buckets=setup.buckets,
+        where=_where(cfg, dataset_config),
+        eos=setup.config.eos,
+        mask_document_starts=setup.config.mask_document_starts,
+        # a stream's labels are never kept, so that nothing has to tell them apart
+        fingerprint=setup.fingerprint([dataset_config]) if prepared else "",
+    )
+    return setup, kind(tokenizer, setup.buckets, setup.config.overlap, setup.code_masked), labelled
 
 
 def _dataset_hook(original):
     def get_dataset_wrapper(dataset_config, tokenizer, cfg, dataset_base_type, dataset, *args, **kwargs):
         if not cfg.slung:
             return original(dataset_config, tokenizer, cfg, dataset_base_type, dataset, *args, **kwargs)
-        setup = Setup(cfg)
-        where = _where(cfg, dataset_config)
-        labelers = setup.labelers_of(dataset_config.get("path"))
+        prepared = isinstance(dataset, Dataset) and dataset is not _NO_ROWS
+        setup, tagging, labelled = _labelling(cfg, dataset_config, tokenizer, prepared)
+        where, labelers = labelled.keywords["where"], labelled.keywords["labelers"]
         inspect = inspector.get()
-        tagging = (inspect.tokenizer if inspect else TaggingTokenizer)(tokenizer, setup.buckets, setup.config.overlap, setup.code_masked)
         columns = set(getattr(dataset, "column_names", None) or [])
         if {"input_ids", "attention_mask", "labels"} <= columns:
+            if not prepared:
+                raise SlungDataError(TOKENISED_STREAM.format(where=where))
             dataset = label_pretokenised(dataset, labelers, tagging, setup.buckets, where)
         wrapped = []
 
         def wrap(strategy):
             wrapped.append(strategy)
-            ours = SlungStrategy(
-                strategy,
-                labelers=labelers,
-                buckets=setup.buckets,
-                where=where,
-                text_field=_text_field(dataset_config, dataset_base_type),
-                eos=setup.config.eos,
-                mask_document_starts=setup.config.mask_document_starts,
-                fingerprint=setup.fingerprint([dataset_config]),
-            )
+            ours = labelled(strategy, text_field=_text_field(cfg, dataset_config, dataset_base_type))
             if inspect:
                 inspect(ours, dataset)
             return ours
@@ -102,22 +122,47 @@ def _dataset_hook(original):
                 f"{where}.type: {dataset_config.get('type')} is not supported with `slung:`; supported are completion, "
                 "the alpaca family, chat_template, input_output, types defined in the config, and tokenised data"
             )
-        report(result[0], setup.buckets, where)
+        if prepared:
+            report(result[0], setup.buckets, where)
         return result
 
     return get_dataset_wrapper
 
 
+def _stream_hook(original):
+    def wrap_streaming_dataset(dataset, tokenizer, cfg, ds_wrapper_fn):
+        if not cfg.slung:
+            return original(dataset, tokenizer, cfg, ds_wrapper_fn)
+        if cfg.sample_packing:
+            strategy, _ = ds_wrapper_fn(dataset=_NO_ROWS)
+            if isinstance(strategy.tokenizer, OverflowTokenizer):
+                check_overflow(tokenizer, strategy.where)
+            dataset = Mapped(dataset, functools.partial(Packed, seed=cfg.seed), with_indices=True)
+            return original(dataset, tokenizer, cfg, Buffers(strategy, cfg.sequence_len))
+        _, tagging, labelled = _labelling(cfg, cfg.pretraining_dataset[0], tokenizer, prepared=False)
+
+        def unpacked(encode):
+            options = {name: encode.keywords[name] for name in ("max_tokens", "text_column", "concatenate")}
+            return Unpacked(tagging, labelled, **options)
+
+        return original(Mapped(dataset, unpacked), tokenizer, cfg, ds_wrapper_fn)
+
+    return wrap_streaming_dataset
+
+
 def _where(cfg, dataset_config) -> str:
-    for key in ("datasets", "test_datasets"):
+    for key in ("pretraining_dataset", "datasets", "test_datasets"):
         for index, entry in enumerate(cfg.get(key) or []):
-            if entry.get("path") == dataset_config.get("path") and entry.get("type") == dataset_config.get("type"):
+            # a stream's type may be left out
+            if all((entry.get(k) or "pretrain") == (dataset_config.get(k) or "pretrain") for k in ("path", "type")):
                 return f"{key}[{index}]"
     return "datasets"
 
 
-def _text_field(dataset_config, base_type) -> str | None:
+def _text_field(cfg, dataset_config, base_type) -> str | None:
     """The string of a row that carries its text, where the type has one."""
+    if base_type == "pretrain":
+        return cfg.pretraining_dataset[0].get("text_column") or "text"
     if base_type == "completion":
         return dataset_config.get("field") or "text"
     if base_type == "chat_template":

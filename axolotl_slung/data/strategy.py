@@ -231,22 +231,23 @@ class SlungStrategy:
     def _labels(self, tokenised, starts_document: bool) -> list[int]:
         """The labels of one tokenised row: Axolotl's choice of tokens, the buckets' actions."""
         ids, labels = tokenised["input_ids"], tokenised.get("labels")
-        if labels is None:
-            labels = ids
-        eos_id = self.tokenizer.eos_token_id
-        out = []
-        for position, (token_id, label) in enumerate(zip(ids, labels)):
-            if label == IGNORE:
-                out.append(IGNORE)
-                continue
-            action = self._action(label)
-            if token_id == eos_id and action >= 0 and self.eos != "train":
+        out = self._actions(ids if labels is None else labels)
+        if self.eos != "train":
+            eos_id = self.tokenizer.eos_token_id
+            for position in [p for p, (token_id, action) in enumerate(zip(ids, out)) if token_id == eos_id and action >= 0]:
                 before = self._action(ids[position - 1]) if position and self.eos == "inherit" else IGNORE
-                action = _moved(before, token_id) if self.eos == "inherit" else IGNORE
-            out.append(action)
+                out[position] = _moved(before, eos_id) if self.eos == "inherit" else IGNORE
         if self.mask_document_starts and starts_document and out:
             out[0] = IGNORE
         return out
+
+    def _actions(self, labels) -> list[int]:
+        """What each label carries, -100 where Axolotl leaves the token out."""
+        actions = [
+            label.label if type(label) is Tagged else IGNORE if label == IGNORE else self._action(label)
+            for label in labels
+        ]
+        return [self._action(label) for label in labels] if UNLABELED in actions else actions
 
     def _action(self, token) -> int:
         """What a token id carries; ids that strategies add by themselves are special tokens, and trained."""

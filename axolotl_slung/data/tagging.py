@@ -28,6 +28,14 @@ class Tagged(int):
     label: int | object
 
 
+class _Trained(dict):
+    """Token ids to tags that are labelled with the id itself, made as they are asked for."""
+
+    def __missing__(self, token_id):
+        tag = self[token_id] = _tagged(token_id, token_id)
+        return tag
+
+
 class DryRunDone(Exception):
     """All prompts of a row have been seen; ends a strategy's dry run early."""
 
@@ -60,7 +68,7 @@ class TaggingTokenizer:
         self._overlap = overlap
         self._code_masked = code_masked
         self._control_ids = [self._control_id(b) for b in buckets if b.action is Action.CONTROL_TOKEN]
-        self._tags: dict[tuple[int, int], Tagged] = {}
+        self._trained = _Trained()
         self._spans: Mapping[str, list[Span]] = {}
         self._seen: list[str] | None = None
 
@@ -74,7 +82,7 @@ class TaggingTokenizer:
 
     def __getstate__(self):
         # `datasets` hashes this object to name its cache files: what changes from row to row stays out
-        return {**self.__dict__, "_tags": {}, "_spans": {}, "_seen": None}
+        return {**self.__dict__, "_trained": _Trained(), "_spans": {}, "_seen": None}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
@@ -109,7 +117,7 @@ class TaggingTokenizer:
         encoding = self._encode(text, **kwargs)
         spans = self._spans.get(text)
         if spans is None:
-            encoding["input_ids"] = [_unlabeled(i) for i in encoding["input_ids"]]
+            encoding["input_ids"] = [_tagged(i, UNLABELED) for i in encoding["input_ids"]]
         else:
             encoding["input_ids"] = self._tag(encoding["input_ids"], encoding["offset_mapping"], text, spans)
         if not wants_offsets:
@@ -131,8 +139,9 @@ class TaggingTokenizer:
     def _tag(self, ids, offsets, text, spans):
         scores = char_scores(len(text), spans)
         bucket, score = token_buckets(offsets, scores, self._buckets, self._overlap)
-        labels = self.labels(np.asarray(ids, dtype=np.int64), bucket, score)
-        return [self._tagged(i, label) for i, label in zip(ids, labels.tolist())]
+        labels = self.labels(np.asarray(ids, dtype=np.int64), bucket, score).tolist()
+        trained = self._trained
+        return [trained[i] if i == label else _tagged(i, label) for i, label in zip(ids, labels)]
 
     def labels(self, ids, bucket, score):
         """The label of each token, by the action of its bucket.
@@ -158,15 +167,6 @@ class TaggingTokenizer:
             labels[np.isin(ids, self._control_ids)] = IGNORE
         return labels
 
-    def _tagged(self, token_id, label):
-        tag = self._tags.get((token_id, label))
-        if tag is None:
-            if len(self._tags) > 1_000_000:
-                self._tags.clear()
-            tag = self._tags[token_id, label] = Tagged(token_id)
-            tag.label = label
-        return tag
-
     def _control_id(self, bucket):
         ids = self._tokenizer(bucket.token, add_special_tokens=False)["input_ids"]
         if len(ids) != 1:
@@ -177,8 +177,8 @@ class TaggingTokenizer:
         return ids[0]
 
 
-def _unlabeled(token_id):
+def _tagged(token_id, label):
     tag = Tagged(token_id)
-    tag.label = UNLABELED
+    tag.label = label
     return tag
 
