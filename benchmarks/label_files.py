@@ -5,7 +5,7 @@
 FILEs are JSON lines with a column `text`, as in benchmarks/labelling.py, which also makes a MODEL. They are repeated, with
 the words of every copy in another order, to the sizes that are measured:
 
-    processes    300 MB by one process and by two, in turns: medians and their ratio
+    processes    1 GB by one process and by two, in turns: medians and their ratio
     memory       the peak of all processes together, for 100 MB and for 1 GB of input
     preprocess   `axolotl preprocess` on 10 MB with a fastText block and without, in turns
 """
@@ -105,12 +105,12 @@ def main() -> None:
         folder = Path(name)
         slung_label(corpus(folder / "warm.jsonl", texts, 1), folder / "warm", labeler, 2)
         if options.only in (None, "processes"):
-            source, seconds = corpus(folder / "a.jsonl", texts, 300), {1: [], 2: []}
+            source, seconds = corpus(folder / "a.jsonl", texts, 1000), {1: [], 2: []}
             for number in range(options.rounds):
                 for workers in seconds:
                     seconds[workers].append(slung_label(source, folder / f"{number}-{workers}", labeler, workers)[0])
             for workers, of in seconds.items():
-                print(f"processes {workers}   {median(of):6.1f} s   {300 / median(of):5.1f} MB/s")
+                print(f"processes {workers}   {median(of):6.1f} s   {1000 / median(of):5.1f} MB/s")
             print(f"ratio {median(a / b for a, b in zip(seconds[1], seconds[2])):.2f}", flush=True)
         if options.only in (None, "memory"):
             peaks = {}

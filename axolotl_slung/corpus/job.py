@@ -61,9 +61,6 @@ class Job:
         """
         return build(self.block)
 
-    def __getstate__(self):
-        return {key: value for key, value in self.__dict__.items() if key != "labelers"}
-
     def identity(self) -> dict:
         """Everything that decides the output of a source, JSON-able; a resumed run has to have the same."""
         return {

@@ -66,6 +66,8 @@ def _strategy_hook(original):
     def wrap_dataset_for_tokenized_prompt(strategy, dataset, **kwargs):
         wrap = _wrap.get()
         labelled = wrap(strategy) if wrap else strategy
+        if wrap and any(labeler.most_processes == 1 for labeler in labelled.labelers):
+            kwargs["process_count"] = None  # a GPU has room for one: label in this process
         return labelled if dataset is _NO_ROWS else original(labelled, dataset, **kwargs)
 
     return wrap_dataset_for_tokenized_prompt

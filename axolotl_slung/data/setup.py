@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from ..args import SlungConfig
@@ -10,6 +11,8 @@ from ..conflicts import fused_loss
 from ..labeling.base import Labeler
 from ..labeling.build import build
 from .fingerprint import fingerprint, local_files
+
+LOG = logging.getLogger(__name__)
 
 _built: tuple | None = None
 
@@ -49,9 +52,14 @@ class Setup:
             LabelerError: one of them cannot work.
         """
         global _built
-        key = self.config.model_dump_json(include={"labelers", "sentence_splitter", "cache", "buckets"})
+        key = self.config.model_dump_json(include={"labelers", "sentence_splitter", "cache", "method", "buckets"})
         if _built is None or _built[0] != (key, _stamps(_built[1])):
             labelers = build(self.config)
+            if self.config.buckets is None and any(config.type == "profanity" for config in self.config.labelers):
+                LOG.warning(
+                    "slung.buckets: left out, and the presets' cuts are not made for `type: profanity`, which gives harmless "
+                    "sentences a few hundredths: nearly everything is above 1e-4; `slung sweep` helps to choose buckets"
+                )
             _built = ((key, _stamps(labelers)), labelers)
         return _built[1]
 

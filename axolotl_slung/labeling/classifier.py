@@ -120,8 +120,8 @@ class ClassifierLabeler(Labeler):
 
         if self.device != "cpu":
             raise LabelerError(
-                f"{self.key}: worker processes cannot share the GPU; set `dataset_num_proc: 0`, so that the main process "
-                'labels (or CUDA_VISIBLE_DEVICES="" for `axolotl preprocess`, to label on the CPU)'
+                f"{self.key}: worker processes cannot share the GPU; use one process (`slung label -j 1`), or set "
+                'CUDA_VISIBLE_DEVICES="" to label on the CPU'
             )
         # each core has a process already; and after a fork, torch would wait for threads that are not there
         torch.set_num_threads(1)

@@ -301,7 +301,7 @@ def test_worker_processes(toxic):
         for spans, others in zip(here, there, strict=True):
             assert [span.score for span in spans] == pytest.approx([span.score for span in others], abs=1e-5)
         labeler.device = "cuda"
-        with pytest.raises(LabelerError, match=r"^slung.labelers\[0\]: worker processes .* set `dataset_num_proc: 0`"):
+        with pytest.raises(LabelerError, match=r"^slung.labelers\[0\]: worker processes .* one process"):
             pool.apply_async(labeler.label, (TEXTS, [{}] * len(TEXTS))).get(timeout=60)
 
 

@@ -298,3 +298,28 @@ def test_through_axolotl_with_another_labeler(documented, slung, tmp_path):
     assert text[2].strip() == "You are a stupid idiot!"
     assert text[1].strip() == "SHOUTED"
     assert " ".join(text[0].split()) == "The mill is old. They at the miller.<|end_of_text|>"
+
+
+def test_a_labeler_that_fits_one_process_stays_in_it(write, slung, tmp_path):
+    from axolotl_run import base_config, prepare_in_process
+
+    code = """
+import os
+
+class Alone:
+    most_processes = 1
+
+    def label(self, texts, rows):
+        open("pids", "a").write(f"{os.getpid()}\\n")
+        return [[] for _ in texts]
+"""
+    write(code, "Alone", "alone.py")
+    path = write_jsonl(tmp_path / "rows.jsonl", [{"text": f"{n} mills"} for n in range(8)])
+    config = base_config(
+        tmp_path,
+        datasets=[{"path": str(path), "ds_type": "json", "type": "completion"}],
+        dataset_num_proc=2,
+        **slung(labelers=[{"type": "custom", "class_path": "alone.py:Alone"}]),
+    )
+    prepare_in_process(config)
+    assert set(Path("pids").read_text().split()) == {str(os.getpid())}
