@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,19 +69,30 @@ def look(sources, config, tokenizer, limit, everything, seed, text_field, spans_
 
 def _of_config(path: str, limit, seed) -> Looked:
     block = read_block(path, ())
-    # Axolotl tells its log what the config says, all of it, and its makers what is run; this is only a look
-    os.environ.update(AXOLOTL_LOG_LEVEL="ERROR", LOG_LEVEL="ERROR", AXOLOTL_DO_NOT_TRACK="1")
-    from axolotl.cli.config import load_cfg
-    from axolotl.loaders import load_tokenizer
+    with _quiet():
+        from axolotl.cli.config import load_cfg
+        from axolotl.loaders import load_tokenizer
 
-    from ..report.of_config import data_sets
+        from ..report.of_config import data_sets
 
-    cfg = load_cfg(path)
-    found = data_sets(cfg, load_tokenizer(cfg))
+        cfg = load_cfg(path)
+        found = data_sets(cfg, load_tokenizer(cfg))
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
     return Looked(documents, block, rows, Path(path).name, cfg)
+
+
+@contextmanager
+def _quiet():
+    """Axolotl tells its log what the config says, all of it, and its makers what is run; this is only a look."""
+    before = dict(os.environ)
+    os.environ.update(AXOLOTL_LOG_LEVEL="ERROR", LOG_LEVEL="ERROR", AXOLOTL_DO_NOT_TRACK="1")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _of_files(paths, config, tokenizer, limit, seed, text_field, spans_field) -> Looked:

@@ -63,6 +63,8 @@ class SlungStrategy:
         self.eos = eos
         self.mask_document_starts = mask_document_starts
         self.fingerprint = fingerprint
+        # tags cost time, and a type that only cuts up one text can be followed without them
+        self._may_be_untagged = type(self.tokenizer) is TaggingTokenizer and eos == "train"
         # the only ids that a strategy may write by itself
         self._special_ids = frozenset(self.tokenizer.all_special_ids) | frozenset(self.tokenizer.added_tokens_decoder)
 
@@ -71,7 +73,7 @@ class SlungStrategy:
         out: dict[str, list] = {"input_ids": [], "attention_mask": [], "labels": []}
         for tokenised, labels in self.tokenised(batch):
             tokenised["labels"] = labels
-            tokenised["input_ids"] = [int(i) for i in tokenised["input_ids"]]
+            tokenised["input_ids"] = list(map(int, tokenised["input_ids"]))
             for key, value in tokenised.items():
                 out.setdefault(key, []).append(value)
         return out
@@ -92,8 +94,7 @@ class SlungStrategy:
 
         for row, texts in zip(rows, announced):
             self.tokenizer.announce(texts)
-            for position, tokenised in enumerate(self._tokenise(row)):
-                yield tokenised, self._labels(tokenised, starts_document=position == 0)
+            yield from self._untagged(row) or self._tagged(row)
 
     # which strings of the row stand where
 
@@ -213,6 +214,40 @@ class SlungStrategy:
         return announced
 
     # tokens
+
+    def _tagged(self, row) -> list[tuple[dict, list[int]]]:
+        """The strategy's rows, and the labels that their tags ask for."""
+        return [
+            (tokenised, self._labels(tokenised, starts_document=position == 0))
+            for position, tokenised in enumerate(self._tokenise(row))
+        ]
+
+    def _untagged(self, row) -> list[tuple[dict, list[int]]] | None:
+        """The same without tags, or None where the ids are not those of one text, cut up, with special tokens after it."""
+        if not self._may_be_untagged:
+            return None
+        seen = self.tokenizer.untagged = []
+        try:
+            rows = self._tokenise(row)
+        finally:
+            self.tokenizer.untagged = None
+        if not rows:
+            return None
+        ids, labels = seen[0] if len(seen) == 1 else (None, [])
+        made = [token_id for tokenised in rows for token_id in tokenised["input_ids"]]
+        more = made[len(labels) :]
+        trained = all(tokenised.get("labels", tokenised["input_ids"]) == tokenised["input_ids"] for tokenised in rows)
+        if made[: len(labels)] != ids or not self._special_ids.issuperset(more) or not trained:
+            self._may_be_untagged = False
+            return None
+        labels, cut = labels + more, 0
+        if self.mask_document_starts:
+            labels[0] = IGNORE
+        result = []
+        for tokenised in rows:
+            result.append((tokenised, labels[cut : cut + len(tokenised["input_ids"])]))
+            cut += len(tokenised["input_ids"])
+        return result
 
     def _call(self, row):
         if getattr(self.strategy, "supports_batched", False):

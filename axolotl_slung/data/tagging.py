@@ -71,6 +71,8 @@ class TaggingTokenizer:
         self._trained = _Trained()
         self._spans: Mapping[str, list[Span]] = {}
         self._seen: list[str] | None = None
+        self.untagged: list[tuple[list[int], list[int]]] | None = None
+        """Where a list: ids stay plain, and this collects those of each text with their labels."""
 
     def __getattr__(self, name):
         if name.startswith("__") or name == "_tokenizer":
@@ -140,6 +142,9 @@ class TaggingTokenizer:
         scores = char_scores(len(text), spans)
         bucket, score = token_buckets(offsets, scores, self._buckets, self._overlap)
         labels = self.labels(np.asarray(ids, dtype=np.int64), bucket, score).tolist()
+        if self.untagged is not None:
+            self.untagged.append((list(ids), labels))  # a copy: strategies append to theirs
+            return ids
         trained = self._trained
         return [trained[i] if i == label else _tagged(i, label) for i, label in zip(ids, labels)]
 
