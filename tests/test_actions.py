@@ -5,7 +5,7 @@ from axolotl_run import base_config, prepare_in_process
 from tiny import tiny_model, write_jsonl
 
 from axolotl_slung.codec import FIRST_CODE, IGNORE, decode
-from axolotl_slung.data.strategy import SlungDataError
+from axolotl_slung.data.labels import SlungDataError
 
 FINE, HM, FOOL = "The mill burned down.", "He was merely slow.", "You are a stupid liar."
 TEXT = f"{FINE} {FOOL} {HM} {FINE}"

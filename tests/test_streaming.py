@@ -20,7 +20,7 @@ from two_ranks import run_two_ranks
 
 from axolotl_slung.buckets import preset
 from axolotl_slung.codec import FIRST_CODE, IGNORE, decode
-from axolotl_slung.data.strategy import SlungDataError
+from axolotl_slung.data.labels import SlungDataError
 from axolotl_slung.data.streaming import OverflowTokenizer
 from axolotl_slung.labeling.base import Span
 

@@ -11,10 +11,11 @@ from contextvars import ContextVar
 
 from datasets import Dataset
 
+from .labels import SlungDataError
 from .pretokenised import label_pretokenised
 from .setup import Setup
 from .statistics import report
-from .strategy import SlungDataError, SlungStrategy
+from .strategy import SlungStrategy
 from .streaming import TOKENISED_STREAM, Buffers, Mapped, OverflowTokenizer, Packed, Unpacked, check_overflow
 from .tagging import TaggingTokenizer
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..codec import FIRST_CODE, IGNORE, decode
 from ..tokens import buckets_of, char_scores
-from .strategy import SlungDataError
+from .labels import SlungDataError
 
 
 def label_pretokenised(dataset, labelers, tagging, buckets, where: str):

@@ -7,7 +7,7 @@ from axolotl.utils.logging import get_logger
 
 from ..buckets import LOSS_ACTIONS, Bucket
 from ..codec import FIRST_CODE, IGNORE, decode
-from .strategy import SlungDataError
+from .labels import SlungDataError
 
 LOG = get_logger(__name__)
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from axolotl.utils.logging import get_logger
 
 from ..buckets import Bucket
-from ..codec import FIRST_CODE, IGNORE, decode, encode
-from ..errors import SlungError
 from ..labeling.base import Labeler, Span, utf8_safe
 from . import fields as fields_of
 from .edits import edit, edits_text
-from .tagging import UNLABELED, DryRunDone, Tagged, TaggingTokenizer
+from .labels import RowLabels, SlungDataError
+from .tagging import DryRunDone, TaggingTokenizer
 
 LOG = get_logger(__name__)
-
-
-class SlungDataError(SlungError):
-    """A data set that cannot be labelled; the message names the YAML key, the value and the mend."""
 
 
 class SlungStrategy:
@@ -60,13 +55,10 @@ class SlungStrategy:
         self.buckets = buckets
         self.where = where
         self.text_field = text_field
-        self.eos = eos
-        self.mask_document_starts = mask_document_starts
         self.fingerprint = fingerprint
         # tags cost time, and a type that only cuts up one text can be followed without them
         self._may_be_untagged = type(self.tokenizer) is TaggingTokenizer and eos == "train"
-        # the only ids that a strategy may write by itself
-        self._special_ids = frozenset(self.tokenizer.all_special_ids) | frozenset(self.tokenizer.added_tokens_decoder)
+        self._row_labels = RowLabels(self.tokenizer, where, eos, mask_document_starts)
 
     def tokenize_prompt(self, batch: Mapping[str, list]) -> dict[str, list]:
         """A batch of raw rows to a batch of tokenised ones; there may be more or fewer of them."""
@@ -94,7 +86,7 @@ class SlungStrategy:
 
         for row, texts in zip(rows, announced):
             self.tokenizer.announce(texts)
-            yield from self._untagged(row) or self._tagged(row)
+            yield from self._labelled(row)
 
     # which strings of the row stand where
 
@@ -215,39 +207,19 @@ class SlungStrategy:
 
     # tokens
 
-    def _tagged(self, row) -> list[tuple[dict, list[int]]]:
-        """The strategy's rows, and the labels that their tags ask for."""
-        return [
-            (tokenised, self._labels(tokenised, starts_document=position == 0))
-            for position, tokenised in enumerate(self._tokenise(row))
-        ]
-
-    def _untagged(self, row) -> list[tuple[dict, list[int]]] | None:
-        """The same without tags, or None where the ids are not those of one text, cut up, with special tokens after it."""
-        if not self._may_be_untagged:
-            return None
-        seen = self.tokenizer.untagged = []
-        try:
-            rows = self._tokenise(row)
-        finally:
-            self.tokenizer.untagged = None
-        if not rows:
-            return None
-        ids, labels = seen[0] if len(seen) == 1 else (None, [])
-        made = [token_id for tokenised in rows for token_id in tokenised["input_ids"]]
-        more = made[len(labels) :]
-        trained = all(tokenised.get("labels", tokenised["input_ids"]) == tokenised["input_ids"] for tokenised in rows)
-        if made[: len(labels)] != ids or not self._special_ids.issuperset(more) or not trained:
+    def _labelled(self, row) -> Iterable[tuple[dict, list[int]]]:
+        """The strategy's output for one row, and the labels of each of its parts."""
+        if self._may_be_untagged:
+            texts = self.tokenizer.untagged = []
+            try:
+                parts = self._tokenise(row)
+            finally:
+                self.tokenizer.untagged = None
+            if (labels := self._row_labels.without_tags(parts, texts)) is not None:
+                return zip(parts, labels)
             self._may_be_untagged = False
-            return None
-        labels, cut = labels + more, 0
-        if self.mask_document_starts:
-            labels[0] = IGNORE
-        result = []
-        for tokenised in rows:
-            result.append((tokenised, labels[cut : cut + len(tokenised["input_ids"])]))
-            cut += len(tokenised["input_ids"])
-        return result
+        parts = self._tokenise(row)
+        return zip(parts, self._row_labels.of_tags(parts))
 
     def _call(self, row):
         if getattr(self.strategy, "supports_batched", False):
@@ -262,37 +234,6 @@ class SlungStrategy:
         if isinstance(result["input_ids"][0], int):
             result = {key: [value] for key, value in result.items()}
         return [dict(zip(result, values)) for values in zip(*result.values())]
-
-    def _labels(self, tokenised, starts_document: bool) -> list[int]:
-        """The labels of one tokenised row: Axolotl's choice of tokens, the buckets' actions."""
-        ids, labels = tokenised["input_ids"], tokenised.get("labels")
-        out = self._actions(ids if labels is None else labels)
-        if self.eos != "train":
-            eos_id = self.tokenizer.eos_token_id
-            for position in [p for p, (token_id, action) in enumerate(zip(ids, out)) if token_id == eos_id and action >= 0]:
-                before = self._action(ids[position - 1]) if position and self.eos == "inherit" else IGNORE
-                out[position] = _moved(before, eos_id) if self.eos == "inherit" else IGNORE
-        if self.mask_document_starts and starts_document and out:
-            out[0] = IGNORE
-        return out
-
-    def _actions(self, labels) -> list[int]:
-        """What each label carries, -100 where Axolotl leaves the token out."""
-        actions = [
-            label.label if type(label) is Tagged else IGNORE if label == IGNORE else self._action(label)
-            for label in labels
-        ]
-        return [self._action(label) for label in labels] if UNLABELED in actions else actions
-
-    def _action(self, token) -> int:
-        """What a token id carries; ids that strategies add by themselves are special tokens, and trained."""
-        label = token.label if isinstance(token, Tagged) else int(token)
-        if label is UNLABELED or (not isinstance(token, Tagged) and token not in self._special_ids):
-            raise SlungDataError(
-                f"{self.where}.type: this type makes token ids in a way that their characters cannot be followed, so "
-                "that risky text could slip through; use completion, an alpaca type or chat_template"
-            )
-        return label
 
 
 def _label_all(labelers, texts, rows) -> list[list[Span]]:
@@ -312,14 +253,6 @@ class _Whole(dict):
         if text not in self:
             self[text] = _label_all(self._labelers, [text], [self._row])[0]
         return self[text]
-
-
-def _moved(label: int, token_id: int) -> int:
-    """The action in `label`, on another token."""
-    if label <= FIRST_CODE:
-        _, bucket, score = decode(label)
-        return int(encode(token_id, bucket, score))
-    return IGNORE if label == IGNORE else token_id
 
 
 def _cleaned(row):

@@ -24,7 +24,8 @@ from datasets import Dataset, concatenate_datasets
 from torch.utils.data import get_worker_info
 
 from ..codec import IGNORE
-from .strategy import SlungDataError, SlungStrategy
+from .labels import SlungDataError
+from .strategy import SlungStrategy
 from .tagging import TaggingTokenizer
 
 LOG = get_logger(__name__)
