@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -56,6 +57,9 @@ def token_scores(offsets, scores: np.ndarray, overlap: Overlap = "any") -> np.nd
     Raises:
         ValueError: offsets that lie outside the text.
     """
+    if isinstance(offsets, list):
+        # NumPy is three times as slow on a list of pairs
+        offsets = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(offsets))
     offsets = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
     start, end = offsets[:, 0], offsets[:, 1]
     if len(offsets) and not (0 <= start.min() and (start <= end).all() and end.max() <= len(scores)):
@@ -66,8 +70,12 @@ def token_scores(offsets, scores: np.ndarray, overlap: Overlap = "any") -> np.nd
         return of_token
     # reduceat over start0, end0, start1, end1, ...: every other result is one token's
     padded, bounds = np.append(scores, 0.0), offsets[chosen].reshape(-1)
-    highest, lowest = np.maximum.reduceat(padded, bounds)[::2], np.minimum.reduceat(padded, bounds)[::2]
-    of_token[chosen] = lowest if overlap == "all" else highest
+    if overlap != "all":
+        of_token[chosen] = highest = np.maximum.reduceat(padded, bounds)[::2]
+    if overlap != "any":
+        lowest = np.minimum.reduceat(padded, bounds)[::2]
+    if overlap == "all":
+        of_token[chosen] = lowest
     if overlap == "majority":
         for token in chosen[highest > lowest]:
             inside = np.sort(scores[start[token] : end[token]])
