@@ -6,6 +6,9 @@ Two kinds of fast tokenizers need mending:
   space would touch no token;
 - SentencePiece-like ones give the blank that they put before a text the offsets of its first character, and give each
   byte token of several unknown characters the offsets of all of them.
+
+And for one kind they need not be asked for, which is a quarter of a tokenizer's time: byte-level tokens that spell a text
+out, byte for byte, stand where their lengths say.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import json
 
 import numpy as np
 from tokenizers import Tokenizer
+from transformers import BatchEncoding
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 _BLANK = "\u2581"
 
@@ -37,11 +42,18 @@ class Offsets:
         vocabulary = tokenizer.get_vocab()
         byte_tokens = {vocabulary[token]: byte for byte in range(256) if (token := f"<0x{byte:02X}>") in vocabulary}
         self._bytes = {token_id: bytes([byte]) for token_id, byte in byte_tokens.items()}
+        self._pieces = _byte_pieces(tokenizer, state)
+        self._lengths = None if self._pieces is None else np.array([len(piece) for piece in self._pieces])
         # only these can have offsets that are not theirs
         self._suspects = np.array(sorted({*byte_tokens, *filter(None, [vocabulary.get(_BLANK)])}), dtype=np.int64)
 
     def __call__(self, text: str, **kwargs):
-        """The tokenizer's encoding of `text`, with `offset_mapping`: the characters `[start, end)` of each token."""
+        """The tokenizer's encoding of `text`, with `offset_mapping`: the characters `[start, end)` of each token.
+
+        The offsets are a list of pairs, or an int64 array `[tokens, 2]`.
+        """
+        if self._pieces is not None and (encoding := self._spelt(text, **kwargs)) is not None:
+            return encoding
         encoding = self.tokenizer(text, return_offsets_mapping=True, **kwargs)
         ids = encoding["input_ids"]
         if len(self._suspects) and np.isin(ids, self._suspects).any():
@@ -49,6 +61,27 @@ class Offsets:
             if walked is not None:
                 encoding["offset_mapping"] = walked
         return encoding
+
+    def _spelt(self, text: str, truncation=None, max_length=None, add_special_tokens=True, **others):
+        """The encoding of a text that its tokens spell out, or None for any other, and for options not seen to here."""
+        if any(others.values()) or truncation not in (None, False, True):
+            return None
+        self.tokenizer.backend_tokenizer.no_truncation()
+        self.tokenizer.backend_tokenizer.no_padding()
+        (encoding,) = self.tokenizer.backend_tokenizer.encode_batch_fast([text])
+        ids, data, pieces = encoding.ids, text.encode(), self._pieces
+        if b"".join([pieces[i] for i in ids]) != data:
+            return None
+        ends = np.cumsum(self._lengths[np.fromiter(ids, np.int64, len(ids))])
+        starts = np.concatenate([[0], ends[:-1]]) if len(ids) else ends
+        if len(data) != len(text):
+            # the character that each byte belongs to
+            owner = np.cumsum((np.frombuffer(data, np.uint8) & 0xC0) != 0x80) - 1
+            starts, ends = owner[starts], owner[ends - 1] + 1
+        offsets = np.stack([starts, ends], axis=1)
+        if truncation and len(ids) > (longest := max_length or self.tokenizer.model_max_length):
+            ids, offsets = ids[:longest], offsets[:longest]
+        return BatchEncoding({"input_ids": ids, "attention_mask": [1] * len(ids), "offset_mapping": offsets})
 
     def _walk(self, text, ids, offsets):
         """Offsets by spelling the tokens out along the text, or None where they do not spell it.
@@ -78,6 +111,25 @@ class Offsets:
         if token_id not in self._bytes:
             self._bytes[token_id] = self.tokenizer.convert_ids_to_tokens(token_id).replace(_BLANK, " ").encode()
         return self._bytes[token_id]
+
+
+def _byte_pieces(tokenizer, state) -> list[bytes] | None:
+    """The bytes of each token of a byte-level tokenizer that adds no special tokens, by id."""
+    byte_level = '"ByteLevel"' in json.dumps(state.get("pre_tokenizer"))
+    inputs = set(tokenizer.model_input_names) <= {"input_ids", "attention_mask"}
+    usual = inputs and tokenizer.truncation_side == "right" and tokenizer.num_special_tokens_to_add() == 0
+    if not (byte_level and usual):
+        return None
+    byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
+    added = {i: token.content.encode() for i, token in tokenizer.added_tokens_decoder.items()}
+    vocabulary = {i: token for token, i in tokenizer.get_vocab().items()}
+    pieces = []
+    for i in range(max(vocabulary, default=-1) + 1):
+        token = vocabulary.get(i, "")
+        # a token of other characters is none that stands in a text: it can spell nothing
+        spelt = bytes(byte_of[c] for c in token) if all(c in byte_of for c in token) else b"\xff"
+        pieces.append(added.get(i, spelt))
+    return pieces
 
 
 def _untrim(state) -> bool:

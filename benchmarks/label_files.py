@@ -7,7 +7,7 @@ the words of every copy in another order, to the sizes that are measured:
 
     processes    1 GB by one process and by two, in turns: medians and their ratio
     memory       the peak of all processes together, for 100 MB and for 1 GB of input
-    preprocess   `axolotl preprocess` on 10 MB with a fastText block and without, in turns
+    preprocess   `axolotl preprocess` on 40 MB with a fastText block and without, in turns
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def main() -> None:
                 print(f"memory {megabytes} MB   {peaks[megabytes]:7.0f} MB   {seconds:6.1f} s", flush=True)
             print(f"ratio {peaks[1000] / peaks[100]:.3f}", flush=True)
         if options.only in (None, "preprocess"):
-            source, seconds = corpus(folder / "b.jsonl", texts, 10), {"without": [], "with": []}
+            source, seconds = corpus(folder / "b.jsonl", texts, 40), {"without": [], "with": []}
             blocks = {"without": {}, "with": {"plugins": ["axolotl_slung.SlungPlugin"], "slung": {"labelers": [entry]}}}
             for number in range(options.rounds):
                 for arm, block in blocks.items():

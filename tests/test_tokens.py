@@ -11,6 +11,7 @@ from truth import characters_of_tokens
 from axolotl_slung.buckets import Action, Bucket, preset
 from axolotl_slung.data.tagging import TaggingTokenizer
 from axolotl_slung.labeling.base import Span
+from axolotl_slung.offsets import Offsets
 from axolotl_slung.tokens import buckets_of, char_scores, token_buckets, token_scores
 
 KINDS = ["bytelevel", "bytelevel_bos", "unigram", "wordpiece"]
@@ -115,3 +116,17 @@ def test_lone_surrogates_are_ordinary_characters(tokenizers):
     tagging.announce({"a\ufffdb": [Span(2, 3, 1.0)]})
     labels = [i.label for i in tagging("a\ud800b")["input_ids"]]
     assert [label < 0 for label in labels] == [False] * (len(labels) - 1) + [True]
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=TEXTS, longest=st.sampled_from([None, 1, 7]))
+def test_offsets_out_of_lengths_are_the_tokenizers_own(tokenizers, text, longest):
+    """The fast way of byte-level tokenizers against the slow one, special tokens in the text and truncation included."""
+    fast, slow = Offsets(tokenizers["bytelevel"]), Offsets(tokenizers["bytelevel"])
+    assert fast._pieces is not None and Offsets(tokenizers["wordpiece"])._pieces is None
+    slow._pieces = None
+    options = {} if longest is None else {"truncation": True, "max_length": longest}
+    for full in (text, f"{text}<|end_of_text|>{text}"):
+        expected, found = slow(full, **options), fast(full, **options)
+        assert found["input_ids"] == expected["input_ids"] and found["attention_mask"] == expected["attention_mask"]
+        assert [tuple(map(int, pair)) for pair in found["offset_mapping"]] == expected["offset_mapping"]

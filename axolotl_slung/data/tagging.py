@@ -124,6 +124,8 @@ class TaggingTokenizer:
             encoding["input_ids"] = self._tag(encoding["input_ids"], encoding["offset_mapping"], text, spans)
         if not wants_offsets:
             del encoding["offset_mapping"]
+        elif not isinstance(encoding["offset_mapping"], list):
+            encoding["offset_mapping"] = [tuple(pair) for pair in encoding["offset_mapping"].tolist()]
         return encoding
 
     def apply_chat_template(self, conversation, tokenize=True, return_dict=True, **kwargs):
