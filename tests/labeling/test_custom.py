@@ -323,3 +323,39 @@ class Alone:
     )
     prepare_in_process(config)
     assert set(Path("pids").read_text().split()) == {str(os.getpid())}
+
+
+def test_what_slung_label_found_is_not_looked_for_again(write, slung, tmp_path, monkeypatch):
+    """The cache, by way of `slung label` and of Axolotl's preparing."""
+    from axolotl_run import base_config, prepare_in_process
+    from click.testing import CliRunner
+
+    from axolotl_slung.cli import main
+
+    code = """
+class Slow:
+    cached = True
+
+    def label(self, texts, rows):
+        open("asked", "a").write(f"{len(texts)}\\n")
+        return [[(0, 1, 1.0)] for _ in texts]
+"""
+    monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path / "cache"))
+    write(code, "Slow", "slow.py")
+    path = write_jsonl(tmp_path / "rows.jsonl", [{"text": f"{n} mills"} for n in range(8)])
+    keys = slung(labelers=[{"type": "custom", "class_path": "slow.py:Slow"}])
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(keys))
+    result = CliRunner().invoke(main, ["label", str(path), "-o", "out", "-c", "config.yml", "-j", "1"])
+    assert result.exit_code == 0, result.output
+    assert Path("asked").read_text() == "8\n"
+
+    def risky(keys):
+        dataset = {"path": str(path), "ds_type": "json", "type": "completion"}
+        labels = prepare_in_process(base_config(tmp_path, datasets=[dataset], **keys)).train_dataset["labels"]
+        return sum(label <= FIRST_CODE for row in labels for label in row)
+
+    assert risky(keys) > 0
+    assert Path("asked").read_text() == "8\n"
+    keys["slung"].update(cache=False, eos="mask")  # another fingerprint, so that the data is prepared anew
+    assert risky(keys) > 0
+    assert sum(map(int, Path("asked").read_text().split())) == 16
