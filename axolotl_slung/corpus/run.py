@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .job import Job, Labelled
 from .output import Output, OutputError, Progress
-from .sources import Chunk, Source
+from .sources import CHUNK_BYTES, Chunk, Source
 
 
 def cores() -> int:
@@ -48,7 +48,10 @@ def label_sources(
         LabelerError, SourceError, OutputError: before any labelling where that can be known.
     """
     identity = job.identity()
-    workers = min(cores(), *(labeler.most_processes or cores() for labeler in job.labelers)) if workers is None else workers
+    if workers is None:
+        sizes = [cores() * CHUNK_BYTES if source.size is None else source.size for source in sources]
+        # a process that starts for less than a chunk costs more than it brings
+        workers = min(cores(), 1 + sum(sizes) // CHUNK_BYTES, *(one.most_processes or cores() for one in job.labelers))
     outputs = [Output(folder, source, identity) for source in sources]
     with _Pool(job, workers) as pool:
         for output in outputs:
