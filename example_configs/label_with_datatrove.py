@@ -12,10 +12,12 @@ are skipped, and others go on where they were.
 """
 
 import argparse
+import hashlib
+import json
 
-import yaml
 from datatrove.executor import LocalPipelineExecutor, RayPipelineExecutor, SlurmPipelineExecutor
 
+from axolotl_slung.cli.block import read_block
 from axolotl_slung.corpus.datatrove import LabelFiles
 
 
@@ -27,16 +29,18 @@ def main():
     parser.add_argument("--executor", choices=["local", "slurm", "ray"], default="local")
     parser.add_argument("--tasks", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="tasks that run at once")
-    parser.add_argument("--logs", default="labelling_logs", help="marks of finished tasks, statistics, Slurm's script")
+    parser.add_argument("--logs", help="marks of finished tasks, statistics, Slurm's script; a folder in the output's .slung")
     parser.add_argument("--partition", default="cpu", help="of Slurm")
     parser.add_argument("--time", default="10:00:00", help="of Slurm, a task")
     parser.add_argument("--activate", help="a command for Slurm's nodes that activates the Python environment")
     options = parser.parse_args()
 
-    with open(options.config, encoding="utf-8") as file:
-        block = yaml.safe_load(file)["slung"]
+    block = read_block(options.config, ()).model_dump(mode="json", exclude_unset=True)
+    # finished tasks are those of this very job
+    job = hashlib.sha256(json.dumps([options.input, options.tasks, block]).encode()).hexdigest()[:12]
+    logs = options.logs or f"{options.output}/.slung/datatrove-{job}"
     pipeline = [LabelFiles([options.input], options.output, block)]
-    common = {"tasks": options.tasks, "workers": options.workers, "logging_dir": options.logs}
+    common = {"tasks": options.tasks, "workers": options.workers, "logging_dir": logs}
     match options.executor:
         case "local":
             executor = LocalPipelineExecutor(pipeline, start_method="spawn", **common)

@@ -44,11 +44,23 @@ def read_yaml(path: str):
         with open(path, encoding="utf-8") as file:
             return yaml.safe_load(file)
     except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{path}: cannot be read: {error.__class__.__name__}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise click.UsageError(f"{path}: cannot be read: {reason}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise click.UsageError(f"{path}{where}: no YAML: {getattr(error, 'problem', '')}") from None
+
+
+def read_tokenizer(name: str):
+    """A tokenizer of Transformers, or a `click.UsageError`."""
+    from transformers import AutoTokenizer, logging
+
+    logging.set_verbosity_error()  # its warning that a document is longer than the model's context
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError):
+        raise click.UsageError(f"--tokenizer: {name!r}: no tokenizer in such a folder, nor on the hub by this name") from None
 
 
 def _labeler(text: str):

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from ..args import SlungConfig
-from .block import read_block, read_yaml
+from ..errors import SlungError
+from .block import read_block, read_tokenizer, read_yaml
 
 
 @dataclass
@@ -43,8 +45,8 @@ def document_options(command):
         click.option("-n", "--documents", "limit", type=click.IntRange(1), help="How many documents, drawn at random."),
         click.option("--all", "everything", is_flag=True, help="All documents."),
         click.option("--seed", default=0, show_default=True, help="Of the draw."),
-        click.option("--text-field", default="text", show_default=True, help="The column of text in labelled files."),
-        click.option("--spans-field", default="spans", show_default=True, help="Their column of spans."),
+        click.option("--text-field", help="The column of text in labelled files; text."),
+        click.option("--spans-field", help="Their column of spans; spans."),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -59,12 +61,16 @@ def look(sources, config, tokenizer, limit, everything, seed, text_field, spans_
     Raises:
         click.UsageError: sources that are neither a config nor labelled files.
     """
+    if everything and limit:
+        raise click.UsageError("--all and --documents contradict each other; take one of them out")
     limit = None if everything else limit or default
-    if len(sources) == 1 and sources[0].endswith((".yml", ".yaml")):
-        if config:
-            raise click.UsageError(f"{sources[0]} is a config already; leave --config out")
+    if any(source.endswith((".yml", ".yaml")) for source in sources):
+        if len(sources) > 1:
+            raise click.UsageError("one config at a time")
+        if config or tokenizer or text_field or spans_field:
+            raise click.UsageError(f"{sources[0]} is a config; --config, --tokenizer and fields are for labelled files")
         return _of_config(sources[0], limit, seed)
-    return _of_files(sources, config, tokenizer, limit, seed, text_field, spans_field)
+    return _of_files(sources, config, tokenizer, limit, seed, text_field or "text", spans_field or "spans")
 
 
 def _of_config(path: str, limit, seed) -> Looked:
@@ -75,8 +81,16 @@ def _of_config(path: str, limit, seed) -> Looked:
 
         from ..report.of_config import data_sets
 
-        cfg = load_cfg(path)
-        found = data_sets(cfg, load_tokenizer(cfg))
+        try:
+            cfg = load_cfg(path)
+            found = data_sets(cfg, load_tokenizer(cfg))
+        except SlungError:
+            raise
+        except (OSError, ValueError) as error:
+            # pydantic's message would quote the config, names and all
+            lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)] \
+                if isinstance(error, ValidationError) else [str(error)]  # fmt: skip
+            raise click.ClickException(f"{path}: " + "\n".join(lines)) from None
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
@@ -96,8 +110,6 @@ def _quiet():
 
 
 def _of_files(paths, config, tokenizer, limit, seed, text_field, spans_field) -> Looked:
-    from transformers import AutoTokenizer, logging
-
     from ..corpus.inputs import find_sources
     from ..report.of_files import documents_of_files
 
@@ -108,10 +120,9 @@ def _of_files(paths, config, tokenizer, limit, seed, text_field, spans_field) ->
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:
         raise click.UsageError("say whose tokens: --tokenizer, or --config with your Axolotl config")
-    logging.set_verbosity_error()  # its warning that a document is longer than the model's context
     documents = documents_of_files(
         find_sources(paths),
-        AutoTokenizer.from_pretrained(tokenizer),
+        read_tokenizer(tokenizer),
         block.resolved_buckets(),
         block.overlap,
         limit,

@@ -43,5 +43,6 @@ def inspect(output, terminal, **options):
         return
     total = "" if looked.rows is None else f" of {looked.rows}"
     notes = {"documents": f"{len(documents)}{total}, seed {options['seed']}", "overlap": looked.block.overlap}
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(inspection_page(documents, buckets, f"slung inspect: {looked.title}", notes), encoding="utf-8")
     click.echo(f"{output}: {len(documents)} documents")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .block import read_block
+from .block import read_block, read_tokenizer
 from .reports import report_options, show
 
 
@@ -40,10 +40,7 @@ def qa(inputs, config, labelers, gold_field, names_field, parts, text_fields, to
     if (gold_field is None) == (names_field is None):
         raise click.UsageError("give either --gold, a column of spans, or --names, a column of names")
     block = read_block(config, labelers)
-    if tokenizer:
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+    tokenizer = read_tokenizer(tokenizer) if tokenizer else None
     report = qa_files(
         find_sources(inputs),
         block,

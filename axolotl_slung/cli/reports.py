@@ -32,6 +32,7 @@ def show(report, sections, title: str, html: Path | None, figures: str | None) -
     if figures != "-":
         to_terminal(title, sections)
     if html:
+        html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(to_page(title, sections), encoding="utf-8")
         click.echo(f"{html} has pictures", err=True)
     if figures:

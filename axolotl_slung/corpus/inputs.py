@@ -51,6 +51,8 @@ def find_sources(
             sources.append(Source(f"{name}.jsonl.zst", given, "hub", subset, split, columns))
         else:
             raise SourceError(f"{given}: no such file or folder, and no id of a hub data set (owner/name)")
+    if (subset or split != "train") and not any(source.kind == "hub" for source in sources):
+        raise SourceError("--subset and --split are for hub data sets, and none is among the inputs; leave them out")
     return _distinct(sources, output)
 
 

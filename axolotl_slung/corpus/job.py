@@ -193,7 +193,7 @@ def _parsed(raw: bytes):
     except UnicodeDecodeError as error:
         raise _BadLine(f"no UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise _BadLine(f"no JSON: {error.msg} at character {error.pos}") from None
+        raise _BadLine(f"no JSON: {error.msg.removesuffix(' at')} at character {error.pos}") from None
     except _BadLine:
         raise
     except (ValueError, RecursionError, MemoryError) as error:

@@ -75,10 +75,10 @@ class Source:
         return None if self.kind == "hub" else Path(self.path).stat().st_size
 
     def identity(self) -> str:
-        """A digest that changes with the content: of the file's size and of its first and last megabyte."""
+        """A digest that changes with the content: of the columns, the file's size, its first and last megabyte."""
         if self.kind == "hub":
-            return f"{self.path} {self.subset} {self.split}"
-        digest = hashlib.sha256(str(self.size).encode())
+            return f"{self.path} {self.subset} {self.split} {self.columns}"
+        digest = hashlib.sha256(f"{self.size} {self.columns}".encode())
         with open(self.path, "rb") as file:
             digest.update(file.read(1 << 20))
             file.seek(max(0, self.size - (1 << 20)))

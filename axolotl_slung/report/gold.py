@@ -97,6 +97,8 @@ def _documents(
                 gold = name_spans(text, _names(where, row, names_field), parts)
             elif gold_field in row:
                 gold = parse_spans(row[gold_field], text, f"{where}, {gold_field!r}")
+                if any(span.score != 1 for span in gold):
+                    raise SourceError(f"{where}, {gold_field!r}: gold is marked or not; give [start, end], without scores")
             else:
                 raise SourceError(f"{where}: no column {gold_field!r}; it has {', '.join(map(repr, row))}")
             offsets = None if encode is None else encode(utf8_safe(text), add_special_tokens=False)["offset_mapping"]

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from ..corpus.sources import Source, SourceError
+from ..labeling.base import utf8_safe
 from ..labeling.spans import parse_spans
 from ..offsets import Offsets
 from .documents import LabelledDocument, document
@@ -45,7 +46,7 @@ def documents_of_files(
             raise SourceError(f"{where}: no {text_field!r} and {spans_field!r} in it; give what `slung label` wrote")
         text = row[text_field]
         spans = parse_spans(row[spans_field], text, f"{where}, {spans_field!r}")
-        offsets = encode(text, add_special_tokens=False)["offset_mapping"]
+        offsets = encode(utf8_safe(text), add_special_tokens=False)["offset_mapping"]
         yield document(str(row.get("id", where)), text, offsets, spans, buckets, overlap)
 
 

@@ -39,10 +39,16 @@ def test_where_names_stand(text, names, pieces):
 
 ROWS = [
     {"text": "you stupid fool", "gold": [[4, 10]], "who": "Anna Berg"},
-    {"text": "Anna said: fine day 🙂 stupid", "gold": "[[22, 28, 0.7]]", "who": ["Anna Berg", "Bo Li"]},
+    {"text": "Anna said: fine day 🙂 stupid", "gold": "[[22, 28, 1]]", "who": ["Anna Berg", "Bo Li"]},
     {"text": "", "gold": None, "who": []},
     {"text": "fool's gold", "gold": [{"start": 0, "end": 4, "score": None}], "who": "Bo"},
 ]
+
+
+def test_gold_with_scores_is_refused(tmp_path, block):
+    write_jsonl(tmp_path / "rows.jsonl", [{"text": "stupid", "gold": [[0, 6, 0.7]]}])
+    with pytest.raises(SourceError, match="line 1, 'gold': gold is marked or not; give .start, end., without scores"):
+        qa_files(sources(tmp_path / "rows.jsonl"), block, gold_field="gold")
 
 
 @pytest.fixture
