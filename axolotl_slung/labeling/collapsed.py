@@ -103,8 +103,8 @@ class Collapsed:
                 significant digits.
 
         Returns:
-            float32 (n,), in [0, 1], within 1e-6 of fastText's, clipped; and int64, the lines whose score is still to be
-            asked of fastText itself, none where `exact`.
+            float32 (n,), in [0, 1], within 1e-6 of fastText's (1e-5 with subwords), clipped; and int64, the lines whose
+            score is still to be asked of fastText itself, none where `exact`.
         """
         scratch = self.model.scratch(int((ends - starts).max(initial=0)))
         bounds = np.array(thresholds, np.float64)

@@ -104,7 +104,8 @@ class Pair:
         scores, unsure = self.collapsed.scores(*lines, thresholds)
         assert unsure.size == 0
         exact = np.minimum(exact, np.float32(1))
-        assert np.abs(scores - exact).max(initial=0) <= 1e-6
+        # fastText's own float32 rounding grows with a line's rows, of which subwords make ten times as many
+        assert np.abs(scores - exact).max(initial=0) <= (1e-5 if self.collapsed.model.layout.maxn else 1e-6)
         # in float64, as buckets are told apart: NumPy would round the threshold to the float32 of the scores
         ours, theirs = scores.astype(np.float64), exact.astype(np.float64)
         for threshold in {*GRID, *round_numbers(exact), *thresholds}:
