@@ -33,8 +33,8 @@ class FastTextLabeler(Labeler):
     attribute files round it to 5 decimals. As there, fastText reads no further than a literal `</s>`.
 
     A softmax over two labels with plain (not quantised) matrices is scored by `collapsed.Collapsed`, any other model by
-    fastText itself. The former's scores are within 1e-6 of fastText's and on the same side of every threshold: of each
-    t and 1 - t of at most four significant digits, and of `thresholds`.
+    fastText itself. The former's scores are within 1e-6 of fastText's (1e-5 with subwords) and on the same side of every
+    threshold: of each t and 1 - t of at most four significant digits, and of `thresholds`.
 
     Args:
         key: where the labeler stands in the YAML.
