@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compiled import jit
+from ..compiled import jit
 
 _FNV_START, _FNV_PRIME = np.uint64(2166136261), np.uint64(16777619)
 _NGRAM_PRIME = np.uint64(116049371)

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from .compiled import jit
+from ..compiled import jit
 
 # what blingfire counts as white space, which is not quite what Python does
 WHITE = "".join(map(chr, [*range(0x21), 0xA0, *range(0x2000, 0x2010), 0x202F, 0x205F, 0x2060, 0x2420, 0x2424]))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .base import LabelerError, utf8_safe
-from .compiled import jit
+from ..compiled import jit
 from .punctuation import WHITE, cut
 
 

@@ -1,6 +1,7 @@
-"""The selective loss: per-token objectives over logits, their gradients, and what is measured on the way."""
+"""The selective loss: per-token objectives, over hidden states or logits, and what is measured on the way."""
 
-from .objectives import log_odds_losses
+from .linear import linear_selective_loss
+from .objectives import Hinge, cross_entropy, unlikelihood
 from .selective import selective_loss
 
-__all__ = ["log_odds_losses", "selective_loss"]
+__all__ = ["Hinge", "cross_entropy", "linear_selective_loss", "selective_loss", "unlikelihood"]

@@ -1,36 +1,76 @@
-"""Per-token objectives as functions of one number: the target's log-odds.
+"""Per-token objectives, each a function of one number: the target's log-odds.
 
-With logits `z` and target `y`, `m = z_y - logsumexp(z_j for j != y)`, so that `p = sigmoid(m)` and
+With logits `z` and target `y`, `m = z_y - logsumexp(z_j for j != y)`, so that `p = sigmoid(m)`. Written with `m`, every
+objective is exact for every p: none of them rounds `1 - p`, which in float32 is zero for the very tokens that a model has
+memorised. What the loss does with a token is a mixture of objectives with a weight each:
 
-    cross-entropy   -log p        softplus(-m)    d/dm = -sigmoid(-m)
-    unlikelihood    -log(1 - p)   softplus(m)     d/dm =  sigmoid(m)
+    actions = {cross_entropy: a, unlikelihood: b}       # float32 [tokens] each; both 0: no loss
 
-Both are exact for every p: neither rounds `1 - p`, which in float32 is zero for the very tokens that a model has
-memorised. (The paper, section 3, writes unlikelihood as f = log(1 - p) inside a sum with a minus before it.)
-Every action of the design is a mixture of the two with weights that are not negative.
+A new objective is a function more; docs/objectives.md shows how a config names one. Derivatives come from autograd, on a
+number a token.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import log
+
 import torch
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+Objective = Callable[[Tensor], Tensor]
+"""Log-odds `[tokens]` to losses `[tokens]`, by torch's functions; finite, with a finite derivative, for finite log-odds."""
 
-def log_odds_losses(m, cross_entropy_weight, unlikelihood_weight):
-    """`a * -log p + b * -log(1 - p)` for tokens of log-odds `m`.
+Actions = Mapping[Objective, Tensor]
+"""The weight of each objective for each token, float32 `[tokens]`."""
 
-    Args:
-        m: float `[tokens]`.
-        cross_entropy_weight: `a`, `[tokens]`.
-        unlikelihood_weight: `b`, `[tokens]`.
 
-    Returns:
-        `[tokens]`, of the dtype of `m`.
-    """
+def cross_entropy(m):
+    """`-log p`."""
+    return -logsigmoid(m)
+
+
+def unlikelihood(m):
+    """`-log(1 - p)` (Welleck et al. 2019; the paper, section 3, writes f = log(1 - p) inside a sum with a minus)."""
     # -logsigmoid(-m) is softplus(m) without the switch to a straight line at 20 that torch's softplus makes
-    return -cross_entropy_weight * logsigmoid(m) - unlikelihood_weight * logsigmoid(-m)
+    return -logsigmoid(-m)
 
 
-def log_odds_gradients(m, cross_entropy_weight, unlikelihood_weight):
-    """The derivative of `log_odds_losses` by `m`, `[tokens]`."""
-    return unlikelihood_weight * torch.sigmoid(m) - cross_entropy_weight * torch.sigmoid(-m)
+@dataclass(frozen=True)
+class Hinge:
+    """`max(0, log p - log threshold)`: pushed down while more likely than the threshold, then left alone.
+
+    Attributes:
+        threshold: a probability in (0, 1).
+    """
+
+    threshold: float
+
+    def __call__(self, m):
+        return torch.relu(logsigmoid(m) - log(self.threshold))
+
+
+def token_losses(m, actions: Actions):
+    """The losses of tokens of log-odds `m`, `[tokens]`, of its dtype."""
+    return sum(weight.to(m.dtype) * objective(m) for objective, weight in actions.items())
+
+
+def losses_and_slopes(m, actions: Actions):
+    """`token_losses` and their derivative by `m`, both `[tokens]` and detached."""
+    with torch.enable_grad():
+        leaf = m.detach().requires_grad_()
+        losses = token_losses(leaf, actions)
+        (slopes,) = torch.autograd.grad(losses.sum(), leaf)
+    return losses.detach(), slopes
+
+
+def at(actions: Actions, rows) -> dict[Objective, Tensor]:
+    """The actions of some tokens only."""
+    return {objective: weight[rows] for objective, weight in actions.items()}
+
+
+def has_loss(actions: Actions):
+    """Which tokens have a loss, bool `[tokens]`."""
+    return torch.stack([weight != 0 for weight in actions.values()]).any(0)

@@ -28,6 +28,12 @@ def selective_loss_reference(logits, targets, cross_entropy_weight, unlikelihood
     return -cross_entropy_weight * log_p - unlikelihood_weight * log_not_p
 
 
+def logits_reference(hidden, weight, bias=None, logit_scale=1.0, softcap=None):
+    """Logits `[tokens, vocabulary]` of hidden states `[tokens, width]`, as the models with a scale or a softcap make them."""
+    logits = torch.nn.functional.linear(hidden, weight, bias) * logit_scale
+    return logits if softcap is None else softcap * torch.tanh(logits / softcap)
+
+
 def _log_and_log_of_rest(log_p, log_not_p):
     """The two logarithms, each taken from the smaller of the two probabilities, where no digits are lost."""
     likely = log_p > log_not_p

@@ -1,10 +1,10 @@
-"""The selective loss over logits, in chunks of tokens."""
+"""The selective loss over logits, in chunks of tokens: for heads that the fused loss (`linear.py`) cannot work in."""
 
 from __future__ import annotations
 
 import torch
 
-from .objectives import log_odds_gradients, log_odds_losses
+from .objectives import Actions, losses_and_slopes
 
 CHUNK = 1024
 """Tokens at a time: the only float32 copies of logits are `[CHUNK, vocabulary]`."""
@@ -12,7 +12,7 @@ CHUNK = 1024
 
 class _SelectiveLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, logits, targets, cross_entropy_weight, unlikelihood_weight):
+    def forward(ctx, logits, targets, actions):
         tokens = logits.shape[0]
         dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
         log_odds = torch.empty(tokens, dtype=dtype, device=logits.device)
@@ -23,38 +23,38 @@ class _SelectiveLoss(torch.autograd.Function):
             target = z.gather(1, column)[:, 0]
             others[chunk] = z.scatter_(1, column, -torch.inf).logsumexp(1)
             log_odds[chunk] = target - others[chunk]
-        ctx.save_for_backward(logits, targets, cross_entropy_weight, unlikelihood_weight, log_odds, others)
+        losses, slopes = losses_and_slopes(log_odds, actions)
+        ctx.save_for_backward(logits, targets, slopes, others)
         ctx.mark_non_differentiable(log_odds)
-        return log_odds_losses(log_odds, cross_entropy_weight, unlikelihood_weight), log_odds
+        return losses, log_odds
 
     @staticmethod
     def backward(ctx, grad_losses, _grad_log_odds):
-        logits, targets, cross_entropy_weight, unlikelihood_weight, log_odds, others = ctx.saved_tensors
-        slope = grad_losses * log_odds_gradients(log_odds, cross_entropy_weight, unlikelihood_weight)
+        logits, targets, slopes, others = ctx.saved_tensors
+        slope = grad_losses * slopes
         grad = torch.empty_like(logits)
         for chunk in _chunks(len(targets)):
             # dL/dz = dL/dm * (onehot - q), with q the softmax over all but the target
             q = logits[chunk].to(slope.dtype, copy=True).sub_(others[chunk, None]).exp_()
             q.mul_(-slope[chunk, None]).scatter_(1, targets[chunk, None], slope[chunk, None])
             grad[chunk] = q
-        return grad, None, None, None
+        return grad, None, None
 
 
-def selective_loss(logits, targets, cross_entropy_weight, unlikelihood_weight):
-    """Per-token loss `a * -log p + b * -log(1 - p)`, by way of the log-odds.
+def selective_loss(logits, targets, actions: Actions):
+    """Per-token losses, by way of the log-odds.
 
     Args:
         logits: `[tokens, vocabulary]`, any float dtype, already aligned with `targets`.
-        targets: int64 `[tokens]`, token ids; any valid id where both weights are 0.
-        cross_entropy_weight: `a`, float32 `[tokens]`.
-        unlikelihood_weight: `b`, float32 `[tokens]`.
+        targets: int64 `[tokens]`, token ids; any valid id where all weights are 0.
+        actions: the weight of each objective for each token.
 
     Returns:
         `(losses, log_odds)`, both `[tokens]` in float32 (float64 for float64 logits); the log-odds are detached. A
-        token of which both weights are 0 has a loss and a gradient of exactly 0. The losses hang on `logits` even
+        token of which all weights are 0 has a loss and a gradient of exactly 0. The losses hang on `logits` even
         where all weights are 0, so that a distributed backward pass has its collectives.
     """
-    return _SelectiveLoss.apply(logits, targets, cross_entropy_weight, unlikelihood_weight)
+    return _SelectiveLoss.apply(logits, targets, actions)
 
 
 def _chunks(tokens):

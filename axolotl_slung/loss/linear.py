@@ -1,0 +1,183 @@
+"""The selective loss straight from hidden states: projection, loss and gradient, a chunk of tokens at a time.
+
+The logits of all tokens never stand in memory at once, and tokens without a loss are never projected. With the target's
+log-odds `m` (`objectives.py`) and `q` the softmax over all tokens but the target,
+
+    dL/dz = dL/dm * (onehot - q)
+
+so the forward pass has all that the gradient needs, and makes it: three matrix products in all, where a loss that
+computes the logits again in its backward pass needs four. `dL/dm` is a number a token, and is multiplied into the narrow
+sides of the products.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .objectives import Actions, at, has_loss, losses_and_slopes
+from .rows import log_odds_and_rest
+
+CHUNK_BYTES = 256 * 2**20
+"""Of logits, in memory at once."""
+CHUNK_MIN = 256
+"""Tokens: with fewer at a time, the products would be slow."""
+SLICE = 4096
+"""Rows of the weight whose gradients are added up at once, so that they are still in the cache."""
+
+
+class _LinearSelectiveLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, targets, actions, kept, logit_scale, softcap):
+        dtype = _compute_dtype(weight)
+        wide = torch.promote_types(dtype, torch.float32)
+        need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
+        w, b = weight.to(dtype), None if bias is None else bias.to(dtype)
+        chunks = _chunks(kept, len(weight), dtype)
+
+        loss = hidden.new_zeros((), dtype=wide)
+        log_odds = hidden.new_full(targets.shape, torch.nan, dtype=wide)
+        d_hidden = torch.zeros_like(hidden) if need_hidden else None
+        d_weight = _Sum(w, wide, len(chunks)) if need_weight else None
+        d_bias = torch.zeros(len(weight), dtype=wide, device=weight.device) if need_bias else None
+        for rows, z in _projected(hidden, w, b, chunks):
+            m, norm = log_odds_and_rest(z, targets[rows], logit_scale, softcap)
+            losses, slopes = losses_and_slopes(m, at(actions, rows))
+            log_odds[rows] = m
+            loss += losses.sum()
+            narrow = (-logit_scale * slopes / norm)[:, None]
+            if need_hidden:
+                d_hidden[rows] = ((z @ w) * narrow).to(hidden.dtype)
+            if need_weight:
+                d_weight.add(z, (hidden[rows] * narrow).to(dtype))
+            if need_bias:
+                d_bias += narrow[:, 0].to(dtype) @ z
+
+        # as attributes: hooks that move saved tensors elsewhere and back would only lose time on these
+        ctx.grads = d_hidden, d_weight and d_weight.total, d_bias
+        ctx.dtypes = hidden.dtype, weight.dtype, None if bias is None else bias.dtype
+        ctx.mark_non_differentiable(log_odds)
+        return loss, log_odds
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_loss, _grad_log_odds):
+        if ctx.grads is None:
+            raise RuntimeError("linear_selective_loss: backward a second time; its gradients are made once, and given away")
+        grads, ctx.grads = ctx.grads, None
+        return (*(_scaled(grad, grad_loss, dtype) for grad, dtype in zip(grads, ctx.dtypes)), *[None] * 5)
+
+
+class _Sum:
+    """The weight's gradient, `[vocabulary, width]`, added up over chunks in float32.
+
+    Attributes:
+        total: the sum so far.
+    """
+
+    def __init__(self, weight, wide, chunks: int):
+        # a single product adds up in float32 by itself
+        self.total = torch.zeros_like(weight, dtype=weight.dtype if chunks == 1 else wide)
+        self._alone = chunks == 1
+
+    def add(self, z, narrow):
+        """Add `z.T @ narrow`: `[tokens, vocabulary]` and `[tokens, width]`."""
+        if self._alone:
+            torch.mm(z.T, narrow, out=self.total)
+        elif z.dtype == self.total.dtype:
+            self.total.addmm_(z.T, narrow)
+        else:
+            for start in range(0, len(self.total), SLICE):
+                part = slice(start, start + SLICE)
+                self.total[part] += z[:, part].T @ narrow
+
+
+def _scaled(grad, factor, dtype):
+    """`grad * factor`, in place where it can be."""
+    if grad is None:
+        return None
+    if grad.dtype == dtype:
+        return grad.mul_(factor)
+    scaled = torch.empty_like(grad, dtype=dtype)
+    for start in range(0, len(grad), SLICE):
+        part = slice(start, start + SLICE)
+        torch.mul(grad[part], factor, out=grad[part])
+        scaled[part] = grad[part]
+    return scaled
+
+
+def _compute_dtype(weight):
+    """What `nn.Linear` would compute in: autocast's dtype, or the weight's own."""
+    device = weight.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+
+
+def _chunks(kept, vocabulary, dtype):
+    """`kept` in parts of about the same size, each of whose logits fit `CHUNK_BYTES`."""
+    most = max(CHUNK_MIN, CHUNK_BYTES // (vocabulary * dtype.itemsize))
+    return kept.tensor_split(-(-len(kept) // most)) if len(kept) else ()
+
+
+def _projected(hidden, weight, bias, chunks):
+    """The logits of each chunk, before scale and softcap, in the same memory: `(rows, [rows, vocabulary])`."""
+    if not chunks:
+        return
+    # the first is the largest
+    memory = torch.empty(len(chunks[0]), len(weight), dtype=weight.dtype, device=weight.device)
+    for rows in chunks:
+        z, h = memory[: len(rows)], hidden[rows].to(weight.dtype)
+        if bias is None:
+            torch.mm(h, weight.T, out=z)
+        else:
+            torch.addmm(bias, h, weight.T, out=z)
+        yield rows, z
+
+
+def linear_selective_loss(
+    hidden,
+    weight,
+    targets,
+    actions: Actions,
+    bias=None,
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
+    kept=None,
+):
+    """The summed loss of tokens with logits `softcap * tanh(logit_scale * (hidden @ weight.T + bias) / softcap)`.
+
+    Args:
+        hidden: `[tokens, width]`, any float dtype, already aligned with `targets`.
+        weight: `[vocabulary, width]`, of the same dtype, unless under autocast.
+        targets: int64 `[tokens]`, token ids; any valid id where all weights are 0.
+        actions: the weight of each objective for each token (`objectives.Actions`).
+        bias: `[vocabulary]`, or None.
+        logit_scale: factor of the logits, above 0 (Granite, Cohere).
+        softcap: above 0 (Gemma 2), or None for none.
+        kept: int64, the tokens with a loss, in ascending order, where the caller knows them; finding them makes the host
+            wait for the device.
+
+    Returns:
+        `(loss, log_odds)`: a scalar in float32 (float64 for float64 weights), and the log-odds `[tokens]` of the same
+        dtype, detached, NaN where all weights are 0. The loss hangs on `hidden`, `weight` and `bias` even where no token
+        has a loss, so that a distributed backward pass has its collectives.
+
+    Raises:
+        ValueError: a logit scale or a softcap that is not above 0.
+    """
+    if logit_scale <= 0 or (softcap is not None and softcap <= 0):
+        raise ValueError(f"logit_scale and softcap have to be above 0, and are {logit_scale} and {softcap}")
+    if kept is None:
+        kept = has_loss(actions).nonzero()[:, 0]
+    return _LinearSelectiveLoss.apply(hidden, weight, bias, targets, actions, kept, logit_scale, softcap)
+
+
+@torch.no_grad()
+def linear_log_odds(hidden, weight, targets, bias=None, logit_scale: float = 1.0, softcap: float | None = None):
+    """The log-odds of `linear_selective_loss` for all tokens, without loss or gradient: float32 `[tokens]`."""
+    dtype = _compute_dtype(weight)
+    weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
+    everything = torch.arange(len(targets), device=targets.device)
+    log_odds = [
+        log_odds_and_rest(z, targets[rows], logit_scale, softcap)[0]
+        for rows, z in _projected(hidden, weight, bias, _chunks(everything, len(weight), dtype))
+    ]
+    return torch.cat(log_odds) if log_odds else hidden.new_zeros(0, dtype=torch.float32)
