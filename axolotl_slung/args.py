@@ -142,6 +142,9 @@ LabelerConfig = Annotated[
 ]
 
 
+_NEEDED = {"token": Action.CONTROL_TOKEN, "threshold": Action.HINGE, "objective": Action.CUSTOM}
+
+
 class BucketConfig(_Block):
     """A range of scores and its action."""
 
@@ -151,16 +154,23 @@ class BucketConfig(_Block):
     )
     action: Action = Field(description="What the loss does with the bucket's tokens.")
     weight: float | None = Field(
-        None, gt=0, le=1000, description="Factor of the unlikelihood term; 1 where left out."
+        None, gt=0, le=1000, description="Factor of what the action adds to the loss; 1 where left out."
     )
     token: str | None = Field(None, min_length=1, description="The control token of `action: control_token`.")
+    threshold: float | None = Field(
+        None, gt=0, lt=1, description="The probability at which `action: hinge` leaves a token alone."
+    )
+    objective: str | None = Field(
+        None, pattern=r"^[\w.]+:[^\W\d]\w*$", description="The function of `action: custom`: package.module:function. It is run."
+    )
 
     @model_validator(mode="after")
     def _fits_its_action(self):
         if self.weight is not None and self.action not in CODED_ACTIONS:
             raise ValueError(f"`weight` does nothing with action: {self.action.value}; take it out")
-        if (self.token is None) == (self.action is Action.CONTROL_TOKEN):
-            raise ValueError("`token` belongs to action: control_token, which needs it, and to no other action")
+        for key, action in _NEEDED.items():
+            if (getattr(self, key) is None) == (self.action is action):
+                raise ValueError(f"`{key}` belongs to action: {action.value}, which needs it, and to no other action")
         return self
 
 
@@ -205,6 +215,12 @@ class SlungConfig(_Block):
         "CCE's fused loss, which know only -100.",
     )
 
+    fused: bool = Field(
+        True,
+        description="Compute the loss in the model's head, without ever holding the logits, where the head allows it; "
+        "false: from the model's logits.",
+    )
+
     @model_validator(mode="after")
     def _consistent(self):
         named = [labeler.name for labeler in self.labelers if labeler.name is not None]
@@ -234,7 +250,8 @@ class SlungConfig(_Block):
         if self.buckets is None:
             return preset(self.method)
         return tuple(
-            Bucket(b.name, b.below, b.action, 1.0 if b.weight is None else b.weight, b.token) for b in self.buckets
+            Bucket(b.name, b.below, b.action, 1.0 if b.weight is None else b.weight, b.token, b.threshold, b.objective)
+            for b in self.buckets
         )
 
 

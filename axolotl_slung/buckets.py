@@ -17,6 +17,10 @@ class Action(str, Enum):
     """`-log(1 - p)` (unlikelihood SLUNG, paper section 3)."""
     SOFT = "soft"
     """Cross-entropy and unlikelihood mixed by the score."""
+    HINGE = "hinge"
+    """`max(0, log p - log threshold)`: pushed down while it is more likely than the threshold."""
+    CUSTOM = "custom"
+    """An objective of the user's."""
     DROP_SPAN = "drop_span"
     """The characters are removed before tokenising (the paper's low-risk baseline)."""
     DROP_DOCUMENT = "drop_document"
@@ -25,14 +29,14 @@ class Action(str, Enum):
     """A control token is put in front of the span, which is trained as usual (Korbak et al. 2023)."""
 
 
-LOSS_ACTIONS = (Action.TRAIN, Action.UNLIKELIHOOD, Action.SOFT)
+CODED_ACTIONS = (Action.UNLIKELIHOOD, Action.SOFT, Action.HINGE, Action.CUSTOM)
+"""Actions that an ordinary loss cannot express, so that they always travel as codes below -100."""
+
+LOSS_ACTIONS = (Action.TRAIN, *CODED_ACTIONS)
 """Actions whose tokens carry a loss."""
 
 TEXT_ACTIONS = (Action.DROP_SPAN, Action.DROP_DOCUMENT, Action.CONTROL_TOKEN)
 """Actions that change the text before it is tokenised."""
-
-CODED_ACTIONS = (Action.UNLIKELIHOOD, Action.SOFT)
-"""Actions that an ordinary loss cannot express, so that they always travel as codes below -100."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,10 @@ class Bucket:
         name: as in the YAML.
         below: exclusive upper bound of the score; None for the last bucket.
         action: what the loss does.
-        weight: factor of the unlikelihood term (`unlikelihood`, `soft`).
+        weight: factor of the action's own objective (`unlikelihood`, `soft`, `hinge`, `custom`).
         token: the control token's text (`control_token`).
+        threshold: a probability (`hinge`).
+        objective: `package.module:function` (`custom`).
     """
 
     name: str
@@ -52,6 +58,8 @@ class Bucket:
     action: Action
     weight: float = 1.0
     token: str | None = None
+    threshold: float | None = None
+    objective: str | None = None
 
 
 _T, _M, _U = Action.TRAIN, Action.MASK, Action.UNLIKELIHOOD

@@ -66,7 +66,7 @@ class SlungPlugin(BasePlugin):
             return
         while hasattr(model, "get_base_model"):
             model = model.get_base_model()
-        model.loss_function = SelectiveCausalLMLoss(setup.buckets, setup.config.normalize_by)
+        SelectiveCausalLMLoss(setup.buckets, setup.config.normalize_by).attach(model, setup.config.fused)
 
     def get_trainer_cls(self, cfg):
         if not cfg.slung:

@@ -11,7 +11,9 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 
 from .codec import FIRST_CODE, IGNORE, decode
-from .loss.causal_lm import SelectiveCausalLMLoss, metrics, shifted
+from .loss.causal_lm import SelectiveCausalLMLoss, metrics
+from .loss.objectives import has_loss
+from .loss.reader import shifted
 
 
 class LoopError(RuntimeError):
@@ -164,22 +166,21 @@ class LoopProof:
         self.gradient_error: str | None = None
         loss.on_batch = self._watch
 
-    def _watch(self, logits, labels):
+    def _watch(self, source, labels):
         if labels.shape != self.expected.shape or not torch.equal(labels, self.expected.to(labels.device)):
             self.gradient_error = "the model hands the loss other labels than the batch's"
             return
-        _, cross_entropy, unlikelihood, _ = self.loss.reader.read(labels.reshape(-1))
-        has_loss = (cross_entropy > 0) | (unlikelihood > 0)
+        kept = has_loss(self.loss.reader.read(labels.reshape(-1)).actions)
 
         def check(gradient):
             largest = gradient.reshape(-1, gradient.shape[-1]).abs().amax(-1)
-            if (largest[~has_loss] != 0).any():
+            if (largest[~kept] != 0).any():
                 self.gradient_error = "a masked target carries a gradient"
-            elif has_loss.any() and not (largest[has_loss] != 0).any():
+            elif kept.any() and not (largest[kept] != 0).any():
                 self.gradient_error = "no target carries a gradient"
 
-        if logits.requires_grad:
-            logits.register_hook(check)
+        if source.requires_grad:
+            source.register_hook(check)
 
     def conclude(self, model):
         """Raise `LoopError` for what the first step showed."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from transformers import BatchEncoding
 
-from ..buckets import Action, Bucket
+from ..buckets import CODED_ACTIONS, Action, Bucket
 from ..codec import IGNORE, check_vocabulary, encode
 from ..labeling.base import Span, utf8_safe
 from ..offsets import Offsets
@@ -166,7 +166,7 @@ class TaggingTokenizer:
             chosen = bucket == index
             if description.action in (Action.TRAIN, Action.CONTROL_TOKEN) or not chosen.any():
                 continue
-            coded = self._code_masked or description.action in (Action.UNLIKELIHOOD, Action.SOFT)
+            coded = self._code_masked or description.action in CODED_ACTIONS
             # a span that a text action left standing (it lies across two fields of a prompt) is masked
             labels[chosen] = encode(ids[chosen], bucket[chosen], score[chosen]) if coded else IGNORE
         if self._control_ids:

@@ -28,7 +28,7 @@ SLICE = 4096
 class _LinearSelectiveLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, bias, targets, actions, kept, logit_scale, softcap):
-        dtype = _compute_dtype(weight)
+        dtype = compute_dtype(weight)
         wide = torch.promote_types(dtype, torch.float32)
         need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
         w, b = weight.to(dtype), None if bias is None else bias.to(dtype)
@@ -71,24 +71,29 @@ class _Sum:
     """The weight's gradient, `[vocabulary, width]`, added up over chunks in float32.
 
     Attributes:
-        total: the sum so far.
+        total: the sum so far; meaningless before the first `add`.
     """
 
     def __init__(self, weight, wide, chunks: int):
         # a single product adds up in float32 by itself
-        self.total = torch.zeros_like(weight, dtype=weight.dtype if chunks == 1 else wide)
-        self._alone = chunks == 1
+        self.total = torch.empty_like(weight, dtype=weight.dtype if chunks == 1 else wide)
+        if chunks == 0:
+            self.total.zero_()
+        self._started = False
 
     def add(self, z, narrow):
         """Add `z.T @ narrow`: `[tokens, vocabulary]` and `[tokens, width]`."""
-        if self._alone:
-            torch.mm(z.T, narrow, out=self.total)
-        elif z.dtype == self.total.dtype:
-            self.total.addmm_(z.T, narrow)
-        else:
-            for start in range(0, len(self.total), SLICE):
-                part = slice(start, start + SLICE)
+        started, self._started = self._started, True
+        if z.dtype == self.total.dtype:
+            torch.addmm(self.total, z.T, narrow, beta=int(started), out=self.total)
+            return
+        step = SLICE if z.device.type == "cpu" else len(self.total)
+        for start in range(0, len(self.total), step):
+            part = slice(start, start + step)
+            if started:
                 self.total[part] += z[:, part].T @ narrow
+            else:
+                self.total[part] = z[:, part].T @ narrow
 
 
 def _scaled(grad, factor, dtype):
@@ -105,7 +110,7 @@ def _scaled(grad, factor, dtype):
     return scaled
 
 
-def _compute_dtype(weight):
+def compute_dtype(weight):
     """What `nn.Linear` would compute in: autocast's dtype, or the weight's own."""
     device = weight.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
@@ -173,7 +178,7 @@ def linear_selective_loss(
 @torch.no_grad()
 def linear_log_odds(hidden, weight, targets, bias=None, logit_scale: float = 1.0, softcap: float | None = None):
     """The log-odds of `linear_selective_loss` for all tokens, without loss or gradient: float32 `[tokens]`."""
-    dtype = _compute_dtype(weight)
+    dtype = compute_dtype(weight)
     weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
     everything = torch.arange(len(targets), device=targets.device)
     log_odds = [

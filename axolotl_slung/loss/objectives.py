@@ -12,6 +12,7 @@ number a token.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import log
@@ -19,6 +20,13 @@ from math import log
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
+
+from ..errors import SlungError
+
+
+class ObjectiveError(SlungError):
+    """An objective of the user's that cannot be one; the message names the YAML key, the value and the mend."""
+
 
 Objective = Callable[[Tensor], Tensor]
 """Log-odds `[tokens]` to losses `[tokens]`, by torch's functions; finite, with a finite derivative, for finite log-odds."""
@@ -74,3 +82,24 @@ def at(actions: Actions, rows) -> dict[Objective, Tensor]:
 def has_loss(actions: Actions):
     """Which tokens have a loss, bool `[tokens]`."""
     return torch.stack([weight != 0 for weight in actions.values()]).any(0)
+
+
+def of_path(path: str) -> Objective:
+    """A function of the user's, by `package.module:function`.
+
+    Raises:
+        ObjectiveError: there is none, or it does not do what an objective does.
+    """
+    module, _, name = path.partition(":")
+    try:
+        objective = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ObjectiveError(f"objective: {path} cannot be imported: {error}; write package.module:function") from None
+    m = torch.linspace(-30, 30, 61, requires_grad=True)
+    losses = objective(m)
+    if not isinstance(losses, Tensor) or losses.shape != m.shape or not losses.requires_grad:
+        raise ObjectiveError(f"objective: {path} has to turn log-odds [tokens] into losses [tokens] by torch's functions")
+    (slopes,) = torch.autograd.grad(losses.sum(), m)
+    if not (losses.isfinite().all() and slopes.isfinite().all()):
+        raise ObjectiveError(f"objective: {path} has an infinite loss or derivative for log-odds within -30 and 30")
+    return objective

@@ -7,6 +7,8 @@ all held to the same reference by the tests: compiled for processors (`rows_cpu.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import torch
 
 BLOCK = 64
@@ -35,7 +37,7 @@ def backend_name(device, dtype) -> str:
     """Which of the ways a tensor takes: "numba", "triton" or "torch"."""
     if device.type == "cpu" and dtype in (torch.float32, torch.bfloat16):
         return "numba"
-    if device.type == "cuda" and dtype != torch.float64:
+    if device.type == "cuda" and dtype != torch.float64 and find_spec("triton"):
         return "triton"
     return "torch"
 

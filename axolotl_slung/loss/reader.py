@@ -1,0 +1,131 @@
+"""Labels back into what the loss works with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..buckets import Action, Bucket
+from ..codec import FIRST_CODE, IGNORE, decode
+from .objectives import Actions, Hinge, Objective, cross_entropy, has_loss, of_path, unlikelihood
+
+NormalizeBy = Literal["loss_tokens", "train_tokens", "all_tokens"]
+
+GROUPS = ("train", "mask", "unlikelihood", "soft", "hinge", "custom")
+"""Tokens are measured by action. Actions on text leave nothing in the labels but, at most, masked tokens."""
+
+IGNORED = len(GROUPS)
+MASKED = GROUPS.index("mask")
+
+
+class Read(NamedTuple):
+    """Shifted labels, read; each tensor `[tokens]`.
+
+    Attributes:
+        targets: int64 token ids, 0 where ignored.
+        actions: float32 weights by objective.
+        group: index into `GROUPS`, `IGNORED` where ignored.
+    """
+
+    targets: Tensor
+    actions: Actions
+    group: Tensor
+
+
+class LabelReader:
+    """Reads labels back into targets and actions.
+
+    Args:
+        buckets: the buckets that the labels were written with, in the same order.
+
+    Attributes:
+        penalty: factor of every objective but cross-entropy, which a schedule may change during training; 1 at first.
+    """
+
+    def __init__(self, buckets: Sequence[Bucket]):
+        self.penalty = 1.0
+        actions = [bucket.action.value for bucket in buckets]
+        # a code of any other action is a masked token that is watched
+        self._group = [GROUPS.index(action) if action in GROUPS else MASKED for action in actions]
+        self._is_soft = [bucket.action is Action.SOFT for bucket in buckets]
+        self._objectives = [_objective(bucket) for bucket in buckets]
+        self._weight = [0.0 if kind is None else bucket.weight for kind, bucket in zip(self._objectives, buckets)]
+        self._tables: dict = {}
+
+    def _on(self, device):
+        if device not in self._tables:
+            kinds = dict.fromkeys(kind for kind in self._objectives if kind is not None)
+            weights = {
+                kind: torch.tensor([w if k is kind else 0.0 for k, w in zip(self._objectives, self._weight)], device=device)
+                for kind in kinds
+            }
+            self._tables[device] = (
+                torch.tensor(self._group, device=device),
+                torch.tensor(self._is_soft, device=device),
+                weights,
+            )
+        return self._tables[device]
+
+    def read(self, labels) -> Read:
+        """What labels that are already shifted say.
+
+        Args:
+            labels: int64 `[tokens]`.
+        """
+        group_of, is_soft, weights = self._on(labels.device)
+        coded = labels <= FIRST_CODE
+        token_ids, bucket, score = decode(labels)
+        bucket = torch.where(coded, bucket, 0).clamp_(max=len(group_of) - 1)
+        soft = coded & is_soft[bucket]
+        share = torch.where(soft, score, 1.0).float()
+        targets = torch.where(coded, token_ids, labels.clamp(min=0))
+        actions = {cross_entropy: (labels >= 0).float() + soft * (1 - share)}
+        for objective, weight_of in weights.items():
+            actions[objective] = coded * weight_of[bucket] * share * self.penalty
+        group = torch.where(coded, group_of[bucket], torch.where(labels >= 0, 0, IGNORED))
+        return Read(targets, actions, group)
+
+    def count(self, labels, normalize_by: NormalizeBy):
+        """How many of the shifted labels the loss is divided by; a schedule of penalties does not change it.
+
+        Returns:
+            int64 scalar tensor on the device of `labels`.
+        """
+        if normalize_by == "train_tokens":
+            return (labels >= 0).sum()
+        if normalize_by == "all_tokens":
+            return (labels != IGNORE).sum()
+        penalty, self.penalty = self.penalty, 1.0
+        counted = has_loss(self.read(labels).actions).sum()
+        self.penalty = penalty
+        return counted
+
+
+def _objective(bucket: Bucket) -> Objective | None:
+    """What a bucket's codes are trained with, cross-entropy aside; None for none."""
+    if bucket.action in (Action.UNLIKELIHOOD, Action.SOFT):
+        return unlikelihood
+    if bucket.action is Action.HINGE:
+        return Hinge(bucket.threshold)
+    if bucket.action is Action.CUSTOM:
+        return of_path(bucket.objective)
+    return None
+
+
+def shifted(labels, shift_labels=None):
+    """Labels aligned with the logits that predict them: the only place where the shift happens.
+
+    Args:
+        labels: int64 `[batch, length]`, aligned with the inputs.
+        shift_labels: the same already shifted, where a caller (sequence parallelism) brings it.
+
+    Returns:
+        int64 `[batch, length]`; the last position predicts nothing.
+    """
+    if shift_labels is not None:
+        return shift_labels
+    return pad(labels, (0, 1), value=IGNORE)[..., 1:]

@@ -1,0 +1,75 @@
+"""`rows.log_odds_and_rest` for GPUs: a Triton program a row, between two of cuBLAS's products.
+
+The first pass over a row keeps a running maximum and the sum of exponentials below it, and skips the target's column; the
+second writes `q - onehot` in place of the logits. All arithmetic is in float32; `norm` is 1.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _tanh(x):
+    # exp of -2|x| cannot overflow
+    e = tl.exp(-2.0 * tl.abs(x))
+    t = (1.0 - e) / (1.0 + e)
+    return tl.where(x < 0, -t, t)
+
+
+@triton.jit
+def _logits(z, scale, cap, HAS_CAP: tl.constexpr):
+    """Logits as the model makes them, and the derivative of its softcap."""
+    z = z.to(tl.float32) * scale
+    bend = tl.full(z.shape, 1.0, tl.float32)
+    if HAS_CAP:
+        bent = _tanh(z / cap)
+        z = bent * cap
+        bend = 1.0 - bent * bent
+    return z, bend
+
+
+@triton.jit
+def _row(z_ptr, stride, targets_ptr, log_odds_ptr, vocabulary, scale, cap, HAS_CAP: tl.constexpr, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    z_ptr += row * stride
+    y = tl.load(targets_ptr + row)
+    columns = tl.arange(0, BLOCK)
+    # before the reductions below, which all warps wait for: afterwards some already overwrite it
+    target, _at_target = _logits(tl.load(z_ptr + y + tl.arange(0, 1)), scale, cap, HAS_CAP)
+
+    largest = float("-inf")
+    total = 0.0
+    for start in range(0, vocabulary, BLOCK):
+        at = start + columns
+        z, _bend = _logits(tl.load(z_ptr + at, mask=at < vocabulary, other=0.0), scale, cap, HAS_CAP)
+        z = tl.where((at < vocabulary) & (at != y), z, float("-inf"))
+        new = tl.maximum(largest, tl.max(z, 0))
+        # a block of which nothing counts, the target alone, must not make infinity minus infinity
+        safe = tl.where(new == float("-inf"), 0.0, new)
+        total = total * tl.exp(largest - safe) + tl.sum(tl.exp(z - safe), 0)
+        largest = new
+    others = largest + tl.log(total)
+
+    tl.store(log_odds_ptr + row + tl.arange(0, 1), target - others)
+    for start in range(0, vocabulary, BLOCK):
+        at = start + columns
+        inside = at < vocabulary
+        z, bend = _logits(tl.load(z_ptr + at, mask=inside, other=0.0), scale, cap, HAS_CAP)
+        q = tl.where(at == y, -1.0, tl.exp(z - others)) * bend
+        tl.store(z_ptr + at, q, mask=inside)
+
+
+def log_odds_and_rest(z, targets, logit_scale=1.0, softcap=None):
+    """See `rows.log_odds_and_rest`; `z` is float32, bfloat16 or float16."""
+    tokens, vocabulary = z.shape
+    log_odds = torch.empty(tokens, dtype=torch.float32, device=z.device)
+    if tokens:
+        block = min(8192, triton.next_power_of_2(vocabulary))
+        _row[(tokens,)](
+            z, z.stride(0), targets, log_odds, vocabulary, float(logit_scale), float(softcap or 1),
+            HAS_CAP=softcap is not None, BLOCK=block, num_warps=min(16, max(4, block // 512)),
+        )  # fmt: skip
+    return log_odds, torch.ones_like(log_odds)
