@@ -70,14 +70,22 @@ def test_labels_rewritten_later_stop_the_run_when_it_logs(tmp_path, slung, monke
         train_in_process(config)
 
 
-def test_a_gradient_on_a_masked_target_is_noticed(tmp_path, slung, monkeypatch):
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_gradient_on_a_masked_target_is_noticed(tmp_path, slung, monkeypatch, fused):
     """As it would be, were the loss to train what it should mask."""
-    from axolotl_slung.loss import causal_lm
+    from axolotl_slung.loss import causal_lm, head
 
-    real = causal_lm.selective_loss
-    monkeypatch.setattr(causal_lm, "selective_loss", lambda z, y, a, b: real(z, y, torch.ones_like(a), b))
+    real, real_linear = causal_lm.selective_loss, head.linear_selective_loss
+
+    def everything(actions):
+        return {objective: torch.ones_like(weight) for objective, weight in actions.items()}
+
+    monkeypatch.setattr(causal_lm, "selective_loss", lambda z, y, actions: real(z, y, everything(actions)))
+    monkeypatch.setattr(
+        head, "linear_selective_loss", lambda *x, actions, kept=None, **k: real_linear(*x, actions=everything(actions), **k)
+    )
     with pytest.raises(LoopError, match="a masked target carries a gradient"):
-        train_in_process(base_config(tmp_path, **named(tmp_path), **slung()))
+        train_in_process(base_config(tmp_path, **named(tmp_path), **slung(fused=fused)))
 
 
 def test_liger_computes_the_loss_where_every_action_is_train_or_mask(tmp_path, slung):

@@ -8,7 +8,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from axolotl_slung.buckets import preset
 from axolotl_slung.codec import FIRST_CODE, IGNORE, encode
-from axolotl_slung.loss.causal_lm import SelectiveCausalLMLoss, shifted
+from axolotl_slung.loss.causal_lm import SelectiveCausalLMLoss
+from axolotl_slung.loss.objectives import cross_entropy, has_loss, unlikelihood
+from axolotl_slung.loss.reader import shifted
 from axolotl_slung.loss.reference import selective_loss_reference
 
 NAME = "Maria Hernandez"
@@ -68,6 +70,12 @@ def assert_same(run, other, tolerance=1e-6):
         torch.testing.assert_close(left[name], right[name], rtol=1e-4, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
 
 
+def reference(logits, read):
+    """The summed loss of one row in float64, and how many tokens have one."""
+    a, b = (read.actions[objective].double() for objective in (cross_entropy, unlikelihood))
+    return selective_loss_reference(logits, read.targets, a, b).sum(), int(has_loss(read.actions).sum())
+
+
 def test_with_nothing_risky_training_is_stock_axolotls(tmp_path, slung):
     """Invariant 1."""
     stock = train_in_process(config(tmp_path, "stock", micro_batch_size=4))
@@ -81,7 +89,7 @@ def test_with_nothing_risky_training_is_stock_axolotls(tmp_path, slung):
 def test_masked_targets_have_no_gradient_and_are_attended_to(tmp_path):
     """Invariant 2: at the logits exactly zero; at the embedding of the masked token not, for what comes after uses it."""
     model = AutoModelForCausalLM.from_pretrained(tiny_model(tmp_path))
-    model.loss_function = SelectiveCausalLMLoss(preset("masked"))
+    SelectiveCausalLMLoss(preset("masked")).attach(model, fused=False)
     ids = torch.tensor([[40, 41, 300, 42, 43]])
     labels = ids.clone()
     labels[0, 2] = int(encode(300, 2, 1.0))
@@ -129,10 +137,8 @@ def test_the_loss_is_the_reference_on_the_whole_window(tmp_path, slung):
     total = count = 0
     for row in run.dataset_meta.train_dataset:
         labels = shifted(torch.tensor([row["labels"]]))
-        targets, a, b, _ = loss.reader.read(labels[0])
-        logits = model(input_ids=torch.tensor([row["input_ids"]])).logits[0]
-        total = total + selective_loss_reference(logits, targets, a.double(), b.double()).sum()
-        count += int(((a > 0) | (b > 0)).sum())
+        losses, kept = reference(model(input_ids=torch.tensor([row["input_ids"]])).logits[0], loss.reader.read(labels[0]))
+        total, count = total + losses, count + kept
     (total / count).backward()
     assert run.losses[0] == pytest.approx((total / count).item(), rel=1e-5)
     moved = weights(run)
@@ -192,10 +198,9 @@ def test_models_that_share_checkpoint_or_scale(tmp_path, slung, extra):
     reader = SelectiveCausalLMLoss(preset("unlikelihood")).reader
     total = count = 0
     for row in run.dataset_meta.train_dataset:
-        targets, a, b, _ = reader.read(torch.tensor(row["labels"][1:]))
         logits = model(input_ids=torch.tensor([row["input_ids"]])).logits[0, :-1]
-        total += selective_loss_reference(logits, targets, a.double(), b.double()).sum().item()
-        count += int(((a > 0) | (b > 0)).sum())
+        losses, kept = reference(logits, reader.read(torch.tensor(row["labels"][1:])))
+        total, count = total + losses.item(), count + kept
     assert run.losses == [pytest.approx(total / count, rel=1e-4)]
 
 

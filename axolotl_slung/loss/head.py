@@ -107,11 +107,19 @@ class FusedHead:
             self._begin(labels, kwargs.get("shift_labels"))
             try:
                 output = forward(*args, labels=labels, **kwargs)
+                why = "the model's forward passes the loss by" if self._batch else None
             except _Differs as differs:
-                self._turn_off(str(differs))
-                return forward(*args, labels=labels, **kwargs)
+                why = str(differs)
+            except Exception:
+                # such as a forward with a loss of its own, over what came out of the head
+                if self._batch is None:
+                    raise
+                why = "the model's forward passes the loss by"
             finally:
                 self._labels = self._kept = self._silent = self._batch = None
+            if why:
+                self._turn_off(why)
+                return forward(*args, labels=labels, **kwargs)
             if getattr(output, "logits", None) is not None:
                 output.logits = None  # nobody shall take what came out of the head for logits
             return output
@@ -135,7 +143,6 @@ class FusedHead:
             # the other ranks may not have noticed, and would wait for this one
             raise SlungError(f"slung: {why}; set `slung.fused: false`")
         self.off = why
-        self._labels = None
         LOG.warning("slung: %s, so the loss works on logits, which takes more memory", why)
 
     # the head
