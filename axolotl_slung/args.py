@@ -142,7 +142,7 @@ LabelerConfig = Annotated[
 ]
 
 
-_NEEDED = {"token": Action.CONTROL_TOKEN, "threshold": Action.HINGE, "objective": Action.CUSTOM}
+_NEEDED = {"token": Action.CONTROL_TOKEN, "threshold": Action.HINGE, "objective": Action.CUSTOM, "k": Action.GOLDFISH}
 
 
 class BucketConfig(_Block):
@@ -163,6 +163,7 @@ class BucketConfig(_Block):
     objective: str | None = Field(
         None, pattern=r"^[\w.]+:[^\W\d]\w*$", description="The function of `action: custom`: package.module:function. It is run."
     )
+    k: int | None = Field(None, ge=2, description="One token in how many `action: goldfish` masks.")
 
     @model_validator(mode="after")
     def _fits_its_action(self):
@@ -215,6 +216,15 @@ class SlungConfig(_Block):
         "CCE's fused loss, which know only -100.",
     )
 
+    weight_start: int = Field(
+        0, ge=0, description="Optimizer steps before the `weight` of the buckets that have one takes effect."
+    )
+    weight_warmup: int = Field(
+        0, ge=0, description="Optimizer steps, from `weight_start` on, over which that weight grows to its full size."
+    )
+    random_control: bool = Field(
+        False, description="A control: each text's scores on random tokens of it, so that as many of them take each action."
+    )
     fused: bool = Field(
         True,
         description="Compute the loss in the model's head, without ever holding the logits, where the head allows it; "
@@ -238,6 +248,10 @@ class SlungConfig(_Block):
             names = [bucket.name for bucket in self.buckets]
             if len(set(names)) < len(names):
                 raise ValueError(f"`buckets`: names have to differ, and read {names}")
+        if (self.weight_start or self.weight_warmup) and not self.trains_codes:
+            raise ValueError(
+                "`weight_start` and `weight_warmup` do nothing here: no bucket has an action with a `weight`; take them out"
+            )
         if self.normalize_by == "all_tokens" and self.monitor_masked is False:
             raise ValueError(
                 "`normalize_by: all_tokens` counts masked tokens, which `monitor_masked: false` makes "
@@ -245,12 +259,17 @@ class SlungConfig(_Block):
             )
         return self
 
+    @property
+    def trains_codes(self) -> bool:
+        """Whether any bucket has an objective other than cross-entropy."""
+        return any(bucket.action in CODED_ACTIONS for bucket in self.resolved_buckets())
+
     def resolved_buckets(self) -> tuple[Bucket, ...]:
         """The buckets given, or else the method's preset."""
         if self.buckets is None:
             return preset(self.method)
         return tuple(
-            Bucket(b.name, b.below, b.action, 1.0 if b.weight is None else b.weight, b.token, b.threshold, b.objective)
+            Bucket(b.name, b.below, b.action, 1.0 if b.weight is None else b.weight, b.token, b.threshold, b.objective, b.k)
             for b in self.buckets
         )
 

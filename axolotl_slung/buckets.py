@@ -21,6 +21,8 @@ class Action(str, Enum):
     """`max(0, log p - log threshold)`: pushed down while it is more likely than the threshold."""
     CUSTOM = "custom"
     """An objective of the user's."""
+    GOLDFISH = "goldfish"
+    """Trained, but for one token in k, which is masked (Hans et al. 2024)."""
     DROP_SPAN = "drop_span"
     """The characters are removed before tokenising (the paper's low-risk baseline)."""
     DROP_DOCUMENT = "drop_document"
@@ -32,8 +34,8 @@ class Action(str, Enum):
 CODED_ACTIONS = (Action.UNLIKELIHOOD, Action.SOFT, Action.HINGE, Action.CUSTOM)
 """Actions that an ordinary loss cannot express, so that they always travel as codes below -100."""
 
-LOSS_ACTIONS = (Action.TRAIN, *CODED_ACTIONS)
-"""Actions whose tokens carry a loss."""
+LOSS_ACTIONS = (Action.TRAIN, Action.GOLDFISH, *CODED_ACTIONS)
+"""Actions whose tokens carry a loss (all but a few of them, for `goldfish`)."""
 
 TEXT_ACTIONS = (Action.DROP_SPAN, Action.DROP_DOCUMENT, Action.CONTROL_TOKEN)
 """Actions that change the text before it is tokenised."""
@@ -51,6 +53,7 @@ class Bucket:
         token: the control token's text (`control_token`).
         threshold: a probability (`hinge`).
         objective: `package.module:function` (`custom`).
+        k: one token in how many is masked (`goldfish`).
     """
 
     name: str
@@ -60,6 +63,7 @@ class Bucket:
     token: str | None = None
     threshold: float | None = None
     objective: str | None = None
+    k: int | None = None
 
 
 _T, _M, _U = Action.TRAIN, Action.MASK, Action.UNLIKELIHOOD

@@ -66,7 +66,9 @@ class SlungPlugin(BasePlugin):
             return
         while hasattr(model, "get_base_model"):
             model = model.get_base_model()
-        SelectiveCausalLMLoss(setup.buckets, setup.config.normalize_by).attach(model, setup.config.fused)
+        config = setup.config
+        loss = SelectiveCausalLMLoss(setup.buckets, config.normalize_by, config.weight_start, config.weight_warmup)
+        loss.attach(model, config.fused)
 
     def get_trainer_cls(self, cfg):
         if not cfg.slung:

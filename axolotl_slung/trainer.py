@@ -84,6 +84,8 @@ class SlungTrainerMixin:
 
     def training_step(self, model, inputs, *args, **kwargs):
         """As usual, and watched until a batch with codes has been seen through (see `LoopProof`)."""
+        if self.slung_loss is not None:
+            self.slung_loss.reader.weight_factor = self.slung_loss.weight_schedule(self.state.global_step)
         if self._slung_batches >= _WATCHED_BATCHES or self._slung_proven:
             self._slung_strays += _strays(inputs)
             return super().training_step(model, inputs, *args, **kwargs)

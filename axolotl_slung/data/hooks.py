@@ -90,7 +90,10 @@ def _labelling(cfg, dataset_config, tokenizer, prepared: bool):
         # a stream's labels are never kept, so that nothing has to tell them apart
         fingerprint=setup.fingerprint([dataset_config]) if prepared else "",
     )
-    return setup, kind(tokenizer, setup.buckets, setup.config.overlap, setup.code_masked), labelled
+    tagging = kind(
+        tokenizer, setup.buckets, setup.config.overlap, setup.code_masked, random_control=setup.config.random_control
+    )
+    return setup, tagging, labelled
 
 
 def _dataset_hook(original):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from axolotl.utils.logging import get_logger
 
-from ..buckets import LOSS_ACTIONS, Bucket
+from ..buckets import CODED_ACTIONS, LOSS_ACTIONS, Bucket
 from ..codec import FIRST_CODE, IGNORE, decode
 from .labels import SlungDataError
 
@@ -20,7 +20,7 @@ def count_labels(labels: np.ndarray, buckets) -> dict[str, int]:
     for index, number in enumerate(np.bincount(bucket, minlength=len(buckets))):
         if number:
             action = buckets[index].action.value
-            action = action if action in ("unlikelihood", "soft") else "mask"
+            action = action if action in CODED_ACTIONS else "mask"
             counts[action] = counts.get(action, 0) + int(number)
     return counts
 

@@ -14,6 +14,7 @@ from transformers import BatchEncoding
 
 from ..buckets import CODED_ACTIONS, Action, Bucket
 from ..codec import IGNORE, check_vocabulary, encode
+from ..goldfish import goldfish
 from ..labeling.base import Span, utf8_safe
 from ..offsets import Offsets
 from ..tokens import char_scores, token_buckets
@@ -48,13 +49,14 @@ class TaggingTokenizer:
         buckets: ascending.
         overlap: see `tokens.token_buckets`.
         code_masked: write masked tokens as codes (`monitor_masked`) instead of -100.
+        random_control: put each text's scores on random tokens of it.
 
     Raises:
         ValueError: a tokenizer without offsets, a vocabulary too large for the codec, or a control token that the
             tokenizer would cut into pieces.
     """
 
-    def __init__(self, tokenizer, buckets: Sequence[Bucket], overlap, code_masked: bool):
+    def __init__(self, tokenizer, buckets: Sequence[Bucket], overlap, code_masked: bool, random_control: bool = False):
         if not getattr(tokenizer, "is_fast", False):
             raise ValueError(
                 f"tokenizer_type: {type(tokenizer).__name__} gives no character offsets, which slung needs to tell "
@@ -67,6 +69,8 @@ class TaggingTokenizer:
         self._buckets = tuple(buckets)
         self._overlap = overlap
         self._code_masked = code_masked
+        self._random_control = random_control
+        self._special_ids = tokenizer.all_special_ids
         self._control_ids = [self._control_id(b) for b in buckets if b.action is Action.CONTROL_TOKEN]
         self._trained = _Trained()
         self._spans: Mapping[str, list[Span]] = {}
@@ -161,11 +165,14 @@ class TaggingTokenizer:
         Returns:
             int64 `[tokens]`.
         """
-        labels = ids.copy()
+        order = self.order(ids)
+        labels, bucket, score = ids.copy(), bucket[order], score[order]
         for index, description in enumerate(self._buckets):
             chosen = bucket == index
             if description.action in (Action.TRAIN, Action.CONTROL_TOKEN) or not chosen.any():
                 continue
+            if description.action is Action.GOLDFISH:
+                chosen &= goldfish(ids, description.k)
             coded = self._code_masked or description.action in CODED_ACTIONS
             # a span that a text action left standing (it lies across two fields of a prompt) is masked
             labels[chosen] = encode(ids[chosen], bucket[chosen], score[chosen]) if coded else IGNORE
@@ -173,6 +180,21 @@ class TaggingTokenizer:
             # a control token is context: the model is told, and does not learn to announce
             labels[np.isin(ids, self._control_ids)] = IGNORE
         return labels
+
+    def order(self, ids):
+        """Which token's score each token gets: its own, or, for a random control, that of another one of the text.
+
+        Args:
+            ids: int64 `[tokens]`; the same ids always give the same order.
+
+        Returns:
+            int64 `[tokens]`: a permutation in which special tokens stay where they are.
+        """
+        order = np.arange(len(ids))
+        if self._random_control:
+            (movable,) = np.nonzero(~np.isin(ids, self._special_ids))
+            order[movable] = np.random.default_rng(np.asarray(ids, dtype=np.uint64)).permutation(movable)
+        return order
 
     def _control_id(self, bucket):
         ids = self._tokenizer(bucket.token, add_special_tokens=False)["input_ids"]

@@ -24,6 +24,8 @@ class SelectiveCausalLMLoss:
     Args:
         buckets: those that the labels were written with.
         normalize_by: what the sum is divided by, where the trainer does not say.
+        weight_start: optimizer steps before the buckets' weights take effect.
+        weight_warmup: optimizer steps over which they then grow to their full size.
 
     Attributes:
         reader: how labels decode.
@@ -34,13 +36,25 @@ class SelectiveCausalLMLoss:
         on_batch: called once with `(hidden states or logits, shifted labels)`, then forgotten; see `trainer.LoopProof`.
     """
 
-    def __init__(self, buckets: Sequence[Bucket], normalize_by: NormalizeBy = "loss_tokens"):
+    def __init__(
+        self,
+        buckets: Sequence[Bucket],
+        normalize_by: NormalizeBy = "loss_tokens",
+        weight_start: int = 0,
+        weight_warmup: int = 0,
+    ):
         self.reader = LabelReader(buckets)
         self.normalize_by = normalize_by
         self.head: FusedHead | None = None
         self.totals: dict[str, torch.Tensor] = {}
         self.calls = 0
         self.on_batch = None
+        self._weight_start, self._weight_warmup = weight_start, weight_warmup
+
+    def weight_schedule(self, step: int) -> float:
+        """The factor of the buckets' weights in an optimizer step, counted from 0: 0, then linearly up to 1."""
+        since = step - self._weight_start + 1
+        return min(1.0, max(0.0, since / max(1, self._weight_warmup)))
 
     def attach(self, model, fused: bool = True) -> None:
         """Become the loss of `model`, a causal language model of Transformers below any adapter.

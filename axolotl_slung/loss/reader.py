@@ -43,11 +43,11 @@ class LabelReader:
         buckets: the buckets that the labels were written with, in the same order.
 
     Attributes:
-        penalty: factor of every objective but cross-entropy, which a schedule may change during training; 1 at first.
+        weight_factor: of the buckets' weights, which a schedule may change during training; 1 at first.
     """
 
     def __init__(self, buckets: Sequence[Bucket]):
-        self.penalty = 1.0
+        self.weight_factor = 1.0
         actions = [bucket.action.value for bucket in buckets]
         # a code of any other action is a masked token that is watched
         self._group = [GROUPS.index(action) if action in GROUPS else MASKED for action in actions]
@@ -85,12 +85,12 @@ class LabelReader:
         targets = torch.where(coded, token_ids, labels.clamp(min=0))
         actions = {cross_entropy: (labels >= 0).float() + soft * (1 - share)}
         for objective, weight_of in weights.items():
-            actions[objective] = coded * weight_of[bucket] * share * self.penalty
+            actions[objective] = coded * weight_of[bucket] * share * self.weight_factor
         group = torch.where(coded, group_of[bucket], torch.where(labels >= 0, 0, IGNORED))
         return Read(targets, actions, group)
 
     def count(self, labels, normalize_by: NormalizeBy):
-        """How many of the shifted labels the loss is divided by; a schedule of penalties does not change it.
+        """How many of the shifted labels the loss is divided by; a schedule of the weights does not change it.
 
         Returns:
             int64 scalar tensor on the device of `labels`.
@@ -99,9 +99,9 @@ class LabelReader:
             return (labels >= 0).sum()
         if normalize_by == "all_tokens":
             return (labels != IGNORE).sum()
-        penalty, self.penalty = self.penalty, 1.0
+        factor, self.weight_factor = self.weight_factor, 1.0
         counted = has_loss(self.read(labels).actions).sum()
-        self.penalty = penalty
+        self.weight_factor = factor
         return counted
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,11 @@ class LabelledDocument:
     score: np.ndarray
     trainable: np.ndarray
     partial: np.ndarray
+
+    def reordered(self, order) -> LabelledDocument:
+        """The same tokens with the scores of others, those at `order` (`random_control`)."""
+        scores = {labeler: of_tokens[order] for labeler, of_tokens in self.scores.items()}
+        return replace(self, scores=scores, score=self.score[order], partial=self.partial[order])
 
 
 def document(name: str, text: str, offsets, spans: Sequence[Span], buckets, overlap) -> LabelledDocument:

@@ -119,8 +119,8 @@ class _Inspector:
     def __init__(self, setup):
         self.setup = setup
 
-    def tokenizer(self, *args):
-        return _InspectingTokenizer(*args)
+    def tokenizer(self, *args, **kwargs):
+        return _InspectingTokenizer(*args, **kwargs)
 
     def __call__(self, strategy, rows):
         raise _Inspected(DataSet(strategy.where, strategy, rows, self.setup))
@@ -131,7 +131,7 @@ class _InspectingTokenizer(TaggingTokenizer):
 
     def _tag(self, ids, offsets, text, spans):
         labels = [tag.label for tag in super()._tag(ids, offsets, text, spans)]
-        of = document("", text, offsets, spans, self._buckets, self._overlap)
+        of = document("", text, offsets, spans, self._buckets, self._overlap).reordered(self.order(np.asarray(ids)))
         tags = []
         for index, (token_id, label) in enumerate(zip(ids, labels)):
             tag = Tagged(token_id)

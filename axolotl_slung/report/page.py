@@ -59,13 +59,15 @@ def inspection_page(
 
 
 def _bucket(bucket: Bucket) -> dict:
+    options = {key: getattr(bucket, key) for key in ("token", "threshold", "objective", "k")}
+    if bucket.action in CODED_ACTIONS:
+        options["weight"] = bucket.weight
     return {
         "name": bucket.name,
         "below": bucket.below,
         "action": bucket.action.value,
         "meaning": MEANINGS[bucket.action],
-        "weight": bucket.weight if bucket.action in CODED_ACTIONS else None,
-        "token": bucket.token,
+        "options": {key: value for key, value in options.items() if value is not None},
         "edits_text": bucket.action in TEXT_ACTIONS,
     }
 

@@ -97,8 +97,9 @@ function yaml() {
     const keys = [`name: ${yamlText(bucket.name)}`];
     if (k < TOP) keys.push(`below: ${yamlNumber(state.bounds[k])}`);
     keys.push(`action: ${bucket.action}`);
-    if (bucket.weight !== null) keys.push(`weight: ${yamlNumber(bucket.weight)}`);
-    if (bucket.token !== null) keys.push(`token: ${yamlText(bucket.token)}`);
+    for (const [key, value] of Object.entries(bucket.options)) {
+      keys.push(`${key}: ${typeof value === "number" ? yamlNumber(value) : yamlText(value)}`);
+    }
     return `    - {${keys.join(", ")}}`;
   });
   return ["slung:", "  buckets:", ...lines].join("\n");

@@ -1,5 +1,7 @@
 """Labelled documents by hand, what should become of them, and the page of `slung inspect` as its reader uses it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from axolotl_slung.buckets import TEXT_ACTIONS, Action, Bucket
@@ -11,8 +13,21 @@ THREE = (
     Bucket("possibly_toxic", 0.99, Action.MASK),
     Bucket("definitely_toxic", None, Action.UNLIKELIHOOD, 0.5),
 )
+OPTIONS = {
+    Action.CONTROL_TOKEN: {"token": "<|t|>"},
+    Action.HINGE: {"threshold": 0.25},
+    Action.CUSTOM: {"objective": "my_losses.own:loss"},
+    Action.GOLDFISH: {"k": 4},
+}
+STEP = 1 / 16
+"""Between the bounds of `EVERY_ACTION`."""
 EVERY_ACTION = tuple(
-    Bucket(action.value, (k + 1) / 8 if k < 6 else None, action, token="<|t|>" if k == 6 else None)
+    Bucket(
+        action.value,
+        (k + 1) * STEP if k < len(Action) - 1 else None,
+        action,
+        **OPTIONS.get(action, {}),
+    )
     for k, action in enumerate(Action)
 )
 
@@ -77,7 +92,7 @@ def slow_totals(documents, buckets, scores=None):
 
 
 def at(buckets, bounds):
-    return tuple(Bucket(b.name, v, b.action, b.weight, b.token) for b, v in zip(buckets, [*bounds, None]))
+    return tuple(replace(b, below=v) for b, v in zip(buckets, [*bounds, None]))
 
 
 class Page:

@@ -7,7 +7,7 @@ import unicodedata
 import numpy as np
 import pytest
 import yaml
-from pages import EVERY_ACTION, THREE, at, labelled, random_documents, slow_effects, slow_totals
+from pages import EVERY_ACTION, STEP, THREE, at, labelled, random_documents, slow_effects, slow_totals
 
 from axolotl_slung.args import SlungConfig
 from axolotl_slung.buckets import Action, Bucket, preset
@@ -143,7 +143,7 @@ def test_colours_and_counts_at_the_thresholds_of_the_config(open_page, buckets):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_each_action_has_a_colour_and_a_second_cue_of_its_own(open_page, scheme):
-    page = open_page([labelled(["a"] * 8, score=np.arange(8) / 8, trainable=[1] * 7 + [0])], EVERY_ACTION)
+    page = open_page([labelled(["a"] * 11, score=np.arange(11) * STEP, trainable=[1] * 10 + [0])], EVERY_ACTION)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     styles = page.js(

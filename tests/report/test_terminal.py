@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pages import EVERY_ACTION, THREE, labelled
+from pages import EVERY_ACTION, STEP, THREE, labelled
 from rich.cells import cell_len
 
 from axolotl_slung.buckets import TEXT_ACTIONS, Action, Bucket, preset
@@ -31,7 +31,7 @@ def documents(draw):
 @settings(max_examples=300, deadline=None)
 @given(document=documents(), width=st.integers(20, 60), colour=st.booleans())
 def test_no_control_character_reaches_the_terminal(document, width, colour):
-    buckets = (Bucket(document.name, 0.5, Action.TRAIN), *EVERY_ACTION[5:])
+    buckets = (Bucket(document.name, 0.5, Action.TRAIN), *EVERY_ACTION[8:])
     for line in terminal_view([document], buckets, width, colour):
         plain = SGR.sub("", line) if colour else line
         assert not [c for c in plain if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
@@ -47,7 +47,7 @@ def test_every_character_is_there_in_its_colour(document, width):
     lines = list(terminal_view([document], EVERY_ACTION, width, colour=True))
     styles = {}  # of each effect, its two shades
     for effect in {action.value for action in Action} | {LEFT_OUT}:
-        score = 0.0 if effect == LEFT_OUT else list(Action).index(Action(effect)) / 8 + 0.01
+        score = 0.0 if effect == LEFT_OUT else list(Action).index(Action(effect)) * STEP + 0.01
         two = labelled(["x", "y"], score=[score] * 2, trainable=[effect != LEFT_OUT] * 2)
         styles[effect] = [hit[1] for hit in SGR.finditer(list(terminal_view([two], EVERY_ACTION, 60))[-1])][::2]
     assert len({style for pair in styles.values() for style in pair}) == 2 * len(styles)
