@@ -69,6 +69,7 @@ class SlungPlugin(BasePlugin):
         config = setup.config
         loss = SelectiveCausalLMLoss(setup.buckets, config.normalize_by, config.weight_start, config.weight_warmup)
         loss.attach(model, config.fused)
+        LOG.info("slung: the loss is computed %s", loss.place)
 
     def get_trainer_cls(self, cfg):
         if not cfg.slung:

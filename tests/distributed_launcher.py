@@ -64,6 +64,7 @@ def write_record(trainer, folder: Path):
         "world_size": trainer.args.world_size,
         "distributed_type": str(trainer.accelerator.distributed_type.value),
         "log_history": trainer.state.log_history,
+        "loss_in_head": trainer.slung_loss.head.off is None,
         "partitioned": partitioned,
         "optimizer_elements": count_optimizer_elements(trainer),
         "checksums": {name: weight.to(torch.float64).sum().item() for name, weight in weights.items()},

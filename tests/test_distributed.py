@@ -1,15 +1,19 @@
-"""The selective loss on two real ranks: DDP and DeepSpeed's ZeRO-1, 2 and 3, on CPUs with gloo.
+"""The selective loss on two real ranks: DDP, DeepSpeed's ZeRO-1, 2 and 3, and FSDP2, on CPUs with gloo.
 
 Two runs of one rank each look like one run on two ranks from outside. So each strategy has to give the weights that one
 process gives when it accumulates the two ranks' batches, and under DeepSpeed each rank has to hold its share.
 """
 
+import sys
+
 import pytest
 import torch
-from axolotl_run import base_config, train_in_process
+from axolotl_run import HERE, base_config, child_environment, run_command, train_in_process
 from safetensors.torch import load_file
+from test_head import assert_same, attached, batch, step
 from tiny import tiny_model, write_jsonl
-from two_ranks import STRATEGIES, run_two_ranks
+from transformers import AutoModelForCausalLM
+from two_ranks import STRATEGIES, free_port, run_two_ranks
 
 NAME = "Maria Hernandez"
 # rows of one rank hold ten times the tokens of the other's, and other shares of risky ones; a row of names alone has
@@ -77,6 +81,7 @@ def test_two_ranks_are_one_process(tmp_path, slung, strategy, block):
     # two ranks that know of each other
     assert [rank.rank for rank in run.ranks] == [0, 1]
     assert [rank.world_size for rank in run.ranks] == [2, 2]
+    assert all(rank.loss_in_head for rank in run.ranks)
     assert {rank.distributed_type for rank in run.ranks} == {"MULTI_CPU" if strategy == "ddp" else "DEEPSPEED"}
 
     # what they share out between them
@@ -103,3 +108,27 @@ def test_lora_under_zero3(tmp_path, slung):
     run = run_two_ranks(config(tmp_path, slung, {"method": "unlikelihood"}, **lora), tmp_path, "zero3").check()
     assert all(any("slung/loss_unlikelihood" in entry for entry in rank.log_history) for rank in run.ranks)
     assert run.ranks[0].losses == run.ranks[1].losses and len(run.ranks[0].losses) == 2
+
+
+@pytest.mark.parametrize("where", ["root", "head"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_fsdp2_on_two_ranks(tmp_path, where, tied):
+    """Losses and gradients of one process on both ranks' rows, the head sharded with the root or by itself."""
+    if tied and where == "head":
+        pytest.skip("FSDP2 does not shard a weight in two groups")
+    folder, out = tiny_model(tmp_path, tied=tied), tmp_path / "record.pt"
+    line = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(free_port())]
+    line += [str(HERE / "fsdp_launcher.py"), str(folder), str(out), where]
+    code, output = run_command(line, tmp_path, child_environment(tmp_path, {}), timeout=300)
+    assert code == 0, output[-5000:]
+    record = torch.load(out)
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).train()
+    attached(model, fused=False)
+    for seed in (0, 1, 2):
+        ids, labels = batch(model, seed, rows=2)
+        if seed == 1:
+            labels[1] = -100
+        expected, grads = step(model, ids, labels, num_items_in_batch=torch.tensor(1))
+        assert record["losses"][seed] == pytest.approx(expected.loss.item(), rel=1e-5)
+        assert_same(record["grads"][seed], grads)

@@ -22,6 +22,8 @@ class RankRecord:
     world_size: int
     distributed_type: str
     log_history: list
+    loss_in_head: bool
+    """Whether the fused loss ran, and did not fall back."""
     partitioned: dict
     """Name -> full shape, of the parameters that are empty here because the ranks share them out (ZeRO-3)."""
     optimizer_elements: int

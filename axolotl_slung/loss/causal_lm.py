@@ -11,6 +11,7 @@ from ..buckets import Bucket
 from .head import FusedHead
 from .objectives import token_losses
 from .reader import GROUPS, IGNORED, LabelReader, NormalizeBy, shifted
+from .rows import backend_name
 from .selective import selective_loss
 
 
@@ -66,6 +67,16 @@ class SelectiveCausalLMLoss:
         model.loss_function = self
         if fused:
             self.head = FusedHead(model, self.reader)
+
+    @property
+    def place(self) -> str:
+        """Where the loss is computed, in words."""
+        if self.head is None:
+            return "from the model's logits (slung.fused: false)"
+        if self.head.off:
+            return f"from the model's logits: {self.head.off}"
+        weight = self.head.head.weight
+        return f"in the model's head, without logits (fused; rows by {backend_name(weight.device, weight.dtype)})"
 
     def watch(self, source, labels) -> None:
         """Tell `on_batch`, once, of a batch: hidden states `[batch, length, width]` or logits, and shifted labels."""
