@@ -246,7 +246,7 @@ class PreparedRun(NamedTuple):
 
 
 @contextlib.contextmanager
-def _as_if_fresh(folder):
+def as_if_fresh(folder):
     """Takes back what one Axolotl run leaves in a process, so that the next one starts as in a process of its own.
 
     Patches that Axolotl makes to classes of Transformers stay (`liger_*`, `cut_cross_entropy`, LoRA kernels):
@@ -310,7 +310,7 @@ def train_in_process(config: dict, on_trainer=None, train: bool = True) -> InPro
     """
     folder = Path(config["output_dir"]).parent
     path = write_config(config, folder, f"in-process-{Path(config['output_dir']).name}.yml")
-    with _as_if_fresh(folder):
+    with as_if_fresh(folder):
         import axolotl.cli.train
         import axolotl.train
         from axolotl.cli.args import TrainerCliArgs
@@ -343,7 +343,7 @@ def prepare_in_process(config: dict) -> PreparedRun:
     """Does what `axolotl train` does up to the data set, and loads no model."""
     folder = Path(config["output_dir"]).parent
     path = write_config(config, folder, "prepare.yml")
-    with _as_if_fresh(folder):
+    with as_if_fresh(folder):
         from axolotl.cli.args import TrainerCliArgs
         from axolotl.cli.config import load_cfg
         from axolotl.common.datasets import load_datasets

@@ -14,6 +14,7 @@ _COMMANDS = {
     "stats": "What the labels will do to a training run, before it.",
     "sweep": "Tokens and documents a bucket, for any thresholds.",
     "qa": "Measure labels against spans that people marked.",
+    "doctor": "Try a config for a few batches, and see that its labels reach the loss.",
     "schema": "Print the JSON schema of the `slung:` block.",
 }
 

@@ -22,6 +22,8 @@ from .tagging import TaggingTokenizer
 _wrap: ContextVar = ContextVar("slung_wrap", default=None)
 inspector: ContextVar = ContextVar("slung_inspector", default=None)
 """Where set, it makes the tokenizer and is called with each data set and its strategy (see `report/of_config.py`)."""
+row_limit: ContextVar = ContextVar("slung_row_limit", default=None)
+"""Where set, no more rows of a data set are labelled (see `doctor/run.py`)."""
 _NO_ROWS = Dataset.from_dict({})
 """Asks for the strategy of a data set in place of the data set: a packed stream labels one buffer at a time."""
 
@@ -104,6 +106,8 @@ def _dataset_hook(original):
         setup, tagging, labelled = _labelling(cfg, dataset_config, tokenizer, prepared)
         where, labelers = labelled.keywords["where"], labelled.keywords["labelers"]
         inspect = inspector.get()
+        if row_limit.get() is not None and isinstance(dataset, Dataset):
+            dataset = dataset.select(range(min(len(dataset), row_limit.get())))
         columns = set(getattr(dataset, "column_names", None) or [])
         if {"input_ids", "attention_mask", "labels"} <= columns:
             if not prepared:

@@ -1,0 +1,205 @@
+"""Runs a config for a few steps with planted labels, and says in plain words what it saw."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from datasets import Dataset
+from pydantic import ValidationError
+
+from ..buckets import CODED_ACTIONS, Action
+from ..errors import SlungError
+from ..trainer import LoopError
+from .plant import Planted
+from .probe import Probe, Seen
+
+ROWS = 200
+"""Of each data set, at most."""
+
+OK, NOTE, FAILED = "ok", "note", "FAILED"
+
+_NOT_HERE = {
+    # nothing is saved, sent, evaluated or resumed
+    "save_strategy": "no", "save_steps": None, "saves_per_epoch": None, "eval_strategy": None, "eval_steps": None,
+    "evals_per_epoch": None, "test_datasets": None, "val_set_size": 0, "load_best_model_at_end": None,
+    "early_stopping_patience": None, "resume_from_checkpoint": None, "auto_resume_from_checkpoints": None,
+    "hub_model_id": None, "push_dataset_to_hub": None, "use_wandb": None, "wandb_project": None, "use_mlflow": None,
+    "use_comet": None, "use_tensorboard": None, "use_otel_metrics": None, "use_trackio": None, "profiler_steps": None,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report.
+
+    Attributes:
+        check: what was looked at.
+        verdict: `OK`, `NOTE` (worth knowing) or `FAILED`.
+        text: what was found, in plain words.
+    """
+
+    check: str
+    verdict: str
+    text: str
+
+
+def examine(path: str, steps: int, tell: Callable[[str], None]) -> list[Finding]:
+    """Train by a config for a few steps, in a temporary folder.
+
+    Args:
+        path: an Axolotl config with a `slung:` block.
+        steps: optimizer steps.
+        tell: called with what is being done.
+
+    Returns:
+        What was found; where a part fails, what comes after it is left out.
+    """
+    with tempfile.TemporaryDirectory(prefix="slung-doctor-") as folder:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(config, dict) or config.get("slung") is None:
+            return [Finding("config", FAILED, "it has no `slung:` block, so that Axolotl trains on everything; add one")]
+        here = Path(folder, "config.yml")
+        changed = {**config, **{key: value for key, value in _NOT_HERE.items() if key in config or value is not None}}
+        changed |= {"output_dir": f"{folder}/out", "dataset_prepared_path": f"{folder}/prepared", "max_steps": steps, "logging_steps": 1}
+        here.write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+        os.environ["AXOLOTL_DO_NOT_TRACK"] = "1"
+        try:
+            return _examine(here, tell)
+        except ValidationError as error:
+            # pydantic's own message would quote the config
+            lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)]
+            return [Finding("config", FAILED, "; ".join(lines))]
+
+
+def _examine(path: Path, tell) -> list[Finding]:
+    from axolotl.cli.args import TrainerCliArgs
+    from axolotl.cli.config import load_cfg
+    from axolotl.common.datasets import load_datasets
+    from axolotl.integrations.base import PluginManager
+    from axolotl.train import setup_model_and_trainer
+
+    from ..data import hooks
+    from ..data.setup import Setup
+
+    tell("reading the config")
+    try:
+        cfg = load_cfg(str(path))
+    except ValidationError:
+        raise
+    except (SlungError, ValueError) as error:
+        return [Finding("config", FAILED, str(error))]
+    setup = Setup(cfg)
+    findings = [Finding("config", OK, "nothing in it goes past the loss or misreads its labels")]
+
+    tell(f"labelling up to {ROWS} rows of each data set")
+    token = hooks.row_limit.set(ROWS)
+    try:
+        dataset_meta = PluginManager.get_instance().load_datasets(cfg) or load_datasets(cfg=cfg, cli_args=TrainerCliArgs())
+    except SlungError as error:
+        return [*findings, Finding("labels", FAILED, str(error))]
+    finally:
+        hooks.row_limit.reset(token)
+    findings.append(_labels(dataset_meta.train_dataset, setup))
+
+    planted = None
+    if setup.fused_loss is None and isinstance(dataset_meta.train_dataset, Dataset):
+        planted = Planted(setup.buckets)
+        # not from a cache: planting notes down what it plants
+        plant = {"with_indices": True, "num_proc": None, "load_from_cache_file": False}
+        dataset_meta.train_dataset = dataset_meta.train_dataset.map(planted.plant, **plant)
+
+    tell("loading the model")
+    try:
+        trainer = setup_model_and_trainer(cfg, dataset_meta)[0]
+    except (SlungError, ValueError) as error:
+        return [*findings, Finding("model", FAILED, str(error))]
+    if setup.fused_loss:
+        text = f"{setup.fused_loss} computes it, on labels in which masked tokens are -100; gradients cannot be followed there"
+        return [*findings, Finding("loss", NOTE, text)]
+    probe = Probe(trainer.slung_loss, planted)
+    probe.watch_normaliser(trainer)
+
+    tell(f"training {cfg.max_steps} steps")
+    try:
+        trainer.train()
+    except LoopError as error:
+        return [*findings, Finding("loss", FAILED, str(error))]
+    return [*findings, _loss(trainer), *_batches(probe.seen, planted, setup.buckets, trainer), *_normaliser(probe.seen, trainer)]
+
+
+def _labels(dataset, setup) -> Finding:
+    from ..data.statistics import count_labels
+
+    if not isinstance(dataset, Dataset):
+        return Finding("labels", NOTE, "the data is streamed and labelled as it comes; nothing is planted in it")
+    counts: dict[str, int] = {}
+    for row in itertools.islice(dataset, ROWS):
+        for action, number in count_labels(np.asarray(row["labels"]), setup.buckets).items():
+            counts[action] = counts.get(action, 0) + number
+    text = ", ".join(f"{action} {number}" for action, number in counts.items() if number)
+    text = f"{min(len(dataset), ROWS)} rows of the config's own data: {text} tokens"
+    if not setup.code_masked:
+        return Finding("labels", OK, f"{text}; masked tokens are -100 there, as those are that Axolotl leaves out")
+    if not any(number for action, number in counts.items() if action not in (Action.TRAIN.value, "ignored")):
+        return Finding("labels", NOTE, f"{text}; the labelers found nothing risky there")
+    return Finding("labels", OK, text)
+
+
+def _loss(trainer) -> Finding:
+    loss = trainer.slung_loss
+    fell_back = loss.head is not None and loss.head.off
+    return Finding("loss", NOTE if fell_back else OK, f"slung's, {loss.place}")
+
+
+def _batches(seen: Seen, planted: Planted | None, buckets, trainer) -> list[Finding]:
+    collator = type(trainer.data_collator).__name__
+    findings = []
+    if planted is not None:
+        wrong = [row for row, counts in seen.planted.items() if counts != planted.rows.get(row)]
+        total = sum(sum(counts.values()) for counts in seen.planted.values())
+        by_action: dict[str, int] = {}
+        for counts in seen.planted.values():
+            for bucket, number in counts.items():
+                action = buckets[bucket].action
+                action = action.value if action in CODED_ACTIONS else Action.MASK.value
+                by_action[action] = by_action.get(action, 0) + number
+        text = ", ".join(f"{action} {number}" for action, number in sorted(by_action.items()))
+        if not total:
+            findings.append(Finding("labels in the batches", FAILED, f"no planted label came through {collator}"))
+        elif wrong:
+            text = f"{len(wrong)} of {len(seen.planted)} rows lost or gained planted labels on the way through {collator}"
+            findings.append(Finding("labels in the batches", FAILED, text))
+        else:
+            text = f"all planted labels of the {len(seen.planted)} rows in {seen.batches} batches arrived through {collator}: {text}"
+            findings.append(Finding("labels in the batches", OK, text))
+    if not seen.gradients:
+        findings.append(Finding("gradients", NOTE, "not seen: nothing before the head is trained"))
+        return findings
+    if seen.leaks:
+        text = f"{seen.leaks} of {seen.silent} targets without a loss have a gradient"
+    else:
+        text = f"exactly zero for all {seen.silent} targets without a loss"
+    findings.append(Finding("gradients of masked targets", FAILED if seen.leaks else OK, text))
+    text = f"not zero for {seen.moved} of {seen.kept} targets with a loss, and for {seen.beside_moved} of {seen.beside} beside a masked one"
+    # a target may be so well known that its gradient is rounded to zero
+    fine = seen.moved > 0.5 * seen.kept and seen.beside_moved >= 0.5 * seen.beside
+    findings.append(Finding("gradients of their neighbours", OK if fine else FAILED, text))
+    return findings
+
+
+def _normaliser(seen: Seen, trainer) -> list[Finding]:
+    arguments, loss = trainer.args, trainer.slung_loss
+    window = f"{arguments.gradient_accumulation_steps} micro-batches on {arguments.world_size} rank"
+    window += "s" if arguments.world_size > 1 else ""
+    divided = ", ".join(f"{count:g}" for count in seen.divided)
+    text = f"each step's summed loss is divided by its {loss.normalize_by} over {window}: {divided}"
+    if arguments.world_size == 1 and [float(count) for count in seen.counted] != seen.divided:
+        return [Finding("normaliser", FAILED, f"{text}; counted anew: {', '.join(map(str, seen.counted))}")]
+    return [Finding("normaliser", OK, text)]
