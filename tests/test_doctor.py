@@ -1,6 +1,7 @@
 """`slung doctor`: a sound config passes, and each way to defeat the loss is found, on real runs."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -150,7 +151,7 @@ def test_the_command(config, tmp_path):
     assert result.exit_code == 0, result.output
     assert "Nothing is wrong with this config." in result.output and "without logits (fused; rows by numba)" in " ".join(result.output.split())
     assert "Maria" not in result.output
-    broken = yaml.safe_load(open(path))
+    broken = yaml.safe_load(Path(path).read_text())
     broken["slung"] = None
     result = CliRunner().invoke(main, ["doctor", str(write_config(broken, tmp_path, "broken.yml"))])
     assert result.exit_code == 1 and "it has no `slung:` block" in " ".join(result.output.split())

@@ -244,3 +244,30 @@ def test_tokenizer_and_model_are_saved_as_usual(tmp_path, slung):
     AutoTokenizer.from_pretrained(tmp_path / "run")
     saved = AutoModelForCausalLM.from_pretrained(tmp_path / "run")
     torch.testing.assert_close(saved.lm_head.weight.double(), weights(run)["lm_head.weight"])
+
+
+COMPOSED = {
+    "qlora": {"adapter": "qlora", "load_in_4bit": True, "lora_r": 4, "lora_alpha": 8, "lora_target_modules": ["q_proj", "v_proj"]},
+    "lora with a copy of the head": {
+        "adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_target_modules": ["q_proj"], "lora_modules_to_save": ["lm_head"],
+    },
+    "gradient checkpointing": {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": True}},
+    "packing": {"sample_packing": True, "sequence_len": 128, "attn_implementation": "sdpa"},
+    "accumulation": {"gradient_accumulation_steps": 3, "micro_batch_size": 2},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", COMPOSED)
+def test_the_fused_loss_is_the_loss_on_logits(tmp_path, slung, how):
+    """Whole runs, steps and metrics, with what Axolotl puts around the model."""
+    base = {"base_model": str(tiny_model(tmp_path, hidden=64)), "max_steps": 3}
+    runs = [
+        train_in_process(config(tmp_path, str(fused), **base, **COMPOSED[how], **slung([NAME], method="unlikelihood", fused=fused)))
+        for fused in (True, False)
+    ]
+    assert runs[0].trainer.slung_loss.head.off is None and runs[1].trainer.slung_loss.head is None
+    logs = [[entry for entry in run.log_history if "loss" in entry] for run in runs]
+    assert len(logs[0]) == 3
+    for found, expected in zip(*logs, strict=True):
+        keys = [key for key in expected if key.startswith("slung/") or key in ("loss", "grad_norm")]
+        assert len(keys) > 5 and {key: found[key] for key in keys} == pytest.approx({key: expected[key] for key in keys}, rel=1e-3)

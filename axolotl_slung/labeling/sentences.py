@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .base import LabelerError, utf8_safe
 from ..compiled import jit
+from .base import LabelerError, utf8_safe
 from .punctuation import WHITE, cut
 
 
