@@ -43,8 +43,8 @@ class FusedBatch:
         loss: the summed objective, differentiable.
         log_odds: `[tokens]`, NaN where they were not computed.
         share: for how many tokens each computed one stands, float32 `[tokens]`.
-        compared: the tokens whose logits were let out to be compared, int64, and their log-odds; None in all but the first
-            batch.
+        compared: the tokens whose logits were let out, int64, and the fused loss's log-odds of them, to be compared; None
+            in all but the first batch.
     """
 
     read: Read
@@ -70,7 +70,7 @@ class FusedHead:
     def __init__(self, model, reader: LabelReader):
         self.reader = reader
         self.head, self.off = _plain_linear(model.get_output_embeddings())
-        self.scale, self.softcap = _after_the_head(model.config)
+        self.scale, self.softcap = _after_the_head(model.config.get_text_config())
         self._compared = False
         # of the batch under way: its labels, shifted, and which tokens have a loss, and which are only watched
         self._labels = self._kept = self._silent = None
@@ -207,7 +207,8 @@ class FusedHead:
         shaped = logits.float() * self.scale
         shaped = shaped if self.softcap is None else torch.tanh(shaped / self.softcap) * self.softcap
         (expected,) = torch.autograd.grad(selective_loss(shaped, targets, actions)[0].sum(), plain)
-        loss, log_odds = linear_selective_loss(fused, targets=targets, actions=actions, **self._projection())
+        projection = {key: x.detach() if isinstance(x, Tensor) else x for key, x in self._projection().items()}
+        loss, log_odds = linear_selective_loss(fused, targets=targets, actions=actions, **projection)
         (found,) = torch.autograd.grad(loss, fused)
         if (expected - found).float().norm() > _tolerance(logits.dtype) * expected.float().norm():
             raise _Differs("the fused loss gives another gradient than the model's logits")
