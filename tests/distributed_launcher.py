@@ -13,13 +13,19 @@ import sys
 from pathlib import Path
 
 
-def let_accelerate_use_gloo():
-    """Makes Accelerate take CPUs for what it is looking for; has to run before anything asks it for its state."""
+def let_accelerate_use_gloo(kind):
+    """Makes Accelerate take CPUs for the `kind` of devices it looks for; has to run before anything asks it for its state."""
     os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     from accelerate.state import PartialState
     from accelerate.utils import DistributedType
 
-    PartialState._prepare_backend = lambda self, *args, **kwargs: ("gloo", DistributedType.MULTI_CPU)
+    PartialState._prepare_backend = lambda self, *args, **kwargs: ("gloo", DistributedType[kind])
+
+    from accelerate.parallelism_config import ParallelismConfig
+
+    # Axolotl asks for a mesh of "cuda"
+    mesh = ParallelismConfig.build_device_mesh
+    ParallelismConfig.build_device_mesh = lambda self, _device: mesh(self, "cpu")
 
 
 def let_deepspeed_use_gloo():
@@ -56,7 +62,7 @@ def write_record(trainer, folder: Path):
     else:
         gather = contextlib.nullcontext()
     with gather:
-        weights = {name: parameter.detach().clone().contiguous() for name, parameter in parameters.items()}
+        weights = {name: whole(parameter.detach()).clone().contiguous() for name, parameter in parameters.items()}
 
     rank = trainer.args.process_index
     record = {
@@ -75,6 +81,11 @@ def write_record(trainer, folder: Path):
         save_file(weights, folder / "weights.safetensors")
 
 
+def whole(tensor):
+    """A tensor that FSDP2 shards, gathered; any other as it is."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
 def count_optimizer_elements(trainer) -> int:
     """How many numbers the optimizer of this rank updates."""
     optimizer = trainer.optimizer
@@ -84,13 +95,16 @@ def count_optimizer_elements(trainer) -> int:
     if hasattr(optimizer, "fp32_partitioned_groups_flat"):
         # ZeRO-3 lends its shares to torch's optimizer for the length of a step only
         return sum(share.numel() for share in optimizer.fp32_partitioned_groups_flat)
-    return sum(parameter.numel() for group in optimizer.param_groups for parameter in group["params"])
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return sum((p.to_local() if hasattr(p, "to_local") else p).numel() for p in parameters)
 
 
 def main(config: str, records: str | None = None):
     """Trains as `axolotl train config` does and writes this rank's record."""
+    fsdp = "fsdp_config" in Path(config).read_text()
     if os.environ.get("ACCELERATE_USE_CPU", "false").lower() not in ("1", "true"):
-        let_accelerate_use_gloo()
+        # Accelerate starts FSDP on several accelerators alone
+        let_accelerate_use_gloo("MULTI_GPU" if fsdp else "MULTI_CPU")
         let_deepspeed_use_gloo()
 
     import axolotl.train
@@ -116,6 +130,9 @@ def main(config: str, records: str | None = None):
         write_record(trainer, folder)
 
     axolotl.train.execute_training = execute_and_record
+    if fsdp:
+        # torch gathers onto an accelerator what is to be saved; the record has the weights
+        axolotl.train.save_trained_model = lambda *_, **__: None
     do_train(cfg, TrainerCliArgs())
 
 

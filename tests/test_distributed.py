@@ -82,7 +82,8 @@ def test_two_ranks_are_one_process(tmp_path, slung, strategy, block):
     assert [rank.rank for rank in run.ranks] == [0, 1]
     assert [rank.world_size for rank in run.ranks] == [2, 2]
     assert all(rank.loss_in_head for rank in run.ranks)
-    assert {rank.distributed_type for rank in run.ranks} == {"MULTI_CPU" if strategy == "ddp" else "DEEPSPEED"}
+    kind = {"ddp": "MULTI_CPU", "fsdp2": "FSDP"}.get(strategy, "DEEPSPEED")
+    assert {rank.distributed_type for rank in run.ranks} == {kind}
 
     # what they share out between them
     held = [rank.optimizer_elements for rank in run.ranks]
@@ -95,8 +96,9 @@ def test_two_ranks_are_one_process(tmp_path, slung, strategy, block):
 
     # one model, on both ranks and as saved, moved as one process moves it
     assert run.ranks[0].checksums == run.ranks[1].checksums
-    saved = load_file(run.output_dir / "model.safetensors")
-    assert all(torch.equal(saved[name], weight) for name, weight in weights.items())
+    if strategy != "fsdp2":
+        saved = load_file(run.output_dir / "model.safetensors")
+        assert all(torch.equal(saved[name], weight) for name, weight in weights.items())
     assert_same_steps(run.ranks, weights, one)
     start = load_file(tiny_model(tmp_path) / "model.safetensors")
     assert all((weight - start[name]).abs().max() > 1e-3 for name, weight in weights.items())

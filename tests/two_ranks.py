@@ -10,7 +10,16 @@ from pathlib import Path
 
 from axolotl_run import HERE, ROOT, CompletedRun, child_environment, run_command, write_config
 
-STRATEGIES = ("ddp", "zero1", "zero2", "zero3")
+STRATEGIES = ("ddp", "zero1", "zero2", "zero3", "fsdp2")
+FSDP2 = {
+    "fsdp_version": 2,
+    "fsdp_config": {
+        "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+        "transformer_layer_cls_to_wrap": "LlamaDecoderLayer",
+        "state_dict_type": "FULL_STATE_DICT",
+        "reshard_after_forward": True,
+    },
+}
 
 
 
@@ -59,7 +68,7 @@ def free_port() -> int:
 
 
 def run_two_ranks(config: dict, folder, strategy: str, env=None, timeout: float = 600) -> TwoRankRun:
-    """Trains on two ranks of this machine's CPUs: plain "ddp", or DeepSpeed's "zero1", "zero2" or "zero3".
+    """Trains on two ranks of this machine's CPUs: plain "ddp", DeepSpeed's "zero1", "zero2" and "zero3", or "fsdp2".
 
     The return code is not checked: call `.check()`.
     """
@@ -68,7 +77,10 @@ def run_two_ranks(config: dict, folder, strategy: str, env=None, timeout: float 
     folder = Path(folder)
     config = dict(config)
     environment = {"ACCELERATE_USE_CPU": "true"}
-    if strategy != "ddp":
+    if strategy == "fsdp2":
+        config |= FSDP2
+        environment = {"ACCELERATE_USE_CPU": None}
+    elif strategy != "ddp":
         config["deepspeed"] = str(ROOT / "example_configs" / "deepspeed" / f"{strategy}.json")
         # with ACCELERATE_USE_CPU, Accelerate would pass DeepSpeed by and train plain DDP
         environment = {"ACCELERATE_USE_CPU": None, "DS_ACCELERATOR": "cpu"}
