@@ -1,6 +1,6 @@
 """Step time and peak memory of stock Axolotl and of masked and unlikelihood SLUNG, on the same config in one run.
 
-    python benchmarks/train_step.py [--rounds 3] [--steps 6] [--length 512] [--micro-batch 2]
+    python benchmarks/train_step.py [--rounds 3] [--steps 6] [--length 512] [--micro-batch 2] [--gradient-checkpointing]
 
 SmolLM2-135M on the demo's texts (on a CPU in float32), each arm in a process of its own, the arms taking turns. Prints
 medians and their ratio to stock. Memory is the process's peak while training, above what it held before.
@@ -35,6 +35,7 @@ def config(arm: str, folder: Path, model: Path, arguments) -> dict:
         "output_dir": str(folder / f"out-{arm}"),
         "sequence_len": arguments.length,
         "sample_packing": False,
+        "gradient_checkpointing": arguments.gradient_checkpointing,
         "pad_to_sequence_len": True,
         "attn_implementation": "sdpa",
         "micro_batch_size": arguments.micro_batch,
@@ -121,6 +122,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--length", type=int, default=512, help="tokens a sequence")
     parser.add_argument("--micro-batch", type=int, default=2, help="sequences a step")
+    parser.add_argument("--gradient-checkpointing", action="store_true", help="keep no activations but each layer's input")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
