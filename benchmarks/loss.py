@@ -22,6 +22,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+from memory import peak, start_watching
 from torch.nn import functional as F
 
 from axolotl_slung.loss import cross_entropy, linear_selective_loss, unlikelihood
@@ -169,32 +170,13 @@ def why_not(arm: str) -> str | None:
 def timed(function, problem) -> tuple[float, int]:
     """Seconds, and bytes at the peak above what was there before."""
     problem.clear()
-    before = _start_watching()
+    before = start_watching()
     started = time.perf_counter()
     function(problem)
     if DEVICE.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - started
-    return seconds, _peak() - before
-
-
-def _start_watching() -> int:
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
-    # Linux: forget the peak so far
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
-
-
-def _peak() -> int:
-    return torch.cuda.max_memory_allocated() if DEVICE.type == "cuda" else _status("VmHWM")
-
-
-def _status(key: str) -> int:
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key)]
-    return int(line.split()[1]) * 1024
+    return seconds, peak() - before
 
 
 def measure(arms: dict, problem: Problem, rounds: int) -> dict[str, tuple[float, int]]:

@@ -67,6 +67,7 @@ def measure(path: str) -> None:
     from axolotl.cli.config import load_cfg
     from axolotl.common.datasets import load_datasets
     from axolotl.train import setup_model_and_trainer
+    from memory import peak, start_watching
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):
@@ -75,7 +76,7 @@ def measure(path: str) -> None:
 
         def on_step_begin(self, *_, **__):
             if self.before is None:
-                self.before = resident()
+                self.before = start_watching()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             self.started = time.perf_counter()
@@ -92,28 +93,6 @@ def measure(path: str) -> None:
     trainer.train()
     # the first step warms up
     print("RESULT " + json.dumps({"seconds": clock.seconds[1:], "bytes": peak() - clock.before}))
-
-
-def resident() -> int:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
-    # Linux: forget the peak so far, so that only training counts
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
-
-
-def peak() -> int:
-    import torch
-
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _status("VmHWM")
-
-
-def _status(key: str) -> int:
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key)]
-    return int(line.split()[1]) * 1024
 
 
 def main() -> None:

@@ -149,6 +149,22 @@ def test_a_fused_loss_that_is_wrong_falls_back(tmp_path, caplog, monkeypatch):
     assert_same(grads, step(plain, ids, labels)[1])
 
 
+def test_a_head_that_was_swapped_afterwards_falls_back(tmp_path, caplog):
+    """As conversions to float8 do."""
+    model = load(tmp_path)
+    plain = copy.deepcopy(model)
+    loss = attached(model)
+    attached(plain, fused=False)
+    fresh = torch.nn.Linear(model.lm_head.in_features, model.lm_head.out_features, bias=False)
+    fresh.weight = model.lm_head.weight
+    model.lm_head = fresh
+    ids, labels = batch(model)
+    with caplog.at_level(logging.WARNING):
+        _, grads = step(model, ids, labels)
+    assert "the model calls another head than its output embeddings" in caplog.text and loss.head.off
+    assert_same(grads, step(plain, ids, labels)[1])
+
+
 def lora(model, **options):
     from peft import LoraConfig, get_peft_model
 

@@ -69,15 +69,16 @@ class FusedHead:
 
     def __init__(self, model, reader: LabelReader):
         self.reader = reader
-        self.head, self.off = _plain_linear(model.get_output_embeddings())
+        self.off: str | None = None
+        self.head, why = _plain_linear(model.get_output_embeddings())
         self.scale, self.softcap = _after_the_head(model.config.get_text_config())
         self._compared = False
         # of the batch under way: its labels, shifted, and which tokens have a loss, and which are only watched
         self._labels = self._kept = self._silent = None
         self._batch: FusedBatch | None = None
         self._hook = None
-        if self.off:
-            LOG.warning("slung: %s, so the loss works on logits, which takes more memory", self.off)
+        if why:
+            self._fall_back(why)
             return
         model.forward = self._model_forward(model.forward)
         self.head.forward = self._head_forward(self.head.forward)
@@ -92,6 +93,8 @@ class FusedHead:
             _Differs: which the model's forward, a few calls up, turns into a plain loss.
         """
         batch, self._batch = self._batch, None
+        if batch is None and self._labels is not None:
+            self._fall_back("the model calls another head than its output embeddings")
         if batch is not None and batch.compared is not None:
             self._compare_log_odds(logits, batch)
         return batch
@@ -118,7 +121,10 @@ class FusedHead:
             finally:
                 self._labels = self._kept = self._silent = self._batch = None
             if why:
-                self._turn_off(why)
+                if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+                    # the other ranks may not have noticed, and would wait for this one
+                    raise SlungError(f"slung: {why}; set `slung.fused: false`")
+                self._fall_back(why)
                 return forward(*args, labels=labels, **kwargs)
             if getattr(output, "logits", None) is not None:
                 output.logits = None  # nobody shall take what came out of the head for logits
@@ -138,10 +144,7 @@ class FusedHead:
         self._kept = kept.nonzero()[:, 0]
         self._silent = (~kept & (read.group != IGNORED)).nonzero()[:, 0]
 
-    def _turn_off(self, why):
-        if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
-            # the other ranks may not have noticed, and would wait for this one
-            raise SlungError(f"slung: {why}; set `slung.fused: false`")
+    def _fall_back(self, why):
         self.off = why
         LOG.warning("slung: %s, so the loss works on logits, which takes more memory", why)
 
