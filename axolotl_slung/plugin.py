@@ -36,8 +36,11 @@ class SlungPlugin(BasePlugin):
     def load_datasets(self, cfg, preprocess=False):
         if cfg.slung:
             from .data.setup import Setup
+            from .loss.reader import LabelReader
 
-            Setup(cfg).labelers  # noqa: B018 - open and check every file before anything expensive
+            setup = Setup(cfg)
+            setup.labelers  # noqa: B018 - open and check every file before anything expensive
+            LabelReader(setup.buckets)  # tries objectives of the user's
             if (cfg.streaming or cfg.pretraining_dataset) and cfg.seed is None:
                 # Axolotl would shuffle the stream in another order on every rank, and once more on resuming
                 cfg.seed = 42

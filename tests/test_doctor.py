@@ -38,6 +38,7 @@ def text_of(findings, check):
     return finding.text
 
 
+OWN = [{"name": "fine", "below": 0.5, "action": "train"}, {"name": "name", "action": "custom", "objective": "no_such_module:loss"}]
 ALL_CHECKS = [
     "config", "labels", "loss", "labels in the batches", "gradients of masked targets", "gradients of their neighbours", "normaliser",
 ]  # fmt: skip
@@ -64,7 +65,7 @@ def test_sound_configs_pass(config, overrides, tmp_path):
     where = "in the model's head" if "adapter" not in overrides and "False" not in str(overrides.get("block", {}).get("fused")) else "logits"
     assert where in text_of(findings, "loss")
     assert "exactly zero for all" in text_of(findings, "gradients of masked targets")
-    assert f"{overrides.get('gradient_accumulation_steps', 1)} micro-batches on 1 rank" in text_of(findings, "normaliser")
+    assert ("3 micro-batches" if "gradient_accumulation_steps" in overrides else "1 micro-batch") + " on 1 rank" in text_of(findings, "normaliser")
     assert not (tmp_path / "out").exists() and not (tmp_path / "prepared").exists() and len(told) == 4
 
 
@@ -129,6 +130,8 @@ def test_lost_labels_leaks_and_a_wrong_count_are_found(config, monkeypatch):
     [
         ({"label_smoothing_factor": 0.1}, "config", "label smoothing replaces the model's loss"),
         ({"block": {"method": "nonsense"}}, "config", "masked"),
+        ({"base_model": "no/such/model"}, "config", "no/such/model"),
+        ({"block": {"buckets": OWN}}, "labels", "slung.buckets: objective: no_such_module:loss cannot be imported"),
         ({"texts": ["Maria Hernandez"] * 5, "block": {"eos": "mask", "method": "masked"}}, "labels", "nothing is left to train"),
     ],
 )

@@ -108,6 +108,8 @@ def simple(m): return torch.nn.functional.softplus(m + 5)
 def a_number(m): return m.sum()
 def infinite(m): return 1 / (m * 0)
 def no_torch(m): return m.detach() + 1
+def fails(m): raise KeyError("x")
+number = 5
 """
 
 
@@ -163,6 +165,8 @@ def test_the_schedule_follows_the_optimizer_steps(tmp_path, slung):
         ("no_such_module:f", "cannot be imported"),
         ("my_objectives:a_number", "has to turn log-odds"),
         ("my_objectives:no_torch", "has to turn log-odds"),
+        ("my_objectives:fails", "fails on log-odds .*: KeyError"),
+        ("my_objectives:number", "fails on log-odds .*: TypeError"),
         ("my_objectives:infinite", "infinite loss or derivative"),
     ],
 )

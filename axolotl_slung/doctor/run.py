@@ -93,7 +93,7 @@ def _examine(path: Path, tell) -> list[Finding]:
         cfg = load_cfg(str(path))
     except ValidationError:
         raise
-    except (SlungError, ValueError) as error:
+    except (SlungError, OSError, ValueError) as error:
         return [Finding("config", FAILED, str(error))]
     setup = Setup(cfg)
     findings = [Finding("config", OK, "nothing in it goes past the loss or misreads its labels")]
@@ -102,7 +102,7 @@ def _examine(path: Path, tell) -> list[Finding]:
     token = hooks.row_limit.set(ROWS)
     try:
         dataset_meta = PluginManager.get_instance().load_datasets(cfg) or load_datasets(cfg=cfg, cli_args=TrainerCliArgs())
-    except SlungError as error:
+    except (SlungError, OSError, ValueError) as error:
         return [*findings, Finding("labels", FAILED, str(error))]
     finally:
         hooks.row_limit.reset(token)
@@ -118,7 +118,7 @@ def _examine(path: Path, tell) -> list[Finding]:
     tell("loading the model")
     try:
         trainer = setup_model_and_trainer(cfg, dataset_meta)[0]
-    except (SlungError, ValueError) as error:
+    except (SlungError, OSError, ValueError) as error:
         return [*findings, Finding("model", FAILED, str(error))]
     if setup.fused_loss:
         text = f"{setup.fused_loss} computes it, on labels in which masked tokens are -100; gradients cannot be followed there"
@@ -196,7 +196,7 @@ def _batches(seen: Seen, planted: Planted | None, buckets, trainer) -> list[Find
 
 def _normaliser(seen: Seen, trainer) -> list[Finding]:
     arguments, loss = trainer.args, trainer.slung_loss
-    window = f"{arguments.gradient_accumulation_steps} micro-batches on {arguments.world_size} rank"
+    window = f"{arguments.gradient_accumulation_steps} micro-batch{'es' * (arguments.gradient_accumulation_steps > 1)} on {arguments.world_size} rank"
     window += "s" if arguments.world_size > 1 else ""
     divided = ", ".join(f"{count:g}" for count in seen.divided)
     text = f"each step's summed loss is divided by its {loss.normalize_by} over {window}: {divided}"
