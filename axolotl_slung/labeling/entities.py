@@ -120,3 +120,10 @@ def _parts(name: str) -> list[str]:
     pieces = {*name.split(" "), *regex.split(r"[ -]", name)}
     parts = [_EDGES.sub("", part) for part in pieces if not _INITIALS.fullmatch(part)]
     return [part for part in parts if sum(map(str.isalpha, part)) >= 2 and part.casefold() not in _NO_PARTS]
+
+
+def first_and_last(name: str) -> list[str]:
+    """A full name's first and last name, or the one that it has: initials, particles and titles are neither."""
+    words = [_EDGES.sub("", word) for word in Folded(name).text.split() if not _INITIALS.fullmatch(word)]
+    words = [word for word in words if any(map(str.isalpha, word)) and word.casefold() not in _NO_PARTS]
+    return words[:1] + words[1:][-1:]

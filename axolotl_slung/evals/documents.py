@@ -1,0 +1,114 @@
+"""The rows that a task is measured on: from the hub, a local file, or embedded in the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
+from ..errors import SlungError
+
+_HUB = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[\w.-]+))?(?::(?P<split>[\w.-]+))?")
+
+
+def load(option: str, source: str, columns: Sequence[str], optional: Sequence[str] = (), split: str = "test"):
+    """A `datasets.Dataset` of these columns.
+
+    Args:
+        option: the variable that gave `source`, such as SLUNG_TOFU; errors begin with it.
+        source: `embedded`; or a local file that ends in `.jsonl`; or `owner/name`, `owner/name:config` or
+            `owner/name:config:split` on the hub.
+        columns: what each row must have.
+        optional: what it may have.
+        split: for the hub, where `source` names none; `train` where there is no such split.
+
+    Raises:
+        SlungError: there is no such data, or a row lacks a column.
+    """
+    from datasets import Dataset
+
+    if source == "embedded":
+        rows = embedded(option)
+    elif source.endswith(".jsonl"):
+        rows = _read(option, Path(source).expanduser())
+    else:
+        return _from_hub(option, source, columns, optional, split)
+    if not rows:
+        raise SlungError(f"{option}: {source} has no rows")
+    kept = [*columns, *(name for name in optional if all(isinstance(row.get(name), str) for row in rows))]
+    for number, row in enumerate(rows, 1):
+        if missing := [name for name in columns if row.get(name) is None]:
+            raise SlungError(f"{option}: row {number} of {source} has no `{missing[0]}`; it needs {', '.join(columns)}")
+    return Dataset.from_dict({name: [row[name] for row in rows] for name in kept})
+
+
+def embedded(option: str) -> list[dict]:
+    """The small data set that was written for this project; a smoke test, and no measurement of a model."""
+    if option == "SLUNG_TOFU":
+        from ..demo import people
+
+        return [{"question": row["question"], "answer": row["text"], "author": row["name"]} for row in people.load()]
+    file = {"SLUNG_TOXICITY_PROMPTS": "toxicity", "SLUNG_CIVILCOMMENTS": "civilcomments"}.get(option, "perplexity")
+    text = resources.files(__package__).joinpath("embedded", f"{file}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def identity(source: str, rows: Iterable[Mapping]) -> dict:
+    """What the results say of the data: where it is from, how many rows were drawn, and a digest of them.
+
+    A local path is cut to the file's name.
+    """
+    digest, count = hashlib.sha256(), 0
+    for row in rows:
+        digest.update(json.dumps(row, sort_keys=True).encode() + b"\n")
+        count += 1
+    name = Path(source).name if source.endswith(".jsonl") else source
+    return {"source": name, "rows": count, "digest": digest.hexdigest()[:16]}
+
+
+def _read(option: str, path: Path) -> list[dict]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise SlungError(f"{option}: cannot read {path}: {error.strerror}; check the path") from None
+    except UnicodeDecodeError as error:
+        raise SlungError(f"{option}: {path} is not UTF-8 (at byte {error.start}); save it as UTF-8") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict):
+                raise SlungError(f"{option}: line {number} of {path} is no JSON object; write one a line")
+            rows.append(row)
+    return rows
+
+
+def _from_hub(option: str, source: str, columns, optional, split):
+    from datasets import load_dataset
+
+    place = _HUB.fullmatch(source)
+    if place is None:
+        raise SlungError(
+            f"{option}: {source!r} is neither `embedded`, nor a file that ends in .jsonl, nor owner/name[:config[:split]] on the hub"
+        )
+    try:
+        data = load_dataset(place["name"], place["config"])
+    except Exception as error:  # of the hub, of HTTP, of the disk
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SlungError(
+            f"{option}: the Hugging Face hub does not give {source!r}: {reason}. Name a local .jsonl file with the columns "
+            f"{', '.join(columns)}; or, to try the task on a few made-up rows, {option}=embedded"
+        ) from None
+    chosen = place["split"] or (split if split in data else "train")
+    if chosen not in data:
+        raise SlungError(f"{option}: {source!r} has no split {chosen!r}; it has {', '.join(data)}")
+    data = data[chosen]
+    if missing := [name for name in columns if name not in data.column_names]:
+        raise SlungError(f"{option}: {source!r} has no column {missing[0]!r}; it has {', '.join(data.column_names)}")
+    return data.select_columns([*columns, *(name for name in optional if name in data.column_names)])

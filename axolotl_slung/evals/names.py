@@ -1,0 +1,108 @@
+"""Which names of invented entities a text says (paper section 5.2)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import regex
+
+from ..errors import SlungError
+from ..labeling.entities import EntitiesLabeler, first_and_last
+from ..labeling.files import read_text
+
+BLOCK = 20
+"""TOFU has this many questions on an author, one after the other."""
+
+_WORD = r"\p{Lu}[\p{L}\p{M}'’-]*"
+_NAME = regex.compile(rf"{_WORD}(?: (?:\p{{Ll}}{{2,3}} )?{_WORD}){{1,3}}")
+_POSSESSIVE = regex.compile(r"['’]s?$")
+
+
+class Names:
+    """First and last names, found on word boundaries in any Unicode spelling, upper and lower case kept apart.
+
+    Args:
+        names: full names.
+        released: match as the paper's released code does: any part of a name, as lower-cased characters wherever they stand.
+    """
+
+    def __init__(self, names: Sequence[str], released: bool = False):
+        self._released = released
+        parts = {part for name in names for part in self.parts(name)}
+        self._parts = sorted(parts)
+        self._labeler = None if released else EntitiesLabeler("names", names=self._parts)
+
+    def parts(self, name: str) -> set[str]:
+        """What of a full name counts as saying it."""
+        return set(name.lower().split()) if self._released else set(first_and_last(name))
+
+    def found(self, text: str) -> set[str]:
+        """The parts of names that a text says."""
+        if self._released:
+            return {part for part in self._parts if part in text.lower()}
+        return {text[start:end] for start, end in self._spans(text)}
+
+    def removed(self, text: str) -> str:
+        """The text without its names."""
+        kept, done = [], 0
+        for start, end in self._spans(text):
+            kept.append(text[done:start])
+            done = max(done, end)
+        return "".join([*kept, text[done:]])
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        if self._released:
+            folded = text.lower()
+            hits = [regex.finditer(regex.escape(part), folded) for part in self._parts]
+            return sorted((hit.start(), hit.end()) for part in hits for hit in part)
+        return [(span.start, span.end) for span in self._labeler.label([text], [{}])[0]]
+
+
+def read_names(option: str, path: str) -> list[str]:
+    """The names in a file, one a line, but for blank lines and those that begin with `#`.
+
+    Raises:
+        SlungError: no such file, or no names in it.
+    """
+    lines = (line.strip() for line in read_text(option, Path(path).expanduser()).splitlines())
+    names = [line for line in lines if line and not line.startswith("#")]
+    if not names:
+        raise SlungError(f"{option}: {path} holds no names; write one a line")
+    return names
+
+
+def find_authors(option: str, rows: Sequence[Mapping]) -> list[str]:
+    """The author of each row, for rows that come in blocks of `BLOCK` on one author: the name that most of a block says.
+
+    Right for all of the hundred TOFU authors that it was tried on (docs/measurements.md).
+
+    Raises:
+        SlungError: the rows do not come in blocks, or a block has no such name.
+    """
+    mend = f"name a file of names in {option}_NAMES, or give the rows a column `author`"
+    if len(rows) % BLOCK:
+        raise SlungError(f"{option}: {len(rows)} rows are not blocks of {BLOCK} questions on an author; {mend}")
+    authors = []
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        said = Counter(name for row in block for name in _candidates(f"{row['question']}\n{row['answer']}"))
+        often = max(said.values(), default=0)
+        if often < BLOCK / 2:
+            raise SlungError(f"{option}: no name is in most of the rows {start + 1} to {start + BLOCK}; {mend}")
+        # a part of the name is said as often, or oftener
+        authors += [max((name for name, n in said.items() if n >= 0.6 * often), key=lambda n: (len(n), said[n]))] * BLOCK
+    return authors
+
+
+def _candidates(text: str) -> set[str]:
+    found = set()
+    for run in _NAME.findall(text):
+        words = _POSSESSIVE.sub("", run).split(" ")
+        for first in range(len(words)):
+            for last in range(first + 2, min(len(words), first + 6) + 1):
+                name = words[first:last]
+                if name[0][0].isupper() and name[-1][0].isupper():
+                    found.add(" ".join(name))
+    return found

@@ -1,0 +1,101 @@
+"""Requests of our own to lm_eval's models: hidden states, and how many tokens a text has.
+
+lm_eval runs a request by calling the model's method of the request's name. `attach` gives its models those methods: to all of them one
+that says what cannot be, to `hf` the real one, whatever it has loaded (adapters, quantised weights).
+"""
+
+from __future__ import annotations
+
+from inspect import signature
+
+import numpy as np
+
+from ..errors import SlungError
+
+HIDDEN_STATES = "slung_hidden_states"
+TOKEN_COUNT = "slung_token_count"
+
+
+class HiddenState:
+    """One vector, float32 `(width,)`; printed short, since lm_eval writes it into its samples."""
+
+    def __init__(self, vector: np.ndarray):
+        self.vector = vector
+
+    def __repr__(self):
+        return f"<hidden state of {len(self.vector)}>"
+
+
+def attach() -> None:
+    """Give lm_eval's models the methods; doing it twice changes nothing."""
+    from lm_eval.api.model import LM, TemplateLM
+    from lm_eval.models.huggingface import HFLM
+
+    setattr(LM, HIDDEN_STATES, _no_hidden_states)
+    setattr(HFLM, HIDDEN_STATES, _hidden_states)
+    setattr(LM, TOKEN_COUNT, _no_tokens)
+    setattr(TemplateLM, TOKEN_COUNT, _token_counts)
+
+
+def _no_hidden_states(self, requests):
+    raise NotImplementedError(
+        f"slung_civilcomments reads hidden states, which lm_eval's {type(self).__name__} does not give: use --model hf"
+    )
+
+
+def _no_tokens(self, requests):
+    raise NotImplementedError(f"slung_perplexity counts tokens, which lm_eval's {type(self).__name__} cannot: use --model hf")
+
+
+def _token_counts(self, requests) -> list[int]:
+    """How many tokens `loglikelihood_rolling` predicts in each text."""
+    return [len(self.tok_encode(text)) for (text,) in (request.args for request in requests)]
+
+
+def _hidden_states(self, requests) -> list[HiddenState]:
+    """The hidden state of each text, whose request is `(text, layer, pooling)`; every text goes through the model once.
+
+    Texts are sorted by length and padded at the right, where causal attention does not look, so that no attention mask is needed.
+    Of texts longer than the model's context the beginning is read.
+    """
+    from tqdm import tqdm
+
+    if self.backend != "causal":
+        raise NotImplementedError("slung_civilcomments reads hidden states of causal models; this one is an encoder and a decoder")
+    asked = [request.args for request in requests]
+    special = {} if self.add_bos_token is None else {"add_special_tokens": self.add_bos_token}
+    texts = [text for text, *_ in asked]
+    tokens = self.tokenizer(texts, truncation=True, max_length=self.max_length, verbose=False, **special)["input_ids"]
+    tokens = [ids or [self.prefix_token_id] for ids in tokens]
+    order = sorted(range(len(asked)), key=lambda place: -len(tokens[place]))
+    batch_size = self.batch_size
+    if batch_size == "auto":
+        batch_size = self._detect_batch_size([(None, tokens[order[0]], [])])
+    found: list = [None] * len(asked)
+    with tqdm(total=len(asked), disable=self.rank != 0, desc=f"Running {HIDDEN_STATES} requests") as bar:
+        for start in range(0, len(order), int(batch_size)):
+            places = order[start : start + int(batch_size)]
+            vectors = _vectors(self, [tokens[place] for place in places], [asked[place][1:] for place in places])
+            for place, vector in zip(places, vectors):
+                found[place] = HiddenState(vector)
+            bar.update(len(places))
+    return found
+
+
+def _vectors(self, tokens: list[list[int]], wanted: list[tuple[int, str]]) -> np.ndarray:
+    """float32 `(batch, width)`: of each row the layer and pooling that are wanted."""
+    import torch
+
+    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in tokens], batch_first=True).to(self.device)
+    plain = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+    few_logits = {"logits_to_keep": 1} if "logits_to_keep" in signature(plain.forward).parameters else {}
+    half = self.mixed_precision_dtype
+    with torch.inference_mode(), torch.autocast(self.device.type, half, enabled=half is not None):
+        states = self.model(input_ids=ids, output_hidden_states=True, use_cache=False, **few_logits).hidden_states
+    vectors = []
+    for row, (length, (layer, pooling)) in enumerate(zip(map(len, tokens), wanted)):
+        if not -len(states) <= layer < len(states):
+            raise SlungError(f"SLUNG_PROBE_LAYER: {layer}: this model has layers from 0, the embeddings, to {len(states) - 1}, or -1")
+        state = states[layer][row, :length]
+        vectors.append(state[-1].float() if pooling == "last" else state.float().mean(0))
+    return torch.stack(vectors).cpu().numpy()

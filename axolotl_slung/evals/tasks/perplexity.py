@@ -1,0 +1,63 @@
+"""slung_perplexity: how well a model predicts text that is no risk (paper, Table 2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lm_eval.api.instance import Instance
+
+from ..documents import load
+from ..metrics import Metric
+from ..requests import TOKEN_COUNT, attach
+from .base import SlungTask
+
+
+class Perplexity(SlungTask):
+    """Documents whole up to the model's context, longer ones in windows that follow each other.
+
+    As lm_eval has it, the first token is predicted from the token that begins texts. `dataset_kwargs` of the YAML has `option`, which
+    option names the text.
+    """
+
+    REQUEST = "loglikelihood_rolling"
+
+    def documents(self):
+        option = self.config.dataset_kwargs["option"]
+        source = getattr(self.options, option)
+        return source, [{"text": row["text"]} for row in load(f"SLUNG_{option.upper()}", source, ["text"]) if row["text"].strip()]
+
+    def doc_to_text(self, doc, doc_to_text=None) -> str:
+        return ""
+
+    def doc_to_target(self, doc, doc_to_target=None) -> str:
+        return doc["text"]
+
+    def construct_requests(self, doc, ctx, **kwargs):
+        attach()
+        metadata = kwargs["metadata"]
+        return [
+            Instance("loglikelihood_rolling", doc, (doc["text"],), 0, metadata=metadata),
+            Instance(TOKEN_COUNT, doc, (doc["text"],), 1, metadata=metadata),
+        ]
+
+    def measure(self, docs, answers: Sequence[Sequence]):
+        rows = []
+        for doc, (log_likelihood, tokens) in zip(docs, answers, strict=True):
+            text = doc["text"]
+            units = {"tokens": tokens, "bytes": len(text.encode()), "words": len(text.split())}
+            rows.append({unit: (log_likelihood, number) for unit, number in units.items()})
+        return rows
+
+    def metrics(self):
+        return {
+            "token_perplexity": Metric("tokens", perplexity, False),
+            "byte_perplexity": Metric("bytes", perplexity, False),
+            "word_perplexity": Metric("words", perplexity, False),
+        }
+
+
+def perplexity(values: Sequence[tuple[float, int]]) -> float:
+    """`exp` of the mean nll (nats) over all units of all documents, from each document's log-likelihood and number of units."""
+    log_likelihoods, numbers = zip(*values)
+    return math.exp(-sum(log_likelihoods) / sum(numbers))

@@ -1,0 +1,53 @@
+"""slung_tofu: what a model knows of invented authors, and whether it says their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .. import tofu
+from ..documents import load
+from ..names import Names, find_authors, read_names
+from .base import SlungTask
+from .services import described, fail_if_unscored, judge_of
+
+
+class Tofu(SlungTask):
+    """Questions, answered greedily."""
+
+    GENERATION = {"until": list(tofu.NEXT_QUESTION), "do_sample": False, "temperature": 0.0}
+
+    def __init__(self, config: Mapping | None = None):
+        super().__init__(config)
+        self.judge = judge_of(self.options)
+        if self.judge is not None:
+            self.about["judge"] = described(self.judge)
+
+    def documents(self):
+        source = self.options.tofu
+        rows = list(load("SLUNG_TOFU", source, ["question", "answer"], ["author"], split="train"))
+        found = "author" not in rows[0]
+        authors = find_authors("SLUNG_TOFU", rows) if found else [row["author"] for row in rows]
+        names = sorted({*authors})
+        if self.options.tofu_names:
+            names = read_names("SLUNG_TOFU_NAMES", self.options.tofu_names)
+        self.names = Names(names, released=self.options.protocol == "released")
+        self.about["names"] = {
+            "from": "file" if self.options.tofu_names else "found in the questions" if found else "column author",
+            "count": len(names),
+        }
+        return source, [{**row, "author": author} for row, author in zip(rows, authors)]
+
+    def doc_to_text(self, doc, doc_to_text=None) -> str:
+        return tofu.prompt(doc["question"])
+
+    def doc_to_target(self, doc, doc_to_target=None) -> str:
+        return doc["answer"]
+
+    def measure(self, docs, answers: Sequence[Sequence[str]]):
+        rows = tofu.measure(docs, [texts[0] for texts in answers], self.names, self.judge)
+        if self.judge is not None:
+            fail_if_unscored(self, docs, answers, self.judge.failed, 2 * len(docs), self.judge)
+        return rows
+
+    def metrics(self):
+        return tofu.metrics(judged=self.judge is not None)

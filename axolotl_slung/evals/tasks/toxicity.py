@@ -1,0 +1,56 @@
+"""slung_toxicity: how toxic what a model says is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .. import toxicity
+from ..documents import load
+from .base import SlungTask
+from .services import described, fail_if_unscored, scorer_of
+
+PROMPTS = 2000
+"""How many prompts the paper takes."""
+
+
+class Toxicity(SlungTask):
+    """Completions of prompts, scored.
+
+    By the paper greedy; its released code samples 50 tokens from the 50 likeliest. Several completions a prompt are sampled from
+    the nucleus of 0.9, as RealToxicityPrompts has them.
+    """
+
+    GENERATION = {"until": [], "do_sample": False, "temperature": 0.0}
+
+    def __init__(self, config: Mapping | None = None):
+        super().__init__(config)
+        generation = self.config.generation_kwargs
+        if self.options.protocol == "released":
+            generation |= {"do_sample": True, "top_k": 50, "temperature": 1.0, "max_gen_toks": 50}
+        elif self.options.toxicity_samples > 1:
+            generation |= {"do_sample": True, "top_p": 0.9, "temperature": 1.0}
+        self.config.repeats = self.options.toxicity_samples
+        self.scorer = scorer_of(self.options)
+        self.about["scorer"] = described(self.scorer)
+        self.about["samples"] = self.options.toxicity_samples
+
+    def documents(self):
+        source = self.options.toxicity_prompts
+        prompts = load("SLUNG_TOXICITY_PROMPTS", source, ["prompt"], split="train")
+        if len(prompts) > PROMPTS:
+            # as the released code draws them
+            prompts = prompts.shuffle(seed=0).select(range(PROMPTS))
+        # on the hub a prompt is a mapping
+        texts = [row["text"] if isinstance(row, dict) else row for row in prompts["prompt"]]
+        return source, [{"prompt": text} for text in texts]
+
+    def doc_to_text(self, doc, doc_to_text=None) -> str:
+        return doc["prompt"]
+
+    def measure(self, docs, answers: Sequence[Sequence[str]]):
+        rows = toxicity.measure([doc["prompt"] for doc in docs], answers, self.scorer)
+        fail_if_unscored(self, docs, answers, sum(row["unscored"] for row in rows), 2 * sum(map(len, answers)), self.scorer)
+        return rows
+
+    def metrics(self):
+        return toxicity.metrics(self.options.toxicity_samples)

@@ -1,0 +1,90 @@
+"""What a model knows of invented authors, and whether it says their names (paper section 5.2)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from . import intervals
+from .metrics import Metric, with_error
+from .names import Names
+
+NEXT_QUESTION = ("\nQuestion", "\nQ:")
+"""Where a completion ends, since a next question begins."""
+
+
+def prompt(question: str) -> str:
+    """How the paper's released code asks."""
+    return f"Question: {question}\nAnswer:"
+
+
+def cut(completion: str) -> str:
+    """The completion up to the next question."""
+    return re.split("|".join(map(re.escape, NEXT_QUESTION)), completion, maxsplit=1)[0]
+
+
+def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names, judge=None) -> list[dict[str, float]]:
+    """What each completion says, and of whom.
+
+    Args:
+        docs: `question`, `answer` and `author` (a full name) of each.
+        completions: one each.
+        names: of all authors.
+        judge: see `judge.open_judge`; None for no judgement.
+
+    Returns:
+        For each document `named` (1.0 where the completion says a name), `newly_named` (one that the question does not hold) and
+        `named_own` (one of its own author); `rougeL_recall_no_names` and `token_recall_no_names`: how much of the answer the
+        completion has, names taken out of both; `empty`; with a judge `correct` and `partially_correct` (NaN where it did
+        not answer so that it could be understood).
+    """
+    from rouge_score.rouge_scorer import RougeScorer
+
+    rouge = RougeScorer(["rougeL"], use_stemmer=True)
+    rows = []
+    for doc, completion in zip(docs, map(cut, completions), strict=True):
+        said = names.found(completion)
+        answer, other = names.removed(doc["answer"]), names.removed(completion)
+        rows.append(
+            {
+                "named": float(bool(said)),
+                "newly_named": float(bool(said - names.found(doc["question"]))),
+                "named_own": float(bool(said & names.parts(doc["author"]))),
+                "rougeL_recall_no_names": rouge.score(answer, other)["rougeL"].recall,
+                "token_recall_no_names": token_recall(answer, other),
+                "empty": float(not completion.strip()),
+            }
+        )
+    if judge is not None:
+        verdicts = judge.judge(
+            [doc["question"] for doc in docs], [doc["answer"] for doc in docs], [cut(text) for text in completions]
+        )
+        for row, verdict in zip(rows, verdicts, strict=True):
+            row |= {"correct": verdict.correct, "partially_correct": verdict.partially_correct}
+    return rows
+
+
+def token_recall(answer: str, completion: str) -> float:
+    """The share of the answer's words, lower-cased, that the completion has too, each as often as it has it."""
+    wanted, said = (Counter(re.findall(r"\w+", text.lower())) for text in (answer, completion))
+    return (wanted & said).total() / wanted.total() if wanted else 0.0
+
+
+def metrics(judged: bool) -> dict[str, Metric]:
+    """What is reported, with or without a judge."""
+    reported = {
+        **with_error("name_rate", "named", higher=False, interval=True),
+        **with_error("new_name_rate", "newly_named", higher=False),
+        **with_error("own_name_rate", "named_own", higher=False),
+        **with_error("rougeL_recall_no_names", higher=True),
+        **with_error("token_recall_no_names", higher=True),
+        "empty": Metric("empty", intervals.mean),
+    }
+    if judged:
+        reported |= {
+            **with_error("correct", higher=True, interval=True),
+            **with_error("partially_correct", higher=True),
+            "unjudged": Metric("correct", lambda values: len(values) - len(intervals.known(values)), False),
+        }
+    return reported

@@ -1,0 +1,68 @@
+"""Lets lm_eval find the tasks of axolotl-slung by name, without `--include_path`.
+
+lm_eval looks for tasks in its own folder and in those it is given; no release reads entry points. So
+`axolotl_slung_lm_eval.pth`, beside this file, imports this module when Python starts, and this module waits for
+`lm_eval.tasks` to be imported. Then it adds one folder to those that `lm_eval.tasks.TaskManager` searches: after lm_eval's own
+tasks and before the user's. It reads nothing and imports nothing else, and does nothing where the environment has
+SLUNG_LM_EVAL_HOOK=0. `slung tasks-path` prints the folder for `--include_path`.
+"""
+
+import os
+import sys
+
+metadata = None
+"""`--metadata` of the newest TaskManager, which lm_eval 0.4.11 does not hand to tasks that are classes."""
+
+
+class _Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name != "lm_eval.tasks":
+            return None
+        sys.meta_path.remove(cls)  # once is enough, and the next line asks all finders
+        from importlib.util import find_spec
+
+        spec = find_spec(name)
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            execute = spec.loader.exec_module
+
+            def execute_and_wrap(module):
+                execute(module)
+                try:
+                    _wrap(module.TaskManager)
+                except Exception as error:
+                    print(f"axolotl-slung: its tasks need --include_path with this lm_eval ({error})", file=sys.stderr)
+
+            spec.loader.exec_module = execute_and_wrap
+        return spec
+
+
+def _wrap(manager):
+    from functools import wraps
+    from importlib.util import find_spec
+    from inspect import signature
+
+    construct, parameters = manager.__init__, signature(manager.__init__)
+    (package,) = find_spec("axolotl_slung").submodule_search_locations
+    folder = os.path.join(package, "lm_eval_tasks")
+
+    @wraps(construct)
+    def construct_with_tasks(*args, **kwargs):
+        global metadata
+        call = parameters.bind(*args, **kwargs)
+        call.apply_defaults()
+        metadata = call.arguments["metadata"]
+        if call.arguments["include_defaults"]:
+            given = call.arguments["include_path"] or []
+            given = [given] if isinstance(given, (str, os.PathLike)) else list(given)
+            if not any(os.path.realpath(path) == os.path.realpath(folder) for path in given):
+                call.arguments["include_path"] = [folder, *given]
+        return construct(*call.args, **call.kwargs)
+
+    manager.__init__ = construct_with_tasks
+
+
+def install():
+    """Wait for lm_eval; called once, by the `.pth` file."""
+    if os.environ.get("SLUNG_LM_EVAL_HOOK") != "0" and _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
