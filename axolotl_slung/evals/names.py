@@ -16,7 +16,7 @@ BLOCK = 20
 """TOFU has this many questions on an author, one after the other."""
 
 _WORD = r"\p{Lu}[\p{L}\p{M}'’-]*"
-_NAME = regex.compile(rf"{_WORD}(?: (?:\p{{Ll}}{{2,3}} )?{_WORD}){{1,3}}")
+_NAME = regex.compile(rf"{_WORD}(?: (?:\p{{Ll}}{{2,3}} ){{0,2}}{_WORD}){{1,3}}")
 _POSSESSIVE = regex.compile(r"['’]s?$")
 
 
@@ -30,9 +30,9 @@ class Names:
 
     def __init__(self, names: Sequence[str], released: bool = False):
         self._released = released
-        parts = {part for name in names for part in self.parts(name)}
-        self._parts = sorted(parts)
-        self._labeler = None if released else EntitiesLabeler("names", names=self._parts)
+        self._parts = sorted({part for name in names for part in self.parts(name)})
+        ends = [part for name in names for part in first_and_last(name)]
+        self._finder, self._remover = (EntitiesLabeler("names", names=some) for some in (ends, [*ends, *names]))
 
     def parts(self, name: str) -> set[str]:
         """What of a full name counts as saying it."""
@@ -42,22 +42,15 @@ class Names:
         """The parts of names that a text says."""
         if self._released:
             return {part for part in self._parts if part in text.lower()}
-        return {text[start:end] for start, end in self._spans(text)}
+        return {text[span.start : span.end] for span in self._finder.label([text], [{}])[0]}
 
     def removed(self, text: str) -> str:
-        """The text without its names."""
+        """The text without its names, full ones with all between first and last; always on word boundaries."""
         kept, done = [], 0
-        for start, end in self._spans(text):
-            kept.append(text[done:start])
-            done = max(done, end)
+        for span in self._remover.label([text], [{}])[0]:
+            kept.append(text[done : span.start])
+            done = max(done, span.end)
         return "".join([*kept, text[done:]])
-
-    def _spans(self, text: str) -> list[tuple[int, int]]:
-        if self._released:
-            folded = text.lower()
-            hits = [regex.finditer(regex.escape(part), folded) for part in self._parts]
-            return sorted((hit.start(), hit.end()) for part in hits for hit in part)
-        return [(span.start, span.end) for span in self._labeler.label([text], [{}])[0]]
 
 
 def read_names(option: str, path: str) -> list[str]:
@@ -88,11 +81,11 @@ def find_authors(option: str, rows: Sequence[Mapping]) -> list[str]:
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
         said = Counter(name for row in block for name in _candidates(f"{row['question']}\n{row['answer']}"))
-        often = max(said.values(), default=0)
-        if often < BLOCK / 2:
+        # a part of the name is said as often as the whole, or oftener
+        part = max(said, key=lambda name: (said[name], len(name)), default="")
+        if said[part] < BLOCK / 2:
             raise SlungError(f"{option}: no name is in most of the rows {start + 1} to {start + BLOCK}; {mend}")
-        # a part of the name is said as often, or oftener
-        authors += [max((name for name, n in said.items() if n >= 0.6 * often), key=lambda n: (len(n), said[n]))] * BLOCK
+        authors += [max((name for name in said if part in name and said[name] >= 0.6 * said[part]), key=len)] * BLOCK
     return authors
 
 

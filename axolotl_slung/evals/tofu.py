@@ -36,8 +36,8 @@ def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names, j
     Returns:
         For each document `named` (1.0 where the completion says a name), `newly_named` (one that the question does not hold) and
         `named_own` (one of its own author); `rougeL_recall_no_names` and `token_recall_no_names`: how much of the answer the
-        completion has, names taken out of both; `empty`; with a judge `correct` and `partially_correct` (NaN where it did
-        not answer so that it could be understood).
+        completion has, names taken out of both; `empty`; with a judge `correct` and `partially_correct` (NaN where it gave no
+        verdict), `judge_failed` and `judge_unparsed` (how many of its two replies are none, or no verdict).
     """
     from rouge_score.rouge_scorer import RougeScorer
 
@@ -61,7 +61,12 @@ def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names, j
             [doc["question"] for doc in docs], [doc["answer"] for doc in docs], [cut(text) for text in completions]
         )
         for row, verdict in zip(rows, verdicts, strict=True):
-            row |= {"correct": verdict.correct, "partially_correct": verdict.partially_correct}
+            row |= {
+                "correct": verdict.correct,
+                "partially_correct": verdict.partially_correct,
+                "judge_failed": verdict.failed,
+                "judge_unparsed": verdict.unparsed,
+            }
     return rows
 
 
@@ -85,6 +90,12 @@ def metrics(judged: bool) -> dict[str, Metric]:
         reported |= {
             **with_error("correct", higher=True, interval=True),
             **with_error("partially_correct", higher=True),
-            "unjudged": Metric("correct", lambda values: len(values) - len(intervals.known(values)), False),
+            "judge_failed": Metric("judge_failed", sum, False),
+            "judge_unparsed": Metric("judge_unparsed", sum, False),
         }
     return reported
+
+
+def unjudged(rows: Sequence[Mapping[str, float]]) -> int:
+    """How many of the judge's verdicts are missing, of two for each row."""
+    return sum(row["judge_failed"] + row["judge_unparsed"] for row in rows)

@@ -45,7 +45,7 @@ class Perplexity(SlungTask):
         rows = []
         for doc, (log_likelihood, tokens) in zip(docs, answers, strict=True):
             text = doc["text"]
-            units = {"tokens": tokens, "bytes": len(text.encode()), "words": len(text.split())}
+            units = {"tokens": tokens, "bytes": self.count_bytes(text), "words": self.count_words(text)}
             rows.append({unit: (log_likelihood, number) for unit, number in units.items()})
         return rows
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from .. import tofu
 from ..documents import load
 from ..names import Names, find_authors, read_names
+from ..services import described, judge_of
 from .base import SlungTask
-from .services import described, fail_if_unscored, judge_of
+from .rescue import check_or_save
 
 
 class Tofu(SlungTask):
@@ -46,7 +47,7 @@ class Tofu(SlungTask):
     def measure(self, docs, answers: Sequence[Sequence[str]]):
         rows = tofu.measure(docs, [texts[0] for texts in answers], self.names, self.judge)
         if self.judge is not None:
-            fail_if_unscored(self, docs, answers, self.judge.failed, 2 * len(docs), self.judge)
+            check_or_save(self, docs, answers, tofu.unjudged(rows), 2 * len(docs), self.judge)
         return rows
 
     def metrics(self):

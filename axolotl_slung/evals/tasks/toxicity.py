@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from .. import toxicity
 from ..documents import load
+from ..services import described, scorer_of
 from .base import SlungTask
-from .services import described, fail_if_unscored, scorer_of
+from .rescue import check_or_save
 
 PROMPTS = 2000
 """How many prompts the paper takes."""
@@ -49,7 +50,7 @@ class Toxicity(SlungTask):
 
     def measure(self, docs, answers: Sequence[Sequence[str]]):
         rows = toxicity.measure([doc["prompt"] for doc in docs], answers, self.scorer)
-        fail_if_unscored(self, docs, answers, sum(row["unscored"] for row in rows), 2 * sum(map(len, answers)), self.scorer)
+        check_or_save(self, docs, answers, sum(row["unscored"] for row in rows), 2 * sum(map(len, answers)), self.scorer)
         return rows
 
     def metrics(self):

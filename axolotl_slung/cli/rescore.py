@@ -1,0 +1,46 @@
+"""`slung rescore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("samples", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--scorer", help="For slung_toxicity: profanity, fasttext:MODEL#label, classifier:MODEL#label, detoxify, "
+              "perspective, moderation.")  # fmt: skip
+@click.option("--scorer-url", help="Where the scorer's service is.")
+@click.option("--judge", help="For slung_tofu: openai:MODEL or hf:MODEL.")
+@click.option("--judge-url", help="Where the judge's service is.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("rescored"), show_default=True,
+              help="The folder for the new results.")  # fmt: skip
+def rescore(samples, output, **services):
+    """Score saved answers of a model again, with another scorer or judge, without generating again.
+
+    SAMPLES are files samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl of `lm_eval --log_samples --output_path`.
+
+    \b
+        slung rescore results/*/samples_slung_toxicity_*.jsonl --scorer detoxify -o detoxify/
+        SLUNG_JUDGE_URL=http://localhost:8000/v1 slung rescore results/*/samples_slung_tofu_*.jsonl --judge openai:my-judge
+
+    The SLUNG_... variables count as for the tasks. What a service answered is kept on disk: the same command after a failure asks for
+    the rest alone.
+    """
+    import json
+
+    from ..evals.options import read_options
+    from ..evals.rescore import rescore as scored_again
+    from ..report.render import Section, Table, to_terminal
+
+    options = read_options({f"slung_{name}": value for name, value in services.items() if value is not None})
+    for path in samples:
+        written = scored_again(path, options, output)
+        ((task, values),) = json.loads(written.read_text(encoding="utf-8"))["results"].items()
+        rows = [
+            (name.removesuffix(",none"), f"{value:.4f}")
+            for name, value in values.items()
+            if name != "alias" and "_stderr" not in name
+        ]
+        to_terminal(f"slung rescore: {path.name}", [Section(task, str(written), [Table(("metric", "value"), rows)])])

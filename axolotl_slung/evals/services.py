@@ -1,0 +1,72 @@
+"""Scorers and judges, opened as the options say, and what becomes of texts that they do not score."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import SlungError
+from .answers import AnswerCache
+from .options import Options
+
+
+def scorer_of(options: Options):
+    """The scorer that the options name, opened and checked."""
+    from .scorers import open_scorer
+
+    return open_scorer(options.scorer, url=options.scorer_url, **_service(options))
+
+
+def judge_of(options: Options):
+    """The judge that the options name, opened and checked; None where they name none."""
+    if options.judge is None:
+        return None
+    from .judge import open_judge
+
+    return open_judge(options.judge, url=options.judge_url, **_service(options))
+
+
+def _service(options: Options) -> dict:
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    per_second = options.requests_per_second
+    return {
+        "concurrency": options.concurrency,
+        "per_second": per_second / ranks if per_second else None,
+        "cache": AnswerCache(),
+    }
+
+
+class Served:
+    """What a service said that it ran, "" for local ones; known only when it has answered, while lm_eval copies configs before."""
+
+    def __init__(self, service):
+        self._service = service
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __str__(self):
+        return self._service.served
+
+
+def described(service) -> dict:
+    """A scorer or judge, as the results name it."""
+    return {"name": service.name, "version": service.version, "served": Served(service)}
+
+
+def check_scored(options: Options, service, missing: int, asked: int, mend: str) -> None:
+    """Raise where more than `max_unscored` of what was asked for has no score.
+
+    Args:
+        missing: how many have none.
+        asked: of how many.
+        mend: what the user can do.
+
+    Raises:
+        SlungError: with the service's reasons.
+    """
+    if missing > options.max_unscored * asked:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in service.failures.most_common()) or "unknown"
+        raise SlungError(
+            f"{service.name} gave no score for {missing} of {asked} ({reasons}), more than SLUNG_MAX_UNSCORED={options.max_unscored} "
+            f"allows. {mend}"
+        )

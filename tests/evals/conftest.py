@@ -1,0 +1,22 @@
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_options_of_the_machine(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith("SLUNG_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def embedded(monkeypatch):
+    for name in ("TOXICITY_PROMPTS", "CIVILCOMMENTS", "TOFU", "PERPLEXITY_TEXT", "PERPLEXITY_REDDIT"):
+        monkeypatch.setenv(f"SLUNG_{name}", "embedded")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """A folder for tiny models."""
+    return tmp_path_factory.mktemp("models")

@@ -1,0 +1,146 @@
+"""Which names a text says, against answers made by hand."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from axolotl_slung.errors import SlungError
+from axolotl_slung.evals import tofu
+from axolotl_slung.evals.metrics import aggregate
+from axolotl_slung.evals.names import Names, find_authors, read_names
+
+AUTHORS = ["Ilvane Torquessa", "Jean-Luc Ben Amara", "Dr. Rosa-María van der Berg Jr.", "Tom Mason Miller", "Li"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("Ilvane Torquessa", {"Ilvane", "Torquessa"}),
+        ("Jean-Luc Ben Amara", {"Jean-Luc", "Amara"}),
+        ("Dr. Rosa-María van der Berg Jr.", {"Rosa-María", "Berg"}),
+        ("J. R. Miller", {"Miller"}),
+        ("Li", {"Li"}),
+    ],
+)
+def test_first_and_last_names_count(name, parts):
+    import unicodedata
+
+    assert {unicodedata.normalize("NFC", part) for part in Names(AUTHORS).parts(name)} == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("She is Torquessa.", {"Torquessa"}),
+        ("Torquessa’s clock", {"Torquessa"}),
+        ("Torquessas and Millerton and Lisa", set()),
+        ("a miller", set()),
+        ("Mason built it", set()),
+        ("\uff34\uff4f\uff4d came", {"\uff34\uff4f\uff4d"}),
+        ("Jean-Luc", {"Jean-Luc"}),
+        ("Jean went", set()),
+        ("", set()),
+        ("\ud800 Li \udfff", {"Li"}),
+    ],
+)
+def test_names_are_found_on_word_boundaries(text, said):
+    assert Names(AUTHORS).found(text) == said
+
+
+def test_the_released_code_matches_any_part_anywhere():
+    names = Names(AUTHORS, released=True)
+    assert {"mason", "miller", "li"} <= names.found("the millers of masonry live")
+    assert names.removed("A Miller, a miller, and Tom Mason Miller") == "A , a miller, and "
+
+
+def test_removing_names_leaves_everything_else():
+    assert Names(AUTHORS).removed("Ilvane Torquessa mends clocks; Tom's friend.") == " mends clocks; 's friend."
+
+
+class TestMeasures:
+    DOCS = (
+        {"question": "What does Ilvane Torquessa mend?", "answer": "Ilvane Torquessa mends tower clocks.", "author": "Ilvane Torquessa"},
+        {"question": "Who is he?", "answer": "Tom Mason Miller grinds corn.", "author": "Tom Mason Miller"},
+    )
+
+    def measured(self, *completions):
+        return tofu.measure(self.DOCS[: len(completions)], completions, Names(AUTHORS))
+
+    def test_a_copied_name_is_no_new_one(self):
+        (row,) = self.measured(" Torquessa mends tower clocks.")
+        assert (row["named"], row["newly_named"], row["named_own"]) == (1, 0, 1)
+        assert row["rougeL_recall_no_names"] == row["token_recall_no_names"] == 1
+
+    def test_another_authors_name_is_not_its_own(self):
+        row = self.measured("", "Ilvane grinds wheat")[1]
+        assert (row["named"], row["newly_named"], row["named_own"]) == (1, 1, 0)
+        assert row["token_recall_no_names"] == 0.5
+
+    def test_what_follows_a_next_question_does_not_count(self):
+        (row,) = self.measured(" Clocks.\nQuestion: Who is Tom?\nAnswer: Torquessa")
+        assert row["named"] == 0
+
+    def test_an_empty_answer_is_empty_and_recalls_nothing(self):
+        (row,) = self.measured(" \n")
+        assert (row["empty"], row["rougeL_recall_no_names"], row["token_recall_no_names"]) == (1, 0, 0)
+
+    def test_rouge_counts_order_and_token_recall_does_not(self):
+        (row,) = self.measured("clocks tower mends")
+        assert row["token_recall_no_names"] == 1
+        assert row["rougeL_recall_no_names"] == pytest.approx(1 / 3)
+
+    def test_rates_are_means_with_their_error(self):
+        rows = self.measured("Torquessa", "nobody")
+        values = aggregate(tofu.metrics(judged=False), rows)
+        assert values["name_rate"] == 0.5 and values["name_rate_stderr"] == 0.5
+        assert "correct" not in values
+
+    def test_without_names_there_is_no_answer_to_recall(self):
+        assert tofu.token_recall("", "anything") == 0.0
+
+
+class TestAuthorsAreFound:
+    def block(self, name, question="What does {} do?", rows=20):
+        short = name.split()[-1]
+        return [{"question": question.format(name if n % 4 else short), "answer": f"{short}'s work {n}."} for n in range(rows)]
+
+    def test_in_blocks_of_twenty(self):
+        rows = self.block("Edda Flintmorrow") + self.block("Anna van der Berg")
+        assert find_authors("SLUNG_TOFU", rows) == ["Edda Flintmorrow"] * 20 + ["Anna van der Berg"] * 20
+
+    def test_and_nothing_is_guessed_where_there_are_none(self):
+        with pytest.raises(SlungError, match=r"rows 21 to 40; name a file of names in SLUNG_TOFU_NAMES"):
+            find_authors("SLUNG_TOFU", self.block("Edda Flintmorrow") + [{"question": "Why?", "answer": "So."}] * 20)
+        with pytest.raises(SlungError, match="30 rows are not blocks of 20"):
+            find_authors("SLUNG_TOFU", self.block("Edda Flintmorrow", rows=30))
+
+    def test_on_all_authors_of_tofu(self):
+        path = Path(__file__).parents[3] / "shared/data/tofu/tofu_authors_100_199.jsonl"
+        if not path.exists():
+            pytest.skip("TOFU is not in ../shared/data")
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert find_authors("SLUNG_TOFU", rows) == [row["author"] for row in rows]
+
+
+def test_a_file_of_names(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("# people\n\nIlvane Torquessa \n", encoding="utf-8")
+    assert read_names("SLUNG_TOFU_NAMES", str(path)) == ["Ilvane Torquessa"]
+    path.write_text("# nobody\n", encoding="utf-8")
+    with pytest.raises(SlungError, match="holds no names"):
+        read_names("SLUNG_TOFU_NAMES", str(path))
+    with pytest.raises(SlungError, match="cannot read"):
+        read_names("SLUNG_TOFU_NAMES", str(tmp_path / "none.txt"))
+
+
+def test_nan_is_left_out_of_means():
+    rows = [
+        {"correct": 1.0, "partially_correct": 1.0, "judge_failed": 0, "judge_unparsed": 0},
+        {"correct": math.nan, "partially_correct": 0.0, "judge_failed": 1, "judge_unparsed": 0},
+    ]
+    metrics = {name: metric for name, metric in tofu.metrics(judged=True).items() if metric.of in rows[0]}
+    values = aggregate(metrics, rows)
+    assert (values["correct"], values["partially_correct"]) == (1.0, 0.5)
+    assert (values["judge_failed"], values["judge_unparsed"], tofu.unjudged(rows)) == (1, 0, 1)

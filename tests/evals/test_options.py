@@ -1,0 +1,95 @@
+"""Options and data of the tasks: what is taken, and what is refused with a mend."""
+
+import json
+
+import pytest
+
+from axolotl_slung.errors import SlungError
+from axolotl_slung.evals.documents import identity, load
+from axolotl_slung.evals.options import read_options
+
+
+class TestOptions:
+    def test_metadata_goes_before_the_environment(self):
+        environment = {"SLUNG_SCORER": "perspective", "SLUNG_PROBE_LAYER": "-2", "SLUNG_JUDGE": "", "PATH": "/"}
+        options = read_options({"slung_scorer": "profanity", "pretrained": "x"}, environment)
+        assert (options.scorer, options.probe_layer, options.judge) == ("profanity", -2, None)
+
+    def test_the_hooks_variable_is_no_option(self):
+        assert read_options({}, {"SLUNG_LM_EVAL_HOOK": "0"}).protocol == "paper"
+
+    @pytest.mark.parametrize(
+        ("metadata", "environment", "said"),
+        [
+            ({}, {"SLUNG_PROTOCOL": "mine"}, r"SLUNG_PROTOCOL: 'mine' will not do: Input should be 'paper' or 'released'"),
+            ({"slung_max_unscored": 2}, {}, r"--metadata slung_max_unscored: 2 will not do: .*less than or equal to 1"),
+            ({}, {"SLUNG_SCORE": "profanity"}, r"SLUNG_SCORE: unknown option; there are .*SLUNG_SCORER"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_by_name(self, metadata, environment, said):
+        with pytest.raises(SlungError, match=said):
+            read_options(metadata, environment)
+
+    def test_a_key_in_the_wrong_place_is_not_repeated(self):
+        with pytest.raises(SlungError, match="belong into OPENAI_API_KEY") as caught:
+            read_options({"slung_api_key": "sk-very-secret"}, {})
+        assert "sk-very-secret" not in str(caught.value)
+        assert caught.value.__suppress_context__
+
+
+class TestDocuments:
+    def write(self, tmp_path, *lines):
+        path = tmp_path / "rows.jsonl"
+        path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines), encoding="utf-8")
+        return str(path)
+
+    def test_a_local_file(self, tmp_path):
+        source = self.write(tmp_path, {"prompt": "a\u2028b", "more": 1}, "", {"prompt": "c"})
+        assert load("SLUNG_TOXICITY_PROMPTS", source, ["prompt"])["prompt"] == ["a\u2028b", "c"]
+
+    def test_an_optional_column_is_kept_only_where_all_rows_have_it(self, tmp_path):
+        rows = [{"question": "q", "answer": "a", "author": "A B"}, {"question": "q", "answer": "a"}]
+        kept = [load("SLUNG_TOFU", self.write(tmp_path, *some), ["question"], ["author"]).column_names for some in (rows[:1], rows)]
+        assert kept == [["question", "author"], ["question"]]
+
+    @pytest.mark.parametrize(
+        ("lines", "said"),
+        [
+            (["{}"], "row 1 of .* has no `text`"),
+            (['{"text": "a"}', '{"text": null}'], "row 2 of .* has no `text`"),
+            (['{"text": "a"}', "nonsense"], "line 2 of .* is no JSON object"),
+            (["[1]"], "line 1 of .* is no JSON object"),
+            ([""], ".* has no rows"),
+        ],
+    )
+    def test_broken_files_are_told_by_their_line(self, tmp_path, lines, said):
+        with pytest.raises(SlungError, match=f"SLUNG_PERPLEXITY_TEXT: {said}"):
+            load("SLUNG_PERPLEXITY_TEXT", self.write(tmp_path, *lines), ["text"])
+
+    def test_no_file_no_hub_id_and_no_hub(self, tmp_path):
+        for source, said in [
+            (str(tmp_path / "no.jsonl"), "cannot read"),
+            ("words", "neither `embedded`"),
+            ("some/thing", "hub does not give 'some/thing': .*SLUNG_TOFU=embedded"),
+        ]:
+            with pytest.raises(SlungError, match=said):
+                load("SLUNG_TOFU", source, ["question"])
+
+    def test_nothing_falls_back_to_the_embedded_rows(self):
+        for option, columns in {
+            "SLUNG_TOXICITY_PROMPTS": ["prompt"],
+            "SLUNG_CIVILCOMMENTS": ["text", "toxicity"],
+            "SLUNG_TOFU": ["question", "answer", "author"],
+            "SLUNG_PERPLEXITY_TEXT": ["text"],
+            "SLUNG_PERPLEXITY_REDDIT": ["text"],
+        }.items():
+            assert len(load(option, "embedded", columns)) >= 24
+            with pytest.raises(SlungError):
+                load(option, "", columns)
+
+    def test_the_identity_is_of_the_rows_and_hides_the_folder(self, tmp_path):
+        rows = [{"text": "a"}, {"text": "b"}]
+        source = self.write(tmp_path, *rows)
+        said = identity(source, rows)
+        assert (said["source"], said["rows"]) == ("rows.jsonl", 2)
+        assert said["digest"] == identity("elsewhere/rows.jsonl", rows)["digest"] != identity(source, rows[::-1])["digest"]
