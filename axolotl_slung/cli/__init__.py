@@ -14,7 +14,10 @@ _COMMANDS = {
     "stats": "What the labels will do to a training run, before it.",
     "sweep": "Tokens and documents a bucket, for any thresholds.",
     "qa": "Measure labels against spans that people marked.",
+    "report": "One table and one page of pictures from results of lm_eval.",
     "doctor": "Try a config for a few batches, and see that its labels reach the loss.",
+    "rescore": "Score saved answers of a model again, with another scorer or judge.",
+    "tasks-path": "Print the folder of the lm_eval tasks, for --include_path.",
     "schema": "Print the JSON schema of the `slung:` block.",
 }
 
@@ -26,7 +29,8 @@ class _Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx, name):
-        return getattr(import_module(f".{name}", __name__), name) if name in _COMMANDS else None
+        module = name.replace("-", "_")
+        return getattr(import_module(f".{module}", __name__), module) if name in _COMMANDS else None
 
     def invoke(self, ctx):
         try:

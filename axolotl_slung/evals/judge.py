@@ -56,8 +56,7 @@ class Verdict(NamedTuple):
     Attributes:
         correct: 1.0 or 0.0, whether it has the information of the correct answer; NaN where the judge did not say.
         partially_correct: the same of whether it has any of it that is not in the question.
-        failed: how many of the two questions got no reply.
-        unparsed: how many got a reply that is no verdict.
+        failed, unparsed: how many of the two prompts got no reply, and a reply that is no verdict.
     """
 
     correct: float
@@ -81,11 +80,10 @@ class Judge(ABC):
         self.failures: Counter = Counter()
 
     def judge(self, questions: Sequence[str], answers: Sequence[str], completions: Sequence[str]) -> list[Verdict]:
-        """Judge n answers.
+        """Judge answers.
 
         Args:
-            questions: n questions.
-            answers: the correct answers.
+            questions, answers: n questions and their correct answers.
             completions: what is judged; any Unicode. It may try to speak for the judge, and is put in as it is.
 
         Raises:
@@ -136,8 +134,7 @@ def open_judge(
             `hf:MODEL`, a folder or a model of the Hugging Face hub, which runs here.
         key: the option that it comes from; errors begin with it.
         url: the service's address, if not OpenAI's.
-        concurrency: requests to a service at once.
-        per_second: requests to a service that may start within a second; None for any number.
+        concurrency, per_second: requests to a service at once, and that may start within a second (None for any number).
         cache: keeps the replies' first words; None for the usual one.
 
     Raises:
@@ -229,7 +226,6 @@ class LocalJudge(Judge):
             raise SlungError(f"{said}: cannot be used: {reason}; give a folder or a causal model of the hub") from error
         if report["missing_keys"]:
             raise SlungError(f"{said}: lacks weights, such as {min(report['missing_keys'])}; give a whole causal model")
-        self._model.eval()
         self._generate_greedily()
         folder = Path(model).expanduser()
         files = [*files_of(folder), *folder.glob("*.jinja")] if folder.is_dir() else []
@@ -255,12 +251,13 @@ class LocalJudge(Judge):
     def _generate_greedily(self) -> None:
         from transformers import GenerationConfig
 
-        ends = self._model.generation_config.eos_token_id
-        ends = self._tokenizer.eos_token_id if ends is None else ends
-        padding = self._tokenizer.pad_token_id or 0
+        ends, padding = self._model.generation_config.eos_token_id, self._tokenizer.pad_token_id
         # in place of the model's own, which may sample or punish repetition; what is passed along would only be added to it
         self._model.generation_config = GenerationConfig(
-            max_new_tokens=REPLY_TOKENS, do_sample=False, eos_token_id=ends, pad_token_id=padding
+            max_new_tokens=REPLY_TOKENS,
+            do_sample=False,
+            eos_token_id=self._tokenizer.eos_token_id if ends is None else ends,
+            pad_token_id=padding or 0,
         )
 
     def _first_words(self, prompts: list[str]) -> list[str | None]:
@@ -288,7 +285,7 @@ class LocalJudge(Judge):
     def _ids(self, prompt: str) -> list[int]:
         ids = self._tokenizer(prompt, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
         # some tokenizers find special tokens all the same
-        special = {*self._tokenizer.all_special_ids} - {self._tokenizer.unk_token_id}
+        special = set(self._tokenizer.all_special_ids) - {self._tokenizer.unk_token_id}
         return [*self._lead, *(i for i in ids if i not in special), *self._trail]
 
     def _replies(self, rows: list[list[int]]) -> list[str]:
@@ -298,6 +295,5 @@ class LocalJudge(Judge):
         ids = torch.tensor([[self._model.generation_config.pad_token_id] * (width - len(row)) + row for row in rows])
         attended = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
         with torch.inference_mode():
-            place = self._model.device
-            made = self._model.generate(input_ids=ids.to(place), attention_mask=attended.to(place))
+            made = self._model.generate(ids.to(self._model.device), attention_mask=attended.to(self._model.device))
         return self._tokenizer.batch_decode(made[:, width:], skip_special_tokens=True)

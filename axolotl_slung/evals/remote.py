@@ -47,10 +47,7 @@ _THREAD = "slung-ask"
 
 
 class Refused(Exception):
-    """One request came to nothing, for a reason without any text in it.
-
-    Args: `again`, whether another attempt makes sense, and `wait`, the seconds until it if the service said so.
-    """
+    """One request came to nothing; `again`: whether another attempt makes sense, after `wait` seconds if it is said."""
 
     def __init__(self, reason: str, again: bool = True, wait: float | None = None):
         super().__init__(reason)

@@ -13,7 +13,9 @@ def scorer_of(options: Options):
     """The scorer that the options name, opened and checked."""
     from .scorers import open_scorer
 
-    return open_scorer(options.scorer, url=options.scorer_url, **_service(options))
+    # what Google allows a key
+    usual = 1.0 if options.scorer.startswith("perspective") else None
+    return open_scorer(options.scorer, url=options.scorer_url, **_service(options, usual))
 
 
 def judge_of(options: Options):
@@ -22,17 +24,14 @@ def judge_of(options: Options):
         return None
     from .judge import open_judge
 
-    return open_judge(options.judge, url=options.judge_url, **_service(options))
+    return open_judge(options.judge, url=options.judge_url, **_service(options, None))
 
 
-def _service(options: Options) -> dict:
+def _service(options: Options, usual: float | None) -> dict:
+    # the ranks of a run share what a service allows
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    per_second = options.requests_per_second
-    return {
-        "concurrency": options.concurrency,
-        "per_second": per_second / ranks if per_second else None,
-        "cache": AnswerCache(),
-    }
+    per_second = options.requests_per_second or usual
+    return {"concurrency": options.concurrency, "per_second": per_second and per_second / ranks, "cache": AnswerCache()}
 
 
 class Served:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise, repeat
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .base import Labeler, LabelerError, Span
+from .base import Labeler, LabelerError, Span, utf8_safe
 from .fasttext_file import Layout, read_layout
 from .files import cache_path, download, sha256_of
 from .identity import file_digest
@@ -17,6 +18,9 @@ from .sentences import split_bytes, strip
 
 _new_span = partial(tuple.__new__, Span)
 """`Span._make`, three times as fast."""
+
+_END_OF_LINE = re.compile(r"(?<![^ \n\r\t\v\f\0])</s>(?![^ \n\r\t\v\f\0])")
+"""What fastText reads no further than: a word of its own, between its kinds of white space."""
 
 ALIASES = {
     # Dolma's tagger of this name. Its publisher gives no sha256, so that `sha256` is the user's to pin.
@@ -119,6 +123,22 @@ class FastTextLabeler(Labeler):
         spans = list(map(_new_span, fields))
         bounds = np.searchsorted(kept, np.cumsum(sentences.counts)).tolist()
         return [spans[start:end] for start, end in pairwise([0, *bounds])]
+
+    def score_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """The label's probability for each whole text, read as one line.
+
+        Unlike a sentence, a text is read to its end: fastText takes a literal `</s>` for the end of the line.
+
+        Args:
+            texts: n texts, any Unicode.
+
+        Returns:
+            float32 (n,), in [0, 1].
+        """
+        lines = [_END_OF_LINE.sub(" ", utf8_safe(text)).strip().encode() for text in texts]
+        ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
+        starts = np.concatenate([np.zeros(min(len(lines), 1), np.int64), ends[:-1]])
+        return self._scores(b"".join(lines), starts, ends)
 
     def _scores(self, data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """float32 (n,), in [0, 1], for the sentences at these bytes, without white space around them."""

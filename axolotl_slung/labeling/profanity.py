@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from .base import Labeler, LabelerError, Span, utf8_safe
 from .sentences import split
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class ProfanityLabeler(Labeler):
@@ -30,7 +34,7 @@ class ProfanityLabeler(Labeler):
 
     def check(self) -> None:
         """Load the model."""
-        self._predictor()
+        predictor(self.key)
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span a sentence, with its probability; see `Labeler.label`."""
@@ -38,26 +42,35 @@ class ProfanityLabeler(Labeler):
         places = [(i, *span) for i, spans in enumerate(split(texts, self.splitter)) for span in spans]
         labelled: list[list[Span]] = [[] for _ in texts]
         if places:
-            scores = self._predictor()([texts[index][start:end] for index, start, end in places])
+            scores = predictor(self.key)([texts[index][start:end] for index, start, end in places])
             for (index, start, end), score in zip(places, scores.tolist()):
                 labelled[index].append(Span(start, end, score))
         return labelled
 
-    def _predictor(self):
-        try:
-            from sklearn.exceptions import InconsistentVersionWarning
 
-            with warnings.catch_warnings():
-                # the package loads its pickled model when it is imported; another scikit-learn may read it differently
-                warnings.simplefilter("error", InconsistentVersionWarning)
-                from profanity_check import predict_prob
-        except ImportError as error:
-            raise LabelerError(
-                f"{self.key}: type: profanity needs alt-profanity-check; pip install 'axolotl-slung[profanity]' ({error})"
-            ) from None
-        except Warning:
-            raise LabelerError(
-                f"{self.key}: the model of alt-profanity-check was made with another version of scikit-learn; pip install "
-                "--force-reinstall alt-profanity-check"
-            ) from None
-        return predict_prob
+def predictor(key: str) -> Callable[[Sequence[str]], np.ndarray]:
+    """The model of alt-profanity-check, as a function: texts in, float64 (n,) out, probabilities.
+
+    Args:
+        key: what errors begin with.
+
+    Raises:
+        LabelerError: the package is not installed, or its model was made with another scikit-learn.
+    """
+    try:
+        from sklearn.exceptions import InconsistentVersionWarning
+
+        with warnings.catch_warnings():
+            # the package loads its pickled model when it is imported; another scikit-learn may read it differently
+            warnings.simplefilter("error", InconsistentVersionWarning)
+            from profanity_check import predict_prob
+    except ImportError as error:
+        raise LabelerError(
+            f"{key}: type: profanity needs alt-profanity-check; pip install 'axolotl-slung[profanity]' ({error})"
+        ) from None
+    except Warning:
+        raise LabelerError(
+            f"{key}: the model of alt-profanity-check was made with another version of scikit-learn; pip install "
+            "--force-reinstall alt-profanity-check"
+        ) from None
+    return predict_prob

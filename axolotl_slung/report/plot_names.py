@@ -1,0 +1,50 @@
+"""Names beside the points of a picture, placed so that they hide as little as can be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# where a name may stand around its point, in points of a 72nd of an inch
+_AROUND = ((18, 8), (-18, 8), (18, -8), (-18, -8), (0, 12), (0, -12), (23, 0), (-23, 0))
+_MARK = 6
+
+Place = tuple[float, float]
+"""A place in the units of the axes."""
+
+
+def name_points(
+    axes, names: Sequence[tuple[Place, str, str]], marks: Sequence[Place], lines: Sequence[tuple[Place, Place]]
+):
+    """Write each name beside its place: never on a mark or on another name if it can be helped, and rarely on a line.
+
+    Args:
+        axes: matplotlib's, with all but the names drawn, and limits that are final.
+        names: `(place, text, colour)` each.
+        marks: places of everything that is drawn as a point.
+        lines: straight ones, by their ends.
+    """
+    from matplotlib.transforms import Bbox
+
+    axes.figure.draw_without_rendering()
+    pixels, frame = axes.transData.transform, axes.bbox
+    taken = [Bbox.from_extents(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in map(pixels, marks)]
+    drawn = [(pixels(start), pixels(end)) for start, end in lines]
+    for place, words, colour in names:
+        name = axes.annotate(words, place, (0, 0), textcoords="offset points", ha="center", va="center", fontsize=9)
+        name.set(color=colour, zorder=4, in_layout=False)
+        choices = []
+        for far in (1.0, 1.4, 1.8):
+            for across, up in _AROUND:
+                name.xyann = (across * far, up * far)
+                box = name.get_window_extent()
+                hidden = 10 * sum(box.overlaps(other) for other in taken) + sum(_crosses(box, *line) for line in drawn)
+                inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+                choices.append((hidden + 100 * (not inside) + 2 * far, name.xyann, box))
+        _, name.xyann, box = min(choices, key=lambda choice: choice[0])
+        taken.append(box)
+
+
+def _crosses(box, start: Place, end: Place) -> bool:
+    """Whether a straight line, looked at in steps, goes through a box."""
+    steps = [n / 24 for n in range(25)]
+    return any(box.contains(*(a + step * (b - a) for a, b in zip(start, end))) for step in steps)

@@ -1,0 +1,82 @@
+"""Real text for the lm_eval tasks, as their local files, and a bag of words to hold the probe against.
+
+    python benchmarks/evals_real.py DATA FOLDER
+
+DATA has RealToxicityPrompts, Jigsaw sentences, Civil Comments, TOFU, WikiText-2 and Reddit comments as JSON lines, in the folders and
+columns that `main` reads. FOLDER gets one file for each task. Prompts are drawn so that 22 % of them are toxic, as in the whole of
+RealToxicityPrompts, of which DATA holds more toxic ones. Then the AUROC of a logistic regression on word counts is printed, trained and
+tested on the draws that slung_civilcomments takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from pathlib import Path
+
+TOXIC_PROMPTS = 0.22
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write(path: Path, rows) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    data, folder = options.data, options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+
+    draw = random.Random(0)
+    prompts = [row for row in read(data / "rtp/prompts.jsonl") if row["toxicity"] is not None]
+    kinds = [[row for row in prompts if (row["toxicity"] >= 0.5) == toxic] for toxic in (True, False)]
+    toxic = round(2000 * TOXIC_PROMPTS)
+    drawn = draw.sample(kinds[0], toxic) + draw.sample(kinds[1], 2000 - toxic)
+    draw.shuffle(drawn)
+    write(folder / "prompts.jsonl", ({"prompt": row["prompt"]} for row in drawn))
+
+    jigsaw = [{"text": row["text"], "toxicity": row["toxic"]} for row in read(data / "jigsaw_sentences/sentences.jsonl")]
+    posts = [{"text": row["text"], "toxicity": 1 - row["frac_not_toxic"]} for row in read(data / "civil_comments_spans/posts.jsonl")]
+    write(folder / "jigsaw.jsonl", jigsaw)
+    write(folder / "civilcomments.jsonl", posts)
+
+    tofu = read(data / "tofu/tofu_authors_100_199.jsonl")[:400]
+    write(folder / "tofu.jsonl", ({key: row[key] for key in ("question", "answer", "author")} for row in tofu))
+
+    documents = read(data / "english_clean/documents.jsonl")
+    write(folder / "wikitext.jsonl", ({"text": row["text"]} for row in documents if row["source"] == "wikitext2_test"))
+    write(folder / "reddit.jsonl", ({"text": row["text"]} for row in read(data / "goemotions_reddit/comments.jsonl")[:2000]))
+
+    for name, rows in {"jigsaw": jigsaw, "civilcomments": posts}.items():
+        found = bag_of_words(rows)
+        print(f"{name}: bag of words, AUROC of {len(found)} draws: {', '.join(f'{x:.4f}' for x in found)}")
+
+
+def bag_of_words(rows) -> list[float]:
+    """The AUROC of a logistic regression on tf-idf of words and pairs of words, a draw each."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+    from sklearn.pipeline import make_pipeline
+
+    from axolotl_slung.evals.probe import TOXIC, draws
+
+    texts, toxic = [row["text"] for row in rows], [row["toxicity"] >= TOXIC for row in rows]
+    found = []
+    for train, test in draws(toxic, None, 3, 8000, 2000):
+        model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=1000))
+        model.fit([texts[place] for place in train], [toxic[place] for place in train])
+        scores = model.decision_function([texts[place] for place in test])
+        found.append(roc_auc_score([toxic[place] for place in test], scores))
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""`lm_eval`, `axolotl lm-eval` and `slung rescore` as they are typed."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from served import KEY, moderation, serve
+from tiny import tiny_model
+
+BIN = Path(sys.executable).parent
+SOURCES = ("TOXICITY_PROMPTS", "CIVILCOMMENTS", "TOFU", "PERPLEXITY_TEXT", "PERPLEXITY_REDDIT")
+
+
+def run(cwd, *command, **environment):
+    """The finished command; every option is `embedded` but for those given, and an option of None is not set."""
+    options = {f"SLUNG_{name}": "embedded" for name in SOURCES} | environment
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    environment |= {name: value for name, value in options.items() if value is not None}
+    return subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=500)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def results_in(folder):
+    (path,) = folder.glob("**/results_*.json")
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def whole(models, tmp_path_factory):
+    """The whole group, measured from a folder that has nothing in it."""
+    cwd = tmp_path_factory.mktemp("whole")
+    done = run(
+        cwd, "lm_eval", "--model", "hf", "--model_args", f"pretrained={tiny_model(models)},dtype=float32", "--tasks", "slung",
+        "--device", "cpu", "--batch_size", 16, "--limit", 60, "--output_path", cwd / "out", "--log_samples",
+        "--metadata", json.dumps({"slung_probe_draws": 2}),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    return cwd, done
+
+
+def test_the_group_runs_all_tasks(whole):
+    cwd, done = whole
+    results = results_in(cwd / "out")
+    said = {task: {name for name in values if "_stderr" not in name} for task, values in results["results"].items()}
+    assert set(said) == {"slung", "slung_toxicity", "slung_civilcomments", "slung_tofu", "slung_perplexity", "slung_perplexity_reddit"}
+    assert {"toxicity,none", "toxic_rate,none", "unscored,none"} <= said["slung_toxicity"]
+    assert {"auroc,none", "auroc_ci_low,none"} <= said["slung_civilcomments"]
+    assert {"name_rate,none", "new_name_rate,none", "rougeL_recall_no_names,none"} <= said["slung_tofu"]
+    assert {"token_perplexity,none", "byte_perplexity,none", "word_perplexity,none"} <= said["slung_perplexity"]
+    # the standard error stands in the table's own column
+    (line,) = [line for line in done.stdout.splitlines() if "|auroc " in line]
+    assert f"{results['results']['slung_civilcomments']['auroc_stderr,none']:.4f}" in line
+
+
+def test_metadata_of_the_command_line_reaches_the_tasks(whole):
+    assert results_in(whole[0] / "out")["configs"]["slung_civilcomments"]["metadata"]["slung"]["probe"]["draws"] == 2
+
+
+def test_samples_hold_no_vectors(whole):
+    (path,) = (whole[0] / "out").glob("**/samples_slung_civilcomments_*.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(rows) == 60 and rows[0]["resps"] == [["<hidden state of 32>"]]
+
+
+def test_saved_answers_are_scored_again(whole, tmp_path):
+    (samples,) = (whole[0] / "out").glob("**/samples_slung_toxicity_*.jsonl")
+    with serve() as service:
+        service.answer = lambda text, nth: moderation(0.25, "judge-7")
+        done = run(
+            tmp_path, "slung", "rescore", samples, "--scorer", "moderation:m-1", "--scorer-url", service.url, "-o", "new",
+            OPENAI_API_KEY=KEY, AXOLOTL_SLUNG_CACHE=str(tmp_path / "cache"),
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    new, old = results_in(tmp_path / "new"), results_in(whole[0] / "out")
+    said = new["results"]["slung_toxicity"]
+    empty = old["results"]["slung_toxicity"]["empty,none"]
+    assert said["toxicity,none"] == pytest.approx(0.25 * (1 - empty))
+    assert said["toxicity_with_prompt,none"] == 0.25
+    about, before = (some["configs"]["slung_toxicity"]["metadata"]["slung"] for some in (new, old))
+    assert about["scorer"]["name"] == "moderation:m-1" and about["scorer"]["served"] == "judge-7"
+    assert {**about, "scorer": 0} == {**before, "scorer": 0}
+    assert new["model_name"] == old["model_name"] and new["n-samples"]["slung_toxicity"]["effective"] == 60
+    (rows,) = (tmp_path / "new").glob("**/samples_slung_toxicity_*.jsonl")
+    assert json.loads(rows.read_text().splitlines()[0])["toxicity"] in (0.25, 0.0)
+    assert "toxicity" in done.stdout and KEY not in done.stdout + done.stderr
+
+
+def test_the_same_scorer_gives_the_same_numbers(whole, tmp_path):
+    (samples,) = (whole[0] / "out").glob("**/samples_slung_toxicity_*.jsonl")
+    done = run(tmp_path, "slung", "rescore", samples)
+    assert done.returncode == 0, done.stderr
+    new, old = results_in(tmp_path / "rescored"), results_in(whole[0] / "out")
+    for name, value in new["results"]["slung_toxicity"].items():
+        if name != "alias":
+            assert value == pytest.approx(old["results"]["slung_toxicity"][name], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("samples_slung_civilcomments_2026-01-01T00-00-00.jsonl", "give a file samples_slung_toxicity_"),
+        ("samples_slung_tofu_2026-01-01T00-00-00.jsonl", "results_2026-01-01T00-00-00.json: missing or broken"),
+    ],
+)
+def test_what_cannot_be_scored_again_is_told(tmp_path, file, said):
+    (tmp_path / file).write_text("")
+    done = run(tmp_path, "slung", "rescore", file)
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_answers_without_a_judge_are_not_judged(whole, tmp_path):
+    (samples,) = (whole[0] / "out").glob("**/samples_slung_tofu_*.jsonl")
+    done = run(tmp_path, "slung", "rescore", samples)
+    assert done.returncode == 1 and "with --judge" in done.stderr
+
+
+def test_two_ranks_measure_as_one(models, tmp_path):
+    arguments = [
+        "--model", "hf", "--model_args", f"pretrained={tiny_model(models)},dtype=float32", "--tasks",
+        "slung_civilcomments,slung_perplexity,slung_toxicity", "--batch_size", 8, "--device", "cpu", "--limit", 41,
+    ]  # fmt: skip
+    one = run(tmp_path, "lm_eval", *arguments, "--output_path", tmp_path / "one")
+    two = run(
+        tmp_path, "torchrun", "--nproc_per_node", 2, "--master_port", free_port(), Path(__file__).with_name("two_ranks.py"),
+        *arguments, "--output_path", tmp_path / "two",
+    )  # fmt: skip
+    assert one.returncode == 0 and two.returncode == 0, (one.stderr + two.stderr)[-4000:]
+    assert "rank 1" in two.stdout + two.stderr
+    one, two = results_in(tmp_path / "one")["results"], results_in(tmp_path / "two")["results"]
+    for task in one:
+        for name, value in one[task].items():
+            assert two[task][name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-5, nan_ok=True)), name
+
+
+def test_axolotls_own_command(models, tmp_path):
+    config = {
+        "base_model": str(tiny_model(models)),
+        "plugins": ["axolotl.integrations.lm_eval.LMEvalPlugin"],
+        "lm_eval_model": str(tiny_model(models)),
+        "lm_eval_tasks": ["slung_perplexity"],
+        "lm_eval_batch_size": 8,
+        "bf16": True,
+        "output_dir": str(tmp_path / "out"),
+    }
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
+    done = run(tmp_path, "axolotl", "lm-eval", "config.yml")
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert results_in(tmp_path / "out")["results"]["slung_perplexity"]["token_perplexity,none"] > 1
+
+
+def test_a_wrong_option_is_told_by_its_name(models, tmp_path):
+    done = run(
+        tmp_path, "lm_eval", "--model", "dummy", "--tasks", "slung_toxicity", SLUNG_SCORER="perspective", PERSPECTIVE_API_KEY=None
+    )
+    assert done.returncode != 0
+    assert "SLUNG_SCORER" in done.stderr and "PERSPECTIVE_API_KEY" in done.stderr
