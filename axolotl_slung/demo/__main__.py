@@ -1,4 +1,4 @@
-"""The whole demo: fetch a model, train it on twenty invented people in two ways, and compare what it learned to say.
+"""The whole demo: fetch a model, train it on twenty invented people in two ways, and measure what it learned to say.
 
 Run it from the project's folder: python -m axolotl_slung.demo   (or: make demo)
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -41,9 +42,12 @@ def main() -> None:
     train("direct: every token trained", direct_config, folder / "direct.log")
     train("masked: names in the context, without loss", CONFIG, folder / "masked.log")
     models = {"base": folder / "model", "direct": direct["output_dir"], "masked": masked["output_dir"]}
-    say("measuring")
+    say("measuring how the texts are predicted")
     table.compare(models, *table.texts_of(folder))
+    for label, model in models.items():
+        evaluate(label, model, folder)
     say(f"done in {(time.time() - started) / 60:.1f} minutes; models in {folder / 'out'}, logs in {folder}")
+    run(["slung", "report", *(f"{label}={folder / 'evals' / label}" for label in models), "--output", str(folder / "report")])
 
 
 def link(path: Path, target: Path) -> None:
@@ -56,33 +60,60 @@ def link(path: Path, target: Path) -> None:
 
 def train(title: str, config: Path, log: Path) -> None:
     """Run `axolotl train config` with its output in `log` and a bar of its steps on the screen."""
-    command = [str(Path(sys.executable).with_name("axolotl")), "train", str(config)]
-    # `axolotl` looks for its launcher on the PATH
+    with_bar(title, ["axolotl", "train", str(config)], log, begins="Starting trainer", unit=" steps")
+
+
+def evaluate(label: str, model: str | Path, folder: Path) -> None:
+    """Run lm_eval's tasks on the embedded data: names and facts of the people, and toxicity of a few prompts."""
+    results = folder / "evals" / label
+    shutil.rmtree(results, ignore_errors=True)  # of the demo before
+    command = ["lm_eval", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32", "--batch_size", "64"]
+    command += ["--tasks", "slung_tofu,slung_toxicity", "--output_path", str(results), "--log_samples"]
+    with_bar(f"{label}: questions and prompts", command, folder / f"{label}-evals.log", begins="Running generate_until", unit=" answers")
+
+
+def with_bar(title: str, command: list[str], log: Path, *, begins: str, unit: str) -> None:
+    """Run a command with its output in `log`, and show its own progress, from the line that has `begins`, as a bar."""
+    say(" ".join(command))
+    bar = tqdm(desc=title, total=None, unit=unit, dynamic_ncols=True)
+    with open(log, "w", encoding="utf-8") as file, start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        begun = False
+        for line in process.stdout:  # text mode ends lines at carriage returns too, which bars write
+            file.write(line)
+            begun = begun or begins in line
+            step = _STEP.search(line) if begun else None
+            if step and bar.total in (None, int(step.group(2))):  # other bars follow, of shards that are saved
+                bar.total = int(step.group(2))
+                bar.update(int(step.group(1)) - bar.n)
+    bar.close()
+    if process.returncode:
+        tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-30:])
+        sys.exit(f"{tail}\ndemo: `{' '.join(command)}` failed; the whole output is in {log}")
+
+
+def run(command: list[str]) -> None:
+    """Run a command that speaks for itself."""
+    say(" ".join(command))
+    with start(command) as process:
+        pass
+    if process.returncode:
+        sys.exit(f"demo: `{' '.join(command)}` failed")
+
+
+def start(command: list[str], **options) -> subprocess.Popen:
+    """Start one of this environment's own commands, on the embedded data."""
+    here = Path(sys.executable).parent
     environment = {
         # the launcher allows a process one thread otherwise; and threads that spin while they wait crawl on a busy machine
         "OMP_NUM_THREADS": str(os.cpu_count()),
         "OMP_WAIT_POLICY": "passive",
         **os.environ,
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "SLUNG_TOFU": "embedded",
+        "SLUNG_TOXICITY_PROMPTS": "embedded",
+        # `axolotl` looks for its launcher on the PATH
+        "PATH": os.pathsep.join([str(here), os.environ.get("PATH", "")]),
     }
-    say(" ".join(["axolotl", *command[1:]]))
-    bar = tqdm(desc=title, total=None, unit=" steps", dynamic_ncols=True)
-    with open(log, "w", encoding="utf-8") as file:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        )
-        training = False
-        for line in process.stdout:  # text mode ends lines at carriage returns too, which bars write
-            file.write(line)
-            training = training or "Starting trainer" in line
-            step = _STEP.search(line) if training else None
-            if step and bar.total in (None, int(step.group(2))):  # other bars follow, of shards that are saved
-                bar.total = int(step.group(2))
-                bar.update(int(step.group(1)) - bar.n)
-    bar.close()
-    if process.wait():
-        tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-30:])
-        sys.exit(f"{tail}\ndemo: `axolotl train {config}` failed; the whole output is in {log}")
+    return subprocess.Popen([str(here / command[0]), *command[1:]], text=True, env=environment, **options)
 
 
 if __name__ == "__main__":
