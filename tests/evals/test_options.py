@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from harness import about, evaluate, saying
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.documents import identity, load
@@ -93,3 +94,48 @@ class TestDocuments:
         said = identity(source, rows)
         assert (said["source"], said["rows"]) == ("rows.jsonl", 2)
         assert said["digest"] == identity("elsewhere/rows.jsonl", rows)["digest"] != identity(source, rows[::-1])["digest"]
+
+
+class TestHub:
+    """A folder `owner/name` in the working directory is what `datasets` reads in place of the hub's."""
+
+    def repository(self, tmp_path, monkeypatch, **splits):
+        folder = tmp_path / "some" / "data"
+        folder.mkdir(parents=True)
+        for split, rows in splits.items():
+            (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+
+    def test_splits_and_columns(self, tmp_path, monkeypatch):
+        rows = [{"text": "a", "toxicity": 0.5, "more": 1}]
+        self.repository(tmp_path, monkeypatch, train=rows * 3, test=rows * 2)
+        assert len(load("SLUNG_CIVILCOMMENTS", "some/data", ["text", "toxicity"], split="train")) == 3
+        found = load("SLUNG_CIVILCOMMENTS", "some/data", ["text", "toxicity"])
+        assert (len(found), found.column_names) == (2, ["text", "toxicity"])
+        assert len(load("SLUNG_CIVILCOMMENTS", "some/data:default:train", ["text"])) == 3
+        with pytest.raises(SlungError, match="'some/data' has no column 'prompt'; it has text, toxicity, more"):
+            load("SLUNG_CIVILCOMMENTS", "some/data", ["prompt"])
+        with pytest.raises(SlungError, match="has no split 'dev'; it has train, test"):
+            load("SLUNG_CIVILCOMMENTS", "some/data:default:dev", ["text"])
+
+    def test_prompts_that_are_mappings_as_on_the_hub(self, tmp_path, monkeypatch):
+        rows = [{"prompt": {"text": f"p{n}", "toxicity": None}} for n in range(3)]
+        self.repository(tmp_path, monkeypatch, train=rows)
+        monkeypatch.setenv("SLUNG_TOXICITY_PROMPTS", "some/data")
+        model = saying(lambda prompt: " fine")
+        results = evaluate("slung_toxicity", model)
+        assert [prompt for prompt, _ in model.asked] == ["p0", "p1", "p2"]
+        assert about(results, "slung_toxicity")["data"]["source"] == "some/data"
+
+    def test_the_probe_is_tested_on_the_test_split(self, tmp_path, monkeypatch):
+        splits = {kind: [{"text": f"{kind} {n}", "toxicity": n % 2} for n in range(n)] for kind, n in (("train", 40), ("test", 20))}
+        self.repository(tmp_path, monkeypatch, **splits)
+        from axolotl_slung.evals.tasks import CivilComments
+
+        monkeypatch.setenv("SLUNG_CIVILCOMMENTS", "some/data")
+        task = CivilComments({"task": "slung_civilcomments"})
+        texts = task.dataset["test"]["text"]
+        for train, test in task.draws:
+            assert {texts[place].split()[0] for place in train} == {"train"}
+            assert {texts[place].split()[0] for place in test} == {"test"}
