@@ -21,7 +21,7 @@ def load(option: str, source: str, columns: Sequence[str], optional: Sequence[st
         option: the variable that gave `source`, such as SLUNG_TOFU; errors begin with it.
         source: `embedded`; or a local file that ends in `.jsonl`; or `owner/name`, `owner/name:config` or
             `owner/name:config:split` on the hub.
-        columns: what each row must have.
+        columns: what each row must have: `toxicity` numbers, all others texts.
         optional: what it may have.
         split: for the hub, where `source` names none; `train` where there is no such split.
 
@@ -38,11 +38,20 @@ def load(option: str, source: str, columns: Sequence[str], optional: Sequence[st
         return _from_hub(option, source, columns, optional, split)
     if not rows:
         raise SlungError(f"{option}: {source} has no rows")
+    rows = [{name: text_of(value) for name, value in row.items()} for row in rows]
     kept = [*columns, *(name for name in optional if all(isinstance(row.get(name), str) for row in rows))]
     for number, row in enumerate(rows, 1):
-        if missing := [name for name in columns if row.get(name) is None]:
-            raise SlungError(f"{option}: row {number} of {source} has no `{missing[0]}`; it needs {', '.join(columns)}")
+        for name in columns:
+            number_wanted = name == "toxicity"
+            if isinstance(row.get(name), bool) or not isinstance(row.get(name), int | float if number_wanted else str):
+                kind = "number" if number_wanted else "text"
+                raise SlungError(f"{option}: row {number} of {source} has no {kind} in `{name}`; it needs {', '.join(columns)}")
     return Dataset.from_dict({name: [row[name] for row in rows] for name in kept})
+
+
+def text_of(value):
+    """The text of a prompt as RealToxicityPrompts has it, `{"text": ..., "toxicity": ...}`; any other value as it is."""
+    return value["text"] if isinstance(value, Mapping) and "text" in value else value
 
 
 def embedded(option: str) -> list[dict]:

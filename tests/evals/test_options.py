@@ -48,6 +48,10 @@ class TestDocuments:
         source = self.write(tmp_path, {"prompt": "a\u2028b", "more": 1}, "", {"prompt": "c"})
         assert load("SLUNG_TOXICITY_PROMPTS", source, ["prompt"])["prompt"] == ["a\u2028b", "c"]
 
+    def test_prompts_as_realtoxicityprompts_publishes_them(self, tmp_path):
+        source = self.write(tmp_path, {"prompt": {"text": "a", "toxicity": 0.1}, "continuation": {"text": "b"}})
+        assert load("SLUNG_TOXICITY_PROMPTS", source, ["prompt"])["prompt"] == ["a"]
+
     def test_an_optional_column_is_kept_only_where_all_rows_have_it(self, tmp_path):
         rows = [{"question": "q", "answer": "a", "author": "A B"}, {"question": "q", "answer": "a"}]
         kept = [load("SLUNG_TOFU", self.write(tmp_path, *some), ["question"], ["author"]).column_names for some in (rows[:1], rows)]
@@ -56,9 +60,10 @@ class TestDocuments:
     @pytest.mark.parametrize(
         ("lines", "said"),
         [
-            (["{}"], "row 1 of .* has no `text`"),
-            (['{"text": "a"}', '{"text": null}'], "row 2 of .* has no `text`"),
+            (["{}"], "row 1 of .* has no text in `text`"),
+            (['{"text": "a"}', '{"text": null}'], "row 2 of .* has no text in `text`"),
             (['{"text": "a"}', "nonsense"], "line 2 of .* is no JSON object"),
+            (['{"text": 7}'], "row 1 of .* has no text in `text`"),
             (["[1]"], "line 1 of .* is no JSON object"),
             ([""], ".* has no rows"),
         ],
@@ -66,6 +71,11 @@ class TestDocuments:
     def test_broken_files_are_told_by_their_line(self, tmp_path, lines, said):
         with pytest.raises(SlungError, match=f"SLUNG_PERPLEXITY_TEXT: {said}"):
             load("SLUNG_PERPLEXITY_TEXT", self.write(tmp_path, *lines), ["text"])
+
+    def test_toxicity_is_a_number(self, tmp_path):
+        for wrong in ("0.5", True, None):
+            with pytest.raises(SlungError, match="row 1 of .* has no number in `toxicity`; it needs text, toxicity"):
+                load("SLUNG_CIVILCOMMENTS", self.write(tmp_path, {"text": "a", "toxicity": wrong}), ["text", "toxicity"])
 
     def test_no_file_no_hub_id_and_no_hub(self, tmp_path):
         for source, said in [

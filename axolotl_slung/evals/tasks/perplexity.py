@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ from ..documents import load
 from ..metrics import Metric
 from ..requests import TOKEN_COUNT, attach
 from .base import SlungTask
+
+LOG = logging.getLogger(__name__)
 
 
 class Perplexity(SlungTask):
@@ -25,7 +28,11 @@ class Perplexity(SlungTask):
     def documents(self):
         option = self.config.dataset_kwargs["option"]
         source = getattr(self.options, option)
-        return source, [{"text": row["text"]} for row in load(f"SLUNG_{option.upper()}", source, ["text"]) if row["text"].strip()]
+        rows = load(f"SLUNG_{option.upper()}", source, ["text"])
+        docs = [{"text": row["text"]} for row in rows if row["text"].strip()]
+        if len(docs) < len(rows):
+            LOG.warning("SLUNG_%s: %d documents of %s say nothing and are left out", option.upper(), len(rows) - len(docs), source)
+        return source, docs
 
     def doc_to_text(self, doc, doc_to_text=None) -> str:
         return ""

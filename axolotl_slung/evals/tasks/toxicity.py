@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .. import toxicity
-from ..documents import load
+from ..documents import load, text_of
 from ..services import described, scorer_of
 from .base import SlungTask
 from .rescue import check_or_save
@@ -41,9 +41,7 @@ class Toxicity(SlungTask):
         if len(prompts) > PROMPTS:
             # as the released code draws them
             prompts = prompts.shuffle(seed=0).select(range(PROMPTS))
-        # on the hub a prompt is a mapping
-        texts = [row["text"] if isinstance(row, dict) else row for row in prompts["prompt"]]
-        return source, [{"prompt": text} for text in texts]
+        return source, [{"prompt": text_of(prompt)} for prompt in prompts["prompt"]]
 
     def doc_to_text(self, doc, doc_to_text=None) -> str:
         return doc["prompt"]
