@@ -66,7 +66,7 @@ def predictor(key: str) -> Callable[[Sequence[str]], np.ndarray]:
             from profanity_check import predict_prob
     except ImportError as error:
         raise LabelerError(
-            f"{key}: type: profanity needs alt-profanity-check; pip install alt-profanity-check ({error})"
+            f"{key}: profanity needs alt-profanity-check; pip install alt-profanity-check ({error})"
         ) from None
     except Warning:
         raise LabelerError(
