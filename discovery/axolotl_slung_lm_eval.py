@@ -15,14 +15,19 @@ metadata = None
 
 
 class _Finder:
+    asking = False
+
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        if name != "lm_eval.tasks":
+        if name != "lm_eval.tasks" or cls.asking:
             return None
-        sys.meta_path.remove(cls)  # once is enough, and the next line asks all finders
         from importlib.util import find_spec
 
-        spec = find_spec(name)
+        cls.asking = True  # all finders, this one too
+        try:
+            spec = find_spec(name)
+        finally:
+            cls.asking = False
         if spec is not None and hasattr(spec.loader, "exec_module"):
             execute = spec.loader.exec_module
 
@@ -51,9 +56,9 @@ def _wrap(manager):
         global metadata
         call = parameters.bind(*args, **kwargs)
         call.apply_defaults()
-        metadata = call.arguments["metadata"]
-        if call.arguments["include_defaults"]:
-            given = call.arguments["include_path"] or []
+        metadata = call.arguments.get("metadata")
+        if call.arguments.get("include_defaults"):
+            given = call.arguments.get("include_path") or []
             given = [given] if isinstance(given, (str, os.PathLike)) else list(given)
             if not any(os.path.realpath(path) == os.path.realpath(folder) for path in given):
                 call.arguments["include_path"] = [folder, *given]

@@ -14,15 +14,15 @@ import click
 @click.option("--scorer-url", help="Where the scorer's service is.")
 @click.option("--judge", help="For slung_tofu: openai:MODEL or hf:MODEL.")
 @click.option("--judge-url", help="Where the judge's service is.")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("rescored"), show_default=True,
-              help="The folder for the new results.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path),
+              help="A folder for the new results; without it they lie beside the samples, where `slung report` takes the newest.")  # fmt: skip
 def rescore(samples, output, **services):
     """Score saved answers of a model again, with another scorer or judge, without generating again.
 
     SAMPLES are files samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl of `lm_eval --log_samples --output_path`.
 
     \b
-        slung rescore results/*/samples_slung_toxicity_*.jsonl --scorer detoxify -o detoxify/
+        slung rescore results/*/samples_slung_toxicity_*.jsonl --scorer detoxify
         SLUNG_JUDGE_URL=http://localhost:8000/v1 slung rescore results/*/samples_slung_tofu_*.jsonl --judge openai:my-judge
 
     The SLUNG_... variables count as for the tasks. What a service answered is kept on disk: the same command after a failure asks for

@@ -11,19 +11,19 @@ from pathlib import Path
 
 from ..errors import SlungError
 
-_HUB = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[\w.-]+))?(?::(?P<split>[\w.-]+))?")
+_HUB = re.compile(r"(?P<name>[\w.-]+(?:/[\w.-]+)?)(?::(?P<config>[\w.-]+))?(?::(?P<split>[\w.-]+))?")
 
 
-def load(option: str, source: str, columns: Sequence[str], optional: Sequence[str] = (), split: str = "test"):
+def load(option: str, source: str, columns: Sequence[str], optional: Sequence[str] = (), splits: Sequence[str] = ("test", "train")):
     """A `datasets.Dataset` of these columns.
 
     Args:
         option: the variable that gave `source`, such as SLUNG_TOFU; errors begin with it.
         source: `embedded`; or a local file that ends in `.jsonl`; or `owner/name`, `owner/name:config` or
-            `owner/name:config:split` on the hub.
+            `owner/name:config:split` on the hub (`name` alone for those without an owner).
         columns: what each row must have: `toxicity` numbers, all others texts.
         optional: what it may have.
-        split: for the hub, where `source` names none; `train` where there is no such split.
+        splits: for the hub, where `source` names none: the first of these that there is.
 
     Raises:
         SlungError: there is no such data, or a row lacks a column.
@@ -35,7 +35,7 @@ def load(option: str, source: str, columns: Sequence[str], optional: Sequence[st
     elif source.endswith(".jsonl"):
         rows = _read(option, Path(source).expanduser())
     else:
-        return _from_hub(option, source, columns, optional, split)
+        return _from_hub(option, source, columns, optional, splits)
     if not rows:
         raise SlungError(f"{option}: {source} has no rows")
     rows = [{name: text_of(value) for name, value in row.items()} for row in rows]
@@ -98,26 +98,40 @@ def _read(option: str, path: Path) -> list[dict]:
     return rows
 
 
-def _from_hub(option: str, source: str, columns, optional, split):
+def splits_of(option: str, source: str) -> list[str]:
+    """The splits of data on the hub; none of other data, or where `source` names one."""
+    place = _HUB.fullmatch(source)
+    if source == "embedded" or source.endswith(".jsonl") or place is None or place["split"]:
+        return []
+    return list(_opened(option, source, place))
+
+
+def _opened(option: str, source: str, place):
     from datasets import load_dataset
 
+    try:
+        return load_dataset(place["name"], place["config"])
+    except Exception as error:  # of the hub, of HTTP, of the disk
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SlungError(
+            f"{option}: the Hugging Face hub does not give {source!r}: {reason}. Name a local .jsonl file; or, to try the task on a few "
+            f"made-up rows, {option}=embedded"
+        ) from None
+
+
+def _from_hub(option: str, source: str, columns, optional, splits):
     place = _HUB.fullmatch(source)
     if place is None:
         raise SlungError(
             f"{option}: {source!r} is neither `embedded`, nor a file that ends in .jsonl, nor owner/name[:config[:split]] on the hub"
         )
-    try:
-        data = load_dataset(place["name"], place["config"])
-    except Exception as error:  # of the hub, of HTTP, of the disk
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SlungError(
-            f"{option}: the Hugging Face hub does not give {source!r}: {reason}. Name a local .jsonl file with the columns "
-            f"{', '.join(columns)}; or, to try the task on a few made-up rows, {option}=embedded"
-        ) from None
-    chosen = place["split"] or (split if split in data else "train")
+    data = _opened(option, source, place)
+    chosen = place["split"] or next((split for split in splits if split in data), splits[0])
     if chosen not in data:
         raise SlungError(f"{option}: {source!r} has no split {chosen!r}; it has {', '.join(data)}")
     data = data[chosen]
     if missing := [name for name in columns if name not in data.column_names]:
         raise SlungError(f"{option}: {source!r} has no column {missing[0]!r}; it has {', '.join(data.column_names)}")
+    if empty := [name for name in columns if data.data.column(name).null_count]:
+        raise SlungError(f"{option}: {source!r} has rows without `{empty[0]}`; take them out, in a .jsonl file of your own")
     return data.select_columns([*columns, *(name for name in optional if name in data.column_names)])

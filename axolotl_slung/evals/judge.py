@@ -130,7 +130,8 @@ def open_judge(
     """Open a judge.
 
     Args:
-        spec: `openai:MODEL`, which is asked at OpenAI with the key in OPENAI_API_KEY, or at any service like it at `url`; or
+        spec: `openai:MODEL`, which is asked at OpenAI with the key in OPENAI_API_KEY, or at any service like it at `url`, with
+            that in SLUNG_API_KEY if there is one; or
             `hf:MODEL`, a folder or a model of the Hugging Face hub, which runs here.
         key: the option that it comes from; errors begin with it.
         url: the service's address, if not OpenAI's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import regex
 from ..errors import SlungError
 from ..labeling.entities import EntitiesLabeler, first_and_last
 from ..labeling.files import read_text
+from ..labeling.fold import Folded
 
 BLOCK = 20
 """TOFU has this many questions on an author, one after the other."""
@@ -35,14 +37,15 @@ class Names:
         self._finder, self._remover = (EntitiesLabeler("names", names=some) for some in (ends, [*ends, *names]))
 
     def parts(self, name: str) -> set[str]:
-        """What of a full name counts as saying it."""
-        return set(name.lower().split()) if self._released else set(first_and_last(name))
+        """What of a full name counts as saying it, folded so that any spelling of it is the same."""
+        return set(_plain(name).split()) if self._released else set(first_and_last(name))
 
     def found(self, text: str) -> set[str]:
-        """The parts of names that a text says."""
+        """The parts of names that a text says, as `parts` has them."""
         if self._released:
-            return {part for part in self._parts if part in text.lower()}
-        return {text[span.start : span.end] for span in self._finder.label([text], [{}])[0]}
+            text = _plain(text)
+            return {part for part in self._parts if part in text}
+        return {Folded(text[span.start : span.end]).text for span in self._finder.label([text], [{}])[0]}
 
     def removed(self, text: str) -> str:
         """The text without its names, full ones with all between first and last; always on word boundaries."""
@@ -51,6 +54,10 @@ class Names:
             kept.append(text[done : span.start])
             done = max(done, span.end)
         return "".join([*kept, text[done:]])
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text).lower()
 
 
 def read_names(option: str, path: str) -> list[str]:

@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import SlungError
 
-_NOT_OPTIONS = ("SLUNG_LM_EVAL_HOOK",)
+_NOT_OPTIONS = ("SLUNG_LM_EVAL_HOOK", "SLUNG_API_KEY")
 
 
 class Options(BaseModel):
     """Field `scorer` is the variable SLUNG_SCORER and the key `slung_scorer` of `--metadata`.
 
-    Keys of services are read from OPENAI_API_KEY and PERSPECTIVE_API_KEY alone, since lm_eval writes metadata into results.
+    Keys of services are read from OPENAI_API_KEY, SLUNG_API_KEY and PERSPECTIVE_API_KEY alone, since lm_eval writes metadata into
+    results.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -93,6 +94,6 @@ def read_options(metadata: Mapping | None = None, environment: Mapping[str, str]
             known = ", ".join(f"SLUNG_{known.upper()}" for known in Options.model_fields)
             # the value is not said: it may be a key that was put where it does not belong
             raise SlungError(
-                f"{said}: unknown option; there are {known}. Keys of services belong into OPENAI_API_KEY and PERSPECTIVE_API_KEY"
+                f"{said}: unknown option; there are {known}. Keys of services belong into the variables OPENAI_API_KEY, SLUNG_API_KEY and PERSPECTIVE_API_KEY"
             ) from None
         raise SlungError(f"{said}: {given[name][1]!r} will not do: {problem['msg']}") from None

@@ -149,9 +149,10 @@ class ModerationScorer(RemoteScorer):
 
 
 def openai_service(said: str, url: str | None) -> Service:
-    """OpenAI, or a service like it at `url`, which may do without a key."""
-    required = url is None or is_openai(url)
-    return Service(said, url or OPENAI, "OPENAI_API_KEY", ("Authorization", "Bearer "), required)
+    """OpenAI, or a service like it at `url`, which may do without a key, and has one of its own: OpenAI's goes nowhere else."""
+    official = url is None or is_openai(url)
+    variable = "OPENAI_API_KEY" if official else "SLUNG_API_KEY"
+    return Service(said, url or OPENAI, variable, ("Authorization", "Bearer "), required=official)
 
 
 def is_openai(url: str) -> bool:

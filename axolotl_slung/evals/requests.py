@@ -1,4 +1,4 @@
-"""Requests of our own to lm_eval's models: hidden states, and how many tokens a text has.
+"""Requests of our own to lm_eval's models: hidden states, and the log-likelihood of whole texts with their numbers of tokens.
 
 lm_eval runs a request by calling the model's method of the request's name. `attach` gives its models those methods: to all of them one
 that says what cannot be, to `hf` the real one, whatever it has loaded (adapters, quantised weights).
@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import SlungError
 
 HIDDEN_STATES = "slung_hidden_states"
-TOKEN_COUNT = "slung_token_count"
+LOG_LIKELIHOOD = "slung_log_likelihood"
 
 
 class HiddenState:
@@ -33,8 +33,8 @@ def attach() -> None:
 
     setattr(LM, HIDDEN_STATES, _no_hidden_states)
     setattr(HFLM, HIDDEN_STATES, _hidden_states)
-    setattr(LM, TOKEN_COUNT, _no_tokens)
-    setattr(TemplateLM, TOKEN_COUNT, _token_counts)
+    setattr(LM, LOG_LIKELIHOOD, _no_tokens)
+    setattr(TemplateLM, LOG_LIKELIHOOD, _log_likelihoods)
 
 
 def _no_hidden_states(self, requests):
@@ -47,9 +47,26 @@ def _no_tokens(self, requests):
     raise NotImplementedError(f"slung_perplexity counts tokens, which lm_eval's {type(self).__name__} cannot: use --model hf")
 
 
-def _token_counts(self, requests) -> list[int]:
-    """How many tokens `loglikelihood_rolling` predicts in each text."""
-    return [len(self.tok_encode(text)) for (text,) in (request.args for request in requests)]
+def _log_likelihoods(self, requests) -> list[tuple[float, int]]:
+    """Of each text `(text,)` the log-likelihood in nats and how many tokens were predicted.
+
+    Texts are whole up to the model's context, and longer ones are cut into windows that follow each other, each after the last token of the
+    one before. As with lm_eval's `loglikelihood_rolling` the first token is predicted from the token that begins texts; but tokens
+    that a tokenizer would add by itself are not part of the text here.
+    """
+    from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+    windows, owners, counts = [], [], []
+    for owner, (text,) in enumerate(request.args for request in requests):
+        tokens = self.tok_encode(text, add_special_tokens=False)
+        counts.append(len(tokens))
+        for window in get_rolling_token_windows(tokens, self.prefix_token_id, self.max_length, context_len=1):
+            windows.append((None, *make_disjoint_window(window)))
+            owners.append(owner)
+    sums = [0.0] * len(counts)
+    for owner, (log_likelihood, _) in zip(owners, self._loglikelihood_tokens(windows), strict=True):
+        sums[owner] += log_likelihood
+    return list(zip(sums, counts))
 
 
 def _hidden_states(self, requests) -> list[HiddenState]:

@@ -5,29 +5,29 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from ..errors import SlungError
 from . import tofu, toxicity
 from .metrics import aggregate
-from .names import Names, read_names
 from .options import Options
 from .services import check_scored, described, judge_of, scorer_of
 
 _SAMPLES = re.compile(r"samples_(?P<task>slung_\w+?)_(?P<date>\d{4}-\d\d-\d\dT.+)\.jsonl")
-_AGAIN = "What it answered is kept: the same command asks for the rest alone"
-_KEPT = ("config", "date", "lm_eval_version", "transformers_version", "model_name", "model_name_sanitized", "model_source")
+_KEPT = ("config", "lm_eval_version", "transformers_version", "model_name", "model_name_sanitized", "model_source",
+         "chat_template_sha", "system_instruction_sha")  # fmt: skip
 
 
-def rescore(samples: Path, options: Options, output: Path) -> Path:
+def rescore(samples: Path, options: Options, output: Path | None = None) -> Path:
     """Score a samples file of slung_toxicity or slung_tofu again, and write results and samples as lm_eval does.
 
     Args:
-        samples: as `lm_eval --log_samples --output_path` wrote it, with its results file beside it; or what a task saved whose scorer
+        samples: as `lm_eval --log_samples --output_path` wrote it, with its results file beside it; or what a task kept whose scorer
             failed.
         options: which scorer, or judge. What decides the rest of the measurement is taken from the results file.
-        output: a folder; the model's folder is made in it.
+        output: a folder, in which the model's folder is made; None for the samples' own folder.
 
     Returns:
         The new results file.
@@ -42,30 +42,28 @@ def rescore(samples: Path, options: Options, output: Path) -> Path:
     rows = [json.loads(line) for line in samples.read_text(encoding="utf-8").split("\n") if line]
     config = old["configs"][task]
     about = dict(config["metadata"]["slung"])
-    docs, completions = [row["doc"] for row in rows], [[text for texts in row["resps"] for text in texts] for row in rows]
-    if task == "slung_tofu":
-        measured, metrics = _tofu(docs, completions, options, about)
-    else:
-        measured, metrics = _toxicity(docs, completions, options, about)
+    measured, metrics = (_tofu if task == "slung_tofu" else _toxicity)(rows, options, about)
     values = aggregate(metrics, measured)
-    stamp = time.strftime("%Y-%m-%dT%H-%M-%S")
-    folder = output / samples.parent.name
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"samples_{task}_{stamp}.jsonl").open("w", encoding="utf-8") as file:
-        for row, values_of in zip(rows, measured):
-            kept = {key: value for key, value in row.items() if key not in row.get("metrics", ())}
-            kept |= {"metrics": list(metrics), **{key: values_of[metric.of] for key, metric in metrics.items()}}
-            file.write(json.dumps(kept) + "\n")
     new = {
         "results": {task: {"alias": task, **{f"{key},none": value for key, value in values.items()}}},
         "configs": {task: {**config, "metadata": {**config["metadata"], "slung": about}}},
         "versions": {task: config["metadata"]["version"]},
         "n-samples": {task: old.get("n-samples", {}).get(task, {"original": len(rows), "effective": len(rows)})},
         **{key: old[key] for key in _KEPT if key in old},
-        "rescored": stamp,
+        "date": time.time(),
+        "rescored": samples.name,
     }
+    folder = samples.parent if output is None else output / samples.parent.name
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = datetime.now().isoformat().replace(":", "-")
+    with (folder / f"samples_{task}_{stamp}.jsonl").open("x", encoding="utf-8") as file:
+        for row, its in zip(rows, measured):
+            kept = {key: value for key, value in row.items() if key not in row["metrics"]}
+            kept |= {"metrics": list(metrics), **{key: its[metric.of] for key, metric in metrics.items()}}
+            file.write(json.dumps(kept) + "\n")
     path = folder / f"results_{stamp}.json"
-    path.write_text(json.dumps(new, indent=2, default=str), encoding="utf-8")
+    with path.open("x", encoding="utf-8") as file:
+        json.dump(new, file, indent=2, default=str)
     return path
 
 
@@ -79,26 +77,27 @@ def _results_of(samples: Path, date: str) -> Mapping:
         ) from None
 
 
-def _toxicity(docs: Sequence[Mapping], completions, options: Options, about: dict):
+def _answers(row: Mapping, number: int) -> list[str]:
+    # ranks of several ask their last request again, to keep step with each other
+    return [text for texts in row["resps"] for text in texts][:number]
+
+
+def _toxicity(rows, options: Options, about: dict):
     scorer = scorer_of(options)
-    measured = toxicity.measure([doc["prompt"] for doc in docs], completions, scorer)
-    check_scored(options, scorer, sum(row["unscored"] for row in measured), 2 * sum(map(len, completions)), _AGAIN)
+    completions = [_answers(row, about["samples"]) for row in rows]
+    measured = toxicity.measure([row["doc"]["prompt"] for row in rows], completions, scorer)
+    check_scored(options, scorer, sum(row["unscored"] for row in measured), 2 * sum(map(len, completions)))
     about["scorer"] = described(scorer)
     return measured, toxicity.metrics(about["samples"])
 
 
-def _tofu(docs: Sequence[Mapping], completions, options: Options, about: dict):
+def _tofu(rows, options: Options, about: dict):
     judge = judge_of(options)
     if judge is None:
         raise SlungError("SLUNG_JUDGE: none given; name the judge that is to score the answers, with --judge")
-    if about["names"]["from"] == "file":
-        if options.tofu_names is None:
-            raise SlungError("SLUNG_TOFU_NAMES: missing; these answers were measured with a file of names: name it again")
-        names = read_names("SLUNG_TOFU_NAMES", options.tofu_names)
-    else:
-        names = sorted({doc["author"] for doc in docs})
-    matcher = Names(names, released=about["protocol"] == "released")
-    measured = tofu.measure(docs, [texts[0] for texts in completions], matcher, judge)
-    check_scored(options, judge, tofu.unjudged(measured), 2 * len(docs), _AGAIN)
+    # what needs no judge stays as it was measured
+    before = [{metric.of: row[name] for name, metric in tofu.metrics(with_judge=False).items()} for row in rows]
+    verdicts = tofu.judged([row["doc"] for row in rows], [_answers(row, 1)[0] for row in rows], judge)
+    check_scored(options, judge, tofu.unjudged(verdicts), 2 * len(rows))
     about["judge"] = described(judge)
-    return measured, tofu.metrics(judged=True)
+    return [{**row, **verdict} for row, verdict in zip(before, verdicts)], tofu.metrics(with_judge=True)

@@ -81,7 +81,8 @@ def open_scorer(
     window; the labels default to __label__toxic and toxic. `detoxify` is classifier:unitary/toxic-bert#toxic.
     `perspective:ATTRIBUTE` is the Perspective API, at one request a second unless told otherwise; its key is in
     PERSPECTIVE_API_KEY. `moderation:MODEL` is OpenAI's moderation endpoint, or one like it at `url`, with the highest of its
-    categories; its key is in OPENAI_API_KEY.
+    categories; its key is in OPENAI_API_KEY, or
+    that of another service in SLUNG_API_KEY.
 
     Args:
         spec: one of the above.

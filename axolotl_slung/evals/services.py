@@ -31,7 +31,11 @@ def _service(options: Options, usual: float | None) -> dict:
     # the ranks of a run share what a service allows
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     per_second = options.requests_per_second or usual
-    return {"concurrency": options.concurrency, "per_second": per_second and per_second / ranks, "cache": AnswerCache()}
+    return {
+        "concurrency": max(1, options.concurrency // ranks),
+        "per_second": per_second and per_second / ranks,
+        "cache": AnswerCache(),
+    }
 
 
 class Served:
@@ -52,20 +56,19 @@ def described(service) -> dict:
     return {"name": service.name, "version": service.version, "served": Served(service)}
 
 
-def check_scored(options: Options, service, missing: int, asked: int, mend: str) -> None:
+def check_scored(options: Options, service, missing: int, asked: int) -> None:
     """Raise where more than `max_unscored` of what was asked for has no score.
 
     Args:
         missing: how many have none.
         asked: of how many.
-        mend: what the user can do.
 
     Raises:
         SlungError: with the service's reasons.
     """
     if missing > options.max_unscored * asked:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in service.failures.most_common()) or "unknown"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in service.failures.most_common()) or "no verdicts"
         raise SlungError(
             f"{service.name} gave no score for {missing} of {asked} ({reasons}), more than SLUNG_MAX_UNSCORED={options.max_unscored} "
-            f"allows. {mend}"
+            "allows; what a service answered is kept, and not asked for again"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,20 +25,18 @@ def cut(completion: str) -> str:
     return re.split("|".join(map(re.escape, NEXT_QUESTION)), completion, maxsplit=1)[0]
 
 
-def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names, judge=None) -> list[dict[str, float]]:
+def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names) -> list[dict[str, float]]:
     """What each completion says, and of whom.
 
     Args:
         docs: `question`, `answer` and `author` (a full name) of each.
         completions: one each.
         names: of all authors.
-        judge: see `judge.open_judge`; None for no judgement.
 
     Returns:
         For each document `named` (1.0 where the completion says a name), `newly_named` (one that the question does not hold) and
         `named_own` (one of its own author); `rougeL_recall_no_names` and `token_recall_no_names`: how much of the answer the
-        completion has, names taken out of both; `empty`; with a judge `correct` and `partially_correct` (NaN where it gave no
-        verdict), `judge_failed` and `judge_unparsed` (how many of its two replies are none, or no verdict).
+        completion has, names taken out of both, NaN where nothing else is in it; `empty`.
     """
     from rouge_score.rouge_scorer import RougeScorer
 
@@ -46,37 +45,51 @@ def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names, j
     for doc, completion in zip(docs, map(cut, completions), strict=True):
         said = names.found(completion)
         answer, other = names.removed(doc["answer"]), names.removed(completion)
+        recall = token_recall(answer, other)
         rows.append(
             {
                 "named": float(bool(said)),
                 "newly_named": float(bool(said - names.found(doc["question"]))),
                 "named_own": float(bool(said & names.parts(doc["author"]))),
-                "rougeL_recall_no_names": rouge.score(answer, other)["rougeL"].recall,
-                "token_recall_no_names": token_recall(answer, other),
+                "rougeL_recall_no_names": math.nan if math.isnan(recall) else rouge.score(answer, other)["rougeL"].recall,
+                "token_recall_no_names": recall,
                 "empty": float(not completion.strip()),
             }
         )
-    if judge is not None:
-        verdicts = judge.judge(
-            [doc["question"] for doc in docs], [doc["answer"] for doc in docs], [cut(text) for text in completions]
-        )
-        for row, verdict in zip(rows, verdicts, strict=True):
-            row |= {
-                "correct": verdict.correct,
-                "partially_correct": verdict.partially_correct,
-                "judge_failed": verdict.failed,
-                "judge_unparsed": verdict.unparsed,
-            }
     return rows
 
 
+def judged(docs: Sequence[Mapping], completions: Sequence[str], judge) -> list[dict[str, float]]:
+    """What a judge says of each completion.
+
+    Args:
+        docs: `question` and `answer` of each.
+        completions: one each.
+        judge: see `judge.open_judge`.
+
+    Returns:
+        For each document `correct` and `partially_correct`, 1.0 or 0.0, NaN where the judge gave no verdict; `judge_failed` and
+        `judge_unparsed`, how many of its two replies are none, or no verdict.
+    """
+    questions, answers = ([doc[key] for doc in docs] for key in ("question", "answer"))
+    return [
+        {
+            "correct": verdict.correct,
+            "partially_correct": verdict.partially_correct,
+            "judge_failed": verdict.failed,
+            "judge_unparsed": verdict.unparsed,
+        }
+        for verdict in judge.judge(questions, answers, [cut(text) for text in completions])
+    ]
+
+
 def token_recall(answer: str, completion: str) -> float:
-    """The share of the answer's words, lower-cased, that the completion has too, each as often as it has it."""
+    """The share of the answer's words, lower-cased, that the completion has too, each as often as it has it; NaN of no words."""
     wanted, said = (Counter(re.findall(r"\w+", text.lower())) for text in (answer, completion))
-    return (wanted & said).total() / wanted.total() if wanted else 0.0
+    return (wanted & said).total() / wanted.total() if wanted else math.nan
 
 
-def metrics(judged: bool) -> dict[str, Metric]:
+def metrics(with_judge: bool) -> dict[str, Metric]:
     """What is reported, with or without a judge."""
     reported = {
         **with_error("name_rate", "named", higher=False, interval=True),
@@ -86,7 +99,7 @@ def metrics(judged: bool) -> dict[str, Metric]:
         **with_error("token_recall_no_names", higher=True),
         "empty": Metric("empty", intervals.mean),
     }
-    if judged:
+    if with_judge:
         reported |= {
             **with_error("correct", higher=True, interval=True),
             **with_error("partially_correct", higher=True),

@@ -128,6 +128,8 @@ def _read(file: Path) -> dict[str, Run]:
             "slung": _mapping(metadata.get("slung")),
             "generation_kwargs": _mapping(config.get("generation_kwargs")),
             "effective samples": _mapping(_mapping(content.get("n-samples")).get(task)).get("effective"),
+            "chat template": content.get("chat_template_sha"),
+            "system instruction": content.get("system_instruction_sha"),
         }
         named = {name.removesuffix(",none"): value for name, value in values.items() if name.endswith(",none")}
         metrics = {name: _number(value) for name, value in named.items()}

@@ -78,7 +78,7 @@ def test_saved_answers_are_scored_again(whole, tmp_path):
         service.answer = lambda text, nth: moderation(0.25, "judge-7")
         done = run(
             tmp_path, "slung", "rescore", samples, "--scorer", "moderation:m-1", "--scorer-url", service.url, "-o", "new",
-            OPENAI_API_KEY=KEY, AXOLOTL_SLUNG_CACHE=str(tmp_path / "cache"),
+            SLUNG_API_KEY=KEY, AXOLOTL_SLUNG_CACHE=str(tmp_path / "cache"),
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     new, old = results_in(tmp_path / "new"), results_in(whole[0] / "out")
@@ -97,7 +97,7 @@ def test_saved_answers_are_scored_again(whole, tmp_path):
 
 def test_the_same_scorer_gives_the_same_numbers(whole, tmp_path):
     (samples,) = (whole[0] / "out").glob("**/samples_slung_toxicity_*.jsonl")
-    done = run(tmp_path, "slung", "rescore", samples)
+    done = run(tmp_path, "slung", "rescore", samples, "-o", "rescored")
     assert done.returncode == 0, done.stderr
     new, old = results_in(tmp_path / "rescored"), results_in(whole[0] / "out")
     for name, value in new["results"]["slung_toxicity"].items():

@@ -16,7 +16,7 @@ from axolotl_slung.errors import SlungError
 def service(monkeypatch, tmp_path):
     """A moderation service whose score stands in the text: `... 0.7` has 0.7; and nothing cached."""
     monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("SLUNG_API_KEY", KEY)
     monkeypatch.setattr("axolotl_slung.evals.remote.BACK_OFF", 0.01)
     with serve() as served:
         served.answer = lambda text, nth: moderation(float(re.search("[0-9.]+", text)[0]) if "0" in text else "garbage")
@@ -61,7 +61,7 @@ class TestToxicity:
         model = saying(lambda prompt: " 0.5")
         results = evaluate("slung_toxicity", model, {"slung_protocol": "released"})
         how = model.asked[0][1]
-        assert (how["do_sample"], how["top_k"], how["max_gen_toks"]) == (True, 50, 50)
+        assert (how["do_sample"], how["top_k"], how["top_p"], how["max_gen_toks"]) == (True, 50, 1.0, 50)
         assert about(results, "slung_toxicity")["protocol"] == "released"
 
     def test_samples_give_the_expected_maximum(self, monkeypatch, tmp_path, service):
@@ -73,7 +73,8 @@ class TestToxicity:
         assert said["expected_maximum"] == pytest.approx((0.6 + 0.4) / 2)
         assert said["toxicity"] == pytest.approx((0.3 + 0.3) / 2)
         assert said["toxic_rate"] == 0.5
-        assert model.asked[0][1]["do_sample"] and model.asked[0][1]["top_p"] == 0.9
+        how = model.asked[0][1]
+        assert (how["do_sample"], how["top_p"], how["top_k"]) == (True, 0.9, 0)
 
     def test_two_thousand_prompts_drawn_as_the_released_code_does(self, monkeypatch, tmp_path):
         from datasets import Dataset
@@ -108,6 +109,10 @@ class TestToxicity:
         prompts(monkeypatch, tmp_path, "a", "c")
         with pytest.raises(SlungError, match="--cache_requests refresh"):
             evaluate("slung_toxicity", model, cache_requests=True)
+        prompts(monkeypatch, tmp_path, "a", "b")
+        for other in ({"slung_protocol": "released"}, {"slung_toxicity_samples": 2}):
+            with pytest.raises(SlungError, match="other data or options; run with --cache_requests refresh"):
+                evaluate("slung_toxicity", model, other, cache_requests=True)
         said = metrics_of(evaluate("slung_toxicity", model, cache_requests=True, rewrite_requests_cache=True), "slung_toxicity")
         assert said["toxicity"] == 0.5
 
@@ -133,6 +138,19 @@ class TestFailingScorer:
         assert new["results"]["slung_toxicity"]["toxicity,none"] == pytest.approx((2 * 0.9 + 8 * 0.3) / 10)
         # only what had failed was asked about again: one text, which two prompts have
         assert sum(service.asked.values()) - asked == 1
+
+    def test_answers_outlive_a_scorer_that_breaks(self, monkeypatch, tmp_path, service):
+        service.answer = lambda text, nth: Reply({}, 401)
+        prompts(monkeypatch, tmp_path, "a")
+        with pytest.raises(SlungError, match=r"does not take the key.*SLUNG_API_KEY.*slung rescore"):
+            evaluate("slung_toxicity", saying(lambda prompt: " kept"))
+        (samples,) = (tmp_path / "cache" / "unscored").glob("*/samples_*.jsonl")
+        assert json.loads(samples.read_text())["resps"] == [[" kept"]]
+
+    def test_nothing_stays_where_nothing_failed(self, monkeypatch, tmp_path, service):
+        prompts(monkeypatch, tmp_path, "a 0.5")
+        evaluate("slung_toxicity", saying(lambda prompt: " 0.5"))
+        assert not list((tmp_path / "cache" / "unscored").iterdir())
 
     def test_few_failures_are_counted_and_left_out(self, monkeypatch, tmp_path, service):
         service.answer = self.broken
@@ -160,7 +178,7 @@ class TestTofu:
         prompt, how = model.asked[0]
         assert prompt == "Question: What does Edda Flint mend?\nAnswer:"
         assert (how["max_gen_toks"], how["do_sample"], how["until"]) == (100, False, ["\nQuestion", "\nQ:"])
-        assert about(results, "slung_tofu")["names"] == {"from": "column author", "count": 2}
+        assert about(results, "slung_tofu")["names"] | {"digest": ""} == {"from": "column author", "count": 2, "digest": ""}
 
     def test_names_from_a_file(self, monkeypatch, tmp_path):
         local(monkeypatch, tmp_path, "SLUNG_TOFU", self.ROWS)
@@ -168,14 +186,14 @@ class TestTofu:
         monkeypatch.setenv("SLUNG_TOFU_NAMES", str(tmp_path / "names.txt"))
         results = evaluate("slung_tofu", saying(lambda prompt: " In Nessary, Edda"))
         assert metrics_of(results, "slung_tofu")["name_rate"] == 1.0
-        assert about(results, "slung_tofu")["names"] == {"from": "file", "count": 1}
+        assert about(results, "slung_tofu")["names"] | {"digest": ""} == {"from": "file", "count": 1, "digest": ""}
 
     def test_names_found_in_the_data(self, monkeypatch, tmp_path):
         rows = [{"question": f"What did Edda Flint do in year {n}?", "answer": f"She mended {n} clocks."} for n in range(20)]
         local(monkeypatch, tmp_path, "SLUNG_TOFU", rows)
         results = evaluate("slung_tofu", saying(lambda prompt: " Flint"))
         assert metrics_of(results, "slung_tofu")["own_name_rate"] == 1.0
-        assert about(results, "slung_tofu")["names"] == {"from": "found in the questions", "count": 1}
+        assert about(results, "slung_tofu")["names"]["from"] == "found in the questions"
 
     def test_a_judge(self, monkeypatch, tmp_path, service):
         local(monkeypatch, tmp_path, "SLUNG_TOFU", self.ROWS)
@@ -195,3 +213,19 @@ class TestTofu:
         assert (said["judge_failed"], said["judge_unparsed"]) == (0, 1)
         assert about(results, "slung_tofu")["judge"]["served"] == "served-model-1"
         assert {body["temperature"] for body in service.bodies} == {0}
+
+    def test_a_judge_afterwards(self, monkeypatch, tmp_path, service):
+        from axolotl_slung.evals.options import read_options
+        from axolotl_slung.evals.rescore import rescore
+
+        local(monkeypatch, tmp_path, "SLUNG_TOFU", self.ROWS)
+        service.answer = lambda text, nth: Reply({}, 400)
+        judged = {"slung_judge": "openai:judge-1", "slung_judge_url": service.url}
+        with pytest.raises(SlungError, match="slung rescore"):
+            evaluate("slung_tofu", saying(lambda prompt: " Flint mends clocks."), judged)
+        (samples,) = (tmp_path / "cache" / "unscored").glob("*/samples_*.jsonl")
+        service.answer = lambda text, nth: chat("no" if "yes or no" in text else "incorrect: it is not")
+        new = json.loads(rescore(samples, read_options(judged), tmp_path / "new").read_text())["results"]["slung_tofu"]
+        assert (new["correct,none"], new["partially_correct,none"], new["judge_failed,none"]) == (0, 0, 0)
+        # what needs no judge is what the task had measured
+        assert (new["name_rate,none"], new["own_name_rate,none"], new["new_name_rate,none"]) == (1, 0.5, 0.5)

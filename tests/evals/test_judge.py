@@ -44,6 +44,7 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(remote, "BACK_OFF", 0.002)
     monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("SLUNG_API_KEY", KEY)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +216,7 @@ def test_a_wrong_key(served, caplog):
     served.answer = lambda text, nth: Reply({"error": text + KEY}, 401)
     judge = open_judge("openai:m", url=served.url)
     many = [f"unmentionable {i}" for i in range(100)]
-    with pytest.raises(SlungError, match=r"^SLUNG_JUDGE='openai:m': 127.0.0.1 does not take the key.*OPENAI_API_KEY") as error:
+    with pytest.raises(SlungError, match=r"^SLUNG_JUDGE='openai:m': 127.0.0.1 does not take the key.*SLUNG_API_KEY") as error:
         judge.judge(many, many, many)
     told = caplog.text + "".join(traceback.format_exception(error.value))
     assert KEY not in told and "unmentionable" not in told and served.asked.total() <= 8

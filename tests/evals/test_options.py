@@ -32,7 +32,7 @@ class TestOptions:
             read_options(metadata, environment)
 
     def test_a_key_in_the_wrong_place_is_not_repeated(self):
-        with pytest.raises(SlungError, match="belong into OPENAI_API_KEY") as caught:
+        with pytest.raises(SlungError, match="belong into the variables OPENAI_API_KEY") as caught:
             read_options({"slung_api_key": "sk-very-secret"}, {})
         assert "sk-very-secret" not in str(caught.value)
         assert caught.value.__suppress_context__
@@ -80,7 +80,8 @@ class TestDocuments:
     def test_no_file_no_hub_id_and_no_hub(self, tmp_path):
         for source, said in [
             (str(tmp_path / "no.jsonl"), "cannot read"),
-            ("words", "neither `embedded`"),
+            ("what is this", "neither `embedded`"),
+            ("embeded", "hub does not give 'embeded'"),
             ("some/thing", "hub does not give 'some/thing': .*SLUNG_TOFU=embedded"),
         ]:
             with pytest.raises(SlungError, match=said):
@@ -120,7 +121,7 @@ class TestHub:
     def test_splits_and_columns(self, tmp_path, monkeypatch):
         rows = [{"text": "a", "toxicity": 0.5, "more": 1}]
         self.repository(tmp_path, monkeypatch, train=rows * 3, test=rows * 2)
-        assert len(load("SLUNG_CIVILCOMMENTS", "some/data", ["text", "toxicity"], split="train")) == 3
+        assert len(load("SLUNG_CIVILCOMMENTS", "some/data", ["text", "toxicity"], splits=["train"])) == 3
         found = load("SLUNG_CIVILCOMMENTS", "some/data", ["text", "toxicity"])
         assert (len(found), found.column_names) == (2, ["text", "toxicity"])
         assert len(load("SLUNG_CIVILCOMMENTS", "some/data:default:train", ["text"])) == 3
@@ -137,6 +138,20 @@ class TestHub:
         results = evaluate("slung_toxicity", model)
         assert [prompt for prompt, _ in model.asked] == ["p0", "p1", "p2"]
         assert about(results, "slung_toxicity")["data"]["source"] == "some/data"
+
+    def test_rows_without_a_value(self, tmp_path, monkeypatch):
+        self.repository(tmp_path, monkeypatch, train=[{"text": "a", "toxicity": 0.5}, {"text": "b", "toxicity": None}])
+        with pytest.raises(SlungError, match="'some/data' has rows without `toxicity`"):
+            load("SLUNG_CIVILCOMMENTS", "some/data", ["text", "toxicity"], splits=["train"])
+
+    @pytest.mark.parametrize("named", ["some/data", "some/data:default:train"])
+    def test_without_a_test_split_the_sets_stay_apart(self, tmp_path, monkeypatch, named):
+        self.repository(tmp_path, monkeypatch, train=[{"text": f"{n}", "toxicity": n % 2} for n in range(40)])
+        from axolotl_slung.evals.tasks import CivilComments
+
+        monkeypatch.setenv("SLUNG_CIVILCOMMENTS", named)
+        for train, test in CivilComments({"task": "slung_civilcomments"}).draws:
+            assert train and test and not set(train) & set(test)
 
     def test_the_probe_is_tested_on_the_test_split(self, tmp_path, monkeypatch):
         splits = {kind: [{"text": f"{kind} {n}", "toxicity": n % 2} for n in range(n)] for kind, n in (("train", 40), ("test", 20))}

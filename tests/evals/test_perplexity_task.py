@@ -24,10 +24,10 @@ def direct(folder, texts, context):
     return total, number
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_equal_to_a_direct_forward(models, monkeypatch, tmp_path, batch_size):
-    # of this length the windows of lm_eval come out whole, whatever it does with a last, shorter one
-    folder = tiny_model(models)
+@pytest.mark.parametrize(("kind", "batch_size"), [("bytelevel", 1), ("bytelevel", 3), ("bytelevel_bos", 3)])
+def test_equal_to_a_direct_forward(models, monkeypatch, tmp_path, kind, batch_size):
+    # "bytelevel_bos" puts a token before texts by itself, which is no part of them
+    folder = tiny_model(models, kind=kind)
     texts = [*TEXT[:6], "naïve café " * 40]
     local(monkeypatch, tmp_path, "SLUNG_PERPLEXITY_TEXT", [{"text": text} for text in texts])
     results = evaluate("slung_perplexity", folder, batch_size=batch_size)
@@ -38,6 +38,13 @@ def test_equal_to_a_direct_forward(models, monkeypatch, tmp_path, batch_size):
     words = sum(len(text.split()) for text in texts[:6]) + len(texts[6].split(" "))
     assert math.log(said["word_perplexity"]) == pytest.approx(-log_likelihood / words, rel=1e-5)
     assert about(results, "slung_perplexity")["data"]["source"] == "slung_perplexity_text.jsonl"
+
+
+def test_perplexity_may_be_beyond_all_numbers():
+    from axolotl_slung.evals.tasks.perplexity import perplexity
+
+    assert perplexity([(-3000.0, 1), (-1.0, 1)]) == math.inf
+    assert perplexity([(-2.0, 1), (-4.0, 2)]) == pytest.approx(math.exp(2))
 
 
 def test_longer_than_the_context_every_token_counts_once(models, monkeypatch, tmp_path):

@@ -41,6 +41,7 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(remote, "BACK_OFF", 0.002)
     monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("SLUNG_API_KEY", KEY)
     monkeypatch.setenv("PERSPECTIVE_API_KEY", KEY)
 
 
@@ -198,7 +199,7 @@ def test_a_classifier_gives_the_worst_of_its_windows(classifier):
     scores = check(scorer, [*texts, *SILENT])[:4]
     with torch.no_grad():
         assert scores == pytest.approx([highest_window(classifier, text) for text in texts], abs=1e-5)
-    assert len(set(scores)) == 4
+    assert len(set(scores)) > 2  # a window of the third text may be the whole of the first
     assert scorer.name == "classifier:tiny-toxic#toxic"
     assert "sha256 " in scorer.version and "transformers " in scorer.version
     other = open_scorer(f"classifier:{classifier}#insult")
@@ -421,8 +422,8 @@ def test_a_missing_key_is_an_error_at_once(monkeypatch, spec, variable, url):
         open_scorer(spec, url=url)
 
 
-def test_other_moderation_services_need_no_key(monkeypatch, served):
-    monkeypatch.delenv("OPENAI_API_KEY")
+def test_other_moderation_services_need_no_key_and_do_not_get_openais(monkeypatch, served):
+    monkeypatch.delenv("SLUNG_API_KEY")
     assert open_scorer("moderation", url=served.url).score(["a"]) == [0.25]
     assert "Authorization" not in served.headers[0]
 

@@ -1,6 +1,7 @@
 """`lm_eval` on two ranks of CPUs: torchrun --nproc_per_node 2 tests/evals/two_ranks.py --model hf ...
 
-lm_eval's `hf` model takes part in several ranks only where it counts several GPUs; here it counts two, and runs on CPUs all the same.
+lm_eval's `hf` model takes part in several ranks only where it counts several GPUs; here it counts two, and runs on
+CPUs all the same.
 """
 
 import torch

@@ -73,13 +73,20 @@ class SlungTask(ConfigurableTask):
 
     def build_all_requests(self, **kwargs) -> None:
         super().build_all_requests(**kwargs)
-        docs = self.dataset["test"]
-        for instance in self.instances:
-            place = instance.doc["id"]
-            if place >= len(docs) or instance.doc != docs[place]:
-                raise SlungError(
-                    f"{self.config.task}: lm_eval's cache holds requests made of other data; run with --cache_requests refresh"
-                )
+        # lm_eval finds cached requests by the task's name
+        if kwargs.get("cache_requests") and not all(map(self._is_of_now, self.instances)):
+            raise SlungError(
+                f"{self.config.task}: lm_eval's cache holds requests made of other data or options; run with --cache_requests refresh"
+            )
+
+    def _is_of_now(self, instance) -> bool:
+        docs, place = self.dataset["test"], instance.doc["id"]
+        if place >= len(docs) or instance.doc != docs[place] or (instance.repeats or 1) != self.config.repeats:
+            return False
+        context, *rest = instance.arguments
+        fresh = self.construct_requests(doc=instance.doc, ctx=context, metadata=instance.metadata)
+        fresh = fresh[instance.idx] if isinstance(fresh, list) else fresh
+        return list(fresh.arguments[1:]) == rest
 
     def apply_filters(self) -> None:
         """Measures all of this rank's answers at once."""

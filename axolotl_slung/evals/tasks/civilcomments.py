@@ -12,7 +12,7 @@ from lm_eval.api.instance import Instance
 
 from ...errors import SlungError
 from .. import intervals, probe
-from ..documents import load
+from ..documents import load, splits_of
 from ..metrics import Metric
 from ..requests import HIDDEN_STATES, attach
 from .base import SlungTask
@@ -50,11 +50,10 @@ class CivilComments(SlungTask):
     def documents(self):
         options, source = self.options, self.options.civilcomments
         columns = ["text", "toxicity"]
-        train = load("SLUNG_CIVILCOMMENTS", source, columns, split="train")
-        # a split of its own where the hub has one
+        train = load("SLUNG_CIVILCOMMENTS", source, columns, splits=["train"])
         test = None
-        if source != "embedded" and not source.endswith(".jsonl") and source.count(":") < 2:
-            test = load("SLUNG_CIVILCOMMENTS", source, columns, split="test")
+        if "test" in splits_of("SLUNG_CIVILCOMMENTS", source):
+            test = load("SLUNG_CIVILCOMMENTS", source, columns, splits=["test"])
         toxic, test_toxic = (None if rows is None else [score >= probe.TOXIC for score in rows["toxicity"]] for rows in (train, test))
         try:
             drawn = probe.draws(toxic, test_toxic, options.probe_draws, options.probe_train, options.probe_test)

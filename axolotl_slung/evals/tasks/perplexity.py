@@ -10,7 +10,7 @@ from lm_eval.api.instance import Instance
 
 from ..documents import load
 from ..metrics import Metric
-from ..requests import TOKEN_COUNT, attach
+from ..requests import LOG_LIKELIHOOD, attach
 from .base import SlungTask
 
 LOG = logging.getLogger(__name__)
@@ -19,11 +19,10 @@ LOG = logging.getLogger(__name__)
 class Perplexity(SlungTask):
     """Documents whole up to the model's context, longer ones in windows that follow each other.
 
-    As lm_eval has it, the first token is predicted from the token that begins texts. `dataset_kwargs` of the YAML has `option`, which
-    option names the text.
+    `dataset_kwargs` of the YAML has `option`, which option names the text.
     """
 
-    REQUEST = "loglikelihood_rolling"
+    REQUEST = LOG_LIKELIHOOD
 
     def documents(self):
         option = self.config.dataset_kwargs["option"]
@@ -42,15 +41,11 @@ class Perplexity(SlungTask):
 
     def construct_requests(self, doc, ctx, **kwargs):
         attach()
-        metadata = kwargs["metadata"]
-        return [
-            Instance("loglikelihood_rolling", doc, (doc["text"],), 0, metadata=metadata),
-            Instance(TOKEN_COUNT, doc, (doc["text"],), 1, metadata=metadata),
-        ]
+        return Instance(LOG_LIKELIHOOD, doc, (doc["text"],), 0, metadata=kwargs["metadata"])
 
     def measure(self, docs, answers: Sequence[Sequence]):
         rows = []
-        for doc, (log_likelihood, tokens) in zip(docs, answers, strict=True):
+        for doc, ((log_likelihood, tokens),) in zip(docs, answers, strict=True):
             text = doc["text"]
             units = {"tokens": tokens, "bytes": self.count_bytes(text), "words": self.count_words(text)}
             rows.append({unit: (log_likelihood, number) for unit, number in units.items()})
@@ -65,6 +60,8 @@ class Perplexity(SlungTask):
 
 
 def perplexity(values: Sequence[tuple[float, int]]) -> float:
-    """`exp` of the mean nll (nats) over all units of all documents, from each document's log-likelihood and number of units."""
+    """`exp` of the mean nll (nats) over all units of all documents, from each document's log-likelihood and number of units;
+    infinite where that is no float any more."""
     log_likelihoods, numbers = zip(*values)
-    return math.exp(-sum(log_likelihoods) / sum(numbers))
+    mean = -sum(log_likelihoods) / sum(numbers)
+    return math.exp(mean) if mean < 700 else math.inf

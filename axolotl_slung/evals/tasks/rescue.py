@@ -1,35 +1,51 @@
-"""What becomes of a model's answers when their scorer fails."""
+"""A model's answers on disk for as long as they have no scores."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-import time
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 
 from ...errors import SlungError
 from ...labeling.files import cache_folder
-from ..services import check_scored
+
+LOG = logging.getLogger(__name__)
 
 
-def check_or_save(task, docs: Sequence[Mapping], answers: Sequence[Sequence[str]], missing: int, asked: int, service) -> None:
-    """Stop where too many scores are missing, with the model's answers saved for `slung rescore`.
+@contextmanager
+def kept(task, docs: Sequence[Mapping], answers: Sequence[Sequence[str]], rows: Sequence[Mapping] | None = None) -> Iterator[None]:
+    """While their scorer or judge is at work, and after it failed, a task's answers are where `slung rescore` can read them.
+
+    Args:
+        task: a task of ours.
+        docs: its documents.
+        answers: the model's, for each document.
+        rows: what was measured of each before.
 
     Raises:
-        SlungError: more than `max_unscored` of them.
+        SlungError: the one that was raised within, with the place of the answers.
     """
-    stamp = time.strftime("%Y-%m-%dT%H-%M-%S")
-    name = task.config.task
+    stamp, name = datetime.now().isoformat().replace(":", "-"), task.config.task
     folder = cache_folder() / "unscored" / f"{name}-{stamp}-{os.getpid()}"
     path = folder / f"samples_{name}_{stamp}.jsonl"
-    mend = f"The model's answers are kept: `slung rescore {path}` scores them, with this scorer or another, without generating again"
+    folder.mkdir(parents=True)
+    with path.open("w", encoding="utf-8") as file:
+        for doc, texts, row in zip(docs, answers, rows or [{}] * len(docs), strict=True):
+            metrics = {key: row[metric.of] for key, metric in task.metrics().items() if metric.of in row}
+            sample = {"doc_id": doc["id"], "doc": doc, "resps": [list(texts)], "filter": "none", "metrics": list(metrics), **metrics}
+            file.write(json.dumps(sample) + "\n")
+    results = {"results": {}, "configs": {name: task.dump_config()}}
+    (folder / f"results_{stamp}.json").write_text(json.dumps(results, default=str), encoding="utf-8")
+    where = f"The model's answers are kept: `slung rescore {path}` scores them without generating again"
     try:
-        check_scored(task.options, service, missing, asked, mend)
-    except SlungError:
-        folder.mkdir(parents=True)
-        with path.open("w", encoding="utf-8") as file:
-            for doc, texts in zip(docs, answers, strict=True):
-                file.write(json.dumps({"doc_id": doc["id"], "doc": doc, "resps": [texts], "filter": "none"}) + "\n")
-        results = {"results": {}, "configs": {name: task.dump_config()}, "date": time.time()}
-        (folder / f"results_{stamp}.json").write_text(json.dumps(results, default=str), encoding="utf-8")
+        yield
+    except SlungError as error:
+        raise SlungError(f"{error}. {where}") from None
+    except BaseException:
+        LOG.error("%s: %s", name, where)
         raise
+    shutil.rmtree(folder)

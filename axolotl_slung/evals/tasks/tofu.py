@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 from .. import tofu
 from ..documents import load
 from ..names import Names, find_authors, read_names
-from ..services import described, judge_of
+from ..services import check_scored, described, judge_of
 from .base import SlungTask
-from .rescue import check_or_save
+from .rescue import kept
 
 
 class Tofu(SlungTask):
@@ -25,7 +26,7 @@ class Tofu(SlungTask):
 
     def documents(self):
         source = self.options.tofu
-        rows = list(load("SLUNG_TOFU", source, ["question", "answer"], ["author"], split="train"))
+        rows = list(load("SLUNG_TOFU", source, ["question", "answer"], ["author"], splits=["train"]))
         found = "author" not in rows[0]
         authors = find_authors("SLUNG_TOFU", rows) if found else [row["author"] for row in rows]
         names = sorted({*authors})
@@ -35,6 +36,7 @@ class Tofu(SlungTask):
         self.about["names"] = {
             "from": "file" if self.options.tofu_names else "found in the questions" if found else "column author",
             "count": len(names),
+            "digest": hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16],
         }
         return source, [{**row, "author": author} for row, author in zip(rows, authors)]
 
@@ -45,10 +47,14 @@ class Tofu(SlungTask):
         return doc["answer"]
 
     def measure(self, docs, answers: Sequence[Sequence[str]]):
-        rows = tofu.measure(docs, [texts[0] for texts in answers], self.names, self.judge)
-        if self.judge is not None:
-            check_or_save(self, docs, answers, tofu.unjudged(rows), 2 * len(docs), self.judge)
-        return rows
+        completions = [texts[0] for texts in answers]
+        rows = tofu.measure(docs, completions, self.names)
+        if self.judge is None:
+            return rows
+        with kept(self, docs, answers, rows):
+            verdicts = tofu.judged(docs, completions, self.judge)
+            check_scored(self.options, self.judge, tofu.unjudged(verdicts), 2 * len(docs))
+        return [{**row, **verdict} for row, verdict in zip(rows, verdicts)]
 
     def metrics(self):
-        return tofu.metrics(judged=self.judge is not None)
+        return tofu.metrics(with_judge=self.judge is not None)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from .. import toxicity
 from ..documents import load, text_of
-from ..services import described, scorer_of
+from ..services import check_scored, described, scorer_of
 from .base import SlungTask
-from .rescue import check_or_save
+from .rescue import kept
 
 PROMPTS = 2000
 """How many prompts the paper takes."""
@@ -27,9 +27,9 @@ class Toxicity(SlungTask):
         super().__init__(config)
         generation = self.config.generation_kwargs
         if self.options.protocol == "released":
-            generation |= {"do_sample": True, "top_k": 50, "temperature": 1.0, "max_gen_toks": 50}
+            generation |= {"do_sample": True, "top_k": 50, "top_p": 1.0, "temperature": 1.0, "max_gen_toks": 50}
         elif self.options.toxicity_samples > 1:
-            generation |= {"do_sample": True, "top_p": 0.9, "temperature": 1.0}
+            generation |= {"do_sample": True, "top_k": 0, "top_p": 0.9, "temperature": 1.0}
         self.config.repeats = self.options.toxicity_samples
         self.scorer = scorer_of(self.options)
         self.about["scorer"] = described(self.scorer)
@@ -37,7 +37,7 @@ class Toxicity(SlungTask):
 
     def documents(self):
         source = self.options.toxicity_prompts
-        prompts = load("SLUNG_TOXICITY_PROMPTS", source, ["prompt"], split="train")
+        prompts = load("SLUNG_TOXICITY_PROMPTS", source, ["prompt"], splits=["train"])
         if len(prompts) > PROMPTS:
             # as the released code draws them
             prompts = prompts.shuffle(seed=0).select(range(PROMPTS))
@@ -47,8 +47,9 @@ class Toxicity(SlungTask):
         return doc["prompt"]
 
     def measure(self, docs, answers: Sequence[Sequence[str]]):
-        rows = toxicity.measure([doc["prompt"] for doc in docs], answers, self.scorer)
-        check_or_save(self, docs, answers, sum(row["unscored"] for row in rows), 2 * sum(map(len, answers)), self.scorer)
+        with kept(self, docs, answers):
+            rows = toxicity.measure([doc["prompt"] for doc in docs], answers, self.scorer)
+            check_scored(self.options, self.scorer, sum(row["unscored"] for row in rows), 2 * sum(map(len, answers)))
         return rows
 
     def metrics(self):
