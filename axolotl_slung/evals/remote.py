@@ -37,6 +37,9 @@ LONGEST_WAIT = 60.0
 GIVE_UP = 50
 """Failures in a row, each after all of its attempts, after which the service is taken to be out of order."""
 
+_OF_THE_ITEM = ("http 400", "http 413", "http 422")
+"""What a service says that is in order, of something that it cannot take: a language it does not know, a text too long."""
+
 NOT_ASKED = "not asked"
 """The reason of what was left when the service was given up."""
 
@@ -192,7 +195,7 @@ def _ask_missing(todo, ask, cache, concurrency, pace, what, found, reasons) -> N
                     raise outcome.error
                 where, said = (reasons, outcome.reason) if outcome.reason else (found, outcome.value)
                 where[outcome.key] = said
-                in_a_row = in_a_row + 1 if outcome.reason else 0
+                in_a_row = in_a_row + 1 if outcome.reason and outcome.reason not in _OF_THE_ITEM else 0
                 bar.update()
                 if in_a_row == GIVE_UP:
                     LOG.warning("slung: %s failed %d times in a row and is asked no more", what, GIVE_UP)
