@@ -1,10 +1,10 @@
 """Lets lm_eval find the tasks of axolotl-slung by name, without `--include_path`.
 
 lm_eval looks for tasks in its own folder and in those it is given; no release reads entry points. So
-`axolotl_slung_lm_eval.pth`, beside this file, imports this module when Python starts, and this module waits for
-`lm_eval.tasks` to be imported. Then it adds one folder to those that `lm_eval.tasks.TaskManager` searches: after lm_eval's own
-tasks and before the user's. It reads nothing and imports nothing else, and does nothing where the environment has
-SLUNG_LM_EVAL_HOOK=0. `slung tasks-path` prints the folder for `--include_path`.
+`axolotl_slung_lm_eval.pth`, beside this file, is a line that Python runs when it starts: a finder that knows of one module,
+`lm_eval.tasks`, and imports this file when that is imported. Then one folder is added to those that `lm_eval.tasks.TaskManager`
+searches: after lm_eval's own tasks and before the user's. Nothing else is read or changed, and nothing at all where the
+environment has SLUNG_LM_EVAL_HOOK=0. `slung tasks-path` prints the folder for `--include_path`.
 """
 
 import os
@@ -13,33 +13,33 @@ import sys
 metadata = None
 """`--metadata` of the newest TaskManager, which lm_eval 0.4.11 does not hand to tasks that are classes."""
 
+_asking = False
 
-class _Finder:
-    asking = False
 
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name != "lm_eval.tasks" or cls.asking:
-            return None
-        from importlib.util import find_spec
+def find_spec(name):
+    """The module's own spec, made to wrap its TaskManager once it is executed; None for other finders to find it."""
+    global _asking
+    if _asking or os.environ.get("SLUNG_LM_EVAL_HOOK") == "0":
+        return None
+    from importlib.util import find_spec as find
 
-        cls.asking = True  # all finders, this one too
-        try:
-            spec = find_spec(name)
-        finally:
-            cls.asking = False
-        if spec is not None and hasattr(spec.loader, "exec_module"):
-            execute = spec.loader.exec_module
+    _asking = True  # all finders, the one that asks here too
+    try:
+        spec = find(name)
+    finally:
+        _asking = False
+    if spec is not None and hasattr(spec.loader, "exec_module"):
+        execute = spec.loader.exec_module
 
-            def execute_and_wrap(module):
-                execute(module)
-                try:
-                    _wrap(module.TaskManager)
-                except Exception as error:
-                    print(f"axolotl-slung: its tasks need --include_path with this lm_eval ({error})", file=sys.stderr)
+        def execute_and_wrap(module):
+            execute(module)
+            try:
+                _wrap(module.TaskManager)
+            except Exception as error:
+                print(f"axolotl-slung: its tasks need --include_path with this lm_eval ({error})", file=sys.stderr)
 
-            spec.loader.exec_module = execute_and_wrap
-        return spec
+        spec.loader.exec_module = execute_and_wrap
+    return spec
 
 
 def _wrap(manager):
@@ -66,8 +66,3 @@ def _wrap(manager):
 
     manager.__init__ = construct_with_tasks
 
-
-def install():
-    """Wait for lm_eval; called once, by the `.pth` file."""
-    if os.environ.get("SLUNG_LM_EVAL_HOOK") != "0" and _Finder not in sys.meta_path:
-        sys.meta_path.insert(0, _Finder)

@@ -53,9 +53,17 @@ def test_nothing_is_added_where_it_is_not_wanted(harness, given):
 
 
 def test_it_can_be_turned_off(harness):
-    code = "import sys; from lm_eval.tasks import TaskManager; print(TaskManager().include_path, [f for f in sys.meta_path if 'lm_eval' in getattr(f, '__module__', '')])"
+    code = "from lm_eval.tasks import TaskManager; print(TaskManager().include_path)"
     said, _ = python(code, harness, [harness], SLUNG_LM_EVAL_HOOK="0")
-    assert said == "None []"
+    assert said == "None"
+
+
+def test_looking_for_the_module_is_not_importing_it(harness):
+    code = (
+        "import importlib.util; importlib.util.find_spec('lm_eval.tasks')\n"
+        "from lm_eval.tasks import TaskManager; print(TaskManager().include_path)"
+    )
+    assert python(code, harness, [harness])[0] == str([str(FOLDER)])
 
 
 def test_a_harness_of_another_shape_still_imports_and_says_why_not(harness):
@@ -65,18 +73,17 @@ def test_a_harness_of_another_shape_still_imports_and_says_why_not(harness):
 
 
 def test_python_starts_where_there_is_no_harness(tmp_path):
-    code = "import sys; print('lm_eval' in sys.modules, sorted(m for m in sys.modules if m.startswith('axolotl')))"
+    code = "import sys; print([name for name in sys.modules if 'lm_eval' in name or 'axolotl' in name])"
     said, complaint = python(code, tmp_path)
-    assert said == "False ['axolotl_slung_lm_eval']" and complaint == ""
+    assert said == "[]" and complaint == ""
 
 
-def test_the_line_of_the_pth_file_survives_the_packages_removal(tmp_path):
+def test_the_line_of_the_pth_file_survives_the_packages_removal(harness):
     line = (ROOT / "discovery" / "axolotl_slung_lm_eval.pth").read_text()
     assert line.startswith("import ") and line.count("\n") == 1
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", line + "print('alive')"], cwd=tmp_path, capture_output=True, text=True, env={}, timeout=60
-    )
-    assert (done.stdout, done.stderr) == ("alive\n", "")
+    code = line + "from lm_eval.tasks import TaskManager; print(TaskManager().include_path)"
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=harness, capture_output=True, text=True, env={}, timeout=60)
+    assert (done.stdout, done.stderr) == ("None\n", "")
 
 
 def test_both_files_are_installed_as_they_are_here():
