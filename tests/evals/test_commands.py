@@ -164,3 +164,20 @@ def test_a_wrong_option_is_told_by_its_name(models, tmp_path):
     )
     assert done.returncode != 0
     assert "SLUNG_SCORER" in done.stderr and "PERSPECTIVE_API_KEY" in done.stderr
+
+
+def test_the_report_takes_what_was_scored_last(whole, tmp_path):
+    import shutil
+
+    shutil.copytree(whole[0] / "out", tmp_path / "out")
+    (samples,) = (tmp_path / "out").glob("**/samples_slung_toxicity_*.jsonl")
+    with serve() as service:
+        service.answer = lambda text, nth: moderation(0.25)
+        options = {"AXOLOTL_SLUNG_CACHE": str(tmp_path / "cache")}
+        done = run(tmp_path, "slung", "rescore", samples, "--scorer", "moderation:m-1", "--scorer-url", service.url, **options)
+    assert done.returncode == 0, done.stderr
+    done = run(tmp_path, "slung", "report", "out", "--json", "figures.json")
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "figures.json").read_text())["measured"]
+    assert measured["slung_toxicity"]["slung"]["scorer"]["name"] == "moderation:m-1"
+    assert "slung_civilcomments" in measured and (tmp_path / "report" / "plane.png").exists()

@@ -210,6 +210,8 @@ JUDGE = ("configs", "slung_tofu", "metadata", "slung", "judge")
         (put(*HOW, "version", value=2.0), "version: 1 in A, 2 in B", False),
         (put(*TOX, "generation_kwargs", "until", value=9), "generation_kwargs.until: nothing in A, 9 in B", False),
         (put("n-samples", "slung_toxicity", "effective", value=10), "effective samples: 2000 in A, 10 in B", False),
+        (put("chat_template_sha", value="c0ffee"), "chat template: nothing in A, c0ffee in B", False),
+        (put("system_instruction_sha", value="c0ffee"), "system instruction: nothing in A, c0ffee in B", False),
         (put(*JUDGE, "served", value="other"), "judge.served: a-judge-3 in A, other in B", True),
         (put(*JUDGE[:-1], value={}), "judge.name: a-judge in A, nothing in B", False),
     ],
