@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from ...errors import SlungError
 from ..documents import identity
 from ..metrics import Metric
 from ..options import read_options
+from ..requests import attach
 
 
 class SlungTask(ConfigurableTask):
@@ -30,6 +32,8 @@ class SlungTask(ConfigurableTask):
     """Defaults of `generation_kwargs`."""
 
     def __init__(self, config: Mapping | None = None):
+        if self.REQUEST != "generate_until":
+            attach()
         config = {key: value for key, value in (config or {}).items() if key != "class"}
         given = config.pop("metadata", None) or {}
         self.options = read_options({**_newest_metadata(), **given})
@@ -49,17 +53,17 @@ class SlungTask(ConfigurableTask):
 
     # what subclasses say
 
+    @abstractmethod
     def documents(self) -> tuple[str, list[dict]]:
         """Where the documents are from, and the documents, which get their place as `id`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def measure(self, docs: Sequence[Mapping], answers: Sequence[Sequence]) -> Sequence[Mapping]:
         """For each document, with all of the model's answers to it, what the metrics aggregate."""
-        raise NotImplementedError
 
+    @abstractmethod
     def metrics(self) -> dict[str, Metric]:
         """What is reported."""
-        raise NotImplementedError
 
     # lm_eval's side
 

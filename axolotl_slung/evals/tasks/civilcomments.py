@@ -14,7 +14,7 @@ from ...errors import SlungError
 from .. import intervals, probe
 from ..documents import load, splits_of
 from ..metrics import Metric
-from ..requests import HIDDEN_STATES, attach
+from ..requests import HIDDEN_STATES
 from .base import SlungTask
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ class CivilComments(SlungTask):
     REQUEST = HIDDEN_STATES
 
     def __init__(self, config: Mapping | None = None):
-        attach()
         super().__init__(config)
         options = self.options
         self.about["probe"] = {

@@ -10,7 +10,7 @@ from lm_eval.api.instance import Instance
 
 from ..documents import load
 from ..metrics import Metric
-from ..requests import LOG_LIKELIHOOD, attach
+from ..requests import LOG_LIKELIHOOD
 from .base import SlungTask
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +40,6 @@ class Perplexity(SlungTask):
         return doc["text"]
 
     def construct_requests(self, doc, ctx, **kwargs):
-        attach()
         return Instance(LOG_LIKELIHOOD, doc, (doc["text"],), 0, metadata=kwargs["metadata"])
 
     def measure(self, docs, answers: Sequence[Sequence]):
