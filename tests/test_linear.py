@@ -253,7 +253,7 @@ print("same")
 
 def test_tritons_rows_equal_torchs():
     """The kernel for GPUs, in Triton's interpreter, which has to be chosen before Triton is imported."""
-    pytest.importorskip("triton")
+    pytest.importorskip("triton", reason="pip install triton")
     here = os.path.dirname(os.path.abspath(__file__))
     run = subprocess.run(
         [sys.executable, "-c", IN_TRITONS_INTERPRETER, here], env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True
@@ -279,7 +279,7 @@ print(json.dumps(made))
 
 def test_tritons_rows_compile_for_gpus():
     """To machine code for an A100 and an H100, which takes no GPU."""
-    pytest.importorskip("triton")
+    pytest.importorskip("triton", reason="pip install triton")
     run = subprocess.run([sys.executable, "-c", COMPILED_FOR_GPUS], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
     assert len(json.loads(run.stdout)) == 4 and all(size > 1000 for size in json.loads(run.stdout).values())
@@ -293,5 +293,5 @@ def test_tritons_rows_compile_for_gpus():
     ],
 )  # fmt: skip
 def test_which_backend_a_tensor_takes(device, dtype, name):
-    pytest.importorskip("triton")
+    pytest.importorskip("triton", reason="pip install triton")
     assert backend_name(torch.device(device), dtype) == name

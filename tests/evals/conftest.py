@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from served import KEY, serve
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +21,27 @@ def embedded(monkeypatch):
 def models(tmp_path_factory):
     """A folder for tiny models."""
     return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture
+def served():
+    """A service on this computer; see tests/served.py."""
+    with serve() as served:
+        yield served
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """Keys for every service, short waits between attempts, and an empty cache."""
+    monkeypatch.setattr("axolotl_slung.evals.remote.BACK_OFF", 0.002)
+    monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path / "cache"))
+    for name in ("OPENAI_API_KEY", "SLUNG_API_KEY", "PERSPECTIVE_API_KEY"):
+        monkeypatch.setenv(name, KEY)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    """An empty cache of answers."""
+    from axolotl_slung.evals.answers import AnswerCache
+
+    return AnswerCache(tmp_path / "answers.sqlite")

@@ -1,5 +1,4 @@
 import email.utils
-import json
 import logging
 import os
 import signal
@@ -11,58 +10,17 @@ import threading
 import time
 import traceback
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_context
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from served import KEY, Reply, moderation, serve
+from asking import TEXTS, ask, service
+from served import KEY, Reply, moderation
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals import remote
-from axolotl_slung.evals.answers import AnswerCache, digest
-from axolotl_slung.evals.remote import NOT_ASKED, Refused, Service, ask_all
+from axolotl_slung.evals.answers import AnswerCache
+from axolotl_slung.evals.remote import NOT_ASKED, Refused, ask_all
 
-TEXTS = [f"secretive text {i}" for i in range(40)]
-
-
-@pytest.fixture
-def served():
-    with serve() as served:
-        yield served
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(remote, "BACK_OFF", 0.002)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return AnswerCache(tmp_path / "answers.sqlite")
-
-
-def service(served, **settings):
-    given = {"variable": "OPENAI_API_KEY", "header": ("Authorization", "Bearer "), "required": True} | settings
-    return Service("SLUNG_SCORER='x'", served.url, **given)
-
-
-def highest(reply):
-    return max(reply["results"][0]["category_scores"].values())
-
-
-def ask(served, texts, cache, concurrency=8, per_second=None, **settings):
-    there = service(served, **settings)
-    return ask_all(
-        [("test", text) for text in texts],
-        lambda request: there.post("/moderations", {"input": request[1]}, highest),
-        cache,
-        concurrency=concurrency,
-        per_second=per_second,
-        what=f"test {served.url}",
-    )
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 # ------------------------------------------------------------------------------------------------------------- failures
@@ -391,96 +349,6 @@ def test_an_interrupt_stops_at_once(served, cache):
     assert run.returncode != 0 and "KeyboardInterrupt" in err and "text 1" not in err
     count = sqlite3.connect(cache.path).execute("SELECT count(*) FROM answers").fetchone()[0]
     assert count == 50
-
-
-# ---------------------------------------------------------------------------------------------------------------- cache
-
-
-def test_the_cache_never_holds_a_text(served, cache):
-    ask(served, TEXTS, cache)
-    stored = b"".join(path.read_bytes() for path in cache.path.parent.iterdir())
-    assert b"secretive" not in stored and b"0.25" in stored
-
-
-@given(st.lists(st.text(st.characters()), max_size=3), st.lists(st.text(st.characters()), max_size=3))
-def test_digests_differ_where_requests_do(one, other):
-    assert (digest(one) == digest(other)) == (one == other)
-
-
-def test_what_requests_have_in_common_does_not_make_them_one():
-    assert len({digest(["ab", "c"]), digest(["a", "bc"]), digest(["abc"]), digest(["ab", "c", ""])}) == 4
-    assert len(digest(["\ud800"])) == 32 and digest(("a", "b")) == digest(["a", "b"])
-
-
-def write_some(path, first):
-    cache = AnswerCache(path)
-    for i in range(first, first + 50):
-        cache.write(digest([str(i)]), {"i": i})
-
-
-def test_many_processes_and_threads_at_once(cache, caplog):
-    context = get_context("spawn" if sys.platform != "linux" else "fork")
-    processes = [context.Process(target=write_some, args=(cache.path, 50 * i)) for i in range(8)]
-    for process in processes:
-        process.start()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda i: cache.write(digest([str(400 + i)]), {"i": 400 + i}), range(100)))
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == 0
-    read = cache.read([digest([str(i)]) for i in range(501)])
-    assert sorted(answer["i"] for answer in read.values()) == list(range(500))
-    assert not caplog.records
-
-
-def test_a_cache_goes_through_a_fork_and_a_pickle(cache):
-    import pickle
-
-    cache.write(digest(["a"]), 1)
-    process = get_context("fork").Process(target=cache.write, args=(digest(["b"]), 2))
-    # as it is while another thread writes
-    with cache._opened[-1]:
-        process.start()
-    process.join(30)
-    assert process.exitcode == 0
-    assert cache.read([digest(["a"]), digest(["b"])]) == {digest(["a"]): 1, digest(["b"]): 2}
-    assert pickle.loads(pickle.dumps(cache)).read([digest(["b"])]) == {digest(["b"]): 2}
-
-
-@pytest.mark.parametrize("spoil", ["folder", "garbage", "file above", "table"])
-def test_a_cache_that_cannot_be_used_is_left_alone(served, tmp_path, caplog, spoil):
-    path = tmp_path / "somewhere" / "answers.sqlite"
-    if spoil == "folder":
-        path.mkdir(parents=True)
-    elif spoil == "garbage":
-        path.parent.mkdir()
-        path.write_bytes(b"no database at all, and longer than a header of one has to be" * 100)
-    elif spoil == "file above":
-        path.parent.write_text("a file")
-    else:
-        path.parent.mkdir()
-        with sqlite3.connect(path) as database:
-            database.execute("CREATE TABLE answers (something TEXT)")
-    cache = AnswerCache(path)
-    assert ask(served, TEXTS, cache).values == [0.25] * len(TEXTS)
-    assert ask(served, TEXTS, cache).values == [0.25] * len(TEXTS)
-    assert [record.getMessage().startswith("slung: the cache ") for record in caplog.records] == [True]
-
-
-def test_a_damaged_answer_is_asked_for_again(served, cache):
-    ask(served, TEXTS[:3], cache)
-    with sqlite3.connect(cache.path) as database:
-        for key, value in [(digest(["test", TEXTS[0]]), "{broken"), (digest(["test", TEXTS[1]]), b"\xff"), (b"x", "1")]:
-            database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, value))
-    assert ask(served, TEXTS[:3], cache).values == [0.25] * 3
-    assert [served.asked[text] for text in TEXTS[:3]] == [2, 2, 1]
-
-
-def test_the_usual_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path))
-    AnswerCache().write(digest(["a"]), [1, None, "é"])
-    assert (tmp_path / "answers" / "answers.sqlite").exists()
-    assert json.dumps(AnswerCache().read([digest(["a"])])[digest(["a"])]) == '[1, null, "\\u00e9"]'
 
 
 def test_a_refusal_says_its_reason():

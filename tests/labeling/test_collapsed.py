@@ -188,7 +188,7 @@ def test_real_sentences(tmp_path, training):
     names = ("jigsaw_sentences/sentences", "davidson_tweets/tweets", "goemotions_reddit/comments", "ruddit/comments")
     paths = [DATA / f"{name}.jsonl" for name in (*names, "civil_comments_spans/posts")]
     if missing := [path for path in paths if not path.exists()]:
-        pytest.skip(f"{missing[0]} is missing")
+        pytest.skip(f"{missing[0]} is missing: real text to measure on, not part of this project")
     rows = [[json.loads(line) for line in path.open(encoding="utf-8")] for path in paths]
     lines = [f"__label__{'toxic' if r['toxic'] else 'clean'} {' '.join(r['text'].split())}\n" for r in rows[0]]
     pair = Pair(train(tmp_path / "real.bin", lines, dim=100, wordNgrams=2, bucket=50_000, **training))

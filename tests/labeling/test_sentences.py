@@ -134,7 +134,7 @@ def test_boundaries_on_real_text(splitter):
     for name in ("english_clean/documents", "goemotions_reddit/comments", "davidson_tweets/tweets"):
         path = DATA / f"{name}.jsonl"
         if not path.exists():
-            pytest.skip(f"{path} is missing")
+            pytest.skip(f"{path} is missing: real text to measure on, not part of this project")
         rows = [json.loads(line)["text"] for line in path.open(encoding="utf-8")]
         texts += [text[:20_000] for text in rows[:4000]]
     found = split(texts, splitter)
