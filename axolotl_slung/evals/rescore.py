@@ -39,9 +39,16 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
     if name is None or name["task"].removesuffix("_50") not in ("slung_toxicity", "slung_tofu"):
         raise SlungError(f"{samples}: give a file samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl")
     task, old = name["task"], _results_of(samples, name["date"])
-    rows = [json.loads(line) for line in samples.read_text(encoding="utf-8").split("\n") if line]
-    config = old["configs"][task]
-    about = dict(config["metadata"]["slung"])
+    try:
+        rows = [json.loads(line) for line in samples.read_text(encoding="utf-8").split("\n") if line]
+        config = old["configs"][task]
+        about = dict(config["metadata"]["slung"])
+        whole = all({"doc", "resps", "metrics"} <= row.keys() for row in rows)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        # from None, and no line quoted: they are risky text
+        raise SlungError(f"{samples}: it or its results file is not as {task} and --log_samples write them; measure again") from None
     measured, metrics = (_tofu if task == "slung_tofu" else _toxicity)(rows, options, about)
     values = aggregate(metrics, measured)
     new = {
@@ -95,6 +102,8 @@ def _tofu(rows, options: Options, about: dict):
     judge = judge_of(options)
     if judge is None:
         raise SlungError("SLUNG_JUDGE: none given; name the judge that is to score the answers, with --judge")
+    if not all(tofu.metrics(with_judge=False).keys() <= row.keys() for row in rows):
+        raise SlungError("these answers were saved with --predict_only, without their name rates: measure without it")
     # what needs no judge stays as it was measured
     before = [{metric.of: row[name] for name, metric in tofu.metrics(with_judge=False).items()} for row in rows]
     verdicts = tofu.judged([row["doc"] for row in rows], [_answers(row, 1)[0] for row in rows], judge)

@@ -118,6 +118,29 @@ def test_what_cannot_be_scored_again_is_told(tmp_path, file, said):
     assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("spoil", ["{broken", '["a list"]', '{"doc": {}}'])
+def test_broken_samples_are_told_and_not_quoted(whole, tmp_path, spoil):
+    (samples,) = (whole[0] / "out").glob("**/samples_slung_toxicity_*.jsonl")
+    (results,) = samples.parent.glob("results_*.json")
+    for file in (samples, results):
+        (tmp_path / file.name).write_text(file.read_text() if file is results else spoil + "\n")
+    done = run(tmp_path, "slung", "rescore", samples.name)
+    assert done.returncode == 1 and "measure again" in done.stderr
+    assert "Traceback" not in done.stderr and spoil not in done.stderr
+
+
+def test_answers_without_name_rates_are_not_judged(whole, tmp_path):
+    (samples,) = (whole[0] / "out").glob("**/samples_slung_tofu_*.jsonl")
+    (results,) = samples.parent.glob("results_*.json")
+    (tmp_path / results.name).write_text(results.read_text())
+    rows = [json.loads(line) for line in samples.read_text().splitlines()]
+    bare = [{key: row[key] for key in ("doc", "resps")} | {"metrics": ["bypass"], "bypass": 999} for row in rows]
+    (tmp_path / samples.name).write_text("".join(json.dumps(row) + "\n" for row in bare))
+    judge = ("--judge", "openai:m", "--judge-url", "http://127.0.0.1:9/v1")
+    done = run(tmp_path, "slung", "rescore", samples.name, *judge)
+    assert done.returncode == 1 and "--predict_only" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_answers_without_a_judge_are_not_judged(whole, tmp_path):
     (samples,) = (whole[0] / "out").glob("**/samples_slung_tofu_*.jsonl")
     done = run(tmp_path, "slung", "rescore", samples)
