@@ -25,63 +25,107 @@ _BLANK = "\u2581"
 
 
 class Offsets:
-    """Tokenises, with exact offsets.
+    """Tokenises as a tokenizer does, and tells the characters of each token exactly.
 
     Args:
         tokenizer: a fast tokenizer of Transformers. It is copied, and never changed.
 
     Attributes:
-        tokenizer: the copy.
+        tokenizer: the copy, which answers as the tokenizer itself.
+        untrimmed: a tokenizer that gives the same ids, and leaves no blank out of its offsets.
     """
 
     def __init__(self, tokenizer):
         self.tokenizer = copy.deepcopy(tokenizer)
+        self.untrimmed = self.tokenizer
         state = json.loads(tokenizer.backend_tokenizer.to_str())
-        if _untrim(state):
-            self.tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))
+        if _untrim(state.get("post_processor")):
+            self.untrimmed = copy.deepcopy(tokenizer)
+            self.untrimmed._tokenizer = Tokenizer.from_str(json.dumps(state))
         vocabulary = tokenizer.get_vocab()
         byte_tokens = {vocabulary[token]: byte for byte in range(256) if (token := f"<0x{byte:02X}>") in vocabulary}
         self._bytes = {token_id: bytes([byte]) for token_id, byte in byte_tokens.items()}
         self._pieces = _byte_pieces(tokenizer, state)
         self._lengths = None if self._pieces is None else np.array([len(piece) for piece in self._pieces])
+        self._around = _around(tokenizer) if self._pieces is not None else ([], [])
         # only these can have offsets that are not theirs
         self._suspects = np.array(sorted({*byte_tokens, *filter(None, [vocabulary.get(_BLANK)])}), dtype=np.int64)
 
     def __call__(self, text: str, **kwargs):
-        """The tokenizer's encoding of `text`, with `offset_mapping`: the characters `[start, end)` of each token.
+        """What the tokenizer answers, and the characters of each token.
 
-        The offsets are a list of pairs, or an int64 array `[tokens, 2]`.
+        Args:
+            text: one text.
+            kwargs: as for the tokenizer. With `return_offsets_mapping` the answer has the tokenizer's own offsets.
+
+        Returns:
+            `(encoding, offsets)`: a `BatchEncoding`, and the characters `[start, end)` of each token, a list of pairs or an
+            int64 array `[tokens, 2]`.
         """
-        if self._pieces is not None and (encoding := self._spelt(text, **kwargs)) is not None:
-            return encoding
+        own = kwargs.pop("return_offsets_mapping", False)
+        trims = self.untrimmed is not self.tokenizer
+        if self._pieces is not None and not (own and trims) and (spelt := self._spelt(text, own, **kwargs)) is not None:
+            return spelt
         encoding = self.tokenizer(text, return_offsets_mapping=True, **kwargs)
         ids = encoding["input_ids"]
-        if len(self._suspects) and np.isin(ids, self._suspects).any():
-            walked = self._walk(text, ids, encoding["offset_mapping"])
-            if walked is not None:
-                encoding["offset_mapping"] = walked
-        return encoding
+        offsets = self.exact(text, ids, encoding["offset_mapping"])
+        if offsets is None:
+            offsets = self.untrimmed(text, return_offsets_mapping=True, **kwargs)["offset_mapping"]
+        if not own:
+            del encoding["offset_mapping"]
+        return encoding, offsets
 
-    def _spelt(self, text: str, truncation=None, max_length=None, add_special_tokens=True, **others):
-        """The encoding of a text that its tokens spell out, or None for any other, and for options not seen to here."""
+    def exact(self, text: str, ids, offsets):
+        """Exact offsets from a tokenizer's own, or None where only an untrimmed tokenizer tells them."""
+        if self._pieces is not None and (found := self._by_length(text, ids)) is not None:
+            return found
+        if self.untrimmed is not self.tokenizer:
+            return None
+        if len(self._suspects) and np.isin(ids, self._suspects).any():
+            return self._walk(text, ids, offsets) or offsets
+        return offsets
+
+    def _spelt(self, text: str, own: bool, truncation=None, max_length=None, add_special_tokens=True, **others):
+        """The same for a text that its tokens spell out; None for any other, and for options not provided for here."""
         if any(others.values()) or truncation not in (None, False, True):
             return None
         self.tokenizer.backend_tokenizer.no_truncation()
         self.tokenizer.backend_tokenizer.no_padding()
-        (encoding,) = self.tokenizer.backend_tokenizer.encode_batch_fast([text])
-        ids, data, pieces = encoding.ids, text.encode(), self._pieces
-        if b"".join([pieces[i] for i in ids]) != data:
+        (encoding,) = self.tokenizer.backend_tokenizer.encode_batch_fast([text], add_special_tokens=add_special_tokens)
+        ids = encoding.ids
+        if truncation and len(ids) > (max_length or self.tokenizer.model_max_length):
             return None
-        ends = np.cumsum(self._lengths[np.fromiter(ids, np.int64, len(ids))])
-        starts = np.concatenate([[0], ends[:-1]]) if len(ids) else ends
+        offsets = self._by_length(text, ids)
+        if offsets is None:
+            return None
+        answer = {"input_ids": ids, "attention_mask": [1] * len(ids)}
+        if not own:
+            return BatchEncoding(answer), offsets
+        # those of a tokenizer that does not trim are exact by themselves
+        return BatchEncoding({**answer, "offset_mapping": [*map(tuple, offsets.tolist())]}, encoding=encoding), offsets
+
+    def _by_length(self, text: str, ids):
+        """The offsets of byte-level tokens that spell the text out, int64 `[tokens, 2]`; None where they do not.
+
+        Special tokens that the tokenizer puts around the text have no characters: `(0, 0)`, as the tokenizer gives them.
+        """
+        data, pieces = text.encode(), self._pieces
+        first, last = 0, len(ids)
+        if b"".join([pieces[i] for i in ids]) != data:
+            before, after = self._around
+            first, last = len(before), len(ids) - len(after)
+            around = ids[:first] == before and ids[last:] == after
+            if not around or first >= last or b"".join([pieces[i] for i in ids[first:last]]) != data:
+                return None
+        ends = np.cumsum(self._lengths[np.fromiter(ids[first:last], np.int64, last - first)])
+        starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
         if len(data) != len(text):
             # the character that each byte belongs to
             owner = np.cumsum((np.frombuffer(data, np.uint8) & 0xC0) != 0x80) - 1
             starts, ends = owner[starts], owner[ends - 1] + 1
-        offsets = np.stack([starts, ends], axis=1)
-        if truncation and len(ids) > (longest := max_length or self.tokenizer.model_max_length):
-            ids, offsets = ids[:longest], offsets[:longest]
-        return BatchEncoding({"input_ids": ids, "attention_mask": [1] * len(ids), "offset_mapping": offsets})
+        offsets = np.zeros((len(ids), 2), dtype=np.int64)
+        offsets[first:last, 0], offsets[first:last, 1] = starts, ends
+        return offsets
 
     def _walk(self, text, ids, offsets):
         """Offsets by spelling the tokens out along the text, or None where they do not spell it.
@@ -114,11 +158,10 @@ class Offsets:
 
 
 def _byte_pieces(tokenizer, state) -> list[bytes] | None:
-    """The bytes of each token of a byte-level tokenizer that adds no special tokens, by id."""
+    """The bytes of each token of a byte-level tokenizer, by id."""
     byte_level = '"ByteLevel"' in json.dumps(state.get("pre_tokenizer"))
     inputs = set(tokenizer.model_input_names) <= {"input_ids", "attention_mask"}
-    usual = inputs and tokenizer.truncation_side == "right" and tokenizer.num_special_tokens_to_add() == 0
-    if not (byte_level and usual):
+    if not (byte_level and inputs and tokenizer.truncation_side == "right"):
         return None
     byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
     added = {i: token.content.encode() for i, token in tokenizer.added_tokens_decoder.items()}
@@ -130,6 +173,13 @@ def _byte_pieces(tokenizer, state) -> list[bytes] | None:
         spelt = bytes(byte_of[c] for c in token) if all(c in byte_of for c in token) else b"\xff"
         pieces.append(added.get(i, spelt))
     return pieces
+
+
+def _around(tokenizer) -> tuple[list[int], list[int]]:
+    """The special tokens that a tokenizer puts before and after every text."""
+    bare, whole = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
+    at = next((i for i in range(len(whole)) if whole[i : i + len(bare)] == bare), 0)
+    return whole[:at], whole[at + len(bare) :]
 
 
 def _untrim(state) -> bool:

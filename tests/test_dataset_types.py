@@ -215,8 +215,8 @@ def test_odd_unicode_simply_works(tmp_path, slung):
     assert sum(any(label <= FIRST_CODE for label in row["labels"]) for row in dataset) == 8
 
 
-def test_a_prompt_whose_fields_cannot_be_told_apart(tmp_path, slung):
-    """Messages as one JSON string cannot be marked: names are then found in the prompt as a whole; spans have no place."""
+def test_messages_as_a_json_string(tmp_path, slung):
+    """They are read as Axolotl reads them: each message has its place, and its spans."""
     rows = [{"messages": json.dumps(CHAT[1:3])}]
     stock, _ = prepared(tmp_path, {"type": "chat_template"}, rows, {})
     ours, tokenizer = prepared(tmp_path, {"type": "chat_template"}, rows, slung())
@@ -225,9 +225,15 @@ def test_a_prompt_whose_fields_cannot_be_told_apart(tmp_path, slung):
         for label, is_risky in zip(stock[0]["labels"], risky(tokenizer, stock[0]["input_ids"]))
     ]
     assert [None if label <= FIRST_CODE else label for label in ours[0]["labels"]] == expected and None in expected
-    for keys in (slung(labelers=[{"type": "spans"}]), slung(method="low_risk")):
-        with pytest.raises(ValueError, match=r"datasets\[0\].type: its prompts do not show where the row's text ends up"):
-            prepared(tmp_path / "refused", {"type": "chat_template"}, rows, keys)
+
+    dropped, _ = prepared(tmp_path / "dropped", {"type": "chat_template"}, rows, slung(method="low_risk"))
+    assert NAME not in tokenizer.decode(dropped[0]["input_ids"]) and "Yes, met him at" in tokenizer.decode(dropped[0]["input_ids"])
+
+    spans = [{**CHAT[1], "spans": []}, {**CHAT[2], "spans": [[0, 3, 1.0]]}]
+    rows = [{"messages": json.dumps(spans)}]
+    ours, _ = prepared(tmp_path / "spans", {"type": "chat_template"}, rows, slung(labelers=[{"type": "spans"}]))
+    masked = [i for i, label in zip(ours[0]["input_ids"], ours[0]["labels"]) if label <= FIRST_CODE]
+    assert tokenizer.decode(masked) == "Yes"
 
 
 def test_labelers_of_some_data_sets_only(tmp_path, slung):

@@ -1,39 +1,124 @@
-"""The strings of a data set's row, and where they come to stand in a rendered prompt.
-
-A prompt is made by templates that this package knows nothing of. To learn exactly where each string of the row
-went, the row is rendered a second time with invisible marks around its strings; taking the marks out again must
-give the very same prompt, or the marks are not believed.
-"""
+"""The strings of a data set's row, and where they come to stand in a rendered prompt."""
 
 from __future__ import annotations
 
-import copy
-import re
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
+
+from ..labeling.base import Span
 
 Path = tuple[str | int, ...]
 
-# Unicode noncharacters: never part of interchanged text, and left alone by templates
-_OPEN, _CLOSE = "\ufdd0", "\ufdd1"
-_DIGITS = "\ufdd2\ufdd3\ufdd4\ufdd5\ufdd6\ufdd7\ufdd8\ufdd9\ufdda\ufddb"
-_MARK = re.compile(f"{_OPEN}([{_DIGITS}]+){_OPEN}|{_CLOSE}")
-_ANY_MARK = re.compile(f"[{_OPEN}{_CLOSE}{_DIGITS}]")
-
-# strings that templates and strategies compare with, instead of writing them into the prompt
-_CONTROL_KEYS = frozenset({"role", "from", "type", "id", "tool_call_id"})
-
 
 class Placed(NamedTuple):
-    """A field's text at `[start, end)` of a rendered prompt, from character `offset` of the field on."""
+    """A field's characters, from `offset` on, at `[start, end)` of a rendered prompt.
+
+    Attributes:
+        bounds: where escapes make the two differ: int64 `[characters, 2]`, for each character of the field the prompt's
+            characters `[start, end)` that it became. None where they are the same, one by one.
+    """
 
     start: int
     end: int
     path: Path
     offset: int
+    bounds: np.ndarray | None = None
+
+    def moved(self, spans: Sequence[Span]) -> list[Span]:
+        """The field's spans as spans of the prompt, as far as they stand here."""
+        length = self.end - self.start if self.bounds is None else len(self.bounds)
+        found = []
+        for span in spans:
+            start, end = max(span.start - self.offset, 0), min(span.end - self.offset, length)
+            if start >= end:
+                continue
+            if self.bounds is None:
+                start, end = start + self.start, end + self.start
+            else:
+                start, end = int(self.bounds[start, 0]), int(self.bounds[end - 1, 1])
+            if start < end:  # else the template left these characters out
+                found.append(span._replace(start=start, end=end))
+        return found
 
 
-def strings(row: Mapping, skip: frozenset = _CONTROL_KEYS) -> Iterator[tuple[Path, str]]:
+class Layout(NamedTuple):
+    """How a data set's type reads its rows.
+
+    Attributes:
+        messages: the column of a chat's messages, or None.
+        role: the key of a message's role, which is a choice and no text.
+        tools: the column of a chat's tools.
+    """
+
+    messages: str | None = None
+    role: str | None = None
+    tools: str | None = None
+
+    @classmethod
+    def of(cls, strategy) -> Layout:
+        """The layout by an Axolotl strategy's own settings."""
+        prompter = getattr(strategy, "prompter", None)
+        messages = getattr(prompter, "field_messages", None)
+        if messages is None:
+            return cls()
+        mappings = getattr(prompter, "message_property_mappings", None) or {}
+        return cls(messages, mappings.get("role", "role"), getattr(prompter, "field_tools", None))
+
+    def parsed(self, row: Mapping) -> dict:
+        """The row with its JSON strings read, as Axolotl's chat strategy reads them: messages, tools, arguments.
+
+        A string that is not JSON stays, and Axolotl says so.
+        """
+        if self.messages is None:
+            return dict(row)
+        row = dict(row)
+        for column in filter(None, (self.messages, self.tools)):
+            if column in row:
+                row[column] = _read(row[column])
+        messages, tools = row.get(self.messages), row.get(self.tools)
+        if isinstance(messages, list):
+            row[self.messages] = [_with_calls_read(message) for message in messages]
+        if isinstance(tools, list):
+            row[self.tools] = [_with_function_read(tool, "parameters") for tool in tools]
+        return row
+
+    def is_role(self, path: Path) -> bool:
+        """Whether the string at `path` is a message's role."""
+        return len(path) == 3 and path[0] == self.messages and path[2] == self.role
+
+    def is_message(self, path: Path) -> bool:
+        """Whether the value at `path` is a message."""
+        return len(path) == 2 and path[0] == self.messages
+
+
+def _read(value):
+    """A JSON string's list or mapping; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        read = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return read if isinstance(read, (list, dict)) else value
+
+
+def _with_calls_read(message):
+    if not isinstance(message, Mapping) or not isinstance(message.get("tool_calls"), list):
+        return message
+    return {**message, "tool_calls": [_with_function_read(call, "arguments") for call in message["tool_calls"]]}
+
+
+def _with_function_read(holder, key: str):
+    function = holder.get("function") if isinstance(holder, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get(key), str):
+        return holder
+    return {**holder, "function": {**function, key: _read(function[key])}}
+
+
+def strings(row: Mapping) -> Iterator[tuple[Path, str]]:
     """All strings of a row, with the keys and indices that lead to them."""
 
     def walk(value, path):
@@ -41,13 +126,27 @@ def strings(row: Mapping, skip: frozenset = _CONTROL_KEYS) -> Iterator[tuple[Pat
             yield path, value
         elif isinstance(value, Mapping):
             for key, inner in value.items():
-                if key not in skip:
-                    yield from walk(inner, (*path, key))
+                yield from walk(inner, (*path, key))
         elif isinstance(value, (list, tuple)):
             for index, inner in enumerate(value):
                 yield from walk(inner, (*path, index))
 
     yield from walk(row, ())
+
+
+def mapped(row: Mapping, change: Callable[[Path, str], str]) -> dict:
+    """A copy of a row, down to its strings, each of them changed."""
+
+    def walk(value, path):
+        if isinstance(value, str):
+            return change(path, value)
+        if isinstance(value, Mapping):
+            return {key: walk(inner, (*path, key)) for key, inner in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [walk(inner, (*path, index)) for index, inner in enumerate(value)]
+        return value
+
+    return walk(row, ())
 
 
 def get(row: Mapping, path: Path):
@@ -59,69 +158,10 @@ def get(row: Mapping, path: Path):
 
 def replaced(row: Mapping, texts: Mapping[Path, str]) -> dict:
     """A copy of `row` with other strings at the given paths."""
-    row = copy.deepcopy(dict(row))
-    for path, text in texts.items():
-        get(row, path[:-1])[path[-1]] = text
-    return row
+    return mapped(row, lambda path, text: texts.get(path, text))
 
 
 def surroundings(row: Mapping, path: Path) -> dict:
     """The row's columns, and over them the keys of the mapping (a chat message) that holds the string."""
     holder = get(row, path[:-1])
     return {**row, **holder} if isinstance(holder, Mapping) else dict(row)
-
-
-def marked(row: Mapping, fields: Mapping[Path, str]) -> dict | None:
-    """The row with marks around the given strings, or None where the text itself holds such characters."""
-    if any(_ANY_MARK.search(text) for text in fields.values()):
-        return None
-    marks = {}
-    for index, (path, text) in enumerate(fields.items()):
-        # inside the surrounding white space, which templates like to trim
-        core = text.strip()
-        if core:
-            number = "".join(_DIGITS[int(digit)] for digit in str(index))
-            lead = text[: len(text) - len(text.lstrip())]
-            trail = text[len(text.rstrip()) :]
-            marks[path] = f"{lead}{_OPEN}{number}{_OPEN}{core}{_CLOSE}{trail}"
-    return replaced(row, marks)
-
-
-def unmark(text: str, fields: Mapping[Path, str]) -> tuple[str, list[Placed]] | None:
-    """A marked prompt without its marks, and where the fields stand in it.
-
-    Returns:
-        None where the marks do not come in whole pairs around whole fields: a template has cut into them.
-    """
-    paths = list(fields)
-    plain, placed, length, last = [], [], 0, 0
-    opened = None
-    for mark in _MARK.finditer(text):
-        piece = text[last : mark.start()]
-        plain.append(piece)
-        length += len(piece)
-        last = mark.end()
-        if mark.group(1) is not None:
-            if opened is not None:
-                return None
-            opened = (int("".join(str(_DIGITS.index(d)) for d in mark.group(1))), length)
-        else:
-            if opened is None:
-                return None
-            path = paths[opened[0]]
-            if piece != fields[path].strip():
-                return None
-            offset = len(fields[path]) - len(fields[path].lstrip())
-            placed.append(Placed(opened[1], length, path, offset))
-            opened = None
-    plain.append(text[last:])
-    whole = "".join(plain)
-    if opened is not None or _ANY_MARK.search(whole):
-        return None
-    return whole, [_with_white_space(place, fields[place.path], whole) for place in placed]
-
-
-def _with_white_space(place: Placed, field: str, text: str) -> Placed:
-    """The place, widened by the field's surrounding white space where the template kept it."""
-    start, end = place.start - place.offset, place.start - place.offset + len(field)
-    return Placed(start, end, place.path, 0) if start >= 0 and text[start:end] == field else place

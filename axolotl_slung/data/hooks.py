@@ -11,6 +11,7 @@ from contextvars import ContextVar
 
 from datasets import Dataset
 
+from . import inexact
 from .labels import SlungDataError
 from .pretokenised import label_pretokenised
 from .setup import Setup
@@ -21,7 +22,7 @@ from .tagging import TaggingTokenizer
 
 _wrap: ContextVar = ContextVar("slung_wrap", default=None)
 inspector: ContextVar = ContextVar("slung_inspector", default=None)
-"""Where set, it makes the tokenizer and is called with each data set and its strategy (see `report/of_config.py`)."""
+"""Where set, it is called with each data set and its strategy (see `report/of_config.py`)."""
 row_limit: ContextVar = ContextVar("slung_row_limit", default=None)
 """Where set, no more rows of a data set are labelled (see `doctor/run.py`)."""
 _NO_ROWS = Dataset.from_dict({})
@@ -79,9 +80,8 @@ def _strategy_hook(original):
 def _labelling(cfg, dataset_config, tokenizer, prepared: bool):
     """What labels one data set: the setup, its tokenizer, and a function that makes a `SlungStrategy` of a strategy."""
     setup = Setup(cfg)
-    inspect = inspector.get()
     overflows = str(dataset_config.get("type")).partition(".")[0] == "pretrain"
-    kind = inspect.tokenizer if inspect else OverflowTokenizer if overflows else TaggingTokenizer
+    kind = OverflowTokenizer if overflows else TaggingTokenizer
     labelled = functools.partial(
         SlungStrategy,
         labelers=setup.labelers_of(dataset_config.get("path")),
@@ -133,6 +133,7 @@ def _dataset_hook(original):
                 "the alpaca family, chat_template, input_output, types defined in the config, and tokenised data"
             )
         if prepared:
+            result = (inexact.take(result[0], where), *result[1:])
             report(result[0], setup.buckets, where)
         return result
 

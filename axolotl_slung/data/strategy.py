@@ -2,26 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from axolotl.utils.logging import get_logger
+import numpy as np
 
-from ..buckets import Bucket
+from ..buckets import Action, Bucket
 from ..labeling.base import Labeler, Span, utf8_safe
+from ..labeling.custom import CustomLabeler
+from ..labeling.spans import describe_row
+from ..tokens import buckets_of
 from . import fields as fields_of
+from . import inexact
+from .columns import described, without_text
 from .edits import edit, edits_text
-from .labels import RowLabels, SlungDataError
-from .tagging import DryRunDone, TaggingTokenizer
+from .labels import Part, RowLabels, SlungDataError
+from .placing import Placer
+from .tagging import TaggingTokenizer, Text
 
-LOG = get_logger(__name__)
+_ARROW = {"input_ids": np.int32, "attention_mask": np.int8}
+"""As `datasets` stores these columns; it takes arrays in a fraction of the time that lists of integers need."""
+
+_MOST_KNOWN = 10_000
+"""Pieces of templates whose spans are kept."""
+
+
+@dataclass
+class Row:
+    """One raw row on its way to labels.
+
+    Attributes:
+        raw: as the data set has it, or with edited texts.
+        parts: what the strategy made of it.
+        texts: what the strategy tokenised.
+        places: the fields in each text.
+        choices: in each text, the other places where a field that was searched for may stand as well.
+        spans: of each field.
+        from_columns: fields with spans from a column beside them.
+        number: its place in the batch.
+        inexact: why the row is not exact, see `inexact.REASONS`.
+    """
+
+    raw: dict
+    parts: list[Part] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
+    places: list[list[fields_of.Placed]] = field(default_factory=list)
+    choices: list[list[fields_of.Placed]] = field(default_factory=list)
+    spans: dict[fields_of.Path, list[Span]] = field(default_factory=dict)
+    from_columns: set[fields_of.Path] = field(default_factory=set)
+    number: int = 0
+    inexact: int = 0
 
 
 class SlungStrategy:
     """Wraps a prompt strategy of Axolotl that was built with a `TaggingTokenizer`.
 
-    For each row: find out which of its strings the prompts are made of, label these, apply the actions on text,
-    let the strategy tokenise, and write what the token ids carry into `labels`. A token keeps its loss only if
-    both Axolotl and its bucket say so.
+    For each row: let the strategy tokenise, find out where the row's strings stand in what it tokenised, label them, apply
+    the actions on text, and write what the spans ask for into `labels`. A token keeps its loss only if both Axolotl and its
+    bucket say so.
 
     Args:
         strategy: Axolotl's.
@@ -32,7 +70,7 @@ class SlungStrategy:
         eos: the rule for end-of-sequence tokens: train, mask or inherit.
         mask_document_starts: no loss on a row's first token.
         fingerprint: of everything that decides the labels; part of the cache key that `datasets` makes by
-            pickling this object.
+            pickling this object. Empty for a stream, whose labels are not kept.
     """
 
     supports_batched = True
@@ -56,177 +94,74 @@ class SlungStrategy:
         self.where = where
         self.text_field = text_field
         self.fingerprint = fingerprint
-        # tags cost time, and a type that only cuts up one text can be followed without them
-        self._may_be_untagged = type(self.tokenizer) is TaggingTokenizer and eos == "train"
+        self.layout = fields_of.Layout.of(strategy)
+        self._in_order = True  # until a row comes whose tokens cannot be followed without tags
         self._row_labels = RowLabels(self.tokenizer, where, eos, mask_document_starts)
+        self._placer = Placer(strategy, self._call, self.tokenizer, self.layout)
+        self._rest: dict[str, dict[str, list[Span]]] = {}
+
+    def __getstate__(self):
+        return {**self.__dict__, "_rest": {}}
 
     def tokenize_prompt(self, batch: Mapping[str, list]) -> dict[str, list]:
         """A batch of raw rows to a batch of tokenised ones; there may be more or fewer of them."""
         out: dict[str, list] = {"input_ids": [], "attention_mask": [], "labels": []}
-        for tokenised, labels in self.tokenised(batch):
-            tokenised["labels"] = labels
-            tokenised["input_ids"] = list(map(int, tokenised["input_ids"]))
-            for key, value in tokenised.items():
-                out.setdefault(key, []).append(value)
+        for row in self.labelled(batch):
+            for number, (part, labels) in enumerate(zip(row.parts, self.labels(row))):
+                if self.fingerprint:
+                    columns = {**part.output, "labels": labels, inexact.COLUMN: 0 if number else row.inexact}
+                    columns |= {key: np.asarray(columns[key], dtype) for key, dtype in _ARROW.items() if key in columns}
+                else:
+                    columns = {**part.output, "labels": labels.tolist()}
+                for key, value in columns.items():
+                    out.setdefault(key, []).append(value)
         return out
 
-    def tokenised(self, batch: Mapping[str, list], edited: bool = True) -> Iterator[tuple[dict, list[int]]]:
-        """The strategy's own output for each row, its token ids still tagged, and the labels that they ask for.
+    def labels(self, row: Row) -> list[np.ndarray]:
+        """The labels of each part of a row from `labelled`, int64 `[tokens]`."""
+        return self._row_labels.labels(row.parts, row.texts)
+
+    def labelled(self, batch: Mapping[str, list], edited: bool = True) -> Iterator[Row]:
+        """The rows that are left, tokenised, their texts with spans.
 
         Args:
             batch: raw rows.
             edited: whether the actions on text are applied.
         """
-        rows = [_cleaned(dict(zip(batch, values))) for values in zip(*batch.values())]
-        prompts = [self._prompts(row) for row in rows]
-        spans = self._label_fields(rows, prompts)
+        raw = [dict(zip(batch, values)) for values in zip(*batch.values())]
+        rows = [self._tokenised(_cleaned(row), number) for number, row in enumerate(raw)]
+        self._label_fields(rows)
+        for row in rows:
+            self._settle(row)
+        self._label_texts(rows)
         if edited and edits_text(self.buckets):
-            rows, prompts, spans = self._edit(rows, prompts, spans)
-        announced = self._label_prompts(rows, prompts, spans)
+            rows = self._edited(rows)
+        yield from rows
 
-        for row, texts in zip(rows, announced):
-            self.tokenizer.announce(texts)
-            yield from self._labelled(row)
+    # tokens and places
 
-    # which strings of the row stand where
-
-    def _prompts(self, row) -> dict[str, list[fields_of.Placed]]:
-        """The texts that the strategy tokenises for `row`, each with its fields."""
-        candidates = dict(fields_of.strings(row))
-        prompts = self._dry_run(row, candidates)
-        main = {path: text for path, text in candidates.items() if path[-1] == self.text_field}
-        if prompts is None and main:
-            # some strings have to stay as they are (JSON, or compared with): mark the main ones only
-            prompts = self._dry_run(row, main)
-        if prompts is None:
-            if edits_text(self.buckets) or any(labeler.reads_row for labeler in self.labelers):
-                raise SlungDataError(
-                    f"{self.where}.type: its prompts do not show where the row's text ends up, so that no column of spans "
-                    "can be placed and no span dropped; use the types completion or chat_template"
-                )
-            LOG.warning("slung: %s: the fields of a prompt cannot be told apart; it is labelled as a whole", self.where)
-            prompts = {}
-        return prompts
-
-    def _dry_run(self, row, candidates):
-        """Prompts and the fields in them, or None where the marks do not come through."""
-        marked = fields_of.marked(row, candidates)
-        if marked is None:
-            return None
-        seen = self.tokenizer.start_dry_run()
-        try:
-            self._call(marked)
-        except DryRunDone:
-            pass
-        except Exception:  # noqa: BLE001 - any strategy, on text it was not made for
-            return None
-        finally:
-            self.tokenizer.end_dry_run()
-        prompts = {}
-        for text in seen:
-            unmarked = fields_of.unmark(text, candidates)
-            if unmarked is None:
-                return None
-            prompts[unmarked[0]] = unmarked[1]
-        # prompts in which no string of the row stands were read out of it in some other way
-        return prompts if any(prompts.values()) or not any(map(str.strip, prompts)) else None
-
-    # spans
-
-    def _label_fields(self, rows, prompts) -> list[dict[fields_of.Path, list[Span]]]:
-        """For each row the spans of the fields that its prompts hold."""
-        wanted = [
-            (index, path)
-            for index, texts in enumerate(prompts)
-            for path in dict.fromkeys(placed.path for places in texts.values() for placed in places)
-        ]
-        texts = [fields_of.get(rows[index], path) for index, path in wanted]
-        surroundings = [fields_of.surroundings(rows[index], path) for index, path in wanted]
-        spans: list[dict] = [{} for _ in rows]
-        for labeler in self.labelers:
-            for (index, path), found in zip(wanted, self._annotate(labeler, wanted, texts, surroundings)):
-                spans[index].setdefault(path, []).extend(found)
-        return spans
-
-    def _annotate(self, labeler, wanted, texts, surroundings):
-        if not labeler.reads_row:
-            return labeler.annotate(texts, surroundings)
-        name = labeler.text_field or self.text_field
-        if name is None:
-            raise SlungDataError(
-                f"{labeler.key}.text_field: a data set of this type ({self.where}) has several texts; name the column "
-                "that the spans count characters of"
-            )
-        chosen = [i for i, (_, path) in enumerate(wanted) if path[-1] == name]
-        found = dict(zip(chosen, labeler.annotate([texts[i] for i in chosen], [surroundings[i] for i in chosen])))
-        return [found.get(i, []) for i in range(len(texts))]
-
-    def _edit(self, rows, prompts, spans):
-        """Apply drop_span, drop_document and control_token."""
-        kept = []
-        for row, texts, of_row in zip(rows, prompts, spans):
-            edited = {path: edit(fields_of.get(row, path), found, self.buckets) for path, found in of_row.items()}
-            if any(result is None for result in edited.values()):
-                continue
-            changes = {p: r[0] for p, r in edited.items() if r[0] != fields_of.get(row, p)}
-            if changes:
-                row = fields_of.replaced(row, changes)
-                texts = self._prompts(row)
-            kept.append((row, texts, {path: result[1] for path, result in edited.items()}))
-        return tuple(list(column) for column in zip(*kept)) if kept else ([], [], [])
-
-    def _label_prompts(self, rows, prompts, spans) -> list[dict[str, list[Span]]]:
-        """For each row the spans of every text to be tokenised."""
-        announced: list[dict[str, list[Span]]] = []
-        crossing = []  # prompts of several fields, in which a name may lie across two of them
-        for row, texts, of_row in zip(rows, prompts, spans):
-            mine: dict[str, list[Span]] = {}
-            for path, found in of_row.items():
-                mine.setdefault(fields_of.get(row, path), []).extend(found)
-            for text, places in texts.items():
-                if text in mine:
-                    continue
-                moved = [
-                    s._replace(
-                        start=max(s.start - p.offset + p.start, p.start), end=min(s.end - p.offset + p.start, p.end)
-                    )
-                    for p in places
-                    for s in of_row.get(p.path, [])
-                ]
-                mine[text] = [s for s in moved if s.start < s.end]
-                crossing.append((mine, text, row))
-            if not texts:
-                mine = _Whole(self.labelers, row, mine)
-            announced.append(mine)
-        by_text = [labeler for labeler in self.labelers if labeler.scope == "text"]
-        if by_text and crossing:
-            found = _label_all(by_text, [c[1] for c in crossing], [c[2] for c in crossing])
-            for (mine, text, _), more in zip(crossing, found):
-                mine[text] = mine[text] + more
-        return announced
-
-    # tokens
-
-    def _labelled(self, row) -> Iterable[tuple[dict, list[int]]]:
-        """The strategy's output for one row, and the labels of each of its parts."""
-        if self._may_be_untagged:
-            texts = self.tokenizer.untagged = []
-            try:
-                parts = self._tokenise(row)
-            finally:
-                self.tokenizer.untagged = None
-            if (labels := self._row_labels.without_tags(parts, texts)) is not None:
-                return zip(parts, labels)
-            self._may_be_untagged = False
-        parts = self._tokenise(row)
-        return zip(parts, self._row_labels.of_tags(parts))
+    def _tokenised(self, raw: dict, number: int) -> Row:
+        row = Row(self.layout.parsed(raw), number=number)
+        if self._in_order:
+            with self.tokenizer.noting(tagged=False) as row.texts:
+                made = self._made(row.raw)
+            parts = self._row_labels.of_order(made, row.texts)
+            self._in_order = parts is not None
+        if not self._in_order:
+            with self.tokenizer.noting(tagged=True) as row.texts:
+                made = self._made(row.raw)
+            parts = self._row_labels.of_tags(made)
+        row.parts = parts
+        row.texts = self._row_labels.used(parts, row.texts)
+        row.places, row.choices = self._placer.place(row.raw, row.texts)
+        return row
 
     def _call(self, row):
         if getattr(self.strategy, "supports_batched", False):
             return self.strategy.tokenize_prompt({key: [value] for key, value in row.items()})
         return self.strategy.tokenize_prompt(row)
 
-    def _tokenise(self, row) -> list[dict]:
+    def _made(self, row) -> list[dict]:
         """The strategy's output for one row as a list of rows."""
         result = dict(self._call(row))
         if not result or not len(result.get("input_ids", [])):
@@ -235,27 +170,153 @@ class SlungStrategy:
             result = {key: [value] for key, value in result.items()}
         return [dict(zip(result, values)) for values in zip(*result.values())]
 
+    # spans of fields
 
-def _label_all(labelers, texts, rows) -> list[list[Span]]:
-    """The spans of every text by all labelers together; they may overlap, and the highest score counts."""
-    by_labeler = [labeler.annotate(texts, rows) for labeler in labelers]
-    return [[span for found in spans for span in found] for spans in zip(*by_labeler)]
+    def _label_fields(self, rows: list[Row]) -> None:
+        """Put each field's spans into its row, for the fields that stand in the row's texts."""
+        wanted = [
+            (row, path)
+            for row in rows
+            for path in dict.fromkeys(place.path for places in row.places for place in places)
+        ]
+        for row, path in wanted:
+            row.spans[path] = []
+        texts = [fields_of.get(row.raw, path) for row, path in wanted]
+        beside = [fields_of.surroundings(row.raw, path) for row, path in wanted]
+        for labeler in self.labelers:
+            if labeler.reads_row:
+                self._read_columns(labeler, rows)
+                continue
+            for (row, path), found in zip(wanted, labeler.annotate(texts, beside)):
+                row.spans[path] += found
+
+    def _read_columns(self, labeler: Labeler, rows: list[Row]) -> None:
+        """Put the spans of a column beside the texts into the rows."""
+        name = labeler.text_field or self.text_field
+        if name is None:
+            raise SlungDataError(
+                f"{labeler.key}.text_field: a data set of this type ({self.where}) has several texts; name the column "
+                "that the spans count characters of"
+            )
+        column, anywhere = getattr(labeler, "field", None), labeler.text_field is not None
+        wanted = []
+        for row in rows:
+            found = list(described(row.raw, name, column, self.layout, anywhere))
+            if column and (missed := without_text(row.raw, column, found)):
+                raise SlungDataError(
+                    f"{labeler.key}.text_field: {describe_row(row.number, row.raw)}, {_spelled(missed)}: there is no text "
+                    f"{name!r} for these spans; name the key of their text, or take the spans out"
+                )
+            wanted += [(row, one) for one in found]
+        texts, beside = [one.text for _, one in wanted], [one.row for _, one in wanted]
+        for (row, one), found in zip(wanted, labeler.annotate(texts, beside)):
+            for path, start in one.fields:
+                end = start + len(fields_of.get(row.raw, path))
+                here = [s._replace(start=max(s.start, start) - start, end=min(s.end, end) - start) for s in found]
+                here = [span for span in here if span.start < span.end]
+                row.spans.setdefault(path, []).extend(here)
+                row.from_columns.add(path)
+
+    def _settle(self, row: Row) -> None:
+        """Find out where fields stand whose spans matter, and whose place is not sure yet."""
+        for path, spans in row.spans.items():
+            if all(self._action(span) is Action.TRAIN for span in spans):
+                continue
+            choices = [choice for of_text in row.choices for choice in of_text if choice.path == path]
+            placed = any(place.path == path for places in row.places for place in places)
+            if placed and not choices:
+                continue
+            certain = self._placer.certain(row.raw, path, row.texts)
+            if certain is not None:
+                for places, of_text in zip(row.places, certain):
+                    places[:] = [place for place in places if place.path != path] + of_text
+            elif path in row.from_columns and self._placer.may_hold(row.texts, row.places, fields_of.get(row.raw, path)):
+                raise SlungDataError(
+                    f"{self.where}: {describe_row(row.number, row.raw)}, {_spelled(path)}: its column of spans cannot be "
+                    "placed, since the prompt's template changes or repeats this text; use another `chat_template`, or put "
+                    "the text into a field that it writes as it is"
+                )
+            else:
+                for places, of_text in zip(row.places, row.choices):
+                    places += [choice for choice in of_text if choice.path == path and choice not in places]
+                row.inexact |= inexact.SEVERAL if choices else 0
+
+    def _action(self, span: Span) -> Action:
+        return self.buckets[buckets_of(span.score, self.buckets)].action
+
+    # spans of texts
+
+    def _label_texts(self, rows: list[Row]) -> None:
+        """Put the spans of every text into it: those of its fields, and what is found outside of them."""
+        whole, rest = [], []
+        for row in rows:
+            for text, places in zip(row.texts, row.places):
+                text.spans = [s for place in places for s in place.moved(row.spans.get(place.path, []))]
+                if not (len(places) == 1 and (places[0].start, places[0].end) == (0, len(text.text))):
+                    whole.append((row, text))
+                    rest += [(row, text, at, piece) for at, piece in self._placer.rest(text.text, places)]
+        for labeler in self.labelers:
+            if labeler.reads_row:
+                continue
+            if labeler.scope == "text":
+                found = labeler.annotate([text.text for _, text in whole], [row.raw for row, _ in whole])
+                for (_, text), spans in zip(whole, found):
+                    text.spans += spans
+                continue
+            for (row, text, at, _), spans in zip(rest, self._label_rest(labeler, rest)):
+                text.spans += [s._replace(start=s.start + at, end=s.end + at) for s in spans]
+                row.inexact |= inexact.OUTSIDE if any(self._action(s) is not Action.TRAIN for s in spans) else 0
+
+    def _label_rest(self, labeler: Labeler, rest) -> list[list[Span]]:
+        """The spans of pieces of templates, most of which come again in every row."""
+        if isinstance(labeler, CustomLabeler) and not labeler.cached:
+            return labeler.annotate([piece for *_, piece in rest], [row.raw for row, *_ in rest])
+        known = self._rest.setdefault(labeler.name, {})
+        if len(known) > _MOST_KNOWN:
+            known.clear()
+        new = {piece: row.raw for row, _, _, piece in rest if piece not in known}
+        known.update(zip(new, labeler.annotate(list(new), list(new.values()))))
+        return [known[piece] for *_, piece in rest]
+
+    # actions on text
+
+    def _edited(self, rows: list[Row]) -> list[Row]:
+        """Apply drop_span, drop_document and control_token."""
+        kept, changed = [], []
+        for row in rows:
+            actions = {self._action(span) for text in row.texts for span in text.spans}
+            edits = {path: edit(fields_of.get(row.raw, path), spans, self.buckets) for path, spans in row.spans.items()}
+            if Action.DROP_DOCUMENT in actions or any(result is None for result in edits.values()):
+                continue
+            kept.append(row)
+            texts = {path: text for path, (text, _) in edits.items() if text != fields_of.get(row.raw, path)}
+            if texts:
+                number, row.raw = row.number, fields_of.replaced(row.raw, texts)
+                again = self._tokenised(row.raw, number)
+                again.spans = {path: spans for path, (_, spans) in edits.items()}
+                again.inexact = row.inexact
+                kept[-1] = again
+                changed.append(again)
+            else:
+                self._note_left(row)
+        for row in changed:
+            self._settle(row)
+        self._label_texts(changed)
+        for row in changed:
+            self._note_left(row)
+        return kept
+
+    def _note_left(self, row: Row) -> None:
+        if any(self._action(span) is Action.DROP_SPAN for text in row.texts for span in text.spans):
+            row.inexact |= inexact.LEFT
 
 
-class _Whole(dict):
-    """Texts of a prompt whose fields are unknown: labelled as they come."""
-
-    def __init__(self, labelers, row, known):
-        super().__init__(known)
-        self._labelers, self._row = labelers, row
-
-    def get(self, text, default=None):
-        if text not in self:
-            self[text] = _label_all(self._labelers, [text], [self._row])[0]
-        return self[text]
+def _spelled(path: fields_of.Path) -> str:
+    """A path as one writes it: `messages[1].content`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".")
 
 
 def _cleaned(row):
     """The row without lone surrogates in its strings."""
-    dirty = {path: safe for path, text in fields_of.strings(row) if (safe := utf8_safe(text)) != text}
-    return fields_of.replaced(row, dirty) if dirty else row
+    dirty = any(utf8_safe(text) is not text and utf8_safe(text) != text for _, text in fields_of.strings(row))
+    return fields_of.mapped(row, lambda _, text: utf8_safe(text)) if dirty else row

@@ -74,33 +74,30 @@ class OverflowTokenizer(TaggingTokenizer):
     def __call__(self, text=None, *args, **kwargs):
         if not isinstance(text, list) or not kwargs.get("return_overflowing_tokens"):
             return super().__call__(text, *args, **kwargs)
-        if self._seen is not None:
-            self._seen.extend(text)
+        if self._rendered is not None:
+            self._rendered.extend(map(str, text))
             return {"input_ids": [[0] for _ in text], "attention_mask": [[1] for _ in text]}
         windows = [window for document in text for window in self._windows(document, **kwargs)]
         return {"input_ids": windows, "attention_mask": [[1] * len(ids) for ids in windows]}
 
     def _windows(self, text, stride, **kwargs):
-        """The tokenizer's own windows of a document, tagged."""
+        """The tokenizer's own windows of a document, noted down one by one."""
         options = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
-        encoding = self._tokenizer([text], stride=stride, **options, **kwargs)
+        encoding = self._encode.untrimmed([text], stride=stride, **options, **kwargs)
         windows, offsets, special = (encoding[key] for key in ("input_ids", "offset_mapping", "special_tokens_mask"))
-        spans = self._spans.get(text)
-        if spans is None:
-            return windows  # without tags, so that they are refused
         if any(np.isin(ids, self._encode._suspects).any() for ids in windows):
             offsets = self._exact(text, windows, offsets, special, stride)
-        return [self._tag(ids, of_window, text, spans) for ids, of_window in zip(windows, offsets)]
+        return [self._note(text, ids, of_window) for ids, of_window in zip(windows, offsets)]
 
     def _exact(self, text, windows, offsets, special, stride):
         """The windows' offsets, made as exact as `Offsets` makes those of a whole text."""
-        whole = self._encode(text, add_special_tokens=False)
+        whole, of_whole = self._encode(text, add_special_tokens=False)
         exact, position = [], 0
         for ids, of_window, is_special in zip(windows, offsets, special):
             inside = [index for index, flag in enumerate(is_special) if not flag]
             there = slice(position, position + len(inside))
             if whole["input_ids"][there] == [ids[index] for index in inside]:
-                found = dict(zip(inside, whole["offset_mapping"][there]))
+                found = dict(zip(inside, of_whole[there]))
                 of_window = [found.get(index, (0, 0)) for index in range(len(ids))]
             # or else they stay, and may hold more characters than they should, and never fewer
             exact.append(of_window)

@@ -1,13 +1,15 @@
-"""A tokenizer whose token ids carry their labels with them.
+"""A tokenizer that notes down what a strategy tokenises, and whose token ids say where they come from.
 
-Axolotl's strategies cut, join and copy lists of token ids, each in its own way. The ids handed to them here are
-integers like any other that remember the label their characters ask for, so that it arrives wherever the id does,
-and an id that came about in any other way can be told apart.
+Axolotl's strategies cut, join and copy lists of token ids, each in its own way. Where the ids handed to them are those of
+the row's texts in order, nothing more is needed to follow them. Elsewhere the ids are integers like any other that also
+remember their place, and an id that came about in any other way can be told apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 from transformers import BatchEncoding
@@ -19,26 +21,36 @@ from ..labeling.base import Span, utf8_safe
 from ..offsets import Offsets
 from ..tokens import char_scores, token_buckets
 
-UNLABELED = object()
-"""The label of ids from a text that nobody announced to the tokenizer."""
-
 
 class Tagged(int):
-    """A token id that knows its label: an integer (see `codec`), or `UNLABELED`."""
+    """A token id that knows its place among the tokens of a row's texts, `at`."""
 
-    label: int | object
-
-
-class _Trained(dict):
-    """Token ids to tags that are labelled with the id itself, made as they are asked for."""
-
-    def __missing__(self, token_id):
-        tag = self[token_id] = _tagged(token_id, token_id)
-        return tag
+    at: int
 
 
-class DryRunDone(Exception):
-    """All prompts of a row have been seen; ends a strategy's dry run early."""
+@dataclass
+class Text:
+    """A text that a strategy tokenised.
+
+    Attributes:
+        text: the characters.
+        ids: its token ids.
+        offsets: the characters `[start, end)` of each token: pairs, or an int64 array `[tokens, 2]`.
+        first: the place of its first token among those of all texts of the row.
+        number: of the text in the row.
+        spans: what the labelers found in it.
+    """
+
+    text: str
+    ids: list[int]
+    offsets: object
+    first: int
+    number: int = 0
+    spans: list[Span] = field(default_factory=list)
+
+
+class RowSeen(Exception):
+    """All prompts of a row have been rendered; ends a strategy's rendering early."""
 
 
 class TaggingTokenizer:
@@ -72,11 +84,9 @@ class TaggingTokenizer:
         self._random_control = random_control
         self._special_ids = tokenizer.all_special_ids
         self._control_ids = [self._control_id(b) for b in buckets if b.action is Action.CONTROL_TOKEN]
-        self._trained = _Trained()
-        self._spans: Mapping[str, list[Span]] = {}
-        self._seen: list[str] | None = None
-        self.untagged: list[tuple[list[int], list[int]]] | None = None
-        """Where a list: ids stay plain, and this collects those of each text with their labels."""
+        self._texts: list[Text] = []
+        self._tagging = False
+        self._rendered: list[str] | None = None
 
     def __getattr__(self, name):
         if name.startswith("__") or name == "_tokenizer":
@@ -88,71 +98,75 @@ class TaggingTokenizer:
 
     def __getstate__(self):
         # `datasets` hashes this object to name its cache files: what changes from row to row stays out
-        return {**self.__dict__, "_trained": _Trained(), "_spans": {}, "_seen": None}
+        return {**self.__dict__, "_texts": [], "_rendered": None}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
 
     # the row at hand
 
-    def announce(self, spans: Mapping[str, list[Span]]) -> None:
-        """The texts that are about to be tokenised, and their spans."""
-        self._spans = spans
+    @contextmanager
+    def noting(self, tagged: bool) -> Iterator[list[Text]]:
+        """Note down what is tokenised.
 
-    def start_dry_run(self) -> list[str]:
-        """From here to `end_dry_run`, only collect texts, into the list returned."""
-        self._seen = []
-        return self._seen
+        Args:
+            tagged: whether the ids are `Tagged`.
+        """
+        self._texts, self._tagging = [], tagged
+        try:
+            yield self._texts
+        finally:
+            self._texts, self._tagging = [], False
 
-    def end_dry_run(self) -> None:
-        """Tokenise again."""
-        self._seen = None
+    @contextmanager
+    def rendering(self) -> Iterator[list[str]]:
+        """Only note down the texts that would be tokenised."""
+        self._rendered = []
+        try:
+            yield self._rendered
+        finally:
+            self._rendered = None
 
     # what strategies call
 
     def __call__(self, text=None, *args, **kwargs):
         if not isinstance(text, str) or args or kwargs.get("return_tensors") or "text_pair" in kwargs:
             return self._tokenizer(text, *args, **kwargs)
-        if self._seen is not None:
-            self._seen.append(text)
-            stub = {"input_ids": [0], "attention_mask": [1], "offset_mapping": [(0, 0)]}
-            return BatchEncoding(stub)
-
+        if self._rendered is not None:
+            self._rendered.append(str(text))
+            return BatchEncoding({"input_ids": [0], "attention_mask": [1], "offset_mapping": [(0, 0)]})
         text = utf8_safe(text)
-        wants_offsets = kwargs.pop("return_offsets_mapping", False)
-        encoding = self._encode(text, **kwargs)
-        spans = self._spans.get(text)
-        if spans is None:
-            encoding["input_ids"] = [_tagged(i, UNLABELED) for i in encoding["input_ids"]]
-        else:
-            encoding["input_ids"] = self._tag(encoding["input_ids"], encoding["offset_mapping"], text, spans)
-        if not wants_offsets:
-            del encoding["offset_mapping"]
-        elif not isinstance(encoding["offset_mapping"], list):
-            encoding["offset_mapping"] = [tuple(pair) for pair in encoding["offset_mapping"].tolist()]
+        encoding, offsets = self._encode(text, **kwargs)
+        encoding["input_ids"] = self._note(text, encoding["input_ids"], offsets)
         return encoding
 
     def apply_chat_template(self, conversation, tokenize=True, return_dict=True, **kwargs):
-        """Render with the tokenizer's template and tokenise the text here, so that its ids are tagged."""
-        if self._seen is not None and not tokenize:
-            raise DryRunDone
+        """Render with the tokenizer's template, and tokenise the text here."""
+        if self._rendered is not None and not tokenize:
+            raise RowSeen
         text = self._tokenizer.apply_chat_template(conversation, tokenize=False, **kwargs)
         if not tokenize:
             return text
         encoding = self(text, add_special_tokens=False)
         return encoding if return_dict else encoding["input_ids"]
 
+    def _note(self, text, ids, offsets):
+        texts = self._texts
+        first = texts[-1].first + len(texts[-1].ids) if texts else 0
+        texts.append(Text(text, list(ids), offsets, first, len(texts)))  # a copy: strategies append to theirs
+        return [_tagged(i, at) for at, i in enumerate(ids, first)] if self._tagging else ids
+
     # labels
 
-    def _tag(self, ids, offsets, text, spans):
-        scores = char_scores(len(text), spans)
-        bucket, score = token_buckets(offsets, scores, self._buckets, self._overlap)
-        labels = self.labels(np.asarray(ids, dtype=np.int64), bucket, score).tolist()
-        if self.untagged is not None:
-            self.untagged.append((list(ids), labels))  # a copy: strategies append to theirs
-            return ids
-        trained = self._trained
-        return [trained[i] if i == label else _tagged(i, label) for i, label in zip(ids, labels)]
+    def labels_of(self, text: Text):
+        """The label of each token of a text whose spans are known: int64 `[tokens]`."""
+        bucket, score = self.scored(text)
+        return self.labels(np.asarray(text.ids, dtype=np.int64), bucket, score)
+
+    def scored(self, text: Text):
+        """The bucket and the score of each token of a text; see `tokens.token_buckets`."""
+        scores = char_scores(len(text.text), text.spans)
+        return token_buckets(text.offsets, scores, self._buckets, self._overlap)
 
     def labels(self, ids, bucket, score):
         """The label of each token, by the action of its bucket.
@@ -206,8 +220,7 @@ class TaggingTokenizer:
         return ids[0]
 
 
-def _tagged(token_id, label):
+def _tagged(token_id, at):
     tag = Tagged(token_id)
-    tag.label = label
+    tag.at = at
     return tag
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -11,8 +12,8 @@ import numpy as np
 from ..buckets import Action
 from ..codec import IGNORE
 from ..data import hooks
+from ..data.labels import ADDED
 from ..data.setup import Setup
-from ..data.tagging import Tagged, TaggingTokenizer
 from ..tokens import buckets_of
 from .documents import LabelledDocument, document
 
@@ -45,31 +46,37 @@ class DataSet:
         for number in numbers:
             row = self.rows[number]
             name = f"{self.where}, {row['id']}" if row.get("id") is not None else f"{self.where}, row {number}"
-            for tokenised, labels in self.strategy.tokenised({key: [value] for key, value in row.items()}, edited=False):
-                yield self._document(name, tokenised, labels)
+            for labelled in self.strategy.labelled({key: [value] for key, value in row.items()}, edited=False):
+                yield from self._documents(name, labelled)
 
-    def _document(self, name, tokenised, labels) -> LabelledDocument:
-        ids = tokenised["input_ids"]
-        seen = [token.seen if isinstance(token, Tagged) and hasattr(token, "seen") else None for token in ids]
-        labelers = sorted({labeler for one in seen if one for labeler in one[0].scores})
-        found = {labeler: np.zeros(len(ids)) for labeler in labelers}
-        score, partial = np.zeros(len(ids)), np.zeros(len(ids), dtype=bool)
-        tokens = []
-        for position, one in enumerate(seen):
-            if one is None:
-                tokens.append(str(self.strategy.tokenizer.convert_ids_to_tokens(int(ids[position]))))
-                continue
-            of, index = one
-            tokens.append(of.tokens[index])
-            score[position], partial[position] = of.score[index], of.partial[index]
-            for labeler, scores in of.scores.items():
-                found[labeler][position] = scores[index]
-        given = tokenised.get("labels")
-        trainable = np.ones(len(ids), dtype=bool) if given is None else np.asarray(given) != IGNORE
-        # ended up without a loss for another reason than its score: the rules for eos and for document starts
-        trains = np.array([bucket.action is Action.TRAIN for bucket in self.setup.buckets])
-        trainable &= ~(trains[buckets_of(score, self.setup.buckets)] & (np.asarray(labels) == IGNORE))
-        return LabelledDocument(name, tokens, found, score, trainable, partial)
+    def _documents(self, name, row) -> Iterator[LabelledDocument]:
+        tokenizer = self.strategy.tokenizer
+        of_text = [
+            document("", text.text, text.offsets, text.spans, self.setup.buckets, self.setup.config.overlap).reordered(
+                tokenizer.order(np.asarray(text.ids))
+            )
+            for text in row.texts
+        ]
+        firsts = [text.first for text in row.texts]
+        for part, labels in zip(row.parts, self.strategy.labels(row)):
+            ids = part.output["input_ids"]
+            found = {labeler: np.zeros(len(ids)) for labeler in sorted({name for one in of_text for name in one.scores})}
+            score, partial = np.zeros(len(ids)), np.zeros(len(ids), dtype=bool)
+            tokens = []
+            for position, place in enumerate(part.places.tolist()):
+                if place == ADDED:
+                    tokens.append(str(tokenizer.convert_ids_to_tokens(int(ids[position]))))
+                    continue
+                number = bisect_right(firsts, place) - 1
+                of, index = of_text[number], place - firsts[number]
+                tokens.append(of.tokens[index])
+                score[position], partial[position] = of.score[index], of.partial[index]
+                for labeler, scores in of.scores.items():
+                    found[labeler][position] = scores[index]
+            # ended up without a loss for another reason than its score: the rules for eos and for document starts
+            trains = np.array([bucket.action is Action.TRAIN for bucket in self.setup.buckets])
+            trainable = part.trained & ~(trains[buckets_of(score, self.setup.buckets)] & (np.asarray(labels) == IGNORE))
+            yield LabelledDocument(name, tokens, found, score, trainable, partial)
 
 
 def data_sets(cfg: Mapping, tokenizer) -> list[DataSet]:
@@ -119,22 +126,5 @@ class _Inspector:
     def __init__(self, setup):
         self.setup = setup
 
-    def tokenizer(self, *args, **kwargs):
-        return _InspectingTokenizer(*args, **kwargs)
-
     def __call__(self, strategy, rows):
         raise _Inspected(DataSet(strategy.where, strategy, rows, self.setup))
-
-
-class _InspectingTokenizer(TaggingTokenizer):
-    """Its tokens know the text that they come from, and each labeler's score of it."""
-
-    def _tag(self, ids, offsets, text, spans):
-        labels = [tag.label for tag in super()._tag(ids, offsets, text, spans)]
-        of = document("", text, offsets, spans, self._buckets, self._overlap).reordered(self.order(np.asarray(ids)))
-        tags = []
-        for index, (token_id, label) in enumerate(zip(ids, labels)):
-            tag = Tagged(token_id)
-            tag.label, tag.seen = label, (of, index)
-            tags.append(tag)
-        return tags

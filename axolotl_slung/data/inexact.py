@@ -1,0 +1,36 @@
+"""Rows whose labels are not exact: why, and how a data set's summary says so."""
+
+from __future__ import annotations
+
+from axolotl.utils.logging import get_logger
+from datasets import Dataset
+
+LOG = get_logger(__name__)
+
+COLUMN = "slung_inexact"
+"""Of a labelled data set until `take`: the sum of a row's reasons, 0 where it is exact."""
+
+SEVERAL, OUTSIDE, LEFT = 1, 2, 4
+
+REASONS = {
+    SEVERAL: "a risky text may stand in several places of its prompt, and has its labels in all of them",
+    OUTSIDE: "risky text stands outside of the row's own strings (in a key or a number, or in a text that the template "
+    "changes), and was labelled by itself",
+    LEFT: "a span could not be taken out of its text, and is masked",
+}
+
+
+def take(dataset: Dataset, where: str) -> Dataset:
+    """The data set without the column, after one line in the log a reason.
+
+    Args:
+        dataset: labelled.
+        where: its place in the YAML.
+    """
+    if COLUMN not in dataset.column_names:
+        return dataset
+    numbers = dataset.data.column(COLUMN).to_numpy()
+    for reason, text in REASONS.items():
+        if rows := int(((numbers & reason) != 0).sum()):
+            LOG.warning("slung: %s: %d of %d rows are not exact: %s", where, rows, len(dataset), text)
+    return dataset.remove_columns(COLUMN)

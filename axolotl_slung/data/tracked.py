@@ -1,0 +1,234 @@
+"""Strings that remember which field of a row their characters come from.
+
+A template must see the very text of the row: it compares it, looks for tags in it, cuts it. So nothing is put into the
+text. A tracked string behaves as the plain one until it is written into a prompt, by `str()`, `format` or a template;
+only what is written there has marks around it, which `unmark` takes out again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# Unicode noncharacters: never part of interchanged text, and left alone by templates
+_OPEN, _CLOSE, _BETWEEN = "\ufdd0", "\ufdd1", "\ufddc"
+_DIGITS = "\ufdd2\ufdd3\ufdd4\ufdd5\ufdd6\ufdd7\ufdd8\ufdd9\ufdda\ufddb"
+_TO_DIGITS = str.maketrans("0123456789", _DIGITS)
+_FROM_DIGITS = str.maketrans(_DIGITS, "0123456789")
+_MARKED = re.compile(f"{_OPEN}([{_DIGITS}]+){_BETWEEN}([{_DIGITS}]+){_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
+# json.dumps and repr write the marks as escapes
+_ESCAPED = re.compile(r"\\+u(fdd[0-9a-c])")
+MARKS = re.compile(f"[{_OPEN}-{_BETWEEN}]")
+"""Characters that a text must not have if it is to be tracked."""
+
+
+class Piece(NamedTuple):
+    """Characters `[start, end)` of a string come from field number `field`, from its character `offset` on."""
+
+    start: int
+    end: int
+    field: int
+    offset: int
+
+
+class Tracked(str):
+    """A string with the origin of its characters.
+
+    Slices, stripped and split parts, sums, replacements and changes of case that keep the length stay tracked. Any other
+    operation gives a plain string, whose place has to be found in another way.
+
+    Attributes:
+        pieces: ascending, without overlap; characters outside of them come from no field.
+    """
+
+    pieces: tuple[Piece, ...]
+
+    # written into a prompt
+
+    def __str__(self) -> str:
+        out, last = [], 0
+        for start, end, field, offset in self.pieces:
+            out += [str.__getitem__(self, slice(last, start)), mark(str.__getitem__(self, slice(start, end)), field, offset)]
+            last = end
+        return "".join([*out, str.__getitem__(self, slice(last, None))])
+
+    def __format__(self, specification: str) -> str:
+        return str(self) if not specification else format(plain(self), specification)
+
+    # parts
+
+    def _part(self, start: int, end: int) -> Tracked:
+        kept = [
+            Piece(max(p.start, start) - start, min(p.end, end) - start, p.field, p.offset + max(start - p.start, 0))
+            for p in self.pieces
+            if p.start < end and p.end > start
+        ]
+        return _tracked(str.__getitem__(self, slice(start, end)), kept)
+
+    def __getitem__(self, key):
+        if not isinstance(key, slice):
+            key = range(len(self))[key]
+            return self._part(key, key + 1)
+        start, end, step = key.indices(len(self))
+        return self._part(start, max(start, end)) if step == 1 else str.__getitem__(self, key)
+
+    def __iter__(self) -> Iterator[Tracked]:
+        return (self._part(index, index + 1) for index in range(len(self)))
+
+    def lstrip(self, chars=None) -> Tracked:
+        return self._part(len(self) - len(str.lstrip(self, chars)), len(self))
+
+    def rstrip(self, chars=None) -> Tracked:
+        return self._part(0, len(str.rstrip(self, chars)))
+
+    def strip(self, chars=None) -> Tracked:
+        return self.lstrip(chars).rstrip(chars)
+
+    def removeprefix(self, prefix) -> Tracked:
+        return self._part(len(self) - len(str.removeprefix(self, prefix)), len(self))
+
+    def removesuffix(self, suffix) -> Tracked:
+        return self._part(0, len(str.removesuffix(self, suffix)))
+
+    def _found(self, parts) -> list[Tracked]:
+        """`parts`, which stand in the string one after the other, as its parts."""
+        found, last = [], 0
+        for part in parts:
+            start = str.index(self, part, last)
+            last = start + len(part)
+            found.append(self._part(start, last))
+        return found
+
+    def split(self, sep=None, maxsplit=-1) -> list[Tracked]:
+        return self._between(sep, str.split(self, sep, maxsplit))
+
+    def rsplit(self, sep=None, maxsplit=-1) -> list[Tracked]:
+        return self._between(sep, str.rsplit(self, sep, maxsplit))
+
+    def _between(self, sep, parts) -> list[Tracked]:
+        if sep is None:
+            return self._found(parts)
+        found, start = [], 0
+        for part in parts:
+            found.append(self._part(start, start + len(part)))
+            start += len(part) + len(sep)
+        return found
+
+    def splitlines(self, keepends=False) -> list[Tracked]:
+        lines = self._found(str.splitlines(self, keepends=True))
+        ends = str.splitlines(self)
+        return lines if keepends else [line._part(0, len(end)) for line, end in zip(lines, ends)]
+
+    def partition(self, sep) -> tuple:
+        return self._three(str.partition(self, sep))
+
+    def rpartition(self, sep) -> tuple:
+        return self._three(str.rpartition(self, sep))
+
+    def _three(self, parts) -> tuple:
+        bounds = (0, len(parts[0]), len(parts[0]) + len(parts[1]), len(self))
+        return tuple(self._part(start, end) for start, end in zip(bounds, bounds[1:]))
+
+    # other strings made of it
+
+    def __add__(self, other):
+        return _joined([self, other]) if isinstance(other, str) else NotImplemented
+
+    def __radd__(self, other):
+        return _joined([other, self]) if isinstance(other, str) else NotImplemented
+
+    def replace(self, old, new, count=-1):
+        if not old:
+            return str.replace(self, old, new, count)
+        parts = self.split(old, count)
+        return _joined([piece for part in parts for piece in (part, new)][:-1])
+
+    def _same_length(self, changed: str) -> str:
+        return _tracked(changed, self.pieces) if len(changed) == len(self) else changed
+
+    def upper(self) -> str:
+        return self._same_length(str.upper(self))
+
+    def lower(self) -> str:
+        return self._same_length(str.lower(self))
+
+    def casefold(self) -> str:
+        return self._same_length(str.casefold(self))
+
+    def capitalize(self) -> str:
+        return self._same_length(str.capitalize(self))
+
+    def title(self) -> str:
+        return self._same_length(str.title(self))
+
+    def swapcase(self) -> str:
+        return self._same_length(str.swapcase(self))
+
+    def translate(self, table) -> str:
+        return self._same_length(str.translate(self, table))
+
+    # copies are made of rows
+
+    def __copy__(self) -> Tracked:
+        return self
+
+    def __deepcopy__(self, _memo) -> Tracked:
+        return self
+
+    def __reduce__(self):
+        return _tracked, (plain(self), self.pieces)
+
+
+def track(text: str, field: int) -> Tracked:
+    """The whole of a field, tracked."""
+    return _tracked(text, [Piece(0, len(text), field, 0)] if text else [])
+
+
+def plain(text: str) -> str:
+    """The text of a tracked string, without marks."""
+    return str.__str__(text)
+
+
+def mark(text: str, field: int, offset: int) -> str:
+    """`text`, which stands at character `offset` of a field, between marks that say so."""
+    return f"{_OPEN}{_number(field)}{_BETWEEN}{_number(offset)}{_OPEN}{text}{_CLOSE}"
+
+
+def unmark(text: str, escaped: bool = False) -> tuple[str, list[Piece]]:
+    """A prompt without its marks, and where the fields stand in it.
+
+    Args:
+        text: as a template wrote it.
+        escaped: whether the marks may have been written as escapes, with the text.
+    """
+    if escaped:
+        text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+    out, pieces, length, last = [], [], 0, 0
+    for marked in _MARKED.finditer(text):
+        out += [text[last : marked.start()], marked[3]]
+        start = length + marked.start() - last
+        length = start + len(marked[3])
+        last = marked.end()
+        if marked[3]:
+            pieces.append(Piece(start, length, *(int(marked[i].translate(_FROM_DIGITS)) for i in (1, 2))))
+    return "".join([*out, text[last:]]), pieces
+
+
+def _number(number: int) -> str:
+    return str(number).translate(_TO_DIGITS)
+
+
+def _tracked(text: str, pieces) -> Tracked:
+    made = str.__new__(Tracked, text)
+    made.pieces = tuple(pieces)
+    return made
+
+
+def _joined(parts) -> Tracked:
+    pieces, length = [], 0
+    for part in parts:
+        if isinstance(part, Tracked):
+            pieces += [Piece(p.start + length, p.end + length, p.field, p.offset) for p in part.pieces]
+        length += len(part)
+    return _tracked("".join(parts), pieces)
