@@ -19,10 +19,12 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from html.entities import html5
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from .pieces import Pieces
+
+if TYPE_CHECKING:
+    import numpy as np
 
 KINDS = ("backslash", "entity", "percent", "terminal")
 """See the module."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Pieces:
@@ -52,6 +54,9 @@ class Pieces:
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """`original` of each single character: starts and ends, int64 (length,) each."""
+        # imported here: nothing that labels one text needs it
+        import numpy as np
+
         starts = np.array(self._starts, np.int64)
         origins, stops = np.array(self._origins, np.int64), np.array(self._stops, np.int64)
         lengths = np.diff(starts, append=self.length)
