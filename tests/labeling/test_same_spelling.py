@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference_names import find
+from tiny import write_jsonl
 
 from axolotl_slung.labeling import EntitiesLabeler
 
@@ -197,3 +198,34 @@ def test_both_readings_of_a_text():
     names = ["Maria", "Maria Hernandez", "O'Neil"]
     assert found(r"Maria\u0020Hernandez O\u0027Neil", names) == [(0, 5), (0, 20), (21, 32)]
     assert found(r"Maria Hernandez\n", names) == [(0, 15)]
+
+
+@pytest.mark.parametrize("tools", [False, True])
+def test_through_axolotl(slung, tmp_path, tools):
+    """In completions, and in a tool call that a template prints with `tojson`, no token of the name is trained."""
+    from axolotl_run import base_config, prepare_in_process
+
+    said = "Hi,\nMaria Hernandez and _Maria Hernandez_² and MARIA HERNANDEZ"
+    if tools:
+        call = {"type": "function", "function": {"name": "send", "arguments": {"body": said, "to": "all"}}}
+        rows = [
+            {
+                "messages": [
+                    {"role": "user", "content": "write"},
+                    {"role": "assistant", "content": "", "tool_calls": [call]},
+                ]
+            }
+        ]
+        dataset = {"type": "chat_template", "chat_template": "qwen3"}
+    else:
+        rows, dataset = [{"text": json.dumps({"body": said, "to": "all"})}], {"type": "completion"}
+    path = write_jsonl(tmp_path / "rows.jsonl", rows * 3)
+    config = base_config(
+        tmp_path, sequence_len=512, datasets=[{"path": str(path), "ds_type": "json", **dataset}], **slung()
+    )
+    prepared = prepare_in_process(config)
+    row = prepared.train_dataset[0]
+    trained = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label == token]
+    text = prepared.tokenizer.decode(trained)
+    assert "aria" not in text and "ARIA" not in text and "ernandez" not in text
+    assert " and" in text and "all" in text
