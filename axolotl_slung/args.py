@@ -48,7 +48,8 @@ class EntitiesConfig(_LabelerBlock):
         None, description="The names themselves. Prefer a file: the YAML goes into logs and model cards."
     )
     parts: bool = Field(False, description="First and last names alone too.")
-    case_sensitive: bool = Field(True, description="Whether `Will` and `will` differ.")
+    case_sensitive: bool = Field(True, description="Whether `Will` and `will` differ; `WILL` is found either way.")
+    diacritics: bool = Field(True, description="Whether `Zoë` and `Zoe` differ.")
 
     @model_validator(mode="after")
     def _one_source(self):

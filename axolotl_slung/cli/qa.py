@@ -32,6 +32,8 @@ def qa(inputs, config, labelers, gold_field, names_field, parts, text_fields, to
 
     Precision, recall and F1 of characters and tokens, for each labeler and for all combined, at the buckets' bounds and at
     the best threshold; average precision, and whether scores are probabilities (calibration).
+
+    Where the names of --names stand is found by rules of its own, not by the labeler's: see docs/labelers.md.
     """
     from ..corpus.inputs import find_sources
     from ..report.gold import qa_files

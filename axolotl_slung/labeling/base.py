@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from ..errors import SlungError
+from .escapes import unescaped
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -58,6 +59,12 @@ class Labeler(ABC):
     labelled by itself (sentence classifiers, span columns).
     """
 
+    reads_escapes: ClassVar[bool | None] = None
+    r"""Whether escaped text (`\n`, `&eacute;`, see `escapes.py`) is labelled as what it means, besides as what it is.
+
+    None: where the scope is `text`, but for labelers that read the row.
+    """
+
     reads_row: ClassVar[bool] = False
     """Whether the spans come out of a column beside the text, instead of out of the text itself.
 
@@ -96,10 +103,26 @@ class Labeler(ABC):
     def annotate(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """`label` by way of the cache, with each span under this labeler's name, or the name that it already has."""
         if self.cache is None:
-            found = self.label(texts, rows)
+            found = self._label(texts, rows)
         else:
-            found = self.cache.fill(texts, lambda some: self.label([texts[i] for i in some], [rows[i] for i in some]))
+            found = self.cache.fill(texts, lambda some: self._label([texts[i] for i in some], [rows[i] for i in some]))
         return [[span if span.labeler else Span(*span[:3], self.name) for span in spans] for spans in found]
+
+    def _label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
+        """`label`, of what the texts are and, where escapes are read, of what they mean."""
+        reads = self.reads_escapes
+        if reads is None:
+            reads = self.scope == "text" and not self.reads_row
+        views = [(index, view) for index, text in enumerate(texts) for view in unescaped(text)] if reads else []
+        if not views:
+            return self.label(texts, rows)
+        found = self.label([*texts, *(view.text for _, view in views)], [*rows, *(rows[index] for index, _ in views)])
+        spans = [set(of_text) for of_text in found[: len(texts)]]
+        for (index, view), of_view in zip(views, found[len(texts) :]):
+            for span in of_view:
+                start, end = view.original(span.start, span.end)
+                spans[index].add(span._replace(start=start, end=end))
+        return [sorted(of_text) for of_text in spans]
 
     @abstractmethod
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .base import Labeler, LabelerError, Span
 
-_TRAITS = ("scope", "reads_row", "text_field", "packages", "cached", "most_processes")
+_TRAITS = ("scope", "reads_escapes", "reads_row", "text_field", "packages", "cached", "most_processes")
 
 
 class CustomLabeler(Labeler):
@@ -110,6 +110,8 @@ class CustomLabeler(Labeler):
     def _check_traits(self) -> None:
         if self.scope not in ("text", "document"):
             raise self._wrong(f"has the scope {self.scope!r}; it has to be 'text' or 'document'", "class_path")
+        if self.reads_escapes not in (True, False, None):
+            raise self._wrong(f"has reads_escapes = {self.reads_escapes!r}; it has to be True or False", "class_path")
         for package in self.packages:
             try:
                 version(package)

@@ -10,7 +10,7 @@ import regex
 
 from .base import Labeler, LabelerError, Span
 from .files import read_text
-from .fold import Folded
+from .fold import SIGNS, Folded
 
 LOG = logging.getLogger(__name__)
 
@@ -20,16 +20,20 @@ _TITLES = "dr frau herr ii iii iv jnr jr lady lord madame miss mr mrs ms phd pro
 _NO_PARTS = frozenset(f"{_PARTICLES} {_TITLES}".split())
 _INITIALS = regex.compile(r"(?:\p{L}\p{M}*\.)+")
 _EDGES = regex.compile(r"^[^\w\p{M}]+|[^\w\p{M}]+$")
+_BETWEEN_PARTS = regex.compile(r"[ \-\u30fb]")
+_LOOSE_SIGNS = regex.compile(rf"^[\s{SIGNS}]+|[\s{SIGNS}]+$")
+_KEPT_SMALL = regex.compile(r"((?<=\p{Lu}\p{M}*)(?:\p{Ll}\p{M}*)+(?=\p{Lu})|ß)")
+_MOST_WORDS = 8
+"""Of a name of which some words alone may be in capitals; what is longer is hardly a name."""
+_GREEK_ACCENTS = regex.compile(r"(?<=\p{Greek}\p{M}*)[\u0300\u0301\u0313\u0314\u0342]")
 
 
 class EntitiesLabeler(Labeler):
     """Names on word boundaries, each with the score 1.
 
-    A name matches whatever NFKC makes equal to it (full-width letters, ligatures, decomposed accents), with
-    any kind of apostrophe and hyphen, and with any white space between its words, a line break included. Of
-    nested names only the longest counts; names that overlap otherwise all count. A possessive ending is not
-    part of the span. Endings that a language glues to names without a mark (Bergs, Korean particles) make
-    another word: list those forms too.
+    docs/labelers.md says what counts as the same spelling. Of nested names only the longest counts; names that
+    overlap otherwise all count. A possessive ending is not part of the span. Endings that a language glues to names
+    without a mark (Bergs, Korean particles) make another word: list those forms too.
 
     Args:
         key: where the labeler stands in the YAML.
@@ -37,11 +41,13 @@ class EntitiesLabeler(Labeler):
         names: the names themselves, in place of `path`.
         parts: each part of a name, between white space and between hyphens, counts as a name too, if it has two
             letters or more and is no initials, particle (van, de, al) or title (Dr, Jr).
-        case_sensitive: whether `Will` and `will` differ.
+        case_sensitive: whether `Will` and `will` differ; `WILL` is found either way.
+        diacritics: whether `é` and `e` differ.
     """
 
     scope = "text"
     lazy = ("_matcher",)
+    packages = ("regex", "ahocorasick-rs")
 
     def __init__(
         self,
@@ -50,6 +56,7 @@ class EntitiesLabeler(Labeler):
         names: list[str] | None = None,
         parts: bool = False,
         case_sensitive: bool = True,
+        diacritics: bool = True,
     ):
         super().__init__(key)
         if (path is None) == (names is None):
@@ -58,6 +65,7 @@ class EntitiesLabeler(Labeler):
         self.names = names
         self.parts = parts
         self.case_sensitive = case_sensitive
+        self.diacritics = diacritics
         self._matcher = None
 
     def check(self) -> None:
@@ -90,7 +98,7 @@ class EntitiesLabeler(Labeler):
         return [self._spans(text) for text in texts]
 
     def _spans(self, text: str) -> list[Span]:
-        folded = Folded(text, self.case_sensitive)
+        folded = self._fold(text)
         found = [
             (start, end)
             for _, start, end in self.matcher.find_matches_as_indexes(folded.text, overlapping=True)
@@ -108,18 +116,51 @@ class EntitiesLabeler(Labeler):
         if self.path is not None:
             lines = read_text(f"{self.key}.path", self.path).splitlines()
             names = [line for line in lines if not line.lstrip().startswith("#")]
-        folded = {Folded(name, self.case_sensitive).text.strip() for name in names}
+        folded = {self._fold(_LOOSE_SIGNS.sub("", name)).text.strip() for name in names}
         if self.parts:
             folded |= {part for name in folded for part in _parts(name)}
+        if self.case_sensitive:
+            folded |= {form for name in folded for form in _in_capitals(name)}
         # a line of dashes or dots is no name, and would match every one of its kind
         return sorted(name for name in folded if any(map(str.isalnum, name)))
+
+    def _fold(self, text: str) -> Folded:
+        return Folded(text, self.case_sensitive, self.diacritics)
 
 
 def _parts(name: str) -> list[str]:
     """The parts of a folded name that are names by themselves: Ji-Yeon, Ji and Yeon of Ji-Yeon Park."""
-    pieces = {*name.split(" "), *regex.split(r"[ -]", name)}
+    pieces = {*name.split(" "), *_BETWEEN_PARTS.split(name)}
     parts = [_EDGES.sub("", part) for part in pieces if not _INITIALS.fullmatch(part)]
     return [part for part in parts if sum(map(str.isalpha, part)) >= 2 and part.casefold() not in _NO_PARTS]
+
+
+def _in_capitals(name: str) -> set[str]:
+    """A folded name with all its words in capitals, or some of them: the first ones, or the last ones.
+
+    Small words may stay small (LUDWIG van BEETHOVEN), small letters before a capital (McDONALD), and `ß`; Greek
+    capitals come with accents and without.
+    """
+    words = name.split(" ")
+    forms = set()
+    for in_capitals in (str.upper, _mostly_upper):
+        capitals = [in_capitals(word) for word in words]
+        forms.add(" ".join(capitals))
+        for cut in range(1, len(words)) if len(words) <= _MOST_WORDS else ():
+            forms |= {" ".join(capitals[:cut] + words[cut:]), " ".join(words[:cut] + capitals[cut:])}
+    if name.isascii():
+        return forms
+    # capitals of folded letters are not always folded
+    return {Folded(form).text for some in forms for form in (some, _GREEK_ACCENTS.sub("", some))}
+
+
+def _mostly_upper(word: str) -> str:
+    if word.islower():
+        return word
+    if word.isascii() and word[1:].islower():
+        return word.upper()
+    pieces = _KEPT_SMALL.split(word)
+    return "".join(piece if number % 2 else piece.upper() for number, piece in enumerate(pieces))
 
 
 def first_and_last(name: str) -> list[str]:

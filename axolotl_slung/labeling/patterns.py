@@ -36,7 +36,7 @@ class PatternsLabeler(Labeler):
 
     Expressions are those of the `regex` module, which takes Python's own and more (`\p{L}`, say), and has a
     time limit: backtracking without end stops with an error. Matches of one pattern do not overlap; empty
-    ones do not count.
+    ones do not count. An escaped text is searched both as it is and as what it means (see `escapes.py`).
 
     Args:
         key: where the labeler stands in the YAML.
@@ -45,6 +45,7 @@ class PatternsLabeler(Labeler):
 
     scope = "text"
     lazy = ("_patterns",)
+    packages = ("regex",)
 
     def __init__(self, key: str, path: str):
         super().__init__(key)

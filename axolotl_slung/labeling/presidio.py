@@ -36,6 +36,7 @@ class PresidioLabeler(Labeler):
     """
 
     scope = "document"
+    reads_escapes = True
     cached = True
     lazy = ("_analyzer",)
     packages = ("presidio-analyzer", "phonenumbers", "spacy", "tldextract")

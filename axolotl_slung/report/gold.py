@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from ..args import SlungConfig
 from ..corpus.sources import Source, SourceError
 from ..errors import SlungError
-from ..labeling.base import Labeler, Span, utf8_safe
+from ..labeling.base import Labeler, utf8_safe
 from ..labeling.build import build
 from ..labeling.spans import parse_spans
 from ..offsets import Offsets
 from .qa import GoldDocument, QaReport, qa_report
+from .qa_names import name_spans
 
 BATCH = 128
 """Documents that are labelled at once."""
@@ -41,7 +41,7 @@ def qa_files(
         text_fields: columns of text; each is a document by itself.
         gold_field: a column of spans of the only text column, in any form that the `spans` labeler knows.
         names_field: in place of `gold_field`, a column with a name or a list of names, wherever they stand in the
-            row's texts (see `name_spans`).
+            row's texts, by the rules of `qa_names`; null is no name.
         parts: whether parts of names count.
         tokenizer: the model's, fast; None for characters alone.
         limit: this many rows from the beginning; None for all.
@@ -63,29 +63,6 @@ def qa_files(
     return qa_report(documents, block.resolved_buckets(), overlap=block.overlap, thresholds=thresholds, words=words)
 
 
-def name_spans(text: str, names: Sequence[str], parts: bool = True) -> list[Span]:
-    """Where names stand: the truth that `entities` is measured by, and so slow, simple and independent of it.
-
-    Each name as it is written, and (`parts`) each of its pieces between white space, and between hyphens, that has two
-    letters or more and does not begin with a small one (van, de). All of them stand on word boundaries, a piece of a
-    hyphenated name between others than hyphens (the Al of Al-Said is none of Al-Rumhi); what follows an apostrophe is
-    not part of the name.
-    """
-    wholes = set(filter(None, (name.strip() for name in names)))
-    pieces = set()
-    if parts:
-        wholes |= set(filter(_is_piece, (piece for name in wholes for piece in name.split())))
-        pieces = set(filter(_is_piece, (piece for name in wholes for piece in name.split("-"))))
-    patterns = [rf"(?<!\w){re.escape(name)}(?!\w)" for name in wholes]
-    patterns += [rf"(?<![\w-]){re.escape(piece)}(?![\w-])" for piece in pieces]
-    found = {match.span() for pattern in patterns for match in re.finditer(pattern, text)}
-    return [Span(start, end, 1.0) for start, end in sorted(found)]
-
-
-def _is_piece(piece: str) -> bool:
-    return sum(map(str.isalpha, piece)) >= 2 and not piece[0].islower()
-
-
 def _documents(
     rows, labelers: Sequence[Labeler], text_fields, gold_field, names_field, parts, encode
 ) -> Iterator[GoldDocument]:
@@ -98,7 +75,9 @@ def _documents(
             elif gold_field in row:
                 gold = parse_spans(row[gold_field], text, f"{where}, {gold_field!r}")
                 if any(span.score != 1 for span in gold):
-                    raise SourceError(f"{where}, {gold_field!r}: gold is marked or not; give [start, end], without scores")
+                    raise SourceError(
+                        f"{where}, {gold_field!r}: gold is marked or not; give [start, end], without scores"
+                    )
             else:
                 raise SourceError(f"{where}: no column {gold_field!r}; it has {', '.join(map(repr, row))}")
             offsets = None if encode is None else encode(utf8_safe(text), add_special_tokens=False)["offset_mapping"]
@@ -113,7 +92,7 @@ def _text(where: str, row: Mapping, field: str) -> str:
 
 def _names(where: str, row: Mapping, field: str) -> list[str]:
     names = row.get(field)
-    names = [names] if isinstance(names, str) else names
+    names = [] if names is None and field in row else [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SourceError(f"{where}: the column {field!r} holds neither a name nor a list of names")
     return names

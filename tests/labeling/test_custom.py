@@ -120,6 +120,26 @@ class Words(Labeler):
         write(code, "Words", path="none.txt").check()
 
 
+@pytest.mark.parametrize(
+    ("traits", "reads"),
+    [
+        ("", False),
+        ("scope = 'text'", True),
+        ("scope = 'text'; reads_escapes = False", False),
+        ("reads_escapes = True", True),
+        ("scope = 'text'; reads_row = True", False),
+    ],
+)
+def test_escaped_texts_are_read_where_the_characters_alone_count(write, traits, reads):
+    labeler = write(f"{SHOUTING}\n    {traits}\n", "Shouting", letters=3)
+    labeler.check()
+    text = r"so\nSTOP now"
+    assert labeler.label([text], [{}]) == [[]]
+    assert labeler.annotate([text, "NOW"], [{}, {}]) == [[], [(0, 3, 0.9, "labeler")]]
+    text = r"so \u0053TOP now"
+    assert labeler.annotate([text], [{}]) == [[(3, 12, 0.9, "labeler")] if reads else []]
+
+
 def test_a_class_that_reads_a_column(write):
     code = """
 class Flags:
@@ -220,6 +240,12 @@ def test_an_error_in_label_says_where_and_no_text(write):
             "Odd",
             {},
             r"\.options: .* ValueError in mine\.py, line 3$",
+        ),
+        (
+            SHOUTING + "    reads_escapes = 'no'",
+            "Shouting",
+            {},
+            r"\.class_path: .* has reads_escapes = 'no'; it has to be",
         ),
         (SHOUTING + "    scope = 'page'", "Shouting", {}, r"\.class_path: .* has the scope 'page'; it has to be 't"),
         (SHOUTING + "    packages = ('no-such-thing',)", "Shouting", {}, r"\.class_path: .* names 'no-such-thing' in"),

@@ -64,7 +64,8 @@ def test_the_longest_of_nested_names_and_all_that_merely_overlap():
 
 def test_case():
     assert found("WILL Straße", ["will", "STRASSE"], case_sensitive=False) == ["WILL", "Straße"]
-    assert found("WILL Straße", ["will", "STRASSE"]) == []
+    assert found("WILL Straße", ["will", "STRASSE"]) == ["WILL"]
+    assert found("Will strasse", ["will", "STRASSE"]) == []
 
 
 def test_parts():

@@ -38,6 +38,20 @@ def test_names_to_expressions(labeler):
     ]
 
 
+def test_escaped_texts_are_searched_as_what_they_mean(labeler):
+    patterns = labeler(r"""
+        account: '\b\d{4}\b'
+        mail: {pattern: '[a-z]+@[a-z]+[.]com', score: 0.5}
+        path: '\\d'
+        """)
+    text = r"\n12\u00334, ann&#64;mail.com \d"
+    assert patterns.annotate([text, "1234", "a&b"], [{}] * 3) == [
+        [Span(2, 11, 1.0, "labeler"), Span(13, 29, 0.5, "labeler"), Span(30, 32, 1.0, "labeler")],
+        [Span(0, 4, 1.0, "labeler")],
+        [],
+    ]
+
+
 def test_it_travels_without_its_compiled_patterns(labeler):
     patterns = labeler("digit: '[0-9]'")
     patterns.check()

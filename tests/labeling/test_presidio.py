@@ -51,6 +51,12 @@ def found(labeler, text):
     return [(text[span.start : span.end], round(span.score, 2)) for span in labeler.label([text], [{}])[0]]
 
 
+def test_escaped_texts_are_read_as_what_they_mean(labeler):
+    text = r'{"to": "\u003cmaria\u0040example.org\u003e", "card": "No.\n4111&#32;1111&#32;1111&#32;1111"}'
+    spans = {(text[span.start : span.end], span.score) for span in labeler.annotate([text], [{}])[0]}
+    assert {(r"maria\u0040example.org", 1.0), ("4111&#32;1111&#32;1111&#32;1111", 1.0)} <= spans
+
+
 def test_patterns_need_no_model(labeler):
     labeler.check()
     assert labeler.files() == []

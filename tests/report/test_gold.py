@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny import tiny_tokenizer, write_jsonl
 from transformers import AutoTokenizer
 
@@ -12,7 +14,8 @@ from axolotl_slung.args import SlungConfig
 from axolotl_slung.corpus.inputs import find_sources
 from axolotl_slung.corpus.sources import SourceError
 from axolotl_slung.labeling import LabelerError
-from axolotl_slung.report.gold import name_spans, qa_files
+from axolotl_slung.report.gold import qa_files
+from axolotl_slung.report.qa_names import name_spans
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 
@@ -33,6 +36,57 @@ def test_where_names_stand(text, names, pieces):
     assert sorted(text[s.start : s.end] for s in found) == sorted(pieces)
     whole = {text[s.start : s.end] for s in name_spans(text, names, parts=False)}
     assert whole == {name for name in names if name.strip() and name in text and name != "-"}
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "pieces"),
+    [
+        ("MARIA HERNANDEZ, maria_hernandez", ["María Hernández"], ["MARIA HERNANDEZ", "maria_hernandez"]),
+        ("_María Hernandez_², **Maria** Hernández™", ["Maria Hernandez"], ["María Hernandez", "Maria** Hernández"]),
+        ("Ma\u00adria\u200b Hernandez", ["Maria Hernandez"], ["Ma\u00adria\u200b Hernandez"]),
+        (r"Hi,\nMaria\u0020Hern\u00e1ndez", ["Maria Hernandez"], [r"Maria\u0020Hern\u00e1ndez"]),
+        (r"Maria\\nHernandez", ["Maria Hernandez"], [r"Maria\\nHernandez"]),
+        ("Maria&nbsp;Hern&aacute;ndez", ["Maria Hernandez"], ["Maria&nbsp;Hern&aacute;ndez"]),
+        (r"O\u0027Neil \ud83d\ude00O&#39;Neil", ["O’Neil"], [r"O\u0027Neil", "O&#39;Neil"]),
+        ("Will WILL will Wíll", ["Will"], ["Will", "WILL", "Wíll"]),
+        ("Marian Hernandez, Maria Hernandez2", ["Maria Hernandez"], []),
+        ("王小明说", ["王小明"], ["王小明"]),
+        ("STRASSE Straße", ["Straße"], ["STRASSE", "Straße"]),
+    ],
+)
+def test_spellings_that_a_reader_takes_for_the_name(text, names, pieces):
+    found = name_spans(text, names, parts=False)
+    assert [text[s.start : s.end] for s in found] == pieces
+
+
+@given(
+    st.text(st.sampled_from("\\\\&#;xudD8cnAa _*²\u00ad\u0301") | st.characters()), st.text(min_size=1), st.booleans()
+)
+def test_any_text_and_any_name(text, name, parts):
+    for start, end, score, _ in name_spans(f"{text} {name}", [name], parts):
+        assert 0 <= start < end <= len(text) + 1 + len(name) and score == 1
+
+
+def test_the_truth_is_not_the_labelers(tmp_path):
+    """Names that the labeler's options leave out count as missed."""
+    (tmp_path / "names.txt").write_text("María Hernández\n")
+    path = write_jsonl(
+        tmp_path / "rows.jsonl",
+        [{"text": "María Hernández; Maria Hernandez; maría hernández", "who": "María Hernández"}],
+    )
+    recalls = []
+    for options in ({}, {"diacritics": False}, {"case_sensitive": False, "diacritics": False}):
+        labeler = {"type": "entities", "path": str(tmp_path / "names.txt"), **options}
+        report = qa_files(
+            sources(path), SlungConfig.model_validate({"labelers": [labeler]}), names_field="who", parts=False
+        )
+        recalls.append(report.combined.characters.points[0].recall)
+    assert recalls == [pytest.approx(1 / 3), pytest.approx(2 / 3), 1]
+
+
+def test_a_row_without_names(tmp_path, block):
+    path = write_jsonl(tmp_path / "rows.jsonl", [{"text": "Anna", "who": None}])
+    assert qa_files(sources(path), block, names_field="who").gold_spans == 0
 
 
 # files
