@@ -42,6 +42,7 @@ class EntitiesLabeler(Labeler):
 
     scope = "text"
     lazy = ("_matcher",)
+    packages = ("ahocorasick_rs", "regex")
 
     def __init__(
         self,

@@ -45,6 +45,7 @@ class PatternsLabeler(Labeler):
 
     scope = "text"
     lazy = ("_patterns",)
+    packages = ("regex",)
 
     def __init__(self, key: str, path: str):
         super().__init__(key)
