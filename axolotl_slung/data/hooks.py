@@ -1,7 +1,7 @@
-"""Where Axolotl's data pipeline meets the labels: five functions of Axolotl that ask this module first.
+"""Where Axolotl's data pipeline meets the labels: six functions of Axolotl that ask this module first.
 
 Axolotl has no plugin hook between raw rows and token ids, and its prepared-data hash does not know of plugins.
-Each of the five does exactly what it did before for a config without a `slung:` block.
+Each of the six does exactly what it did before for a config without a `slung:` block.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datasets import Dataset
 from .labels import SlungDataError
 from .pretokenised import label_pretokenised
 from .setup import Setup
-from .statistics import report
+from .statistics import check_trained, report
 from .strategy import SlungStrategy
 from .streaming import TOKENISED_STREAM, Buffers, Mapped, OverflowTokenizer, Packed, Unpacked, check_overflow
 from .tagging import TaggingTokenizer
@@ -41,6 +41,7 @@ def install() -> None:
     for module, name, make in (
         (sft, "_load_and_prepare_datasets", _run_hook),
         (sft, "generate_dataset_hash_from_config", _hash_hook),
+        (sft, "merge_datasets", _merge_hook),
         (sft, "get_dataset_wrapper", _dataset_hook),
         (sft, "wrap_streaming_dataset", _stream_hook),
         (wrappers, "wrap_dataset_for_tokenized_prompt", _strategy_hook),
@@ -74,6 +75,8 @@ def _run_hook(original):
             train, evaluate, prompters = original(tokenizer, cfg, split, *args, **kwargs)
         finally:
             _run.reset(token)
+        if isinstance(train, Dataset):
+            check_trained(train, Setup(cfg).buckets)  # once more, for what was prepared before, split or sharded
         return train, evaluate, prompters
 
     return _load_and_prepare_datasets
@@ -92,6 +95,17 @@ def _hash_hook(original):
         return f"{plain[:16]}{run.fingerprint[:32]}"
 
     return generate_dataset_hash_from_config
+
+
+def _merge_hook(original):
+    def merge_datasets(datasets, cfg):
+        merged = original(datasets, cfg)
+        run = _run.get()
+        if run and run.split == "train" and isinstance(merged, Dataset):
+            check_trained(merged, Setup(cfg).buckets)  # before Axolotl drops rows without labels, or saves anything
+        return merged
+
+    return merge_datasets
 
 
 def _strategy_hook(original):
