@@ -67,7 +67,7 @@ def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, word
 
 
 def _files(cfg):
-    from ..data.fingerprint import local_files
+    from ..data.local_files import local_files
 
     entries = [*(cfg.get("datasets") or []), *(cfg.get("pretraining_dataset") or [])]
-    return [path for entry in entries for path in local_files(entry)]
+    return [path for entry in entries for _, path in local_files(entry)]

@@ -1,13 +1,14 @@
-"""Where Axolotl's data pipeline meets the labels: four functions of Axolotl that ask this module first.
+"""Where Axolotl's data pipeline meets the labels: six functions of Axolotl that ask this module first.
 
 Axolotl has no plugin hook between raw rows and token ids, and its prepared-data hash does not know of plugins.
-Each of the four does exactly what it did before for a config without a `slung:` block.
+Each of the six does exactly what it did before for a config without a `slung:` block.
 """
 
 from __future__ import annotations
 
 import functools
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 from datasets import Dataset
 
@@ -15,12 +16,13 @@ from . import inexact
 from .labels import SlungDataError
 from .pretokenised import label_pretokenised
 from .setup import Setup
-from .statistics import report
+from .statistics import check_trained, report
 from .strategy import SlungStrategy
 from .streaming import TOKENISED_STREAM, Buffers, Mapped, OverflowTokenizer, Packed, Unpacked, check_overflow
 from .tagging import TaggingTokenizer
 
 _wrap: ContextVar = ContextVar("slung_wrap", default=None)
+_run: ContextVar = ContextVar("slung_run", default=None)
 inspector: ContextVar = ContextVar("slung_inspector", default=None)
 """Where set, it is called with each data set and its strategy (see `report/of_config.py`)."""
 row_limit: ContextVar = ContextVar("slung_row_limit", default=None)
@@ -30,7 +32,7 @@ _NO_ROWS = Dataset.from_dict({})
 
 
 def install() -> None:
-    """Put the four hooks in place, once a process.
+    """Put the hooks in place, once a process.
 
     Raises:
         RuntimeError: this Axolotl has other seams.
@@ -38,7 +40,9 @@ def install() -> None:
     from axolotl.utils.data import sft, wrappers
 
     for module, name, make in (
+        (sft, "_load_and_prepare_datasets", _run_hook),
         (sft, "generate_dataset_hash_from_config", _hash_hook),
+        (sft, "merge_datasets", _merge_hook),
         (sft, "get_dataset_wrapper", _dataset_hook),
         (sft, "wrap_streaming_dataset", _stream_hook),
         (wrappers, "wrap_dataset_for_tokenized_prompt", _strategy_hook),
@@ -54,16 +58,55 @@ def install() -> None:
             setattr(module, name, hook)
 
 
+@dataclass
+class _Run:
+    """The data sets that Axolotl is preparing: those of `datasets:` (the split "train") or of `test_datasets:`."""
+
+    tokenizer: object
+    split: str
+    fingerprint: str | None = None
+
+
+def _run_hook(original):
+    def _load_and_prepare_datasets(tokenizer, cfg, split="train", *args, **kwargs):
+        if not cfg.slung:
+            return original(tokenizer, cfg, split, *args, **kwargs)
+        token = _run.set(_Run(tokenizer, split))
+        try:
+            train, evaluate, prompters = original(tokenizer, cfg, split, *args, **kwargs)
+        finally:
+            _run.reset(token)
+        if isinstance(train, Dataset):
+            check_trained(train, Setup(cfg).buckets)  # once more, for what was prepared before, split or sharded
+        return train, evaluate, prompters
+
+    return _load_and_prepare_datasets
+
+
 def _hash_hook(original):
     def generate_dataset_hash_from_config(cfg, cfg_datasets, tokenizer_name):
         plain = original(cfg, cfg_datasets, tokenizer_name)
         if not cfg.slung:
             return plain
-        # a stream is never prepared, and its files may be too large to read just for a digest
-        streamed = cfg.streaming and cfg_datasets is cfg.datasets
-        return f"{plain[:16]}{Setup(cfg).fingerprint([] if streamed else cfg_datasets)[:32]}"
+        run = _run.get()
+        if run.fingerprint is None:
+            # a stream is never prepared, and its files may be too large to read just for a digest
+            streamed = cfg.streaming and cfg_datasets is cfg.datasets
+            run.fingerprint = Setup(cfg).fingerprint([] if streamed else cfg_datasets, run.tokenizer)
+        return f"{plain[:16]}{run.fingerprint[:32]}"
 
     return generate_dataset_hash_from_config
+
+
+def _merge_hook(original):
+    def merge_datasets(datasets, cfg):
+        merged = original(datasets, cfg)
+        run = _run.get()
+        if run and run.split == "train" and isinstance(merged, Dataset):
+            check_trained(merged, Setup(cfg).buckets)  # before Axolotl drops rows without labels, or saves anything
+        return merged
+
+    return merge_datasets
 
 
 def _strategy_hook(original):
@@ -90,7 +133,7 @@ def _labelling(cfg, dataset_config, tokenizer, prepared: bool):
         eos=setup.config.eos,
         mask_document_starts=setup.config.mask_document_starts,
         # a stream's labels are never kept, so that nothing has to tell them apart
-        fingerprint=setup.fingerprint([dataset_config]) if prepared else "",
+        fingerprint=setup.fingerprint([dataset_config], tokenizer) if prepared else "",
     )
     tagging = kind(
         tokenizer, setup.buckets, setup.config.overlap, setup.code_masked, random_control=setup.config.random_control
@@ -112,7 +155,8 @@ def _dataset_hook(original):
         if {"input_ids", "attention_mask", "labels"} <= columns:
             if not prepared:
                 raise SlungDataError(TOKENISED_STREAM.format(where=where))
-            dataset = label_pretokenised(dataset, labelers, tagging, setup.buckets, where)
+            fingerprint = labelled.keywords["fingerprint"]
+            dataset = label_pretokenised(dataset, labelers, tagging, setup.buckets, where, fingerprint)
         wrapped = []
 
         def wrap(strategy):

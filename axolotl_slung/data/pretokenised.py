@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+from datasets import List, Value
 
 from ..codec import FIRST_CODE, IGNORE, decode
 from ..tokens import buckets_of, char_scores
 from .labels import SlungDataError
 
 
-def label_pretokenised(dataset, labelers, tagging, buckets, where: str):
-    """The data set with actions in `labels`.
+def label_pretokenised(dataset, labelers, tagging, buckets, where: str, fingerprint: str):
+    """The data set with actions in `labels`, which become int64 whatever they were.
 
     With a `spans` labeler its column holds `[start, end, score]` in tokens of `input_ids`; the column is taken out.
     Without one, `labels` must already hold codes (or -100 for masked tokens) that an earlier run wrote.
 
+    Args:
+        dataset: with `input_ids` and `labels`.
+        labelers: those of this data set.
+        tagging: gives tokens their labels.
+        buckets: ascending.
+        where: the data set's place in the YAML, for messages.
+        fingerprint: as in `SlungStrategy`.
+
     Raises:
         SlungDataError: labelers that need a text; labels that do not fit their token ids.
     """
+    dataset = _wide(dataset, where)
     if not labelers:
         return dataset
     on_text = [labeler for labeler in labelers if not labeler.reads_row]
@@ -29,9 +40,8 @@ def label_pretokenised(dataset, labelers, tagging, buckets, where: str):
                 "with token spans alone (`type: spans`)"
             )
         drop = [labeler.field for labeler in by_span if getattr(labeler, "field", None) in dataset.column_names]
-        return dataset.map(
-            _Spans(by_span, tagging, buckets), batched=True, remove_columns=drop, desc="Labelling token spans"
-        )
+        label = _Spans(by_span, tagging, buckets, fingerprint)
+        return dataset.map(label, batched=True, remove_columns=drop, desc="Labelling token spans")
     codes = 0
     for start in range(0, len(dataset), 1000):
         rows = dataset[start : start + 1000]
@@ -43,6 +53,18 @@ def label_pretokenised(dataset, labelers, tagging, buckets, where: str):
             "codes; give raw text, or a column of token spans (`type: spans`)"
         )
     return dataset
+
+
+def _wide(dataset, where):
+    """The data set with labels in a list of int64, in which codes have room."""
+    wide = List(Value("int64"))
+    kind = dataset.features["labels"]
+    if kind == wide:
+        return dataset
+    number = getattr(kind, "feature", None)
+    if not isinstance(number, Value) or not (pa.types.is_integer(number.pa_type) or pa.types.is_null(number.pa_type)):
+        raise SlungDataError(f"{where}: `labels` is a column of {kind}; it has to hold lists of whole numbers")
+    return dataset.cast_column("labels", wide)
 
 
 def _check(ids, labels, n_buckets, where) -> int:
@@ -58,8 +80,9 @@ def _check(ids, labels, n_buckets, where) -> int:
 class _Spans:
     """Token spans to labels, a batch at a time."""
 
-    def __init__(self, labelers, tagging, buckets):
+    def __init__(self, labelers, tagging, buckets, fingerprint):
         self.labelers, self.tagging, self.buckets = labelers, tagging, buckets
+        self.fingerprint = fingerprint  # `datasets` names its cache files by this object's pickle
 
     def __call__(self, batch):
         rows = [dict(zip(batch, values)) for values in zip(*batch.values())]

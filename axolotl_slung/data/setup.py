@@ -10,7 +10,8 @@ from ..buckets import Bucket
 from ..conflicts import fused_loss
 from ..labeling.base import Labeler
 from ..labeling.build import build
-from .fingerprint import fingerprint, local_files
+from ..labeling.identity import stamp
+from .fingerprint import fingerprint
 
 LOG = logging.getLogger(__name__)
 
@@ -19,8 +20,7 @@ _built: tuple | None = None
 
 def _stamps(labelers) -> list:
     """What changes when a labeler's file does."""
-    files = [path for labeler in labelers for path in labeler.files() if path.exists()]
-    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return [stamp(path) for labeler in labelers for path in labeler.files() if path.exists()]
 
 
 class Setup:
@@ -37,6 +37,7 @@ class Setup:
     """
 
     def __init__(self, cfg: Mapping):
+        self._cfg = cfg
         block = cfg["slung"]
         self.config = SlungConfig.model_validate(block.to_dict() if hasattr(block, "to_dict") else dict(block))
         self.buckets: tuple[Bucket, ...] = self.config.resolved_buckets()
@@ -68,11 +69,9 @@ class Setup:
         named = zip(self.config.labelers, self.labelers)
         return [labeler for config, labeler in named if config.datasets is None or path in config.datasets]
 
-    def fingerprint(self, datasets) -> str:
-        """The digest of all that decides the labels of `datasets` (Axolotl's entries)."""
+    def fingerprint(self, entries, tokenizer) -> str:
+        """The digest of all that decides the labels of `entries` (of `datasets:`) with the model's tokenizer."""
         block = self.config.model_dump(mode="json", exclude={"labelers", "sentence_splitter", "cache"})
-        return fingerprint(
-            {**block, "code_masked": self.code_masked},
-            [[labeler.digest, config.datasets] for config, labeler in zip(self.config.labelers, self.labelers)],
-            [path for entry in datasets for path in local_files(entry)],
-        )
+        block["code_masked"] = self.code_masked
+        labelers = [[labeler.digest, config.datasets] for config, labeler in zip(self.config.labelers, self.labelers)]
+        return fingerprint(self._cfg, block, labelers, entries, tokenizer)

@@ -44,7 +44,7 @@ class ClassifierLabeler(Labeler):
     scope = "document"
     cached = True
     lazy = ("_model",)
-    packages = ("transformers", "tokenizers")
+    packages = ("transformers", "tokenizers", "blingfire")
 
     def __init__(
         self,

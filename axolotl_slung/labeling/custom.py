@@ -8,12 +8,13 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral, Real
 from pathlib import Path
 
 from .base import Labeler, LabelerError, Span
+from .files import walk
 
 _TRAITS = ("scope", "reads_escapes", "reads_row", "text_field", "packages", "cached", "most_processes")
 
@@ -23,7 +24,8 @@ class CustomLabeler(Labeler):
 
     The class has a method `label(texts, rows)` that gives, for each text, a list of `(start, end, score)`; it may
     have `check()`, `files()` and the attributes of `Labeler` too, or derive from it. It is made anew in each worker
-    process. The file that it stands in counts as one of its `files()`; those that it imports do not.
+    process. The file that it stands in counts as one of its `files()`, and so do the files and folders that its options
+    name, at any depth; modules that it imports do not.
 
     Args:
         key: where the labeler stands in the YAML.
@@ -51,9 +53,10 @@ class CustomLabeler(Labeler):
                 raise self._wrong(f"names {path} in files(), which is no file")
 
     def files(self) -> list[Path]:
-        """The class's source file, and its own `files()`; there after `check`."""
+        """The class's source file, its own `files()` and those that `options` name; there after `check`."""
         own = self._guarded("files()", self.labeler.files) if hasattr(self.labeler, "files") else []
-        return [*([self._source] if self._source else []), *map(Path, own)]
+        named = [path for text in _strings(self.options) for path in _files_at(text)]
+        return list(dict.fromkeys([*([self._source] if self._source else []), *map(Path, own), *named]))
 
     @property
     def labeler(self):
@@ -147,6 +150,26 @@ def _problem(start, end, score, length: int) -> str | None:
     if isinstance(score, bool) or not isinstance(score, Real) or not 0 <= score <= 1:
         return "has a score that is no number from 0 to 1"
     return None
+
+
+def _strings(value) -> Iterator[str]:
+    """Every string in a nest of lists and mappings, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(inner)
+
+
+def _files_at(text: str) -> list[Path]:
+    """The file with this path, or the files in this folder; none where the string is something else."""
+    name = os.path.expanduser(text) if text.startswith("~/") else text
+    if os.path.isfile(name):
+        return [Path(name)]
+    # a folder above the current one ("/", ".") is another kind of option
+    if not text or not os.path.isdir(name) or Path.cwd().is_relative_to(Path(name).resolve()):
+        return []
+    return [path for _, path in walk(Path(name))]
 
 
 def _from_file(name: str):

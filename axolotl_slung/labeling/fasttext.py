@@ -52,6 +52,7 @@ class FastTextLabeler(Labeler):
 
     scope = "document"
     lazy = ("_model", "_layout", "_collapsed")
+    packages = ("fasttext-numpy2-wheel", "blingfire")
 
     def __init__(
         self,

@@ -36,6 +36,16 @@ def read_text(key: str, path: Path) -> str:
         raise LabelerError(message) from None
 
 
+def walk(folder: Path) -> list[tuple[str, Path]]:
+    """All files in a folder but hidden ones, sorted, with their paths below it."""
+    found = []
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        paths = [Path(here, name) for name in files if not name.startswith(".")]
+        found += [(path.relative_to(folder).as_posix(), path) for path in paths if path.is_file()]
+    return sorted(found)
+
+
 def cache_folder() -> Path:
     """Where downloads and caches are kept: $AXOLOTL_SLUNG_CACHE, or else ~/.cache/axolotl-slung."""
     return Path(os.environ.get("AXOLOTL_SLUNG_CACHE") or "~/.cache/axolotl-slung").expanduser()

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from importlib.metadata import version
+import logging
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 from pathlib import Path
 
 from .base import Labeler
 
-LABELS_VERSION = 2
-"""Raise it when the same labeler with the same files comes to give other labels."""
+LOG = logging.getLogger(__name__)
+
+_PACKAGE = __package__.partition(".")[0]
 
 _NOT_DECISIVE = ("datasets", "name", "path", "model", "batch_size")
 """Where a file lies does not matter, its content does; nor does what the scores are called."""
@@ -24,19 +30,75 @@ def digest(labeler: Labeler, options: Mapping) -> str:
         labeler: opened and checked.
         options: its entry under `slung.labelers`, JSON-able, with whatever else it was built with.
     """
-    decisive = {key: value for key, value in options.items() if key not in _NOT_DECISIVE}
-    versions = {package: version(package) for package in labeler.packages}
-    files = sorted(file_digest(path) for path in labeler.files())
-    return hashlib.sha256(json.dumps([LABELS_VERSION, decisive, versions, files], sort_keys=True).encode()).hexdigest()
+    parts = {
+        "options": {key: value for key, value in options.items() if key not in _NOT_DECISIVE},
+        "files": named_digests(labeler.files()),
+        "source": sources("labeling"),
+        "versions": versions(labeler.packages),
+        "unicode": unicodedata.unidata_version,
+    }
+    return digest_of(parts)
+
+
+def digest_of(parts) -> str:
+    """64 hex digits of anything JSON-able; what JSON has no form for counts as its `str`."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def versions(packages: Iterable[str]) -> dict[str, str | None]:
+    """The version of each distribution; None where it is not installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+@cache
+def sources(*names: str) -> str:
+    """A digest of the package's own source, read once a process.
+
+    Args:
+        names: files and folders at the top of the package; folders without those inside them.
+    """
+    found = {}
+    for name in names:
+        place = files(_PACKAGE) / name
+        for file in [place] if place.is_file() else place.iterdir():
+            # .pyc beside no .py: a package that is installed without its source
+            if file.name.endswith((".py", ".pyc")):
+                found[f"{name}/{file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    if not found:
+        LOG.warning(
+            "slung: the package's source cannot be read, so that its changes are not seen: after an update that keeps "
+            "the version, delete prepared data sets and the labels that are cached"
+        )
+    return digest_of(found)
+
+
+def named_digests(paths: Sequence[Path]) -> list[tuple[str, str]]:
+    """Each file's path below the folder that holds all of them, and the digest of its content; in the order given."""
+    if not paths:
+        return []
+    together = os.path.commonpath([os.path.abspath(path) for path in paths])
+    return [(os.path.relpath(path, together), file_digest(path)) for path in paths]
 
 
 _digests: dict[tuple, str] = {}
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file's content; kept while path, size and time of change stay the same."""
+def stamp(path: Path) -> tuple:
+    """What changes when a file's content does, at the cost of a look into its folder."""
     stat = path.stat()
-    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    # a file that takes another one's name keeps its time of change, and coarse clocks give both the same one
+    return str(path.resolve()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's content; kept while its `stamp` stays the same."""
+    key = stamp(path)
     if key not in _digests:
         with open(path, "rb") as file:
             _digests[key] = hashlib.file_digest(file, "sha256").hexdigest()

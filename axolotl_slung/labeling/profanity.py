@@ -26,7 +26,7 @@ class ProfanityLabeler(Labeler):
     """
 
     scope = "document"
-    packages = ("alt-profanity-check", "scikit-learn")
+    packages = ("alt-profanity-check", "scikit-learn", "blingfire")
 
     def __init__(self, key: str, splitter: str = "blingfire"):
         super().__init__(key)
