@@ -3,10 +3,12 @@
 Nothing here knows how the plugin follows text through a template.
 """
 
+import functools
 import html
 import json
 import re
 from typing import NamedTuple
+from unittest import mock
 
 from axolotl_run import as_if_fresh, base_config, write_config
 from tiny import tiny_model
@@ -275,20 +277,43 @@ class Stage:
             self.tokenizer = load_tokenizer(self.cfg)
         self.entries = {entry.path: entry for entry in self.cfg.datasets}
 
-    def rows(self, template: str, entry: str, rows: list[dict]) -> list[dict]:
-        """The tokenised rows of one data set. Whatever Axolotl raises comes out."""
+    def rows(self, template: str, kinds: list[str]) -> list[dict]:
+        """The tokenised rows of one data set of kinds with the same entry. Whatever Axolotl raises comes out."""
+        from axolotl.prompt_strategies.chat_template import ChatTemplatePrompter
         from axolotl.utils.data import sft
         from axolotl.utils.dict import DictDefault
-        from datasets import Dataset
 
+        kinds = tuple(kinds)
+        [entry] = {KINDS[kind].entry for kind in kinds}
         cfg = DictDefault({**self.cfg, **OF_CONFIG.get(entry, {})})
         of_data = DictDefault({**self.entries[entry], "chat_template_jinja": template})
         cfg.datasets = [of_data]
-        dataset, _ = sft.get_dataset_wrapper(
-            dataset_config=of_data, tokenizer=self.tokenizer, cfg=cfg, dataset_base_type="chat_template",
-            dataset=Dataset.from_list(rows), dataset_prompt_style=None, processor=None,
-        )  # fmt: skip
+        with mock.patch.object(ChatTemplatePrompter, "get_chat_template_msg_variables", _variables):
+            dataset, _ = sft.get_dataset_wrapper(
+                dataset_config=of_data, tokenizer=self.tokenizer, cfg=cfg, dataset_base_type="chat_template",
+                dataset=_data_set(kinds), dataset_prompt_style=None, processor=None,
+            )  # fmt: skip
         return list(dataset)
+
+
+def _variables(_, template: str, field_messages: str) -> set[str]:
+    return _variables_of(template, field_messages)
+
+
+@functools.lru_cache(maxsize=None)
+def _variables_of(template, field_messages):
+    """What Axolotl reads off a template, once: for long templates it takes longer than all the rest."""
+    from axolotl.prompt_strategies.jinja_template_analyzer import JinjaTemplateAnalyzer
+
+    return JinjaTemplateAnalyzer(template).get_message_vars(field_messages)
+
+
+@functools.lru_cache(maxsize=None)
+def _data_set(kinds: tuple[str, ...]):
+    """The same object for each template: making its fingerprint takes as long as making its tokens."""
+    from datasets import Dataset
+
+    return Dataset.from_list([KINDS[kind].row for kind in kinds])
 
 
 # ------------------------------------------------------------------------------------------------------------ the truth
@@ -298,22 +323,20 @@ _BYTE_OF = {character: byte for byte, character in bytes_to_unicode().items()}
 
 def spelt(tokenizer, ids) -> list[bytes]:
     """Each token in bytes, from its name in the vocabulary: byte-level, or SentencePiece with byte fallback."""
-    whole = {token_id: str(token) for token_id, token in tokenizer.added_tokens_decoder.items()}
-    pieces = []
-    for token_id, token in zip(ids, tokenizer.convert_ids_to_tokens(ids)):
-        if token_id in whole:
-            pieces.append(whole[token_id].encode())
-        elif re.fullmatch(r"<0x[0-9A-F]{2}>", token):
-            pieces.append(bytes([int(token[3:5], 16)]))
-        elif "▁" in token or not set(token) <= set(_BYTE_OF) or not _is_bytelevel(tokenizer):
-            pieces.append(token.replace("▁", " ").encode())
-        else:
-            pieces.append(bytes(_BYTE_OF[character] for character in token))
-    return pieces
+    whole = {token_id: str(token).encode() for token_id, token in tokenizer.added_tokens_decoder.items()}
+    bytelevel = type(tokenizer.backend_tokenizer.decoder).__name__ == "ByteLevel"
+    spell = _spelt_bytes if bytelevel else _spelt_piece
+    return [whole[i] if i in whole else spell(token) for i, token in zip(ids, tokenizer.convert_ids_to_tokens(ids))]
 
 
-def _is_bytelevel(tokenizer) -> bool:
-    return "ByteLevel" in json.dumps(json.loads(tokenizer.backend_tokenizer.to_str())["decoder"])
+def _spelt_bytes(token: str) -> bytes:
+    return bytes(_BYTE_OF[character] for character in token)
+
+
+def _spelt_piece(token: str) -> bytes:
+    if re.fullmatch(r"<0x[0-9A-F]{2}>", token):
+        return bytes([int(token[3:5], 16)])
+    return token.replace("▁", " ").encode()
 
 
 def forms(phrase: str) -> set[str]:
@@ -326,10 +349,15 @@ def forms(phrase: str) -> set[str]:
     return found
 
 
-def ranges(text: str, phrases) -> list[tuple[int, int]]:
-    """Character ranges of every occurrence of the phrases in any form."""
+@functools.lru_cache
+def _any_form(phrases: tuple[str, ...]) -> re.Pattern:
     every = sorted({form for phrase in phrases for form in forms(phrase)}, key=len, reverse=True)
-    return [match.span() for match in re.finditer("|".join(map(re.escape, every)), text, re.IGNORECASE)]
+    return re.compile("|".join(map(re.escape, every)), re.IGNORECASE)
+
+
+def ranges(text: str, phrases: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Character ranges of every occurrence of the phrases in any form."""
+    return [match.span() for match in _any_form(phrases).finditer(text)]
 
 
 def risky_tokens(tokenizer, ids, phrases=(*NAMES, *PHRASES)) -> list[bool]:
