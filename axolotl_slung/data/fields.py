@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..labeling.base import Span
 
-Path = tuple[str | int, ...]
 
+
+class Key(NamedTuple):
+    """The end of a path that leads to a mapping's key, in place of a value."""
+
+    name: str
+
+
+Path = tuple[str | int | Key, ...]
 
 class Placed(NamedTuple):
     """A field's characters, from `offset` on, at `[start, end)` of a rendered prompt.
@@ -118,30 +125,39 @@ def _with_function_read(holder, key: str):
     return {**holder, "function": {**function, key: _read(function[key])}}
 
 
-def strings(row: Mapping) -> Iterator[tuple[Path, str]]:
-    """All strings of a row, with the keys and indices that lead to them."""
+def strings(row: Mapping, layout: Layout = Layout()) -> dict[Path, str]:
+    """All strings of a row that are not empty, by the keys and indices that lead to them, without messages' roles.
+
+    The keys of mappings within columns and messages (a tool call's arguments, say) are text of the row, too.
+    """
+    found: dict[Path, str] = {}
 
     def walk(value, path):
         if isinstance(value, str):
-            yield path, value
+            if value and not layout.is_role(path):
+                found[path] = value
         elif isinstance(value, Mapping):
+            own = path and not layout.is_message(path)
             for key, inner in value.items():
-                yield from walk(inner, (*path, key))
+                if own and key and isinstance(key, str):
+                    found[*path, Key(key)] = key
+                walk(inner, (*path, key))
         elif isinstance(value, (list, tuple)):
             for index, inner in enumerate(value):
-                yield from walk(inner, (*path, index))
+                walk(inner, (*path, index))
 
-    yield from walk(row, ())
+    walk(row, ())
+    return found
 
 
-def mapped(row: Mapping, change: Callable[[Path, str], str]) -> dict:
-    """A copy of a row, down to its strings, each of them changed."""
+def replaced(row: Mapping, texts: Mapping[Path, str]) -> dict:
+    """A copy of `row` with other strings at the given paths."""
 
     def walk(value, path):
         if isinstance(value, str):
-            return change(path, value)
+            return texts.get(path, value)
         if isinstance(value, Mapping):
-            return {key: walk(inner, (*path, key)) for key, inner in value.items()}
+            return {texts.get((*path, Key(key)), key): walk(inner, (*path, key)) for key, inner in value.items()}
         if isinstance(value, (list, tuple)):
             return [walk(inner, (*path, index)) for index, inner in enumerate(value)]
         return value
@@ -149,19 +165,18 @@ def mapped(row: Mapping, change: Callable[[Path, str], str]) -> dict:
     return walk(row, ())
 
 
-def get(row: Mapping, path: Path):
-    """The value at `path`."""
+def get(row: Mapping, path: Path) -> str:
+    """The string at `path`."""
     for key in path:
+        if isinstance(key, Key):
+            return key.name
         row = row[key]
     return row
 
 
-def replaced(row: Mapping, texts: Mapping[Path, str]) -> dict:
-    """A copy of `row` with other strings at the given paths."""
-    return mapped(row, lambda path, text: texts.get(path, text))
-
-
 def surroundings(row: Mapping, path: Path) -> dict:
     """The row's columns, and over them the keys of the mapping (a chat message) that holds the string."""
-    holder = get(row, path[:-1])
+    holder = row
+    for key in path[:-1]:
+        holder = holder[key]
     return {**row, **holder} if isinstance(holder, Mapping) else dict(row)

@@ -7,15 +7,18 @@ in its escaped form. What is left after that is nobody's: it is labelled by itse
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from .fields import Layout, Path, Placed, get, mapped, replaced, strings
+from transformers.utils import chat_template_utils
+
+from .fields import Layout, Path, Placed, get, replaced, strings
 from .searching import aligned, carried, gaps, meanings, search
 from .tagging import RowSeen, TaggingTokenizer, Text
-from .tracked import MARKS, Piece, mark, track, unmark
+from .tracked import MARKS, Piece, mark, track, unmark, written
 
 
 _WORDS = re.compile(r"\w+")
@@ -46,12 +49,12 @@ class Placer:
             row: as the strategy got it.
             texts: those that the strategy tokenised and used.
         """
-        fields = {path: text for path, text in strings(row) if text and not self._layout.is_role(path)}
+        fields = strings(row, self._layout)
         if len(texts) == 1 and len(same := [path for path, text in fields.items() if text == texts[0].text]) == 1:
             return [[Placed(0, len(texts[0].text), same[0], 0)]], [[]]
-        numbers = {path: number for number, path in enumerate(fields) if not MARKS.search(fields[path])}
-        rendered = self._render(mapped(row, lambda path, text: track(text, numbers[path]) if path in numbers else text))
-        known = [unmark(text) for text in rendered]
+        tracked = {p: track(text, number) for number, (p, text) in enumerate(fields.items()) if not MARKS.search(text)}
+        with _marking_json():
+            known = [unmark(text, escaped=True) for text in self._render(replaced(row, tracked))]
         by_text = dict(reversed(known))
         placed, choices, names = [], [], list(fields)
         for text in texts:
@@ -142,3 +145,25 @@ def _placed(piece: Piece, paths, fields: Mapping[Path, str], text: str) -> Place
             return Placed(piece.start, piece.end, path, piece.offset, bounds + piece.start)
     bounds = aligned(field, written)
     return None if bounds is None else Placed(piece.start, piece.end, path, piece.offset, bounds + piece.start)
+
+
+class _MarkingJson:
+    """The module `json`, whose `dumps` writes tracked strings with their marks."""
+
+    def __getattr__(self, name):
+        return getattr(json, name)
+
+    @staticmethod
+    def dumps(value, sort_keys=False, **options):
+        return json.dumps(written(value, sort_keys), **options)
+
+
+@contextmanager
+def _marking_json() -> Iterator[None]:
+    """Let the filter `tojson` of chat templates write marks; `json` would take the text of a tracked string as it is."""
+    before = chat_template_utils.json
+    chat_template_utils.json = _MarkingJson()
+    try:
+        yield
+    finally:
+        chat_template_utils.json = before

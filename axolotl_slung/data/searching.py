@@ -34,39 +34,44 @@ _ALIKE = 0.6
 
 
 def search(text: str, where: Iterable[tuple[int, int]], lost: Mapping[Path, str]) -> tuple[list[Placed], list[Placed]]:
-    """Look for fields, in the order of the row, each behind the one before it where it can be.
+    """Look for fields by their text: long ones first, which may hold the others, and each behind its forerunner in the row.
 
     Args:
         text: a prompt.
-        where: the parts of it to look in, in any reading (see `escapes.unescaped`).
-        lost: the fields.
+        where: the parts of it to look in, in any reading (see `meanings`).
+        lost: the fields, in the order of the row.
 
     Returns:
         The places found, and those of the fields for which there was a choice: all that they might have.
     """
     cores = {path: core for path, field in lost.items() if any(map(str.isalnum, core := field.strip()))}
-    found, choices = [], []
-    for start, end in where:
-        if not any(map(str.isalnum, text[start:end])):
-            continue
-        views = _views(text[start:end], start)
-        often = Counter(core for core in cores.values() if any(core in view for view, _ in views))
-        taken: list[tuple[int, int]] = []
-        cursor = start
-        for path, core in cores.items():
-            offset = lost[path].index(core)
-            if core in often:
-                free = _free(views, core, taken)
-                runs = [(bounds, offset) for bounds in _behind(free, cursor)]
-                if len(free) > often[core]:
-                    choices += [_place(bounds, path, offset) for bounds in free]
-            else:
-                runs = _lines(views, core, offset, cursor, taken)
-            for bounds, first in runs:
-                place = _place(bounds, path, first)
-                found.append(place)
-                taken.append((place.start, place.end))
-                cursor = place.end
+    views = [
+        view
+        for start, end in where
+        if cores and any(map(str.isalnum, text[start:end]))
+        for view in _views(text[start:end], start)
+    ]
+    if not views:
+        return [], []
+    often = Counter(core for core in cores.values() if any(core in view for view, _ in views))
+    ends = dict.fromkeys(cores, 0)  # of what was found
+    order = {path: number for number, path in enumerate(cores)}
+    found, choices, taken = [], [], []
+    for path, core in sorted(cores.items(), key=lambda item: -len(item[1])):
+        offset = lost[path].index(core)
+        before = max((end for other, end in ends.items() if order[other] < order[path]), default=0)
+        if core in often:
+            free = _free(views, core, taken)
+            runs = [(bounds, offset) for bounds in _behind(free, before)]
+            if len(free) > often[core] - sum(1 for other, end in ends.items() if end and cores[other] == core):
+                choices += [_place(bounds, path, offset) for bounds in free]
+        else:
+            runs = _lines(views, core, offset, before, taken)
+        for bounds, first in runs:
+            place = _place(bounds, path, first)
+            found.append(place)
+            taken.append((place.start, place.end))
+            ends[path] = place.end
     return found, choices
 
 

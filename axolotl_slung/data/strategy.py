@@ -181,14 +181,21 @@ class SlungStrategy:
         ]
         for row, path in wanted:
             row.spans[path] = []
-        texts = [fields_of.get(row.raw, path) for row, path in wanted]
-        beside = [fields_of.surroundings(row.raw, path) for row, path in wanted]
         for labeler in self.labelers:
             if labeler.reads_row:
                 self._read_columns(labeler, rows)
                 continue
-            for (row, path), found in zip(wanted, labeler.annotate(texts, beside)):
+            texts = [fields_of.get(row.raw, path) for row, path in wanted]
+            for (row, path), found in zip(wanted, self._annotated(labeler, texts, wanted)):
                 row.spans[path] += found
+
+    def _annotated(self, labeler: Labeler, texts: list[str], wanted: list[tuple[Row, fields_of.Path]]) -> list[list[Span]]:
+        """The spans of texts, equal ones labelled once where the labeler reads nothing else."""
+        if reads_rows(labeler):
+            return labeler.annotate(texts, [fields_of.surroundings(row.raw, path) for row, path in wanted])
+        different = list(dict.fromkeys(texts))
+        spans = dict(zip(different, labeler.annotate(different, [{}] * len(different))))
+        return [spans[text] for text in texts]
 
     def _read_columns(self, labeler: Labeler, rows: list[Row]) -> None:
         """Put the spans of a column beside the texts into the rows."""
@@ -269,13 +276,13 @@ class SlungStrategy:
 
     def _label_rest(self, labeler: Labeler, rest) -> list[list[Span]]:
         """The spans of pieces of templates, most of which come again in every row."""
-        if isinstance(labeler, CustomLabeler) and not labeler.cached:
+        if reads_rows(labeler):
             return labeler.annotate([piece for *_, piece in rest], [row.raw for row, *_ in rest])
         known = self._rest.setdefault(labeler.name, {})
         if len(known) > _MOST_KNOWN:
             known.clear()
-        new = {piece: row.raw for row, _, _, piece in rest if piece not in known}
-        known.update(zip(new, labeler.annotate(list(new), list(new.values()))))
+        new = list(dict.fromkeys(piece for *_, piece in rest if piece not in known))
+        known.update(zip(new, labeler.annotate(new, [{}] * len(new))))
         return [known[piece] for *_, piece in rest]
 
     # actions on text
@@ -289,11 +296,15 @@ class SlungStrategy:
             if Action.DROP_DOCUMENT in actions or any(result is None for result in edits.values()):
                 continue
             kept.append(row)
-            texts = {path: text for path, (text, _) in edits.items() if text != fields_of.get(row.raw, path)}
+            texts = {
+                path: text
+                for path, (text, _) in edits.items()
+                if text != fields_of.get(row.raw, path) and not isinstance(path[-1], fields_of.Key)
+            }
             if texts:
                 number, row.raw = row.number, fields_of.replaced(row.raw, texts)
                 again = self._tokenised(row.raw, number)
-                again.spans = {path: spans for path, (_, spans) in edits.items()}
+                again.spans = {path: edits[path][1] if path in texts else spans for path, spans in row.spans.items()}
                 again.inexact = row.inexact
                 kept[-1] = again
                 changed.append(again)
@@ -311,12 +322,18 @@ class SlungStrategy:
             row.inexact |= inexact.LEFT
 
 
+def reads_rows(labeler: Labeler) -> bool:
+    """Whether a labeler may look at more than the text: a class of the user's gets the row, too."""
+    return isinstance(labeler, CustomLabeler) and not labeler.cached
+
+
 def _spelled(path: fields_of.Path) -> str:
     """A path as one writes it: `messages[1].content`."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".")
+    spelled = (f"[{key}]" if isinstance(key, int) else ".a key" if isinstance(key, fields_of.Key) else f".{key}" for key in path)
+    return "".join(spelled).lstrip(".")
 
 
 def _cleaned(row):
     """The row without lone surrogates in its strings."""
-    dirty = any(utf8_safe(text) is not text and utf8_safe(text) != text for _, text in fields_of.strings(row))
-    return fields_of.mapped(row, lambda _, text: utf8_safe(text)) if dirty else row
+    dirty = {path: safe for path, text in fields_of.strings(row).items() if (safe := utf8_safe(text)) != text}
+    return fields_of.replaced(row, dirty) if dirty else row

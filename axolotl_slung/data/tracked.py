@@ -56,6 +56,12 @@ class Tracked(str):
     def __format__(self, specification: str) -> str:
         return str(self) if not specification else format(plain(self), specification)
 
+    def __repr__(self) -> str:
+        written = str.__repr__(self)
+        if len(self.pieces) != 1 or self.pieces[0][:2] != (0, len(self)):
+            return written
+        return f"{written[0]}{mark(written[1:-1], *self.pieces[0][2:])}{written[-1]}"
+
     # parts
 
     def _part(self, start: int, end: int) -> Tracked:
@@ -188,6 +194,18 @@ def track(text: str, field: int) -> Tracked:
 def plain(text: str) -> str:
     """The text of a tracked string, without marks."""
     return str.__str__(text)
+
+
+def written(value, sort_keys: bool = False):
+    """A value as it is to be serialised: the tracked strings in it with their marks, keys in the order of their text."""
+    if isinstance(value, Tracked):
+        return str(value)
+    if isinstance(value, dict):
+        items = sorted(value.items(), key=lambda item: item[0]) if sort_keys else value.items()
+        return {written(key): written(inner, sort_keys) for key, inner in items}
+    if isinstance(value, (list, tuple)):
+        return [written(inner, sort_keys) for inner in value]
+    return value
 
 
 def mark(text: str, field: int, offset: int) -> str:
