@@ -119,13 +119,16 @@ def _json(*turns, **columns):
     return row
 
 
+_EVERYONE = {"roles_to_train": ["system", "user", "assistant", "tool"], "train_on_eos": "all"}
 ENTRIES = {
     "chat": {},
+    "system column": {},  # rows without one would get a system message of None
     "objects": {},
     "json": {},
-    "all roles": {"roles_to_train": ["system", "user", "assistant", "tool"], "train_on_eos": "all"},
-    "all roles, objects": {"roles_to_train": ["system", "user", "assistant", "tool"], "train_on_eos": "all"},
-    "all roles, json": {"roles_to_train": ["system", "user", "assistant", "tool"], "train_on_eos": "all"},
+    "all roles": _EVERYONE,
+    "all roles, system column": _EVERYONE,
+    "all roles, objects": _EVERYONE,
+    "all roles, json": _EVERYONE,
     "no roles": {"roles_to_train": [], "train_on_eos": "all"},
     "last eos": {"train_on_eos": "last"},
     "inputs": {},  # with the config's `train_on_inputs`
@@ -153,7 +156,7 @@ _KINDS = {
     "plain": Kind("chat", chat(ASKED, ANSWERED)),
     "two turns": Kind("chat", chat(ASKED, ANSWERED, ("user", INSULT), ("assistant", f"No, {INSULT}!"))),
     "system": Kind("chat", chat(("system", f"You know {RISKY}."), ASKED, ANSWERED)),
-    "system column": Kind("chat", chat(ASKED, ANSWERED, system=f"You know {RISKY}.")),
+    "system column": Kind("system column", chat(ASKED, ANSWERED, system=f"You know {RISKY}.")),
     "reasoning": Kind("chat", chat(ASKED, (*ANSWERED, {"reasoning_content": THOUGHT}))),
     "think": Kind("chat", chat(ASKED, ("assistant", f"<think>\n{THOUGHT}\n</think>\n\nIt is {RISKY}."))),
     "think in every turn": Kind("chat", chat(
@@ -162,7 +165,7 @@ _KINDS = {
     "no content": Kind("chat", chat(ASKED, ("assistant", None, {"reasoning_content": THOUGHT}), ("user", "So?"), ANSWERED)),
     "line starts": Kind("chat", chat(("user", LETTER), ("assistant", LETTER + QUOTED))),
     "same text": Kind("chat", chat(("user", NAME), ("assistant", NAME), ("user", RISKY), ("assistant", RISKY), ("user", NAME), ("assistant", NAME))),
-    "same name": Kind("chat", chat(
+    "same name": Kind("system column", chat(
         ("system", NAME), ("user", f"{NAME} {NAME}"), ("assistant", f"{NAME}", {"reasoning_content": NAME, "name": NAME}), system=NAME)),
     "blanks": Kind("chat", chat(("user", f"  {NAME}  "), ("assistant", f"yes   {NAME}  \n\n {INSULT} "), ("user", " "), ("assistant", "yes  "))),
     "markdown": Kind("chat", chat(ASKED, (
@@ -239,7 +242,8 @@ _KINDS = {
     "no system": Kind("no system", chat(("system", f"You know {NAME}."), ASKED, ANSWERED)),
 }  # fmt: skip
 _AGAIN = {
-    "all roles": ("system", "system column", "reasoning", "think", "line starts", "same text", "same name", "blanks", "tags of results", "tool results"),
+    "all roles": ("system", "reasoning", "think", "line starts", "same text", "blanks", "tags of results", "tool results"),
+    "all roles, system column": ("system column", "same name"),
     "all roles, objects": ("tools at work", "arguments, empty content"),
     "all roles, json": ("all in JSON", "nested JSON arguments"),
 }
@@ -313,7 +317,9 @@ def _data_set(kinds: tuple[str, ...]):
     """The same object for each template: making its fingerprint takes as long as making its tokens."""
     from datasets import Dataset
 
-    return Dataset.from_list([KINDS[kind].row for kind in kinds])
+    rows = [KINDS[kind].row for kind in kinds]
+    # `from_list` would drop what the first row has not
+    return Dataset.from_list([{name: row.get(name) for name in dict.fromkeys(name for row in rows for name in row)} for row in rows])
 
 
 # ------------------------------------------------------------------------------------------------------------ the truth
@@ -352,12 +358,17 @@ def forms(phrase: str) -> set[str]:
 @functools.lru_cache
 def _any_form(phrases: tuple[str, ...]) -> re.Pattern:
     every = sorted({form for phrase in phrases for form in forms(phrase)}, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, every)), re.IGNORECASE)
+    # a template may put line breaks or blanks in place of a blank
+    return re.compile("|".join(r"\s+".join(map(re.escape, form.split())) for form in every), re.IGNORECASE)
 
 
 def ranges(text: str, phrases: tuple[str, ...]) -> list[tuple[int, int]]:
     """Character ranges of every occurrence of the phrases in any form."""
     return [match.span() for match in _any_form(phrases).finditer(text)]
+
+
+PIECES = tuple(piece for phrase in (*NAMES, *PHRASES) for piece in (phrase[1:], *(phrase.splitlines() if "\n" in phrase else ())))
+"""What templates that cut texts leave of a phrase: these tokens may be masked, and need not."""
 
 
 def risky_tokens(tokenizer, ids, phrases=(*NAMES, *PHRASES)) -> list[bool]:
@@ -398,9 +409,10 @@ def differences(tokenizer, stock: dict, ours: dict) -> list[str]:
     if ours["input_ids"] != ids or ours["attention_mask"] != stock["attention_mask"]:
         return ["the token ids are not stock's"]
     trained, untrained, wrong = [], [], []
-    for index, (token, plain, label, risky) in enumerate(zip(ids, stock["labels"], ours["labels"], risky_tokens(tokenizer, ids), strict=True)):
-        if plain == -100 or not risky:
-            if label != plain:
+    risky, pieces = risky_tokens(tokenizer, ids), risky_tokens(tokenizer, ids, PIECES)
+    for index, (token, plain, label) in enumerate(zip(ids, stock["labels"], ours["labels"], strict=True)):
+        if plain == -100 or not risky[index]:
+            if label != plain and not (pieces[index] and plain != -100 and label <= -100):
                 (untrained if plain != -100 else wrong).append(index)
         elif label >= 0:
             trained.append(index)

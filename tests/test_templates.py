@@ -227,7 +227,7 @@ def _strings(value):
         yield "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"no roles"}))
 def test_a_risky_token_of_this_kind_is_trained_by_stock(cells, kind):
     """A kind of row whose risky text is never trained would show nothing."""
     rows = [cells.of(template)[kind]["stock"] for template in ("qwen3", "message as JSON")]
