@@ -48,6 +48,9 @@ class Offsets:
         self._pieces = _byte_pieces(tokenizer, state)
         self._lengths = None if self._pieces is None else np.array([len(piece) for piece in self._pieces])
         self._around = _around(tokenizer) if self._pieces is not None else ([], [])
+        self._last: tuple | None = None
+        self._own_asked = False
+        self._added = np.array(sorted(tokenizer.added_tokens_decoder), dtype=np.int64)
         # only these can have offsets that are not theirs
         self._suspects = np.array(sorted({*byte_tokens, *filter(None, [vocabulary.get(_BLANK)])}), dtype=np.int64)
 
@@ -63,17 +66,31 @@ class Offsets:
             int64 array `[tokens, 2]`.
         """
         own = kwargs.pop("return_offsets_mapping", False)
-        trims = self.untrimmed is not self.tokenizer
-        if self._pieces is not None and not (own and trims) and (spelt := self._spelt(text, own, **kwargs)) is not None:
-            return spelt
+        self._own_asked |= own
+        asked = (text, *sorted(kwargs.items(), key=lambda item: item[0]))
+        if self._last is None or self._last[0] != asked or (own and self._last[1][1] is None):
+            self._last = (asked, self._answered(text, **kwargs))
+        ids, encoding, offsets = self._last[1]
+        if encoding is None:
+            return BatchEncoding({"input_ids": list(ids), "attention_mask": [1] * len(ids)}), offsets
+        data = {key: list(encoding[key]) for key in encoding if own or key != "offset_mapping"}
+        return BatchEncoding(data, encoding=encoding.encodings), offsets
+
+    def _answered(self, text: str, **kwargs):
+        """Token ids, the tokenizer's whole answer where it was asked, and exact offsets."""
+        # a caller that wants offsets wants them of every text, right after its ids
+        if self._pieces is not None and not self._own_asked and (spelt := self._spelt(text, **kwargs)) is not None:
+            ids, offsets = spelt
+            return ids, None, offsets
         encoding = self.tokenizer(text, return_offsets_mapping=True, **kwargs)
-        ids = encoding["input_ids"]
-        offsets = self.exact(text, ids, encoding["offset_mapping"])
+        offsets = self.exact(text, encoding["input_ids"], encoding["offset_mapping"])
         if offsets is None:
             offsets = self.untrimmed(text, return_offsets_mapping=True, **kwargs)["offset_mapping"]
-        if not own:
-            del encoding["offset_mapping"]
-        return encoding, offsets
+        return encoding["input_ids"], encoding, offsets
+
+    def __getstate__(self):
+        # `datasets` hashes this object to name its cache files
+        return {**self.__dict__, "_last": None, "_own_asked": False}
 
     def exact(self, text: str, ids, offsets):
         """Exact offsets from a tokenizer's own, or None where only an untrimmed tokenizer tells them."""
@@ -82,11 +99,13 @@ class Offsets:
         if self.untrimmed is not self.tokenizer:
             return None
         if len(self._suspects) and np.isin(ids, self._suspects).any():
+            if (quick := self._walk_quickly(text, ids, offsets)) is not None:
+                return quick
             return self._walk(text, ids, offsets) or offsets
         return offsets
 
-    def _spelt(self, text: str, own: bool, truncation=None, max_length=None, add_special_tokens=True, **others):
-        """The same for a text that its tokens spell out; None for any other, and for options not provided for here."""
+    def _spelt(self, text: str, truncation=None, max_length=None, add_special_tokens=True, **others):
+        """Ids and offsets of a text that its tokens spell out; None for any other, and for options not provided for here."""
         if any(others.values()) or truncation not in (None, False, True):
             return None
         self.tokenizer.backend_tokenizer.no_truncation()
@@ -96,13 +115,7 @@ class Offsets:
         if truncation and len(ids) > (max_length or self.tokenizer.model_max_length):
             return None
         offsets = self._by_length(text, ids)
-        if offsets is None:
-            return None
-        answer = {"input_ids": ids, "attention_mask": [1] * len(ids)}
-        if not own:
-            return BatchEncoding(answer), offsets
-        # those of a tokenizer that does not trim are exact by themselves
-        return BatchEncoding({**answer, "offset_mapping": [*map(tuple, offsets.tolist())]}, encoding=encoding), offsets
+        return None if offsets is None else (ids, offsets)
 
     def _by_length(self, text: str, ids):
         """The offsets of byte-level tokens that spell the text out, int64 `[tokens, 2]`; None where they do not.
@@ -126,6 +139,32 @@ class Offsets:
         offsets = np.zeros((len(ids), 2), dtype=np.int64)
         offsets[first:last, 0], offsets[first:last, 1] = starts, ends
         return offsets
+
+    def _walk_quickly(self, text, ids, offsets):
+        """`_walk` for tokenizers that put blanks at the beginning and behind special tokens alone: int64 `[tokens, 2]`, or
+        None for others."""
+        walked = np.array(offsets, dtype=np.int64).reshape(-1, 2)
+        (spelt,) = np.nonzero(walked[:, 0] != walked[:, 1])
+        ids = np.asarray(ids, dtype=np.int64)[spelt]
+        encoded = text.replace(_BLANK, " ").encode()
+        pieces = [self._bytes.get(i) or self._spell(i) for i in ids.tolist()]
+        lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
+        ends, removed = np.cumsum(lengths), 0
+        for index in [0, *(np.flatnonzero(np.isin(ids[:-1], self._added)) + 1).tolist()]:
+            if index < len(pieces) and pieces[index].startswith(b" "):
+                position = int(ends[index] - lengths[index]) - removed
+                if encoded[position : position + 1] != b" ":
+                    pieces[index], removed = pieces[index][1:], removed + 1
+        if b"".join(pieces) != encoded:
+            return None
+        ends = np.cumsum(np.fromiter(map(len, pieces), np.int64, len(pieces)))
+        starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+        if len(encoded) != len(text):
+            owner = np.cumsum((np.frombuffer(encoded, np.uint8) & 0xC0) != 0x80) - 1
+            owner = np.append(owner, len(text))
+            starts, ends = owner[starts], np.where(ends > starts, owner[ends - 1] + 1, owner[starts])
+        walked[spelt, 0], walked[spelt, 1] = starts, ends
+        return walked
 
     def _walk(self, text, ids, offsets):
         """Offsets by spelling the tokens out along the text, or None where they do not spell it.

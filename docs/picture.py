@@ -25,13 +25,11 @@ CHARACTER = SIZE * 0.602  # of a monospaced font
 def main() -> None:
     tagging = TaggingTokenizer(AutoTokenizer.from_pretrained(ensure_model()), preset("masked"), "any", code_masked=True)
     [spans] = EntitiesLabeler("picture", names=["Ilvane Torquessa"]).label([TEXT], [{}])
-    tagging.announce({TEXT: spans})
-    tokens = tagging(TEXT)["input_ids"]
 
     boxes, x, y = [], 20.0, 30
-    for token in tokens:
-        text = tagging.decode([int(token)])
-        action = Action.TRAIN if token.label >= 0 else Action.MASK
+    for token, label in zip(*tagging.labelled(TEXT, spans)):
+        text = tagging.decode([token])
+        action = Action.TRAIN if label >= 0 else Action.MASK
         width = len(text) * CHARACTER + 8
         if x + width > WIDTH - 20:
             x, y = 20.0, y + LINE

@@ -51,16 +51,14 @@ def tokenizers(tmp_path_factory):
 def test_exactly_the_tokens_that_touch_risky_characters(tokenizers, kind, case, overlap):
     text, spans = case
     tagging = TaggingTokenizer(tokenizers[kind], BUCKETS, overlap, code_masked=True)
-    tagging.announce({text: spans})
-    ids = tagging(text)["input_ids"]
-    assert [int(i) for i in ids] == tokenizers[kind](text)["input_ids"]
+    ids, labels = tagging.labelled(text, spans)
+    assert ids == tokenizers[kind](text)["input_ids"]
 
     worst = [max((s.score for s in spans if s.start <= i < s.end), default=0.0) for i in range(len(text))]
-    for token_id, held in zip(ids, characters_of_tokens(tokenizers[kind], kind, text), strict=True):
+    for label, held in zip(labels.tolist(), characters_of_tokens(tokenizers[kind], kind, text), strict=True):
         risky = [sum(worst[i] >= bound for i in held) for bound in (0.3, 0.7)]
         needed = {"any": 1, "majority": len(held) // 2 + 1, "all": len(held)}[overlap]
         bucket = max([n + 1 for n in (0, 1) if held and risky[n] >= needed], default=0)
-        label = token_id.label
         assert (0 if label >= 0 else ((-101 - label) >> 24) & 15) == bucket, (text, spans, held)
 
 
@@ -113,20 +111,42 @@ def test_a_vocabulary_too_large_for_the_codec_is_refused(tokenizers):
 
 def test_lone_surrogates_are_ordinary_characters(tokenizers):
     tagging = TaggingTokenizer(tokenizers["bytelevel"], BUCKETS, "any", code_masked=True)
-    tagging.announce({"a\ufffdb": [Span(2, 3, 1.0)]})
-    labels = [i.label for i in tagging("a\ud800b")["input_ids"]]
+    labels = tagging.labelled("a\ud800b", [Span(2, 3, 1.0)])[1].tolist()
     assert [label < 0 for label in labels] == [False] * (len(labels) - 1) + [True]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=200, deadline=None)
+@given(text=TEXTS, longest=st.sampled_from([None, 1, 7]), special=st.booleans())
+def test_answers_are_the_tokenizers_own(tokenizers, kind, text, longest, special):
+    """Asked in any order, with and without offsets, with special tokens in the text, and truncated."""
+    tokenizer = tokenizers[kind]
+    ours = Offsets(tokenizer)
+    options = {"add_special_tokens": special} | ({} if longest is None else {"truncation": True, "max_length": longest})
+    for full in (text, f"{text}{tokenizer.eos_token}{text}"):
+        for own in (False, True, False):
+            expected, (found, offsets) = (f(full, return_offsets_mapping=own, **options) for f in (tokenizer, ours))
+            assert dict(found) == dict(expected) and len(offsets) == len(found["input_ids"])
+            if own:
+                assert found.tokens() == expected.tokens() and found.word_ids() == expected.word_ids()
+            found["input_ids"].append(0)  # a caller may change its own answer
+
+
+@pytest.mark.parametrize("kind", ["bytelevel", "bytelevel_bos"])
+@settings(max_examples=200, deadline=None)
+@given(text=TEXTS)
+def test_offsets_out_of_lengths_are_those_of_a_tokenizer_that_does_not_trim(tokenizers, kind, text):
+    ours = Offsets(tokenizers[kind])
+    assert ours._pieces is not None and Offsets(tokenizers["wordpiece"])._pieces is None
+    expected = ours.untrimmed(text, return_offsets_mapping=True)["offset_mapping"]
+    assert [tuple(map(int, pair)) for pair in ours(text)[1]] == expected
+
+
 @settings(max_examples=300, deadline=None)
-@given(text=TEXTS, longest=st.sampled_from([None, 1, 7]))
-def test_offsets_out_of_lengths_are_the_tokenizers_own(tokenizers, text, longest):
-    """The fast way of byte-level tokenizers against the slow one, special tokens in the text and truncation included."""
-    fast, slow = Offsets(tokenizers["bytelevel"]), Offsets(tokenizers["bytelevel"])
-    assert fast._pieces is not None and Offsets(tokenizers["wordpiece"])._pieces is None
-    slow._pieces = None
-    options = {} if longest is None else {"truncation": True, "max_length": longest}
-    for full in (text, f"{text}<|end_of_text|>{text}"):
-        expected, found = slow(full, **options), fast(full, **options)
-        assert found["input_ids"] == expected["input_ids"] and found["attention_mask"] == expected["attention_mask"]
-        assert [tuple(map(int, pair)) for pair in found["offset_mapping"]] == expected["offset_mapping"]
+@given(texts=st.lists(TEXTS, min_size=1, max_size=3))
+def test_walking_quickly_is_walking(tokenizers, texts):
+    ours, text = Offsets(tokenizers["unigram"]), "</s>".join(texts)
+    encoding = tokenizers["unigram"](text, return_offsets_mapping=True)
+    quick = ours._walk_quickly(text, encoding["input_ids"], encoding["offset_mapping"])
+    slow = ours._walk(text, encoding["input_ids"], encoding["offset_mapping"])
+    assert quick is not None and [tuple(pair) for pair in quick.tolist()] == slow

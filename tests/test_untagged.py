@@ -40,10 +40,10 @@ def test_with_and_without_tags(tmp_path, tokenizer, kind, starts):
     texts = ["", " ", *("".join(draw.choices(WORDS, k=draw.randint(1, 60))) for _ in range(40))]
     batch = {"text": texts} if kind == "completion" else {"instruction": texts, "input": [""] * len(texts), "output": texts[::-1]}
     plain, tagged = (strategy(loaded, labeler, kind, mask_document_starts=starts) for _ in range(2))
-    tagged._may_be_untagged = False
+    tagged._in_order = False
 
     found = plain.tokenize_prompt(batch)
 
     assert found == tagged.tokenize_prompt(batch)
-    assert plain._may_be_untagged == (kind == "completion")
+    assert plain._in_order == (kind == "completion")
     assert any(label < -100 for row in found["labels"] for label in row)

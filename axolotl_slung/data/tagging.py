@@ -158,6 +158,13 @@ class TaggingTokenizer:
 
     # labels
 
+    def labelled(self, text: str, spans: Sequence[Span]):
+        """The token ids of one text, and their labels, int64 `[tokens]`."""
+        with self.noting(tagged=False) as texts:
+            self(text)
+        texts[0].spans = list(spans)
+        return texts[0].ids, self.labels_of(texts[0])
+
     def labels_of(self, text: Text):
         """The label of each token of a text whose spans are known: int64 `[tokens]`."""
         bucket, score = self.scored(text)
