@@ -12,7 +12,7 @@ from ..buckets import Bucket
 from .head import FusedHead
 from .intercept import intercept
 from .objectives import token_losses
-from .own_loss import UNKNOWN, replacement
+from .own_loss import UNKNOWN, OwnLoss, own_loss
 from .reader import GROUPS, IGNORED, LabelReader, NormalizeBy, shifted
 from .rows import backend_name
 from .selective import selective_loss
@@ -53,7 +53,7 @@ class SelectiveCausalLMLoss:
         self.totals: dict[str, torch.Tensor] = {}
         self.calls = 0
         self.on_batch = None
-        self._replacement = UNKNOWN
+        self._own = UNKNOWN
         self._weight_start, self._weight_warmup = weight_start, weight_warmup
 
     def weight_schedule(self, step: int) -> float:
@@ -79,17 +79,18 @@ class SelectiveCausalLMLoss:
         """The model's forward, so that labels come to this loss, in the head where it can be."""
         if labels is None:
             return forward(*args, **kwargs)
-        if self._replacement is UNKNOWN:
-            self._replacement = replacement(model, forward, labels, args, kwargs)
-        if self._replacement not in (None, UNKNOWN):
-            forward = functools.partial(self._replacement, forward)
+        if self._own == UNKNOWN:
+            self._own = own_loss(model, forward, labels, args, kwargs)
+        if isinstance(self._own, OwnLoss):
+            forward = functools.partial(self._own.forward, model, forward)
+            labels = self._own.labels(labels, kwargs.get("attention_mask"))
         if self.head is None:
             return forward(*args, labels=labels, **kwargs)
         return self.head.around_model(forward, *args, labels=labels, **kwargs)
 
     def __getstate__(self):
         # a copy sees batches of its own
-        return {**self.__dict__, "totals": {}, "calls": 0, "on_batch": None}
+        return {**self.__dict__, "totals": {}, "calls": 0, "on_batch": None, "divisor": None}
 
     @property
     def place(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -22,18 +23,44 @@ UNKNOWN = "unknown"
 """It has not been tried yet."""
 
 
-def replacement(model, plain, labels, args, kwargs):
-    """A forward for a model with a loss of its own that calls `model.loss_function`.
+@dataclass(frozen=True)
+class OwnLoss:
+    """The usual cross-entropy, of a model's own, which slung's loss takes the place of.
+
+    Attributes:
+        drops_padding: whether labels where the attention mask is 0 are left out.
+    """
+
+    drops_padding: bool
+
+    def labels(self, labels, attention_mask=None):
+        """The labels that the model's loss would look at, int64 `[batch, length]`."""
+        if not self.drops_padding or attention_mask is None:
+            return labels
+        return labels.masked_fill(attention_mask[:, -labels.shape[1] :].to(labels.device) == 0, IGNORE)
+
+    def forward(self, model, plain, *args, labels, num_items_in_batch=None, shift_labels=None, **kwargs):
+        """The model's forward without labels, and its `loss_function` after that."""
+        output = plain(*args, **kwargs)
+        logits = output[0] if isinstance(output, tuple) else output.logits
+        loss = model.loss_function(logits, labels, num_items_in_batch=num_items_in_batch, shift_labels=shift_labels)
+        if isinstance(output, tuple):
+            return (loss, *output)
+        output.loss = loss
+        return output
+
+
+def own_loss(model, plain, labels, args, kwargs) -> OwnLoss | str | None:
+    """Whether a model computes the usual cross-entropy by itself.
 
     Args:
-        model: whose loss it is.
+        model: which is tried.
         plain: its forward.
         labels: int64 `[batch, length]`, of the batch at hand.
         args, kwargs: what else the forward is called with.
 
     Returns:
-        A function called with `(plain, *args, labels=, **kwargs)`; None: the model calls `loss_function` itself, or its
-        loss is none that could be replaced; or `UNKNOWN`: the batch is too short to tell.
+        None: the model calls `loss_function`, or its loss is another. `UNKNOWN`: the batch is too short to tell.
     """
     if "loss_function" in _names(plain):
         return None
@@ -51,29 +78,13 @@ def replacement(model, plain, labels, args, kwargs):
     called, loss_function = [], model.loss_function
     model.loss_function = lambda logits, *_, **__: called.append(1) or logits.float().sum() * 0
     try:
-        kind = _kind(trial, padding, labels.device, called)
+        return _found(trial, padding, labels.device, called)
     finally:
         model.loss_function = loss_function
-    return functools.partial(_replaced, model, kind == "not of padding") if kind else None
-
-
-def _replaced(model, drops_padding, plain, *args, labels, num_items_in_batch=None, shift_labels=None, **kwargs):
-    """The forward without labels, and slung's loss after it."""
-    output = plain(*args, **kwargs)
-    logits = output[0] if isinstance(output, tuple) else output.logits
-    mask = kwargs.get("attention_mask")
-    if drops_padding and mask is not None:
-        labels = labels.masked_fill(mask[:, -labels.shape[1] :].to(labels.device) == 0, IGNORE)
-    loss = model.loss_function(logits=logits, labels=labels, num_items_in_batch=num_items_in_batch, shift_labels=shift_labels)
-    if isinstance(output, tuple):
-        return (loss, *output)
-    output.loss = loss
-    return output
 
 
 @torch.no_grad()
-def _kind(trial, padding, device, called) -> str | None:
-    """What the model's own loss is the mean over: "all" labelled tokens, those "not of padding", or None: something else."""
+def _found(trial, padding, device, called) -> OwnLoss | None:
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
             bare = _seeded(trial, return_dict=True)
@@ -91,12 +102,9 @@ def _kind(trial, padding, device, called) -> str | None:
     same = output.logits is not None and torch.equal(output.logits.float(), logits)
     if called or not same or output.loss is None or getattr(output, "aux_loss", None) is not None:
         return None
-    kinds = {"all": labels}
-    if padding is not None:
-        kinds["not of padding"] = labels.masked_fill(padding == 0, IGNORE)
     rtol = 1e-2 if output.logits.dtype.itemsize == 2 else 1e-5
-    for kind, counted in kinds.items():
-        expected = cross_entropy(logits.flatten(0, 1), shifted(counted).flatten())
+    for kind in (OwnLoss(drops_padding=False), OwnLoss(drops_padding=True)):
+        expected = cross_entropy(logits.flatten(0, 1), shifted(kind.labels(labels, padding)).flatten())
         if torch.isclose(output.loss.float(), expected, rtol=rtol):
             return kind
     return None
