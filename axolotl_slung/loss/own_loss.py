@@ -62,7 +62,7 @@ def own_loss(model, plain, labels, args, kwargs) -> OwnLoss | str | None:
     Returns:
         None: the model calls `loss_function`, or its loss is another. `UNKNOWN`: the batch is too short to tell.
     """
-    if "loss_function" in _names(plain):
+    if _calls_loss_function(type(model)):
         return None
     if labels.shape[1] < 4:
         return UNKNOWN
@@ -123,10 +123,7 @@ def _few(x, shape):
     return x[:1, :TRIED] if x.shape[:2] == shape else None
 
 
-def _names(forward) -> tuple[str, ...]:
-    """The names that a forward's own code uses, below its decorators."""
-    while isinstance(forward, functools.partial):
-        forward = forward.func
-    function = inspect.unwrap(getattr(forward, "__func__", forward))
-    code = getattr(function, "__code__", None)
-    return code.co_names if code else ()
+def _calls_loss_function(cls) -> bool:
+    """Whether the code of a class's own forward, below its decorators, names it."""
+    code = getattr(inspect.unwrap(cls.forward), "__code__", None)
+    return code is not None and "loss_function" in code.co_names
