@@ -90,7 +90,7 @@ class SelectiveCausalLMLoss:
 
     def __getstate__(self):
         # a copy sees batches of its own
-        return {**self.__dict__, "totals": {}, "calls": 0, "on_batch": None, "divisor": None}
+        return {**self.__dict__, "totals": {}, "calls": 0, "on_batch": None, "on_loss": None, "divisor": None}
 
     @property
     def place(self) -> str:
