@@ -31,6 +31,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from axolotl_slung.buckets import Action, Bucket
 from axolotl_slung.codec import IGNORE, encode
+from axolotl_slung.errors import SlungError
 from axolotl_slung.loss.causal_lm import SelectiveCausalLMLoss
 from axolotl_slung.loss.objectives import cross_entropy, unlikelihood
 from axolotl_slung.loss.reader import shifted
@@ -59,22 +60,46 @@ SMALL = {
     16: "sliding_window attention_window_size window_size",
 }  # fmt: skip
 """What a config's number is set to, by its name."""
+_MAMBA_2 = {"mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_ssm": 64, "mamba_expand": 2}
+PARTICULAR = {
+    "bamba": {**_MAMBA_2, "attn_layer_indices": [1]},
+    "blt": {"encoder_hash_byte_group_vocab": 100},
+    "codegen": {"rotary_dim": 4},
+    "ernie4_5_moe": {"moe_k": 2},
+    "falcon_h1": _MAMBA_2,
+    "gemma3n_text": {"num_hidden_layers": 5, "num_kv_shared_layers": 0},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "gptj": {"rotary_dim": 4},
+    "granitemoehybrid": {**_MAMBA_2, "layer_types": ["mamba", "attention"]},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "use_mamba_kernels": False},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
+    "longcat_flash": {"expert_ffn_hidden_size": 32},
+    "mamba2": {"num_heads": 8, "n_groups": 2},
+    "nemotron_h": {**_MAMBA_2, "mamba_num_heads": 4, "mamba_head_dim": 16, "layers_block_type": ["mamba", "attention"]},
+    "recurrent_gemma": {"num_hidden_layers": 3},
+    "reformer": {"axial_pos_embds": False, "attn_layers": ["local", "local"], "local_attn_chunk_length": 4},
+}
+"""What some types need beyond that."""
 
 
-def tiny_config(kind: str, key_values: int):
+def tiny_config(kind: str, key_values: int, layers: int):
     """A config of the type with small numbers, and none of the random dropping of things.
 
     Args:
         key_values: heads of keys and values.
+        layers: of the model; some kinds of layer come only every few.
     """
     sizes = {name: size for size, names in SMALL.items() for name in names.split()}
-    sizes |= {"num_key_value_heads": key_values, "vocab_size": VOCABULARY, "is_decoder": True, "output_router_logits": False}
+    sizes |= {"num_key_value_heads": key_values, "vocab_size": VOCABULARY, "vocab_size_per_layer_input": VOCABULARY}
+    sizes |= {"num_hidden_layers": layers, "is_decoder": True, "use_cache": False, "output_router_logits": False}
 
     def smaller(default: dict) -> dict:
         changed = {}
         for name, value in default.items():
             if isinstance(value, dict) and name.endswith("_config"):
                 changed[name] = smaller(value) | ({"model_type": value["model_type"]} if "model_type" in value else {})
+            elif name in PARTICULAR.get(kind, {}):
+                changed[name] = PARTICULAR[kind][name]
             elif name in sizes and (value is None or isinstance(value, (int, float))):
                 changed[name] = sizes[name]
             elif ("drop" in name or "jitter" in name) and isinstance(value, float):
@@ -93,16 +118,17 @@ def tiny_config(kind: str, key_values: int):
 def built(kind: str):
     """A tiny model of the type in training mode, whose plain forward works, or the first reason why there is none."""
     why = None
-    for key_values in (2, 4, 1):
+    for key_values, layers in ((2, 2), (4, 2), (1, 2), (2, 4)):
         try:
             torch.manual_seed(0)
             with torch.device("meta"):
-                size = sum(p.numel() for p in AutoModelForCausalLM.from_config(tiny_config(kind, key_values)).parameters())
+                size = sum(p.numel() for p in AutoModelForCausalLM.from_config(tiny_config(kind, key_values, layers)).parameters())
             if size > 50_000_000:
                 raise ValueError(f"its tiny model has {size:,} parameters")
             torch.manual_seed(0)
-            model = AutoModelForCausalLM.from_config(tiny_config(kind, key_values), dtype=torch.float32).train()
-            logits = model(input_ids=batch(0)[0]).logits
+            model = AutoModelForCausalLM.from_config(tiny_config(kind, key_values, layers), dtype=torch.float32).train()
+            with torch.no_grad():
+                logits = model(input_ids=batch(0)[0]).logits
             if logits.isnan().any():
                 raise ValueError("its logits are no numbers")
             return model, None
@@ -147,10 +173,12 @@ def compare(model, fused: bool) -> tuple[str, str]:
     for seed in (0, 1):
         ids, labels = batch(seed)
         handed = []
-        loss.on_batch = lambda _source, labels, handed=handed: handed.append(labels)
+        loss.on_batch = lambda _source, *rest, handed=handed: handed.append(rest[0])
         slung.zero_grad()
         try:
             value = slung(input_ids=ids, labels=labels, num_items_in_batch=torch.tensor(COUNT)).loss
+        except SlungError as error:
+            return "refused", str(error)
         except Exception as error:
             if not loss.calls:
                 return "refused", "the model computes a loss of its own"
@@ -178,8 +206,6 @@ def compare(model, fused: bool) -> tuple[str, str]:
 
 def try_type(kind: str, folder: str) -> None:
     """Write what came out to `folder/kind.json`."""
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
     model, why = built(kind)
     if model is None:
         found = ["not built", why]
@@ -193,6 +219,8 @@ def try_type(kind: str, folder: str) -> None:
 
 def sweep(kinds, processes: int, seconds: float) -> dict[str, list[str]]:
     """What each type comes out as, and why."""
+    # what the first model imports and compiles, each process has from here
+    compare(built("llama")[0], fused=True)
     context = multiprocessing.get_context("fork")
     waiting, running, results = list(kinds), {}, {}
     with tempfile.TemporaryDirectory() as folder:
@@ -242,6 +270,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=120, help="after which a type is given up")
     parser.add_argument("--table", type=Path, help="where to write the Markdown table")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
     results = sweep(arguments.types, arguments.processes, arguments.seconds)
     head = f"# Model types\n\n`python benchmarks/model_types.py`, transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}"
     text = f"{head}, {time.strftime('%Y-%m-%d')}, 2 cores, CPU. {len(results)} types: {table(results)}"

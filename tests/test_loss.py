@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from axolotl_slung.buckets import Action, Bucket
 from axolotl_slung.codec import IGNORE, encode
+from axolotl_slung.errors import SlungError
 from axolotl_slung.loss import selective
 from axolotl_slung.loss.causal_lm import SelectiveCausalLMLoss, metrics
 from axolotl_slung.loss.objectives import cross_entropy as trained
@@ -215,3 +216,9 @@ def test_logits_without_a_loss_may_be_anything():
     with torch.no_grad():
         assert loss(logits, torch.tensor([LABELS])).isfinite()
     assert isnan(metrics(loss.take("train"))["slung/nll_mask"])
+
+
+def test_labels_for_other_positions_are_refused():
+    """As of a model that cuts its logits before the loss."""
+    with pytest.raises(SlungError, match="5 positions of logits and 6 labels"):
+        SelectiveCausalLMLoss(BUCKETS)(torch.randn(1, 5, 31, requires_grad=True), torch.tensor([LABELS]))

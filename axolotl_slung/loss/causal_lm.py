@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from ..buckets import Bucket
+from ..errors import SlungError
 from .head import FusedHead
 from .intercept import intercept
 from .objectives import token_losses
@@ -120,6 +121,9 @@ class SelectiveCausalLMLoss:
 
         Returns:
             A scalar tensor in float32. It is a finite zero, tied to `logits`, where no token has a loss.
+
+        Raises:
+            SlungError: there are not as many labels as positions.
         """
         self.calls += 1
         labels = shifted(labels, shift_labels).to(logits.device)
@@ -131,6 +135,11 @@ class SelectiveCausalLMLoss:
             self._add("train", read, fused.log_odds, fused.share)
         else:
             self.watch(logits, labels)
+            if logits.shape[:-1].numel() != labels.numel():
+                raise SlungError(
+                    f"slung: the model hands its loss {logits.shape[:-1].numel()} positions of logits and {labels.numel()} labels, and "
+                    "shifts or cuts them in a way of its own; use another architecture"
+                )
             read = self.reader.read(labels.reshape(-1))
             losses, log_odds = selective_loss(logits.reshape(-1, logits.shape[-1]), read.targets, read.actions)
             self._add("train" if training else "eval", read, log_odds)
