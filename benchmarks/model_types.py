@@ -39,6 +39,11 @@ from axolotl_slung.loss.reference import selective_loss_reference
 
 VOCABULARY = 160
 COUNT = 17
+MEANING = (
+    "A tiny model of every causal language model type, its loss and all gradients over two batches against the paper's "
+    "formula on the model's own logits. Refused: the model computes or cuts its loss in a way of its own, and a run stops "
+    "with an error. Not built: by this script, with Transformers' reason."
+)
 BUCKETS = (
     Bucket("low", 0.3, Action.TRAIN),
     Bucket("masked", 0.6, Action.MASK),
@@ -273,8 +278,9 @@ def main():
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     results = sweep(arguments.types, arguments.processes, arguments.seconds)
-    head = f"# Model types\n\n`python benchmarks/model_types.py`, transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}"
-    text = f"{head}, {time.strftime('%Y-%m-%d')}, 2 cores, CPU. {len(results)} types: {table(results)}"
+    versions = f"transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}"
+    head = f"# Model types\n\n`python benchmarks/model_types.py --table docs/model_types.md`, {versions}"
+    text = f"{head}, {time.strftime('%Y-%m-%d')}, 2 cores, CPU. {MEANING}\n\n{len(results)} types: {table(results)}"
     print(text)
     if arguments.table:
         arguments.table.write_text(text)

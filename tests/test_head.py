@@ -319,7 +319,10 @@ def test_a_label_for_another_length_is_not_guessed_at(tmp_path, caplog):
     assert "the head works on [3, 5] positions, and the labels have [3, 20]" in loss.head.off
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError()])
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError()],
+)
 @pytest.mark.parametrize("first", [True, False], ids=["first batch", "later"])
 def test_out_of_memory_between_head_and_loss_comes_out(tmp_path, error, first):
     """On logits there would be less memory still."""

@@ -1,6 +1,7 @@
 """Models that compute cross-entropy themselves: slung's loss takes its place where it is the usual one."""
 
 import copy
+import inspect
 
 import pytest
 import torch
@@ -109,6 +110,8 @@ def test_in_half_precision(dtype):
 
 def test_labels_on_padding_are_left_out_as_gemma_3_does():
     model = tiny("gemma3")
+    if "loss_function" in inspect.unwrap(type(model).forward).__code__.co_names:
+        pytest.skip("this Transformers' Gemma 3 calls loss_function, on labels of padding too")
     plain = copy.deepcopy(model)
     attached(model)
     ids, labels, more = inputs(model, 0)

@@ -137,8 +137,8 @@ class SelectiveCausalLMLoss:
             self.watch(logits, labels)
             if logits.shape[:-1].numel() != labels.numel():
                 raise SlungError(
-                    f"slung: the model hands its loss {logits.shape[:-1].numel()} positions of logits and {labels.numel()} labels, and "
-                    "shifts or cuts them in a way of its own; use another architecture"
+                    f"slung: the model hands its loss {logits.shape[:-1].numel()} positions of logits and {labels.numel()} "
+                    "labels, and shifts or cuts them in a way of its own; use another architecture"
                 )
             read = self.reader.read(labels.reshape(-1))
             losses, log_odds = selective_loss(logits.reshape(-1, logits.shape[-1]), read.targets, read.actions)

@@ -163,7 +163,7 @@ class FusedHead:
         kept = has_loss(read.actions)
         # the host waits for the device to hear which tokens these are: here, where it is not yet busy with the model
         if ((read.targets >= self.head.out_features) & (read.group != IGNORED)).any():
-            raise IndexError(f"slung: labels: a token id is out of bounds for the {self.head.out_features} rows of the model's head")
+            raise IndexError(f"slung: labels: a token id is out of bounds for the head's {self.head.out_features} rows")
         self._kept = kept.nonzero()[:, 0]
         self._silent = (~kept & (read.group != IGNORED)).nonzero()[:, 0]
 
@@ -265,7 +265,8 @@ def _is_of_the_machine(error) -> bool:
     """Whether memory or a device failed, which logits would not help."""
     kinds = (MemoryError, torch.OutOfMemoryError, getattr(torch, "AcceleratorError", MemoryError))
     said = str(error)
-    return isinstance(error, kinds) or any(x in said for x in ("out of memory", "can't allocate memory", "CUDA error", "CUDNN_", "CUBLAS_"))
+    signs = ("out of memory", "can't allocate memory", "CUDA error", "CUDNN_", "CUBLAS_")
+    return isinstance(error, kinds) or any(sign in said for sign in signs)
 
 
 def _tolerance(dtype) -> float:
