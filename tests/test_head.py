@@ -317,3 +317,56 @@ def test_a_label_for_another_length_is_not_guessed_at(tmp_path, caplog):
     with caplog.at_level(logging.WARNING), pytest.raises(Exception):  # noqa: B017 - the model's own, on logits
         model(input_ids=ids, labels=labels, logits_to_keep=5)
     assert "the head works on [3, 5] positions, and the labels have [3, 20]" in loss.head.off
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError()],
+)
+@pytest.mark.parametrize("first", [True, False], ids=["first batch", "later"])
+def test_out_of_memory_between_head_and_loss_comes_out(tmp_path, error, first):
+    """On logits there would be less memory still."""
+    model = load(tmp_path)
+    loss = attached(model)
+    ids, labels = batch(model)
+    if not first:
+        step(model, ids, labels)
+
+    def fails(*_):
+        raise error
+
+    model.lm_head.register_forward_hook(fails)
+    with pytest.raises(type(error)):
+        step(model, ids, labels)
+    assert loss.head.off is None
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("code", [False, True], ids=["trained", "masked"])
+@pytest.mark.parametrize("first", [True, False], ids=["first batch", "later"])
+def test_a_token_that_the_head_has_no_row_for_is_an_error(tmp_path, fused, code, first):
+    """The embedding may have more rows than the head."""
+    model = load(tmp_path)
+    attached(model, fused)
+    ids, labels = batch(model)
+    if not first:
+        step(model, ids, labels)
+    rows = model.lm_head.out_features
+    labels[1, 3] = int(encode(rows, 1, 0.5)) if code else rows
+    with pytest.raises((IndexError, RuntimeError), match="out of bounds"):
+        step(model, ids, labels)
+
+
+def test_float64_is_float64_throughout(tmp_path):
+    model = load(tmp_path, dtype=torch.float64)
+    plain = copy.deepcopy(model)
+    loss = attached(model)
+    attached(plain, fused=False)
+    for seed in (0, 1):
+        ids, labels = batch(model, seed)
+        output, grads = step(model, ids, labels, num_items_in_batch=torch.tensor(7))
+        expected, true_grads = step(plain, ids, labels, num_items_in_batch=torch.tensor(7))
+        assert output.loss.dtype == torch.float64 and output.loss.item() == pytest.approx(expected.loss.item(), rel=1e-12)
+        for name, grad in true_grads.items():
+            assert (grads[name] - grad).norm() <= 1e-12 * grad.norm(), name
+    assert loss.head.off is None

@@ -217,15 +217,80 @@ def check_rows(function, z, targets, options):
     torch.testing.assert_close(found.double() / norm.double()[:, None], expected, rtol=rtol, atol=2e-6)
 
 
-def test_logits_that_are_infinite_or_not_numbers():
-    """Minus infinity is a token that cannot be; what is no number is not hidden."""
+def test_minus_infinity_is_a_token_that_cannot_be():
     z = torch.randn(3, 50)
     z[0, 5:9] = -torch.inf
-    z[1, 7] = torch.nan
     m, norm = log_odds_and_rest(z.clone(), torch.tensor([1, 2, 3]))
     truth, _ = with_torch(z.double(), torch.tensor([1, 2, 3]))
-    torch.testing.assert_close(m[[0, 2]].double(), truth[[0, 2]], rtol=1e-5, atol=1e-5)
-    assert m[1].isnan()
+    torch.testing.assert_close(m.double(), truth, rtol=1e-5, atol=1e-5)
+
+
+BITS = [(torch.float32, torch.int32, 0x7FC00000, 1 << 32), (torch.bfloat16, torch.int16, 0x7FC0, 1 << 16)]
+
+
+@pytest.mark.parametrize("dtype, integer, bits, signed", BITS)
+@pytest.mark.parametrize("sign", [0, 1], ids=["positive", "negative"])
+@pytest.mark.parametrize("column", [7, 2], ids=["of another token", "of the target"])
+@pytest.mark.parametrize("payload", [0, -1], ids=["first", "all ones"])
+def test_what_is_not_a_number_is_not_hidden(dtype, integer, bits, signed, sign, column, payload):
+    """In the compiled rows, whatever its sign and its other bits are; other rows have nothing of it."""
+    z = torch.randn(3, 50).to(dtype)
+    value = (signed // 2 - 1 if payload else bits) | sign * signed // 2
+    z.view(integer)[1, column] = value - signed * sign
+    assert z[1, column].isnan()
+    m, _ = log_odds_and_rest(z, torch.tensor([1, 2, 3]))
+    assert m.isnan().tolist() == [False, True, False]
+
+
+def test_a_head_that_overflowed_shows_in_loss_and_gradients():
+    hidden, weight, _, targets, a, b = problem(20, 31, 8, torch.float32)
+    weight[3] = torch.inf
+    loss, _, grads = fused(hidden, weight, None, targets, {cross_entropy: a + 1, unlikelihood: b})
+    assert loss.isnan() and all(g.isnan().any() for g in grads)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("target", [50, 51, 4000, -1])
+def test_a_target_outside_the_columns_is_an_error(dtype, target):
+    """And nothing is written, in the row or past it."""
+    memory = torch.randn(6, 50).to(dtype)
+    before = memory.clone()
+    with pytest.raises(IndexError, match="out of bounds for 50 columns"):
+        log_odds_and_rest(memory[1:4], torch.tensor([target, 2, 3]))
+    assert torch.equal(memory, before)
+
+
+@pytest.mark.parametrize("weights", [torch.float16, torch.float32], ids=["float16", "autocast"])
+@pytest.mark.parametrize("tokens, weight_of_loss, chunk", [(16384, 1.0, 1 << 20), (4096, 100.0, 1000), (1024, 1000.0, 1 << 20)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_float16_overflows_only_where_logits_would(monkeypatch, weights, tokens, weight_of_loss, chunk, bias):
+    """Sums over tokens are divided by their number before they are rounded."""
+    monkeypatch.setattr(linear, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(linear, "CHUNK_MIN", chunk)
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(tokens, 8).sign() * 16, torch.randn(20, 8) * 0.05
+    targets = torch.zeros(tokens, dtype=torch.int64)
+    hidden[:, 0] = 16.0
+    leaves = [x.to(weights).requires_grad_() for x in (hidden, weight, *([torch.zeros(20)] if bias else []))]
+    with torch.autocast("cpu", torch.float16, enabled=weights == torch.float32):
+        loss, _ = linear_selective_loss(leaves[0], leaves[1], targets, {cross_entropy: torch.full((tokens,), weight_of_loss)}, *leaves[2:])
+    (loss / tokens).backward()
+    slow = [x.detach().double().requires_grad_() for x in leaves]
+    losses = selective_loss_reference(logits_reference(*slow), targets, torch.full((tokens,), weight_of_loss), torch.zeros(tokens))
+    (losses.sum() / tokens).backward()
+    for found, expected in zip(leaves, slow):
+        assert found.grad.isfinite().all() and relative(found.grad, expected.grad) < 5e-3
+
+
+def test_float16_keeps_the_gradient_of_hidden_states():
+    """A weight of 1000 on large rows of the head, which the division makes small again."""
+    hidden, weight = torch.full((64, 8), 1.0), torch.full((5, 8), 100.0)
+    weight[0] = -100.0
+    leaves = [x.half().requires_grad_() for x in (hidden, weight)]
+    loss, _ = linear_selective_loss(*leaves, torch.zeros(64, dtype=torch.int64), {cross_entropy: torch.full((64,), 1000.0)})
+    (loss / 6400).backward()
+    # every token's own entry: 1000 * 200, divided by 6400
+    torch.testing.assert_close(leaves[0].grad.float(), torch.full((64, 8), 200_000 / 6400), rtol=1e-2, atol=0)
 
 
 IN_TRITONS_INTERPRETER = """
@@ -247,6 +312,10 @@ for dtype in (torch.float32, torch.bfloat16, torch.float16):
             torch.testing.assert_close(found.float(), again, rtol=2e-3, atol=1e-6)
         else:
             check_rows(log_odds_and_rest, z, targets, options)
+memory = torch.randn(6, 50)
+before = memory.clone()
+m, _ = log_odds_and_rest(memory[1:5], torch.tensor([50, 2, -1, 1 << 40]))
+assert m.isnan().tolist() == [True, False, True, True] and torch.equal(memory[[0, 5]], before[[0, 5]]), m
 print("same")
 """
 

@@ -1,5 +1,7 @@
 """The loss: against the paper's formula, a slow reference, and stock cross-entropy, gradients included."""
 
+from math import isnan
+
 import mpmath
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from axolotl_slung.buckets import Action, Bucket
 from axolotl_slung.codec import IGNORE, encode
+from axolotl_slung.errors import SlungError
 from axolotl_slung.loss import selective
 from axolotl_slung.loss.causal_lm import SelectiveCausalLMLoss, metrics
 from axolotl_slung.loss.objectives import cross_entropy as trained
@@ -184,3 +187,38 @@ def test_metrics_say_what_happened_to_each_action():
     assert figures["slung/nll_train"] == pytest.approx(-p[4, 9].log().item(), rel=1e-5)
     assert [figures[f"slung/share_{name}"] for name in GROUPS[:4]] == [0.25] * 4
     assert metrics(loss.take("train")) == {}
+
+
+def test_what_is_not_a_number_shows_in_the_figures_of_its_action():
+    torch.manual_seed(0)
+    loss = SelectiveCausalLMLoss(BUCKETS)
+    logits = torch.randn(1, 6, 31)
+    logits[0, 4] = torch.nan  # predicts the trained 9
+    value = loss(logits.requires_grad_(), torch.tensor([LABELS]))
+    figures = metrics(loss.take("train"))
+    assert value.isnan() and isnan(figures["slung/nll_train"])
+    assert figures["slung/nll_mask"] > 0 and figures["slung/loss_unlikelihood"] > 0
+    with torch.no_grad():
+        assert loss(logits, torch.tensor([LABELS])).isnan()
+    assert isnan(metrics(loss.take("eval"))["slung/nll_train"])
+
+
+def test_logits_without_a_loss_may_be_anything():
+    """As for torch's cross-entropy: padding may come out of a model as no number."""
+    torch.manual_seed(0)
+    logits = torch.randn(1, 6, 31)
+    logits[0, [0, 1, 5]] = torch.nan  # ignored, masked, and the last one
+    leaf = logits.clone().requires_grad_()
+    loss = SelectiveCausalLMLoss(BUCKETS)
+    value = loss(leaf, torch.tensor([LABELS]))
+    value.backward()
+    assert value.isfinite() and leaf.grad.isfinite().all() and (leaf.grad[0, [0, 1, 5]] == 0).all()
+    with torch.no_grad():
+        assert loss(logits, torch.tensor([LABELS])).isfinite()
+    assert isnan(metrics(loss.take("train"))["slung/nll_mask"])
+
+
+def test_labels_for_other_positions_are_refused():
+    """As of a model that cuts its logits before the loss."""
+    with pytest.raises(SlungError, match="5 positions of logits and 6 labels"):
+        SelectiveCausalLMLoss(BUCKETS)(torch.randn(1, 5, 31, requires_grad=True), torch.tensor([LABELS]))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
 from torch.nn.functional import logsigmoid
 
 from ..buckets import Bucket
+from ..errors import SlungError
 from .head import FusedHead
+from .intercept import intercept
 from .objectives import token_losses
+from .own_loss import UNKNOWN, OwnLoss, own_loss
 from .reader import GROUPS, IGNORED, LabelReader, NormalizeBy, shifted
 from .rows import backend_name
 from .selective import selective_loss
@@ -50,6 +54,7 @@ class SelectiveCausalLMLoss:
         self.totals: dict[str, torch.Tensor] = {}
         self.calls = 0
         self.on_batch = None
+        self._own = UNKNOWN
         self._weight_start, self._weight_warmup = weight_start, weight_warmup
 
     def weight_schedule(self, step: int) -> float:
@@ -61,12 +66,32 @@ class SelectiveCausalLMLoss:
         """Become the loss of `model`, a causal language model of Transformers below any adapter.
 
         Args:
-            model: whose `loss_function` and, for the fused loss, `forward` are replaced.
+            model: whose `loss_function` is replaced, and whose `forward` is intercepted. A deep copy of it has a loss of
+                its own.
             fused: compute the loss in the model's head, without logits, where the head allows it.
         """
         model.loss_function = self
         if fused:
             self.head = FusedHead(model, self.reader)
+        intercept(model, self._around)
+
+    @functools.partial(torch.compiler.disable, recursive=False)
+    def _around(self, model, forward, *args, labels=None, **kwargs):
+        """The model's forward, so that labels come to this loss, in the head where it can be."""
+        if labels is None:
+            return forward(*args, **kwargs)
+        if self._own == UNKNOWN:
+            self._own = own_loss(model, forward, labels, args, kwargs)
+        if isinstance(self._own, OwnLoss):
+            forward = functools.partial(self._own.forward, model, forward)
+            labels = self._own.labels(labels, kwargs.get("attention_mask"))
+        if self.head is None:
+            return forward(*args, labels=labels, **kwargs)
+        return self.head.around_model(forward, *args, labels=labels, **kwargs)
+
+    def __getstate__(self):
+        # a copy sees batches of its own
+        return {**self.__dict__, "totals": {}, "calls": 0, "on_batch": None, "on_loss": None, "divisor": None}
 
     @property
     def place(self) -> str:
@@ -96,6 +121,9 @@ class SelectiveCausalLMLoss:
 
         Returns:
             A scalar tensor in float32. It is a finite zero, tied to `logits`, where no token has a loss.
+
+        Raises:
+            SlungError: there are not as many labels as positions.
         """
         self.calls += 1
         labels = shifted(labels, shift_labels).to(logits.device)
@@ -107,12 +135,17 @@ class SelectiveCausalLMLoss:
             self._add("train", read, fused.log_odds, fused.share)
         else:
             self.watch(logits, labels)
+            if logits.shape[:-1].numel() != labels.numel():
+                raise SlungError(
+                    f"slung: the model hands its loss {logits.shape[:-1].numel()} positions of logits and {labels.numel()} "
+                    "labels, and shifts or cuts them in a way of its own; use another architecture"
+                )
             read = self.reader.read(labels.reshape(-1))
             losses, log_odds = selective_loss(logits.reshape(-1, logits.shape[-1]), read.targets, read.actions)
             self._add("train" if training else "eval", read, log_odds)
             if not training:
                 trained = read.group == GROUPS.index("train")
-                return (losses * trained).sum() / trained.sum().clamp(min=1)
+                return torch.where(trained, losses, 0.0).sum() / trained.sum().clamp(min=1)
             total = losses.sum()
         if num_items_in_batch is None:
             num_items_in_batch = self.reader.count(labels, self.normalize_by)
@@ -125,12 +158,11 @@ class SelectiveCausalLMLoss:
         Args:
             split: "train" or "eval".
             read: the batch's `Read`.
-            log_odds: `[tokens]`, NaN where they were not computed.
-            share: for how many tokens each computed one stands, `[tokens]`; 1 where left out.
+            log_odds: `[tokens]`; NaN that was computed shows in the figures.
+            share: for how many tokens each computed one stands, `[tokens]`, 0 where none was computed; 1 where left out.
         """
-        known = ~log_odds.isnan()
-        m = torch.where(known, log_odds, 0.0)
-        count = known if share is None else known * share
+        count = torch.ones_like(log_odds) if share is None else share
+        m = torch.where(count > 0, log_odds, 0.0)
         rows = torch.stack([torch.ones_like(m), -logsigmoid(m), torch.sigmoid(m), token_losses(m, read.actions)], dim=1)
         rows = (rows * count[:, None]).float()
         sums = rows.new_zeros(len(GROUPS) + 1, rows.shape[1]).index_add_(0, read.group, rows)[:IGNORED]

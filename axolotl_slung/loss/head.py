@@ -2,8 +2,8 @@
 
 The head module is called as ever, so that ZeRO-3, FSDP and adapters gather its weight and reduce its gradient by their own
 hooks. In training its `forward` computes the loss straight from the hidden states, and what comes out of the module is a
-zero that carries the loss's gradient. The first batch lets a few real logits out, to compare what the model does with them
-(a scale, a softcap) and what gradient they give with the same of the fused loss.
+zero that carries the loss's gradient. The first batch lets a few real logits and a probe out, to see what the model does to
+them (a scale, a softcap), and compares the gradient that they give with that of the fused loss.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SlungError
-from .linear import compute_dtype, linear_log_odds, linear_selective_loss
+from .bend import Bend, of_config, probe, seen
+from .intercept import intercept, plain_class
+from .linear import linear_log_odds, linear_selective_loss
 from .objectives import cross_entropy, has_loss, unlikelihood
 from .reader import IGNORED, LabelReader, Read, shifted
 from .selective import selective_loss
@@ -33,6 +35,23 @@ class _Differs(Exception):
     """The fused loss does not do what the model does; the message says in what."""
 
 
+class _Again(Exception):
+    """What the model does to its logits is known now, and the batch has to be computed with it."""
+
+
+class _Carrier(torch.autograd.Function):
+    """A tensor that hands its gradient on to a loss."""
+
+    @staticmethod
+    def forward(ctx, out, loss):
+        ctx.dtype = loss.dtype
+        return out.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, grad.sum().to(ctx.dtype)
+
+
 @dataclass
 class FusedBatch:
     """What the head computed of one batch.
@@ -42,9 +61,8 @@ class FusedBatch:
         hidden: the head's input, `[batch, length, width]`.
         loss: the summed objective, differentiable.
         log_odds: `[tokens]`, NaN where they were not computed.
-        share: for how many tokens each computed one stands, float32 `[tokens]`.
-        compared: the tokens whose logits were let out, int64, and the fused loss's log-odds of them, to be compared; None
-            in all but the first batch.
+        share: for how many tokens each computed one stands, float32 `[tokens]`; 0 where none was computed.
+        compared: the logits that were let out, `[rows, vocabulary]`; None in all but the first batch.
     """
 
     read: Read
@@ -52,7 +70,7 @@ class FusedBatch:
     loss: Tensor
     log_odds: Tensor
     share: Tensor
-    compared: tuple[Tensor, Tensor] | None = None
+    compared: Tensor | None = None
 
 
 class FusedHead:
@@ -64,14 +82,15 @@ class FusedHead:
 
     Attributes:
         off: why the loss works on logits after all, or None.
-        scale, softcap: what the model does to its logits, by its config.
+        bend: what the model does to its logits.
     """
 
     def __init__(self, model, reader: LabelReader):
         self.reader = reader
         self.off: str | None = None
         self.head, why = _plain_linear(model.get_output_embeddings())
-        self.scale, self.softcap = _after_the_head(model.config.get_text_config())
+        self.config = model.config.get_text_config()
+        self.bend: Bend = of_config(self.config)
         self._compared = False
         # of the batch under way: its labels, shifted, and which tokens have a loss, and which are only watched
         self._labels = self._kept = self._silent = None
@@ -80,57 +99,59 @@ class FusedHead:
         if why:
             self._fall_back(why)
             return
-        model.forward = self._model_forward(model.forward)
-        self.head.forward = self._head_forward(self.head.forward)
+        intercept(self.head, self._around_head)
 
     def take(self, logits) -> FusedBatch | None:
         """What the head computed for the batch at hand; None where it did not.
 
         Args:
-            logits: those that the model hands to its loss; only of the tokens to be compared, in the first batch.
+            logits: those that the model hands to its loss; only those that were let out, in the first batch.
 
         Raises:
-            _Differs: which the model's forward, a few calls up, turns into a plain loss.
+            _Differs, _Again: which `around_model`, a few calls up, acts on.
         """
         batch, self._batch = self._batch, None
         if batch is None and self._labels is not None:
             self._fall_back("the model calls another head than its output embeddings")
         if batch is not None and batch.compared is not None:
-            self._compare_log_odds(logits, batch)
+            self._compare(logits, batch.compared)
         return batch
 
     # the model
 
-    def _model_forward(self, forward):
-        @functools.wraps(forward)
-        @functools.partial(torch.compiler.disable, recursive=False)
-        def with_fused_head(*args, labels=None, **kwargs):
-            if self.off or labels is None or not torch.is_grad_enabled() or not self.head.training:
-                return forward(*args, labels=labels, **kwargs)
-            self._begin(labels, kwargs.get("shift_labels"))
-            try:
-                output = forward(*args, labels=labels, **kwargs)
-                why = "the model's forward passes the loss by" if self._batch else None
-            except _Differs as differs:
-                why = str(differs)
-            except Exception:
-                # such as a forward with a loss of its own, over what came out of the head
-                if self._batch is None:
-                    raise
+    @functools.partial(torch.compiler.disable, recursive=False)
+    def around_model(self, forward, *args, labels, **kwargs):
+        """The model's forward on labels, with the loss in its head where that can be."""
+        if self.off or not torch.is_grad_enabled() or not self.head.training:
+            return forward(*args, labels=labels, **kwargs)
+        why = again = None
+        self._begin(labels, kwargs.get("shift_labels"))
+        try:
+            output = forward(*args, labels=labels, **kwargs)
+            if self._batch:
                 why = "the model's forward passes the loss by"
-            finally:
-                self._labels = self._kept = self._silent = self._batch = None
-            if why:
-                if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
-                    # the other ranks may not have noticed, and would wait for this one
-                    raise SlungError(f"slung: {why}; set `slung.fused: false`")
-                self._fall_back(why)
-                return forward(*args, labels=labels, **kwargs)
-            if getattr(output, "logits", None) is not None:
-                output.logits = None  # nobody shall take what came out of the head for logits
-            return output
-
-        return with_fused_head
+        except _Differs as differs:
+            why = str(differs)
+        except _Again:
+            again = True
+        except Exception as error:
+            if self._batch is None or self._compared or _is_of_the_machine(error):
+                raise
+            # such as a forward that works on the logits' shape
+            why = "the model's forward passes the loss by"
+        finally:
+            self._labels = self._kept = self._silent = self._batch = None
+        if again:
+            return self.around_model(forward, *args, labels=labels, **kwargs)
+        if why:
+            if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+                # the other ranks may not have noticed, and would wait for this one
+                raise SlungError(f"slung: {why}; set `slung.fused: false`")
+            self._fall_back(why)
+            return forward(*args, labels=labels, **kwargs)
+        if getattr(output, "logits", None) is not None:
+            output.logits = None  # nobody shall take what came out of the head for logits
+        return output
 
     @torch.compiler.disable
     def _begin(self, labels, shift_labels):
@@ -141,6 +162,8 @@ class FusedHead:
         read = self.reader.read(self._labels.reshape(-1))
         kept = has_loss(read.actions)
         # the host waits for the device to hear which tokens these are: here, where it is not yet busy with the model
+        if ((read.targets >= self.head.out_features) & (read.group != IGNORED)).any():
+            raise IndexError(f"slung: labels: a token id is out of bounds for the head's {self.head.out_features} rows")
         self._kept = kept.nonzero()[:, 0]
         self._silent = (~kept & (read.group != IGNORED)).nonzero()[:, 0]
 
@@ -150,28 +173,26 @@ class FusedHead:
 
     # the head
 
-    def _head_forward(self, forward):
-        @functools.wraps(forward)
-        @torch.compiler.disable
-        def head(hidden):
-            labels = self._labels
-            if labels is None:
-                return forward(hidden)
-            if hidden.shape[:-1] != labels.shape:
-                raise _Differs(f"the head works on {list(hidden.shape[:-1])} positions, and the labels have {list(labels.shape)}")
-            self._batch = self._fused(hidden, self.reader.read(labels.reshape(-1).to(hidden.device)))
-            out = hidden.new_zeros(1, 1, 1, dtype=torch.float32)
-            if not self._compared:
-                out = self._begin_comparison(forward, hidden.detach().reshape(-1, hidden.shape[-1]))
-            # of the loss's gradient, and of its value nothing
-            return out + (self._batch.loss - self._batch.loss.detach())
-
-        return head
+    @torch.compiler.disable
+    def _around_head(self, head, forward, hidden):
+        labels = self._labels
+        if labels is None:
+            return forward(hidden)
+        if hidden.shape[:-1] != labels.shape:
+            raise _Differs(f"the head works on {list(hidden.shape[:-1])} positions, and the labels have {list(labels.shape)}")
+        self._batch = self._fused(hidden, self.reader.read(labels.reshape(-1).to(hidden.device)))
+        if self._compared:
+            out = hidden.new_zeros(1, 1, 1, dtype=self._batch.loss.dtype)
+        else:
+            self._batch.compared = self._let_out(forward, hidden.detach().reshape(-1, hidden.shape[-1]))
+            out = self._batch.compared[None]
+        return _Carrier.apply(out, self._batch.loss)
 
     def _fused(self, hidden, read: Read) -> FusedBatch:
         flat, kept = hidden.reshape(-1, hidden.shape[-1]), self._kept.to(hidden.device)
         loss, log_odds = linear_selective_loss(flat, targets=read.targets, actions=read.actions, kept=kept, **self._projection())
-        share = torch.ones_like(log_odds)
+        share = torch.zeros_like(log_odds)
+        share[kept] = 1
         if len(self._silent):
             some = _spread(self._silent.to(hidden.device), WATCHED)
             log_odds[some] = linear_log_odds(flat[some], targets=read.targets[some], **self._projection()).to(log_odds.dtype)
@@ -179,7 +200,7 @@ class FusedHead:
         return FusedBatch(read, hidden, loss, log_odds, share)
 
     def _projection(self):
-        return {"weight": self.head.weight, "bias": self.head.bias, "logit_scale": self.scale, "softcap": self.softcap}
+        return {"weight": self.head.weight, "bias": self.head.bias, "logit_scale": self.bend.scale, "softcap": self.bend.softcap}
 
     @torch.compiler.disable
     def _carry(self, _module, _args, output):
@@ -190,47 +211,62 @@ class FusedHead:
 
     # the first batch
 
-    def _begin_comparison(self, forward, hidden):
-        """Logits of a few tokens by the head's own forward, and the gradient of its input by both ways.
+    def _let_out(self, forward, hidden):
+        """Logits of a few tokens by the head's own forward, and a probe.
 
         Args:
             hidden: `[tokens, width]`, detached.
 
         Returns:
-            float32 `[1, compared, vocabulary]`.
+            `[rows, vocabulary]`, float32 (float64 for float64 logits); the last row is the probe.
 
         Raises:
-            _Differs: the two gradients differ.
+            _Differs: the fused loss gives another gradient or other probabilities for these tokens.
         """
         rows = _spread(torch.arange(len(hidden), device=hidden.device), COMPARED)
         targets, ones = self._batch.read.targets[rows], torch.ones(len(rows), device=hidden.device)
         actions = {cross_entropy: ones, unlikelihood: ones}
         plain, fused = (hidden[rows].requires_grad_() for _ in range(2))
         logits = forward(plain)
-        shaped = logits.float() * self.scale
-        shaped = shaped if self.softcap is None else torch.tanh(shaped / self.softcap) * self.softcap
-        (expected,) = torch.autograd.grad(selective_loss(shaped, targets, actions)[0].sum(), plain)
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        losses, own = selective_loss(self.bend(logits.to(wide)), targets, actions)
+        (expected,) = torch.autograd.grad(losses.sum(), plain)
         projection = {key: x.detach() if isinstance(x, Tensor) else x for key, x in self._projection().items()}
         loss, log_odds = linear_selective_loss(fused, targets=targets, actions=actions, **projection)
         (found,) = torch.autograd.grad(loss, fused)
-        if (expected - found).float().norm() > _tolerance(logits.dtype) * expected.float().norm():
+        tolerance = _tolerance(logits.dtype)
+        if (expected - found).float().norm() > tolerance * expected.float().norm():
             raise _Differs("the fused loss gives another gradient than the model's logits")
-        self._batch.compared = rows, log_odds
-        return logits.detach().float()[None]
+        if ((own - log_odds).abs() > tolerance * (1 + own.abs())).any():
+            raise _Differs("the fused loss gives other probabilities than the model's logits")
+        # a model in half precision may round what it does to them
+        return torch.cat([logits.detach(), probe(logits.shape[-1], logits.dtype, logits.device)[None]]).to(wide)
 
-    def _compare_log_odds(self, logits, batch: FusedBatch):
-        self._compared = True
-        rows, ours = batch.compared
-        ones = torch.ones(len(rows), device=logits.device)
-        own = selective_loss(logits.detach().reshape(len(rows), -1), batch.read.targets[rows], {cross_entropy: ones})[1]
-        tolerance = _tolerance(compute_dtype(self.head.weight))
-        if ((own - ours).abs() > tolerance * (1 + own.abs())).any():
+    def _compare(self, logits, let_out):
+        """See what the model has done to the logits that were let out."""
+        if logits.shape[-1] != let_out.shape[-1] or logits.numel() != let_out.numel():
+            raise _Differs("the model hands its loss other positions or tokens than its head gives")
+        bend = seen(let_out, logits.detach().reshape(let_out.shape), self.bend, self.config)
+        if bend is None:
             raise _Differs("the model does something to its logits that the fused loss does not know")
+        if bend != self.bend:
+            LOG.info("slung: the model multiplies its logits by %g, softcap %s", *bend)
+            self.bend = bend
+            raise _Again
+        self._compared = True
 
 
 def _spread(rows, most: int):
     """At most `most` of `rows`, evenly spread over them."""
     return rows[:: max(1, -(-len(rows) // most))]
+
+
+def _is_of_the_machine(error) -> bool:
+    """Whether memory or a device failed, which logits would not help."""
+    kinds = (MemoryError, torch.OutOfMemoryError, getattr(torch, "AcceleratorError", MemoryError))
+    said = str(error)
+    signs = ("out of memory", "can't allocate memory", "CUDA error", "CUDNN_", "CUBLAS_")
+    return isinstance(error, kinds) or any(sign in said for sign in signs)
 
 
 def _tolerance(dtype) -> float:
@@ -244,16 +280,6 @@ def _plain_linear(head) -> tuple[nn.Linear | None, str | None]:
         # PEFT trains a copy of the head, and calls that
         copies = [head.modules_to_save[name] for name in head.active_adapters if name in head.modules_to_save]
         head = copies[0] if len(copies) == 1 else head
-    if type(head) is nn.Linear:
+    if plain_class(head) is nn.Linear:
         return head, None
     return None, f"the model's head is {type(head).__module__}.{type(head).__name__} and no plain linear layer"
-
-
-def _after_the_head(config) -> tuple[float, float | None]:
-    """The scale and the softcap that a model puts on its logits, by its config; the first batch shows if that is all."""
-    scale = 1.0
-    if getattr(config, "logits_scaling", None):
-        scale = 1 / config.logits_scaling  # Granite
-    elif getattr(config, "logit_scale", None):
-        scale = config.logit_scale  # Cohere
-    return float(scale), getattr(config, "final_logit_softcapping", None)

@@ -36,7 +36,8 @@ class _LinearSelectiveLoss(torch.autograd.Function):
 
         loss = hidden.new_zeros((), dtype=wide)
         log_odds = hidden.new_full(targets.shape, torch.nan, dtype=wide)
-        d_hidden = torch.zeros_like(hidden) if need_hidden else None
+        # float16 would overflow before the sum is divided by the number of tokens
+        d_hidden = torch.zeros_like(hidden, dtype=wide if hidden.dtype == torch.float16 else None) if need_hidden else None
         d_weight = _Sum(w, wide, len(chunks)) if need_weight else None
         d_bias = torch.zeros(len(weight), dtype=wide, device=weight.device) if need_bias else None
         for rows, z in _projected(hidden, w, b, chunks):
@@ -46,11 +47,13 @@ class _LinearSelectiveLoss(torch.autograd.Function):
             loss += losses.sum()
             narrow = (-logit_scale * slopes / norm)[:, None]
             if need_hidden:
-                d_hidden[rows] = ((z @ w) * narrow).to(hidden.dtype)
+                d_hidden[rows] = ((z @ w) * narrow).to(d_hidden.dtype)
             if need_weight:
-                d_weight.add(z, (hidden[rows] * narrow).to(dtype))
+                d_weight.add(z, hidden[rows] * narrow)
             if need_bias:
-                d_bias += narrow[:, 0].to(dtype) @ z
+                side, size = _fitted(narrow, dtype)
+                sum_of_rows = side[:, 0] @ z
+                d_bias += sum_of_rows if size is None else sum_of_rows.to(wide) * size
 
         # as attributes: hooks that move saved tensors elsewhere and back would only lose time on these
         ctx.grads = d_hidden, d_weight and d_weight.total, d_bias
@@ -75,25 +78,45 @@ class _Sum:
     """
 
     def __init__(self, weight, wide, chunks: int):
-        # a single product adds up in float32 by itself
-        self.total = torch.empty_like(weight, dtype=weight.dtype if chunks == 1 else wide)
+        # a single product adds up in float32 by itself; its result may be more than float16 holds
+        self.total = torch.empty_like(weight, dtype=weight.dtype if chunks == 1 and weight.dtype != torch.float16 else wide)
         if chunks == 0:
             self.total.zero_()
         self._started = False
 
     def add(self, z, narrow):
-        """Add `z.T @ narrow`: `[tokens, vocabulary]` and `[tokens, width]`."""
+        """Add `z.T @ narrow`: `[tokens, vocabulary]`, and float32 or wider `[tokens, width]`."""
         started, self._started = self._started, True
+        narrow, size = _fitted(narrow, z.dtype)
         if z.dtype == self.total.dtype:
             torch.addmm(self.total, z.T, narrow, beta=int(started), out=self.total)
             return
-        step = SLICE if z.device.type == "cpu" else len(self.total)
+        step = SLICE if z.device.type == "cpu" or size is not None else len(self.total)
         for start in range(0, len(self.total), step):
             part = slice(start, start + step)
+            product = z[:, part].T @ narrow
+            if size is not None:
+                product = product.to(self.total.dtype) * size
             if started:
-                self.total[part] += z[:, part].T @ narrow
+                self.total[part] += product
             else:
-                self.total[part] = z[:, part].T @ narrow
+                self.total[part] = product
+
+
+def _fitted(narrow, dtype):
+    """The narrow side of a product in its dtype, and a factor of the result, or None for 1.
+
+    In float16, whose numbers end at 65504, the narrow side becomes as large as no sum over tokens can overflow.
+
+    Args:
+        narrow: float32 or wider, `[tokens, width]`; the wide side's entries are at most 1.
+    """
+    if dtype != torch.float16:
+        return narrow.to(dtype), None
+    largest = narrow.abs().sum(0).max()
+    # a power of two loses no digits
+    factor = torch.exp2(torch.floor(torch.log2(32768 / largest.clamp(min=1e-30))).clamp(max=100))
+    return (narrow * factor).to(dtype), 1 / factor
 
 
 def _scaled(grad, factor, dtype):

@@ -28,8 +28,14 @@ def log_odds_and_rest(z, targets, logit_scale: float = 1.0, softcap: float | Non
         softcap: above 0, or None for none.
 
     Returns:
-        `(log_odds, norm)`, both `[tokens]`, float32 (float64 for float64 logits).
+        `(log_odds, norm)`, both `[tokens]`, float32 (float64 for float64 logits). What is not a number in a row makes its
+        log-odds that too.
+
+    Raises:
+        IndexError: a target is none of the columns. A GPU does not wait to tell: there the row's log-odds are not a number.
     """
+    if z.device.type == "cpu" and len(targets) and not 0 <= targets.min() <= targets.max() < z.shape[1]:
+        raise IndexError(f"slung: a target is out of bounds for {z.shape[1]} columns of logits")
     return _backend(z)(z, targets, logit_scale, softcap)
 
 

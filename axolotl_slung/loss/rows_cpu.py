@@ -16,6 +16,7 @@ import torch
 from ..compiled import jit
 
 _F, _I32, _U32, _I16, _U16 = np.float32, np.int32, np.uint32, np.int16, np.uint16
+_NAN = _F(np.nan)
 _LOG2_E, _LN_2 = _F(1.4426950408889634), _F(0.6931471805599453)
 _BLOCK = 4096
 """Columns that are summed in float32; the sums of blocks add up in float64."""
@@ -62,21 +63,25 @@ def _narrowed(x):
     return _U16(_U32(bits + _U32(0x7FFF) + _U32((bits >> _U32(16)) & _U32(1))) >> _U32(16))
 
 
-# Floats compare as integers once the bits of the negative ones are turned round; so the search becomes vectors too.
-# An integer says "nothing yet" below all of them.
+# Floats compare as integers once the bits of the negative ones are turned round; so the search becomes vectors too. Moved
+# until minus infinity is the lowest integer, all that is not a number comes after infinity, whatever its own sign.
+_MOVE_32, _INFINITE_32 = _I32(0x7F800001 - 2**31), _I32(0xFF000001 - 2**31)
+_MOVE_16, _INFINITE_16 = _I16(0x7F81 - 2**15), _I16(0xFF01 - 2**15)
 
 
 @_compiled
 def _largest_32(bits, best):
     for j in range(bits.shape[0]):
-        best = max(best, _I32(bits[j] ^ _I32((bits[j] >> _I32(31)) & _I32(0x7FFFFFFF))))
+        key = _I32(bits[j] ^ _I32((bits[j] >> _I32(31)) & _I32(0x7FFFFFFF)))
+        best = max(best, _I32(key + _MOVE_32))
     return best
 
 
 @_compiled
 def _largest_16(bits, best):
     for j in range(bits.shape[0]):
-        best = max(best, _I16(bits[j] ^ _I16((bits[j] >> _I16(15)) & _I16(0x7FFF))))
+        key = _I16(bits[j] ^ _I16((bits[j] >> _I16(15)) & _I16(0x7FFF)))
+        best = max(best, _I16(key + _MOVE_16))
     return best
 
 
@@ -133,13 +138,16 @@ def _finish(target, largest, total, scale, cap):
 def _rows_32(z, bits, targets, scale, cap, log_odds, norm, start, stop):
     for i in range(start, stop):
         row, y = z[i], targets[i]
-        key = _largest_32(bits[i, y + 1 :], _largest_32(bits[i, :y], _I32(-(2**31))))
+        place = _largest_32(bits[i, y + 1 :], _largest_32(bits[i, :y], _I32(-(2**31))))
+        key = _I32(place - _MOVE_32)
         largest = _I32(key ^ _I32((key >> _I32(31)) & _I32(0x7FFFFFFF))).view(_F)
         total = 0.0
         for first, last in ((0, y), (y + 1, row.shape[0])):
             for j in range(first, last, _BLOCK):
                 total += _spread_32(row[j : min(j + _BLOCK, last)], largest, scale, cap)
         log_odds[i], bend = _finish(row[y], largest, total, scale, cap)
+        if place > _INFINITE_32 or (bits[i, y] & _I32(0x7FFFFFFF)) > _I32(0x7F800000):
+            log_odds[i] = _NAN
         norm[i] = total
         row[y] = -total * bend
 
@@ -148,13 +156,16 @@ def _rows_32(z, bits, targets, scale, cap, log_odds, norm, start, stop):
 def _rows_16(z, bits, targets, scale, cap, log_odds, norm, start, stop):
     for i in range(start, stop):
         row, y = z[i], targets[i]
-        key = _largest_16(bits[i, y + 1 :], _largest_16(bits[i, :y], _I16(-(2**15))))
+        place = _largest_16(bits[i, y + 1 :], _largest_16(bits[i, :y], _I16(-(2**15))))
+        key = _I16(place - _MOVE_16)
         largest = _widened(_U16(_I16(key ^ _I16((key >> _I16(15)) & _I16(0x7FFF)))))
         total = 0.0
         for first, last in ((0, y), (y + 1, row.shape[0])):
             for j in range(first, last, _BLOCK):
                 total += _spread_16(row[j : min(j + _BLOCK, last)], largest, scale, cap)
         log_odds[i], bend = _finish(_widened(row[y]), largest, total, scale, cap)
+        if place > _INFINITE_16 or (bits[i, y] & _I16(0x7FFF)) > _I16(0x7F80):
+            log_odds[i] = _NAN
         norm[i] = total
         row[y] = _narrowed(_F(-total * bend))
 

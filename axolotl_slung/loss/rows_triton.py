@@ -36,6 +36,9 @@ def _row(z_ptr, stride, targets_ptr, log_odds_ptr, vocabulary, scale, cap, HAS_C
     row = tl.program_id(0).to(tl.int64)
     z_ptr += row * stride
     y = tl.load(targets_ptr + row)
+    # an index outside the row is neither read nor written
+    known = (y >= 0) & (y < vocabulary)
+    y = tl.where(known, y, 0)
     columns = tl.arange(0, BLOCK)
     # before the reductions below, which all warps wait for: afterwards some already overwrite it
     target, _at_target = _logits(tl.load(z_ptr + y + tl.arange(0, 1)), scale, cap, HAS_CAP)
@@ -53,7 +56,8 @@ def _row(z_ptr, stride, targets_ptr, log_odds_ptr, vocabulary, scale, cap, HAS_C
         largest = new
     others = largest + tl.log(total)
 
-    tl.store(log_odds_ptr + row + tl.arange(0, 1), target - others)
+    nothing = tl.full((1,), float("nan"), tl.float32)
+    tl.store(log_odds_ptr + row + tl.arange(0, 1), tl.where(known, target - others, nothing))
     for start in range(0, vocabulary, BLOCK):
         at = start + columns
         inside = at < vocabulary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .objectives import Actions, losses_and_slopes
+from .objectives import Actions, has_loss, losses_and_slopes
 
 CHUNK = 1024
 """Tokens at a time: the only float32 copies of logits are `[CHUNK, vocabulary]`."""
@@ -24,6 +24,9 @@ class _SelectiveLoss(torch.autograd.Function):
             others[chunk] = z.scatter_(1, column, -torch.inf).logsumexp(1)
             log_odds[chunk] = target - others[chunk]
         losses, slopes = losses_and_slopes(log_odds, actions)
+        live = has_loss(actions)
+        # logits of tokens without a loss may be anything, as for torch's cross-entropy
+        losses, slopes = losses.where(live, 0), slopes.where(live, 0)
         ctx.save_for_backward(logits, targets, slopes, others)
         ctx.mark_non_differentiable(log_odds)
         return losses, log_odds
@@ -37,7 +40,7 @@ class _SelectiveLoss(torch.autograd.Function):
             # dL/dz = dL/dm * (onehot - q), with q the softmax over all but the target
             q = logits[chunk].to(slope.dtype, copy=True).sub_(others[chunk, None]).exp_()
             q.mul_(-slope[chunk, None]).scatter_(1, targets[chunk, None], slope[chunk, None])
-            grad[chunk] = q
+            grad[chunk] = q.masked_fill_(slope[chunk, None] == 0, 0)
         return grad, None, None
 
 

@@ -1,0 +1,129 @@
+"""Models whose forward computes cross-entropy by itself, and never asks `self.loss_function` (Gemma 3's multimodal class, Mamba).
+
+Whether their loss is the usual one is tried, on a few tokens: with targets that are the least likely ones at their
+positions, no other alignment of logits and labels gives so large a loss. Then the forward can be run without labels, and
+slung's loss be computed from what it gives.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from ..codec import IGNORE
+from .reader import shifted
+
+TRIED = 16
+"""Tokens."""
+UNKNOWN = "unknown"
+"""It has not been tried yet."""
+
+
+@dataclass(frozen=True)
+class OwnLoss:
+    """The usual cross-entropy, of a model's own, which slung's loss takes the place of.
+
+    Attributes:
+        drops_padding: whether labels where the attention mask is 0 are left out.
+    """
+
+    drops_padding: bool
+
+    def labels(self, labels, attention_mask=None):
+        """The labels that the model's loss would look at, int64 `[batch, length]`."""
+        if not self.drops_padding or attention_mask is None:
+            return labels
+        return labels.masked_fill(attention_mask[:, -labels.shape[1] :].to(labels.device) == 0, IGNORE)
+
+    def forward(self, model, plain, *args, labels, num_items_in_batch=None, shift_labels=None, **kwargs):
+        """The model's forward without labels, and its `loss_function` after that."""
+        output = plain(*args, **kwargs)
+        logits = output[0] if isinstance(output, tuple) else output.logits
+        loss = model.loss_function(logits, labels, num_items_in_batch=num_items_in_batch, shift_labels=shift_labels)
+        if isinstance(output, tuple):
+            return (loss, *output)
+        output.loss = loss
+        return output
+
+
+def own_loss(model, plain, labels, args, kwargs) -> OwnLoss | str | None:
+    """Whether a model computes the usual cross-entropy by itself.
+
+    Args:
+        model: which is tried.
+        plain: its forward.
+        labels: int64 `[batch, length]`, of the batch at hand.
+        args, kwargs: what else the forward is called with.
+
+    Returns:
+        None: the model calls `loss_function`, or its loss is another. `UNKNOWN`: the batch is too short to tell.
+    """
+    if _calls_loss_function(type(model)):
+        return None
+    if labels.shape[1] < 4:
+        return UNKNOWN
+    few = functools.partial(_few, shape=labels.shape)
+    inputs = {key: few(x) for key, x in kwargs.items() if key not in ("num_items_in_batch", "shift_labels")}
+    trial = functools.partial(plain, *map(few, args), **{key: x for key, x in inputs.items() if x is not None})
+    tokens = labels[:1, :TRIED].shape[1]
+    padding = kwargs.get("attention_mask")
+    padding = None if padding is None or padding.shape != labels.shape else few(padding).clone()
+    if padding is not None:
+        padding[:, tokens // 2 :] = 0
+        trial = functools.partial(trial, attention_mask=padding)
+    called, loss_function = [], model.loss_function
+    model.loss_function = lambda logits, *_, **__: called.append(1) or logits.float().sum() * 0
+    try:
+        return _found(trial, padding, labels.device, called)
+    finally:
+        model.loss_function = loss_function
+
+
+@torch.no_grad()
+def _found(trial, padding, device, called) -> OwnLoss | None:
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
+            bare = _seeded(trial, return_dict=True)
+            logits = bare.logits.float()
+            # the largest loss for most tokens, the smallest for the padding, and none for a few
+            labels = torch.full(logits.shape[:2], IGNORE, device=device)
+            labels[:, 1:] = logits[:, :-1].argmin(-1)
+            if padding is not None:
+                labels[:, 1:] = torch.where(padding[:, 1:] == 0, logits[:, :-1].argmax(-1), labels[:, 1:])
+            labels[:, 2] = IGNORE
+            output = _seeded(trial, labels=labels, return_dict=True)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+        # some other kind of model, or of loss
+        return None
+    same = output.logits is not None and torch.equal(output.logits.float(), logits)
+    if called or not same or output.loss is None or getattr(output, "aux_loss", None) is not None:
+        return None
+    rtol = 1e-2 if output.logits.dtype.itemsize == 2 else 1e-5
+    for kind in (OwnLoss(drops_padding=False), OwnLoss(drops_padding=True)):
+        expected = cross_entropy(logits.flatten(0, 1), shifted(kind.labels(labels, padding)).flatten())
+        if torch.isclose(output.loss.float(), expected, rtol=rtol):
+            return kind
+    return None
+
+
+def _seeded(forward, **kwargs):
+    """Dropout drops the same each time."""
+    torch.manual_seed(0)
+    return forward(**kwargs)
+
+
+def _few(x, shape):
+    """The first tokens of what the forward is called with; None for what has no tokens and is a tensor."""
+    if not isinstance(x, torch.Tensor):
+        return x
+    return x[:1, :TRIED] if x.shape[:2] == shape else None
+
+
+def _calls_loss_function(cls) -> bool:
+    """Whether the code of a class's own forward, below its decorators, names it."""
+    code = getattr(inspect.unwrap(cls.forward), "__code__", None)
+    return code is not None and "loss_function" in code.co_names
