@@ -1,67 +1,100 @@
-"""Where the strings of a row come to stand in a prompt."""
+"""The strings of a row, and what moves with them into a prompt."""
 
+import json
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axolotl_slung.data.fields import Placed, marked, replaced, strings, surroundings, unmark
+from axolotl_slung.data.columns import described, without_text
+from axolotl_slung.data.fields import Key, Layout, Placed, get, replaced, strings, surroundings
+from axolotl_slung.labeling.base import Span
 
+CHAT = Layout("messages", "role", "tools")
 ROW = {
     "id": "x1",
-    "messages": [{"role": "user", "content": " hi \n"}, {"role": "assistant", "content": "hi"}],
-    "note": "n",
+    "messages": [
+        {"role": "user", "content": " hi \n"},
+        {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"role": "hi"}}}]},
+    ],
+    "note": None,
     "n": 3,
 }
 
 
-def test_strings_of_a_row_without_roles_and_ids():
-    assert dict(strings(ROW)) == {("messages", 0, "content"): " hi \n", ("messages", 1, "content"): "hi", ("note",): "n"}
+def test_strings_of_a_row_are_all_but_the_roles_of_messages():
+    call = ("messages", 1, "tool_calls", 0)
+    assert strings(ROW, CHAT) == {
+        ("id",): "x1",
+        ("messages", 0, "content"): " hi \n",
+        (*call, Key("function")): "function",
+        (*call, "function", Key("name")): "name",
+        (*call, "function", "name"): "f",
+        (*call, "function", Key("arguments")): "arguments",
+        (*call, "function", "arguments", Key("role")): "role",
+        (*call, "function", "arguments", "role"): "hi",
+    }
+    assert ("messages", 0, "role") in strings(ROW)
 
 
-def test_the_same_text_twice_is_told_apart():
-    fields = {path: text for path, text in strings(ROW) if path[0] == "messages"}
-    row = marked(ROW, fields)
-    prompt = "hi|".join(m["content"].strip() + "." for m in row["messages"])
-    assert unmark(prompt, fields) == (
-        "hi.hi|hi.",
-        [Placed(0, 2, ("messages", 0, "content"), 1), Placed(6, 8, ("messages", 1, "content"), 0)],
-    )
+def test_a_string_a_key_and_its_surroundings():
+    path = ("messages", 1, "tool_calls", 0, "function", "arguments", Key("role"))
+    assert get(ROW, path) == "role" and surroundings(ROW, path)["role"] == "hi" and surroundings(ROW, path)["id"] == "x1"
+    assert replaced(ROW, {path: "part", path[:-1] + ("role",): "ho"})["messages"][1]["tool_calls"][0]["function"]["arguments"] == {"part": "ho"}
+    assert surroundings(ROW, ("messages", 0, "content")) == {**ROW, **ROW["messages"][0]}
 
 
-def test_white_space_that_the_template_keeps_belongs_to_the_field():
-    fields = {("messages", 0, "content"): " hi \n"}
-    prompt = "A:" + marked(ROW, fields)["messages"][0]["content"] + "B"
-    assert unmark(prompt, fields) == ("A: hi \nB", [Placed(2, 7, ("messages", 0, "content"), 0)])
+def test_json_is_read_where_axolotl_reads_it():
+    call = {"function": {"name": "f", "arguments": '{"to": "a\\nb"}'}}
+    tools = [{"function": {"name": "f", "parameters": '{"type": "object"}'}}]
+    row = {"messages": json.dumps([{"role": "assistant", "content": '{"a": 1}', "tool_calls": [call]}]), "tools": json.dumps(tools), "other": "[1]"}
+    read = CHAT.parsed(row)
+    assert read["messages"][0]["tool_calls"][0]["function"]["arguments"] == {"to": "a\nb"}
+    assert read["messages"][0]["content"] == '{"a": 1}' and read["other"] == "[1]"
+    assert read["tools"][0]["function"]["parameters"] == {"type": "object"}
+    assert Layout().parsed(row) == row and CHAT.parsed({"messages": "no [JSON"}) == {"messages": "no [JSON"}
 
 
-def test_a_template_that_cuts_into_a_field_is_not_believed():
-    fields = {("note",): "one two"}
-    prompt = marked({"note": "one two"}, fields)["note"]
-    assert unmark(prompt[:-3], fields) is None
-    assert unmark(prompt.replace("one", "1"), fields) is None
-    assert unmark(prompt.split("o", 1)[1], fields) is None
+@given(st.text("ab", min_size=1, max_size=9), st.data())
+def test_spans_move_as_far_as_their_characters_stand_there(text, data):
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(start + 1, len(text)))
+    offset = data.draw(st.integers(0, len(text)))
+    shown = text[offset:]
+    place = Placed(3, 3 + len(shown), ("text",), offset)
+    moved = [i - 3 + offset for span in place.moved([Span(start, end, 1.0)]) for i in range(span.start, span.end)]
+    assert moved == [i for i in range(start, end) if i >= offset]
+
+    # the same, each character written as two
+    bounds = np.stack([3 + 2 * np.arange(len(shown)), 5 + 2 * np.arange(len(shown))], axis=1)
+    twice = Placed(3, 3 + 2 * len(shown), ("text",), offset, bounds).moved([Span(start, end, 1.0)])
+    assert [i for span in twice for i in range(span.start, span.end)] == [3 + 2 * (i - offset) + k for i in range(start, end) if i >= offset for k in (0, 1)]
 
 
-def test_text_with_marks_of_its_own_is_not_marked():
-    assert marked({"note": "a\ufdd0b"}, {("note",): "a\ufdd0b"}) is None
+def test_which_texts_a_column_describes():
+    part = {"type": "text", "text": "ab", "spans": [[0, 1]]}
+    row = {
+        "spans": None,
+        "messages": [
+            {"role": "user", "content": "cd", "spans": [[0, 2]]},
+            {"role": "assistant", "content": [{"type": "text", "text": "ef"}, {"type": "text", "text": "gh"}], "spans": [[1, 3]]},
+            {"role": "assistant", "content": [part, {"type": "text", "text": "ij", "spans": None}]},
+            {"role": "assistant", "content": None, "reasoning": "kl", "spans": [[0, 1]]},
+        ],
+    }
+    found = list(described(row, "content", "spans", CHAT, anywhere=False))
+    assert [(one.text, one.row["spans"], [start for _, start in one.fields]) for one in found] == [
+        ("cd", [[0, 2]], [0]),
+        ("efgh", [[1, 3]], [0, 2]),
+        ("ab", [[0, 1]], [0]),
+    ]
+    assert without_text(row, "spans", found) == ("messages", 3, "spans")
+    [thought] = described(row, "reasoning", "spans", CHAT, anywhere=True)
+    assert thought.text == "kl" and thought.fields == [(("messages", 3, "reasoning"), 0)]
 
 
-@given(st.lists(st.text(max_size=8), min_size=1, max_size=12), st.text("ab \n", max_size=4))
-def test_marks_come_out_again(texts, glue):
-    row = {"messages": [{"content": text} for text in texts]}
-    fields = dict(strings(row))
-    with_marks = marked(row, fields)
-    if with_marks is None:
-        assert any("\ufdd0" <= c <= "\ufddb" for text in texts for c in text)
-        return
-    prompt, placed = unmark(glue.join(m["content"] for m in with_marks["messages"]), fields)
-    assert prompt == glue.join(texts)
-    for place in placed:
-        text = fields[place.path]
-        assert prompt[place.start : place.end] == text[place.offset : place.offset + place.end - place.start]
-
-
-def test_replacing_leaves_the_row_alone():
-    changed = replaced(ROW, {("messages", 1, "content"): "ho"})
-    assert changed["messages"][1]["content"] == "ho" and ROW["messages"][1]["content"] == "hi"
-    assert surroundings(changed, ("messages", 1, "content"))["role"] == "assistant"
-    assert surroundings(changed, ("note",))["id"] == "x1"
+def test_a_column_of_the_row_describes_the_text_beside_it():
+    row = {"text": "ab", "spans": [[0, 1]]}
+    found = list(described(row, "text", "spans", Layout(), anywhere=False))
+    assert [one.text for one in found] == ["ab"] and without_text(row, "spans", found) is None
+    assert without_text({"other": "ab", "spans": [[0, 1]]}, "spans", []) == ("spans",)

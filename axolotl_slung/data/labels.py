@@ -110,8 +110,8 @@ class RowLabels:
 
     def used(self, parts: Sequence[Part], texts: Sequence[Text]) -> list[Text]:
         """The texts that the parts' tokens come from."""
-        places = np.unique(np.concatenate([part.places for part in parts])) if parts else np.zeros(0, dtype=np.int64)
-        return [t for t in texts if t.ids and (at := places.searchsorted(t.first)) < len(places) and places[at] < t.first + len(t.ids)]
+        places = np.concatenate([np.zeros(0, dtype=np.int64), *(part.places for part in parts)])
+        return [t for t in texts if ((t.first <= places) & (places < t.first + len(t.ids))).any()]
 
     # labels
 

@@ -90,16 +90,17 @@ def _views(part: str, start: int) -> list[tuple[str, np.ndarray]]:
 
 
 def _free(views, core: str, taken: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-    """Where `core` stands and nothing else was found, by the first reading that has it: bounds of its characters."""
-    free = []
+    """Where `core` stands and nothing else was found, as bounds of its characters; of two readings of a place the longer."""
+    free: list[np.ndarray] = []
     for view, bounds in views:
         for at in _occurrences(view, core):
             here = bounds[at : at + len(core)]
-            begin, end = int(here[0, 0]), int(here[-1, 1])
-            known = (begin, end) in {(int(other[0, 0]), int(other[-1, 1])) for other in free}
-            if not known and not any(begin < stop and start < end for start, stop in taken):
-                free.append(here)
-    return free
+            if any(here[0, 0] < stop and start < here[-1, 1] for start, stop in taken):
+                continue
+            same = [other for other in free if here[0, 0] < other[-1, 1] and other[0, 0] < here[-1, 1]]
+            if all(here[-1, 1] - here[0, 0] > other[-1, 1] - other[0, 0] for other in same):
+                free = [other for other in free if all(other is not one for one in same)] + [here]
+    return sorted(free, key=lambda bounds: bounds[0, 0])
 
 
 def _behind(free: Sequence[np.ndarray], cursor: int) -> list[np.ndarray]:
