@@ -1,0 +1,184 @@
+"""Does anything train what is masked? Micro-batches whose every label is masked have to leave no gradient."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate.utils import DistributedType
+
+from ..codec import FIRST_CODE, IGNORE, MAX_BUCKETS, decode, encode
+from ..loss.reader import MASKED
+from . import LoopError
+from .culprits import other_loss, replaced
+from .gradients import LoopProof, gradient_of
+
+KINDS = ("ignored", "codes")
+"""Labels of -100 alone, which every loss can read, and then codes of masked tokens."""
+
+
+class Silence:
+    """Runs masked micro-batches through a trainer, by the way that its real ones go.
+
+    Args:
+        trainer: a `SlungTrainerMixin`.
+        watch: its `LossWatch`.
+
+    Attributes:
+        running: whether such a batch is under way.
+    """
+
+    def __init__(self, trainer, watch):
+        self.running = False
+        self._trainer, self._watch = trainer, watch
+
+    def cannot(self) -> str | None:
+        """Why this run's gradients cannot be looked at, or None."""
+        optimizer = str(getattr(self._trainer.args.optim, "value", self._trainer.args.optim))
+        if "layerwise" in optimizer or "lomo" in optimizer:
+            return f"the optimizer {optimizer} steps during the backward pass"
+        return None
+
+    def check(self, model, inputs, *args, **kwargs) -> None:
+        """Raise `LoopError` for a gradient that a masked micro-batch leaves.
+
+        Args:
+            model: as the trainer wraps it.
+            inputs: a batch; `args` and `kwargs` are the rest of `training_step`'s.
+        """
+        loss = self._trainer.slung_loss
+        for kind in KINDS:
+            bucket = None if loss is None else _masked_bucket(loss.reader)
+            if kind == "codes" and bucket is None:
+                continue
+            calls = 0 if loss is None else loss.calls
+            found = self._gradients(model, self._silent(inputs, bucket if kind == "codes" else None), *args, **kwargs)
+            if loss is not None and found.calls == calls:
+                raise LoopError(f"slung: the model never called slung's loss: {other_loss(self._trainer.model)}")
+            if found.error:
+                raise LoopError(f"slung: {found.error}: {other_loss(self._trainer.model)}")
+            if found.names:
+                more = f" and {len(found.names) - 1} other parameters" if len(found.names) > 1 else ""
+                raise LoopError(
+                    f"slung: a micro-batch whose labels are all {'masked' if kind == 'codes' else IGNORE} leaves a gradient on "
+                    f"{found.names[0]}{more}: something beside slung's loss trains it: {replaced(self._trainer)}"
+                )
+
+    def _silent(self, inputs, bucket):
+        """The batch with every label -100 or, where a bucket is given, with codes of it for all but the -100."""
+        silent = dict(inputs)
+        ids = silent["input_ids"]
+        for key in ("labels", "shift_labels"):
+            if key not in silent:
+                continue
+            labels = silent[key]
+            masked = torch.full_like(labels, IGNORE)
+            if bucket is not None:
+                named = torch.where(labels <= FIRST_CODE, decode(labels)[0], labels)
+                # what Axolotl leaves out stays out
+                masked = torch.where(labels == IGNORE, IGNORE, code_of(named.clamp(min=0), bucket))
+            silent[key] = masked.to(ids.device)
+        return silent
+
+    def _gradients(self, model, inputs, *args, **kwargs):
+        trainer, loss = self._trainer, self._trainer.slung_loss
+        named = [(name, p) for name, p in trainer.accelerator.unwrap_model(model).named_parameters() if p.requires_grad]
+        sharded = trainer.is_fsdp_enabled
+        largest: dict[str, torch.Tensor] = {}
+
+        def note(name, gradient):
+            largest[name] = torch.maximum(largest[name], gradient_of(gradient)) if name in largest else gradient_of(gradient)
+
+        with self._nothing_stays(model, named):
+            proof = None if loss is None else LoopProof(loss)
+            # FSDP's sharded parameters see no gradient but the reduced one
+            hooks = [] if sharded else [p.register_hook(lambda g, name=name: note(name, g)) for name, p in named]
+            try:
+                with self._without_reducing(model):
+                    trainer.training_step(model, inputs, *args, **kwargs)
+                if sharded:
+                    for name, parameter in named:
+                        if parameter.grad is not None:
+                            note(name, parameter.grad)
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            calls = 0 if loss is None else loss.calls
+        sizes = torch.stack([size.cpu() for size in largest.values()]).tolist() if largest else []
+        return _Found([name for name, size in zip(largest, sizes) if size != 0], calls, proof and proof.error)
+
+    @contextlib.contextmanager
+    def _without_reducing(self, model):
+        """Ranks do not wait for one another, and DeepSpeed does not step; FSDP reduces, on all ranks alike."""
+        trainer = self._trainer
+        state = trainer.accelerator.gradient_state
+        syncs = state.sync_gradients
+        ddp = isinstance(model, torch.nn.parallel.DistributedDataParallel)
+        try:
+            if trainer.accelerator.distributed_type == DistributedType.DEEPSPEED:
+                state._set_sync_gradients(False)
+            with model.no_sync() if ddp else contextlib.nullcontext():
+                yield
+        finally:
+            state._set_sync_gradients(syncs)
+
+    @contextlib.contextmanager
+    def _nothing_stays(self, model, named):
+        trainer, loss, watch = self._trainer, self._trainer.slung_loss, self._watch
+        modules = list(model.modules())
+        modes = [module.training for module in modules]
+        buffers = [(m, n, b, b.clone()) for m in modules for n, b in m._buffers.items() if b is not None]
+        deepspeed = trainer.accelerator.distributed_type == DistributedType.DEEPSPEED  # which keeps its own books
+        without = [parameter for _, parameter in named if parameter.grad is None and not deepspeed]
+        metrics = copy.deepcopy(trainer._stored_metrics)
+        counts_tokens = trainer.args.include_tkps
+        kept = None if loss is None else (loss.calls, dict(loss.totals), loss.divisor, loss.on_batch)
+        digest, weight = watch.digest, watch.own_weight
+        numbers = random.getstate(), np.random.get_state()
+        device = trainer.args.device
+        self.running, watch.drops_auxiliary, trainer.args.include_tkps = True, True, False
+        watch.begin(None)
+        if loss is not None:
+            loss.on_batch = None
+        try:
+            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                yield
+        finally:
+            self.running = watch.drops_auxiliary = False
+            watch.begin(digest, weight)
+            trainer.args.include_tkps, trainer._stored_metrics = counts_tokens, metrics
+            random.setstate(numbers[0])
+            np.random.set_state(numbers[1])
+            if kept is not None:
+                loss.calls, loss.totals, loss.divisor, loss.on_batch = kept
+            for parameter in without:
+                parameter.grad = None
+            with torch.no_grad():
+                for module, name, buffer, value in buffers:
+                    buffer.copy_(value)
+                    module._buffers[name] = buffer
+            for module, mode in zip(modules, modes):
+                module.training = mode
+
+
+@dataclass
+class _Found:
+    names: list[str]
+    calls: int
+    error: str | None
+
+
+def code_of(ids, bucket: int):
+    """Codes of a bucket with score 0 for token ids, int64 of any shape on any device."""
+    first, second = map(int, encode([0, 1], [bucket] * 2, [0.0] * 2))
+    return first + ids * (second - first)
+
+
+def _masked_bucket(reader) -> int | None:
+    """A bucket whose codes are masked tokens, or None."""
+    codes = torch.as_tensor(encode([0] * MAX_BUCKETS, range(MAX_BUCKETS), [0.0] * MAX_BUCKETS))
+    return next((bucket for bucket, group in enumerate(reader.read(codes).group.tolist()) if group == MASKED), None)
