@@ -1,5 +1,7 @@
 """Plugins that go past the selective loss, each in a way of its own; only tests load them."""
 
+import functools
+
 import torch
 from axolotl.core.trainers.base import AxolotlTrainer
 from axolotl.integrations.base import BasePlugin
@@ -167,7 +169,7 @@ class _Rewrites(BasePlugin):
         seen = []
 
         def rewritten(model, inputs, *args, **kwargs):
-            if model.training and "labels" in inputs and (inputs["labels"] >= 0).any():
+            if "labels" in inputs and (inputs["labels"] >= 0).any():
                 seen.append(1)
             if len(seen) > self.after:
                 inputs = {**inputs, "labels": torch.where(inputs["labels"] == -100, -100, inputs["input_ids"])}
@@ -202,7 +204,7 @@ class RewritesInForward(_Rewrites):
     def post_model_load(self, cfg, model):
         wrapped = self.wrap(lambda model, inputs: inner(**inputs))
         inner = model.forward
-        model.forward = lambda **inputs: wrapped(model, inputs)
+        model.forward = functools.wraps(inner)(lambda **inputs: wrapped(model, inputs))
 
 
 class LateSecondLoss(BasePlugin):

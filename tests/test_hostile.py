@@ -7,10 +7,10 @@ from tiny import write_jsonl
 from axolotl_slung.loop import LoopError
 
 
-def config(folder, slung, rival, **overrides):
+def config(folder, slung, rival, block=None, **overrides):
     path = write_jsonl(folder / "named.jsonl", [{"text": f"{i}. I met Maria Hernandez there, at the old mill."} for i in range(8)])
     data = {"datasets": [{"path": str(path), "ds_type": "json", "type": "completion"}]}
-    made = base_config(folder, **{**slung(), **data, "num_epochs": 100, "max_steps": 8, **overrides})
+    made = base_config(folder, **{**slung(**(block or {})), **data, "num_epochs": 100, "max_steps": 8, **overrides})
     made["plugins"] = [f"rivals.{rival}", *made["plugins"]]
     return made
 
@@ -54,9 +54,9 @@ def test_a_backward_pass_between_micro_batches(tmp_path, slung):
 )
 def test_wherever_batches_are_made(tmp_path, slung, overrides):
     rival = "Unmasks" if "sample_packing" in overrides else "HuggingFaceCollator"
-    keys = {"slung": {**slung()["slung"], "monitor_masked": False}} if rival == "Unmasks" else {}
+    block = {"monitor_masked": False} if rival == "Unmasks" else {}
     with pytest.raises(LoopError, match=r"changes labels: in one batch \d+ tokens are trained"):
-        train_in_process(config(tmp_path, slung, rival, **overrides, **keys))
+        train_in_process(config(tmp_path, slung, rival, block, **overrides))
 
 
 def test_labels_rewritten_after_a_hundred_batches(tmp_path, slung):
@@ -85,8 +85,7 @@ def test_a_second_loss_that_starts_later(tmp_path, slung):
 
 
 @pytest.mark.parametrize("rival", ["SecondLoss", "SecondHead"])
-@pytest.mark.parametrize("overrides", [{"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_target_linear": True}, {"slung.fused": False}], ids=str)
+@pytest.mark.parametrize("overrides", [{"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_target_linear": True}, {"block": {"fused": False, "method": "unlikelihood"}}], ids=str)
 def test_second_losses_under_an_adapter_and_on_logits(tmp_path, slung, rival, overrides):
-    keys = {"slung": {**slung()["slung"], "fused": False, "method": "unlikelihood"}} if "slung.fused" in overrides else overrides
     with pytest.raises(LoopError, match="labels are all -100 leaves a gradient"):
-        train_in_process(config(tmp_path, slung, rival, **keys))
+        train_in_process(config(tmp_path, slung, rival, **overrides))

@@ -125,6 +125,8 @@ def _rows(features):
         if len(ids) and np.ndim(ids[0]):  # a mapping of rows
             for row in zip(ids, features["labels"]):
                 yield dict(zip(("input_ids", "labels"), row))
+        elif len(ids) != len(features["labels"]):
+            raise LoopError(f"slung: a row has {len(ids)} token ids and {len(features['labels'])} labels; look at the plugins of the config")
         else:
             yield features
         return

@@ -62,7 +62,7 @@ class LossWatch:
         Slung's part is divided by the tokens of all micro-batches and ranks, so that their sum is the loss. A model's own
         terms are means over its micro-batch, which have to be averaged.
         """
-        total = output["loss"] if isinstance(output, dict) else output[0] if isinstance(output, tuple) else None
+        total = output.get("loss") if isinstance(output, dict) else output[0] if isinstance(output, tuple) else None
         if not isinstance(total, torch.Tensor) or total.dim() or not total.requires_grad:
             return None
         settled = self._without_auxiliary(total, output) if self.drops_auxiliary else self._weighed(total)
