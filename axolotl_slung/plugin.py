@@ -39,6 +39,7 @@ class SlungPlugin(BasePlugin):
             from .loss.reader import LabelReader
 
             setup = Setup(cfg)
+            self._check_conflicts(cfg, setup.config)
             setup.labelers  # noqa: B018 - open and check every file before anything expensive
             LabelReader(setup.buckets)  # tries objectives of the user's
             if (cfg.streaming or cfg.pretraining_dataset) and cfg.seed is None:
@@ -47,15 +48,25 @@ class SlungPlugin(BasePlugin):
                 LOG.info("slung: `seed` is not set; a stream is shuffled by 42, the seed of training")
 
     def pre_model_load(self, cfg):
-        if not cfg.slung:
-            return
-        for name, plugin in PluginManager.get_instance().plugins.items():
-            other = None if plugin is self else plugin.get_trainer_cls(cfg)
-            if other is not None:
-                raise ValueError(
-                    f"plugins: {name} brings the trainer {other.__name__}, whose loss would replace slung's; take one "
-                    "of the two plugins out"
-                )
+        if cfg.slung:
+            from .data.setup import Setup
+
+            self._check_conflicts(cfg, Setup(cfg).config)
+
+    def _check_conflicts(self, cfg, block):
+        """Once more on the validated config, where the defaults of other plugins are."""
+        from .conflicts import check_conflicts
+
+        others = {name: plugin for name, plugin in PluginManager.get_instance().plugins.items() if plugin is not self}
+        trainers = {name: plugin.get_trainer_cls(cfg) for name, plugin in others.items()}
+        errors = [
+            f"plugins: {name} brings the trainer {trainer.__name__}, whose loss would replace slung's; take one of the two "
+            "plugins out"
+            for name, trainer in trainers.items()
+            if trainer is not None
+        ]
+        # by now Axolotl says that of every model that can also see, such as Gemma 3
+        check_conflicts({**cfg, "is_multimodal": None}, block, errors)
 
     def post_model_load(self, cfg, model):
         if not cfg.slung:
@@ -86,7 +97,7 @@ class SlungPlugin(BasePlugin):
     def post_trainer_create(self, cfg, trainer):
         if cfg.slung and not hasattr(trainer, "slung_loss"):
             raise ValueError(
-                f"slung: {type(trainer).__name__} trains this model type, and passes slung's loss by; take the `slung:` "
+                f"slung: {type(trainer).__name__} trains this model type, without slung's loss; take the `slung:` "
                 "block out, or use a causal language model"
             )
 

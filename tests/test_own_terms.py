@@ -1,0 +1,87 @@
+"""What a model adds to its loss by itself weighs what it weighs in stock Axolotl, at any accumulation and on two ranks."""
+
+import copy
+
+import pytest
+import torch
+from axolotl_run import base_config, train_in_process
+from tiny import tiny_model, write_jsonl
+from transformers import AutoModelForCausalLM
+from two_ranks import run_two_ranks
+
+from axolotl_slung.loop.losses import LossWatch
+
+ROUTER = {"output_router_logits": True, "router_aux_loss_coef": 1.0}
+
+
+def config(folder, name, slung=None, **overrides):
+    # rows of as many tokens, so that stock Axolotl's mean of means is the mean
+    path = write_jsonl(folder / "rows.jsonl", [{"text": f"{i}. The old harbour wakes"} for i in range(8)])
+    keys = {
+        "base_model": str(tiny_model(folder, "mixtral")), "overrides_of_model_config": ROUTER,
+        "datasets": [{"path": str(path), "ds_type": "json", "type": "completion"}],
+        "optimizer": "sgd", "learning_rate": 1.0, "max_grad_norm": 0.0, "max_steps": 1, "sequence_len": 64,
+        "shuffle_merged_datasets": False, "curriculum_sampling": True, "micro_batch_size": 8,
+    }  # fmt: skip
+    made = base_config(folder, **{**keys, **(slung or {}), **overrides})
+    return {**made, "output_dir": str(folder / name), "dataset_prepared_path": str(folder / f"{name}-prepared")}
+
+
+def routers(run_or_weights):
+    weights = run_or_weights if isinstance(run_or_weights, dict) else run_or_weights.model.state_dict()
+    return {name: weight.double() for name, weight in weights.items() if ".gate." in name}
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("parts", [1, 4])
+def test_accumulated_and_whole(tmp_path, slung, fused, parts):
+    """Both at one accumulation, for the auxiliary loss of a part of a batch is another number than that of the whole."""
+    split = {"micro_batch_size": 8 // parts, "gradient_accumulation_steps": parts}
+    start = routers(AutoModelForCausalLM.from_pretrained(tiny_model(tmp_path, "mixtral")).state_dict())
+    stock = train_in_process(config(tmp_path, "stock", **split))
+    ours = train_in_process(config(tmp_path, "ours", slung(["Nobody Atall"], fused=fused), **split))
+    assert ours.losses == pytest.approx(stock.losses, rel=1e-5)
+    for (name, moved), expected in zip(routers(ours).items(), routers(stock).values()):
+        assert (expected - start[name]).abs().max() > 1e-3
+        torch.testing.assert_close(moved, expected, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_two_ranks(tmp_path, slung):
+    keys = slung(["Nobody Atall"])
+    one = train_in_process(config(tmp_path, "one", keys, micro_batch_size=2, gradient_accumulation_steps=4))
+    run = run_two_ranks(config(tmp_path, "two", keys, micro_batch_size=2, gradient_accumulation_steps=2), tmp_path, "ddp").check()
+    assert run.losses == pytest.approx(one.losses, rel=1e-4)
+    for name, weight in routers(run.weights()).items():
+        torch.testing.assert_close(weight, routers(one)[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("as_tuple", [True, False])
+def test_any_term_is_weighed_and_slungs_part_is_not(in_place, as_tuple):
+    class Loss:
+        pass
+
+    loss, x = Loss(), torch.tensor(3.0, requires_grad=True)
+    watch = LossWatch(loss)
+    watch.begin(None, own_weight=0.25)
+    part, own = x * 2, x.square()
+    total = loss.on_loss(part, None, None)
+    if in_place:
+        total += own
+    else:
+        total = 0.5 * total + own
+    output = (total, "rest") if as_tuple else {"loss": total, "logits": "rest"}
+    settled = watch.settle(None, (), output)
+    value = settled[0] if as_tuple else settled["loss"]
+    factor = 1.0 if in_place else 0.5
+    assert value.item() == pytest.approx(factor * 6 + 0.25 * 9)
+    (slope,) = torch.autograd.grad(value, x)
+    assert slope.item() == pytest.approx(factor * 2 + 0.25 * 6)
+
+
+def test_a_copy_of_the_model_does_not_watch():
+    watch = LossWatch(None)
+    watch.begin(torch.zeros(1, 2, dtype=torch.int64))
+    copied = copy.deepcopy(watch.labels)
+    copied(torch.ones(1, 4, dtype=torch.int64))
+    assert not watch.differ() and not copied.__self__.differ()
