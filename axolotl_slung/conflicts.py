@@ -83,11 +83,30 @@ def fused_loss(cfg: Mapping) -> str | None:
     return next((name for key, name in _FUSED.items() if cfg.get(key)), None)
 
 
+def check_run(cfg: Mapping, block) -> None:
+    """As `check_conflicts`, of the validated config, where the defaults of plugins are, and of the plugins themselves."""
+    from axolotl.integrations.base import PluginManager
+
+    plugins = PluginManager.get_instance().plugins.items()
+    trainers = {name: plugin.get_trainer_cls(cfg) for name, plugin in plugins if not _is_slung(plugin)}
+    errors = [
+        f"plugins: {name} brings the trainer {trainer.__name__}, whose loss would replace slung's; take one of the two plugins out"
+        for name, trainer in trainers.items()
+        if trainer is not None
+    ]
+    # by now Axolotl says that of every model that can also see, such as Gemma 3
+    check_conflicts({**cfg, "is_multimodal": None}, block, errors)
+
+
+def _is_slung(plugin) -> bool:
+    return type(plugin).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
 def check_conflicts(cfg: Mapping, block, more: Sequence[str] = ()) -> None:
     """Raise `ValueError`, which names every setting that cannot go together with a `slung:` block.
 
     Args:
-        cfg: Axolotl's config: raw, where the user's own words are, and once more validated, where defaults of plugins are.
+        cfg: Axolotl's config.
         block: the `SlungConfig`.
         more: errors that others found.
     """

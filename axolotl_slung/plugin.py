@@ -6,7 +6,7 @@ the package is only imported for a config with a `slung:` block.
 
 from __future__ import annotations
 
-from axolotl.integrations.base import BasePlugin, PluginManager
+from axolotl.integrations.base import BasePlugin
 from axolotl.utils.logging import get_logger
 
 LOG = get_logger(__name__)
@@ -35,11 +35,12 @@ class SlungPlugin(BasePlugin):
 
     def load_datasets(self, cfg, preprocess=False):
         if cfg.slung:
+            from .conflicts import check_run
             from .data.setup import Setup
             from .loss.reader import LabelReader
 
             setup = Setup(cfg)
-            self._check_conflicts(cfg, setup.config)
+            check_run(cfg, setup.config)
             setup.labelers  # noqa: B018 - open and check every file before anything expensive
             LabelReader(setup.buckets)  # tries objectives of the user's
             if (cfg.streaming or cfg.pretraining_dataset) and cfg.seed is None:
@@ -49,24 +50,10 @@ class SlungPlugin(BasePlugin):
 
     def pre_model_load(self, cfg):
         if cfg.slung:
+            from .conflicts import check_run
             from .data.setup import Setup
 
-            self._check_conflicts(cfg, Setup(cfg).config)
-
-    def _check_conflicts(self, cfg, block):
-        """Once more on the validated config, where the defaults of other plugins are."""
-        from .conflicts import check_conflicts
-
-        others = {name: plugin for name, plugin in PluginManager.get_instance().plugins.items() if plugin is not self}
-        trainers = {name: plugin.get_trainer_cls(cfg) for name, plugin in others.items()}
-        errors = [
-            f"plugins: {name} brings the trainer {trainer.__name__}, whose loss would replace slung's; take one of the two "
-            "plugins out"
-            for name, trainer in trainers.items()
-            if trainer is not None
-        ]
-        # by now Axolotl says that of every model that can also see, such as Gemma 3
-        check_conflicts({**cfg, "is_multimodal": None}, block, errors)
+            check_run(cfg, Setup(cfg).config)
 
     def post_model_load(self, cfg, model):
         if not cfg.slung:

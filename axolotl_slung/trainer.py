@@ -18,9 +18,9 @@ from .loop.batches import DIGEST, WatchedCollator, check_rows
 from .loop.culprits import base_of, collator_name, other_loss, replaced
 from .loop.gradients import Backwards, LoopProof
 from .loop.losses import LossWatch
-from .loop.silence import Silence
+from .loop.silence import Silence, masked
 from .loss.causal_lm import SelectiveCausalLMLoss, metrics
-from .loss.reader import MASKED, shifted
+from .loss.reader import shifted
 
 LOG = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ class SlungTrainerMixin:
 
     Attributes:
         slung_loss: the loss that stands in the model, or None beside a fused loss that knows only -100.
+        slung_watch: sees what the loss is given, and weighs what the model adds to it.
+        slung_silence: makes masked micro-batches, to see that they leave no gradient.
     """
 
     slung_loss: SelectiveCausalLMLoss | None = None
@@ -45,8 +47,8 @@ class SlungTrainerMixin:
                 )
             # Axolotl takes a mean of micro-batch means otherwise; the count below then reaches the loss
             self.model_accepts_loss_kwargs = True
-        self._slung_watch = LossWatch(self.slung_loss)
-        self._slung_silence = Silence(self, self._slung_watch)
+        self.slung_watch = LossWatch(self.slung_loss)
+        self.slung_silence = Silence(self, self.slung_watch)
         self._slung_backwards: Backwards | None = None
         self._slung_batches = 0
         self._slung_proven = self.slung_loss is None
@@ -54,9 +56,14 @@ class SlungTrainerMixin:
         self._slung_starts_step = False
         self._slung_coded_rows = 0.0
         self._slung_codes = 0  # of this rank's batches so far, on the device
-        self.model.register_forward_hook(self._slung_watch.settle)
+        self.model.register_forward_hook(self.slung_watch.settle)
         if self.slung_loss is None:
-            self.model.register_forward_pre_hook(_TellLabels(self._slung_watch), with_kwargs=True)
+            self.model.register_forward_pre_hook(_TellLabels(self.slung_watch), with_kwargs=True)
+
+    @property
+    def checks_silence(self) -> bool:
+        """Whether the micro-batch under way is a masked one, made to see that it leaves no gradient."""
+        return self.slung_silence.running
 
     # the normaliser
 
@@ -135,11 +142,11 @@ class SlungTrainerMixin:
     def training_step(self, model, inputs, num_items_in_batch=None, *args, **kwargs):
         """As usual, and watched: see `loop`."""
         arguments = (num_items_in_batch, *args)
-        loss, watch = self.slung_loss, self._slung_watch
+        loss, watch = self.slung_loss, self.slung_watch
         if loss is not None:
             loss.reader.weight_factor = loss.weight_schedule(self.state.global_step)
             loss.divisor = num_items_in_batch
-        if self._slung_silence.running:
+        if self.checks_silence:
             return super().training_step(model, inputs, *arguments, **kwargs)
         digest = inputs.pop(DIGEST, None)
         if digest is None:
@@ -183,11 +190,11 @@ class SlungTrainerMixin:
         if not first and step not in _CHECKED_STEPS:
             return
         self._slung_checked_at = step
-        why = self._slung_silence.cannot()
+        why = self.slung_silence.cannot()
         if why is None:
             self._slung_backwards.inside = True
             try:
-                self._slung_silence.check(model, inputs, *args, **kwargs)
+                self.slung_silence.check(model, inputs, *args, **kwargs)
             finally:
                 self._slung_backwards.inside = False
         if first:
@@ -195,13 +202,13 @@ class SlungTrainerMixin:
                 LOG.warning("slung: it is not checked that nothing else trains masked tokens: %s", why)
             else:
                 LOG.info("slung: micro-batches of masked tokens leave no gradient")
-            if self._slung_watch.dropped_auxiliary:
+            if self.slung_watch.dropped_auxiliary:
                 LOG.info("slung: for that check the auxiliary loss of the mixture of experts is left out")
             if self.is_fsdp_enabled:
                 LOG.info("slung: under FSDP a backward pass of a callback is noticed when the next step starts, or not at all")
 
     def _slung_stop_for_strays(self, wait):
-        if self._slung_watch.differ(wait):
+        if self.slung_watch.differ(wait):
             raise LoopError(
                 f"slung: the loss is given other labels than the collator made: they are rewritten on the way: {replaced(self)}"
             )
@@ -211,18 +218,18 @@ class SlungTrainerMixin:
     def compute_loss(self, model, inputs, *args, **kwargs):
         """As usual; masked tokens are not among those that Axolotl 0.19 counts as trainable."""
         counts = self.args.include_tkps and model.training and not hasattr(super(), "_accumulate_token_counts")
-        masked = self._slung_masked(inputs) if counts else None
+        uncounted = self._slung_masked(inputs) if counts else None
         result = super().compute_loss(model, inputs, *args, **kwargs)
-        if masked is not None:
-            self.state.tokens["trainable"] = self.state.tokens["trainable"] - masked
+        if uncounted is not None:
+            self.state.tokens["trainable"] = self.state.tokens["trainable"] - uncounted
         return result
 
     def _slung_masked(self, inputs):
         """How many tokens of all ranks' batches are masked, on the host, where Axolotl takes its own count to."""
-        masked = (_trainable(inputs["labels"], self.slung_loss) != inputs["labels"]).sum()
+        number = (_trainable(inputs["labels"], self.slung_loss) != inputs["labels"]).sum()
         if self.args.world_size > 1:
-            torch.distributed.all_reduce(masked)
-        return masked.cpu()
+            torch.distributed.all_reduce(number)
+        return number.cpu()
 
     def _accumulate_token_counts(self, inputs):
         """Axolotl 0.21 counts trainable tokens here."""
@@ -286,8 +293,7 @@ def _trainable(labels, loss: SelectiveCausalLMLoss | None):
     """Labels with -100 for masked tokens."""
     if loss is None:
         return labels
-    masked = loss.reader.read(labels.reshape(-1)).group == MASKED
-    return torch.where(masked.reshape(labels.shape), IGNORE, labels)
+    return torch.where(masked(labels, loss.reader), IGNORE, labels)
 
 
 def _loss_of(model) -> SelectiveCausalLMLoss | None:

@@ -252,3 +252,25 @@ class BackwardInSubstep(_InCallback):
     """A backward pass of a callback, between micro-batches."""
 
     event = "on_substep_end"
+
+
+class DropsTheCount(BasePlugin):
+    """The model's forward keeps the trainer's count to itself, as XGLM's does."""
+
+    def post_model_load(self, cfg, model):
+        inner = model.forward
+        model.forward = functools.wraps(inner)(lambda num_items_in_batch=None, **inputs: inner(**inputs))
+
+
+class Crashes(BasePlugin):
+    """A loss of its own, besides, that codes crash."""
+
+    def post_trainer_create(self, cfg, trainer):
+        really = trainer.compute_loss
+
+        def compute_loss(model, inputs, **kwargs):
+            if (inputs["labels"] < -100).any():
+                torch.nn.functional.cross_entropy(torch.zeros(inputs["labels"].numel(), 600), inputs["labels"].flatten())
+            return really(model, inputs, **kwargs)
+
+        trainer.compute_loss = compute_loss

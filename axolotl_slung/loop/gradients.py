@@ -34,8 +34,7 @@ class LoopProof:
             return
         actions = self._loss.reader.read(labels.reshape(-1)).actions
         kept = has_loss(actions)
-        sloped = kept.nonzero()[:, 0]
-        sloped = sloped[losses_and_slopes(log_odds[sloped].float(), at(actions, sloped))[1] != 0]
+        sloped = with_slope(log_odds, actions)
 
         def check(gradient):
             largest = gradient.reshape(-1, gradient.shape[-1]).abs().amax(-1)
@@ -44,10 +43,23 @@ class LoopProof:
             self.seen = True
             if (largest[~kept] != 0).any():
                 self.error = "a masked target carries a gradient"
-            elif len(sloped) and not (largest[sloped] != 0).any():
+            elif sloped.any() and not (largest[sloped] != 0).any():
                 self.error = "no target carries a gradient"
 
         source.register_hook(check)
+
+
+def with_slope(log_odds, actions):
+    """The tokens whose loss changes with their log-odds, bool `[tokens]`; a hinge's does not below its threshold.
+
+    Args:
+        log_odds: `[tokens]`, NaN where they were not computed.
+        actions: as `objectives.Actions`.
+    """
+    kept = has_loss(actions).nonzero()[:, 0]
+    sloped = torch.zeros(len(log_odds), dtype=torch.bool, device=log_odds.device)
+    sloped[kept] = losses_and_slopes(log_odds[kept].float(), at(actions, kept))[1] != 0
+    return sloped
 
 
 class Backwards:

@@ -12,14 +12,10 @@ import torch
 from accelerate.utils import DistributedType
 
 from ..codec import FIRST_CODE, IGNORE, MAX_BUCKETS, decode, encode
-from ..loss.reader import MASKED
+from ..loss.reader import GROUPS, MASKED
 from . import LoopError
 from .culprits import other_loss, replaced
 from .gradients import LoopProof, gradient_of
-
-KINDS = ("ignored", "codes")
-"""Labels of -100 alone, which every loss can read, and then codes of masked tokens."""
-
 
 class Silence:
     """Runs masked micro-batches through a trainer, by the way that its real ones go.
@@ -43,6 +39,11 @@ class Silence:
             return f"the optimizer {optimizer} steps during the backward pass"
         return None
 
+    def buckets(self) -> list[int | None]:
+        """Whose codes the micro-batches hold; None for labels of -100 alone, which every loss can read, comes first."""
+        bucket = None if self._trainer.slung_loss is None else _masked_bucket(self._trainer.slung_loss.reader)
+        return [None] if bucket is None else [None, bucket]
+
     def check(self, model, inputs, *args, **kwargs) -> None:
         """Raise `LoopError` for a gradient that a masked micro-batch leaves.
 
@@ -51,12 +52,9 @@ class Silence:
             inputs: a batch; `args` and `kwargs` are the rest of `training_step`'s.
         """
         loss = self._trainer.slung_loss
-        for kind in KINDS:
-            bucket = None if loss is None else _masked_bucket(loss.reader)
-            if kind == "codes" and bucket is None:
-                continue
+        for bucket in self.buckets():
             calls = 0 if loss is None else loss.calls
-            found = self._gradients(model, self._silent(inputs, bucket if kind == "codes" else None), *args, **kwargs)
+            found = self._gradients(model, self._silent(inputs, bucket), *args, **kwargs)
             if loss is not None and found.calls == calls:
                 raise LoopError(f"slung: the model never called slung's loss: {other_loss(self._trainer.model)}")
             if found.error:
@@ -64,7 +62,7 @@ class Silence:
             if found.names:
                 more = f" and {len(found.names) - 1} other parameters" if len(found.names) > 1 else ""
                 raise LoopError(
-                    f"slung: a micro-batch whose labels are all {'masked' if kind == 'codes' else IGNORE} leaves a gradient on "
+                    f"slung: a micro-batch whose labels are all {IGNORE if bucket is None else 'masked'} leaves a gradient on "
                     f"{found.names[0]}{more}: something beside slung's loss trains it: {replaced(self._trainer)}"
                 )
 
@@ -181,4 +179,10 @@ def code_of(ids, bucket: int):
 def _masked_bucket(reader) -> int | None:
     """A bucket whose codes are masked tokens, or None."""
     codes = torch.as_tensor(encode([0] * MAX_BUCKETS, range(MAX_BUCKETS), [0.0] * MAX_BUCKETS))
-    return next((bucket for bucket, group in enumerate(reader.read(codes).group.tolist()) if group == MASKED), None)
+    return next((bucket for bucket, is_masked in enumerate(masked(codes, reader).tolist()) if is_masked), None)
+
+
+def masked(labels, reader):
+    """Which labels are codes of tokens without a loss, bool of their shape; a schedule of the weights does not change it."""
+    group = reader.read(labels.reshape(-1)).group.reshape(labels.shape)
+    return (labels <= FIRST_CODE) & ((group == MASKED) | (group == GROUPS.index("train")))
