@@ -55,6 +55,7 @@ class SlungTrainerMixin:
         self._slung_checked_at: int | None = None
         self._slung_starts_step = False
         self._slung_coded_rows = 0.0
+        self._slung_first_epoch: float | None = None
         self._slung_codes = 0  # of this rank's batches so far, on the device
         self.model.register_forward_hook(self.slung_watch.settle)
         if self.slung_loss is None:
@@ -71,6 +72,8 @@ class SlungTrainerMixin:
         """The batches of one optimizer step, and how many tokens on all ranks their loss is divided by."""
         batches, count = super().get_batch_samples(*args, **kwargs)
         self._slung_starts_step = True
+        if self._slung_backwards is None:
+            self._slung_backwards = Backwards(self.model)
         if self.slung_loss is None or not batches or "labels" not in batches[0]:
             return batches, count
         count = sum(
@@ -130,14 +133,20 @@ class SlungTrainerMixin:
                 self._slung_backwards.end()
                 self._slung_backwards = None
         self._slung_stop_for_strays(wait=True)
-        # by so many rows with codes, that they are not there is no chance
-        expected = self._slung_coded_rows * self.state.epoch * len(self.train_dataset) if self._slung_coded_rows else 0
-        if expected > 20 and not int(self._slung_codes):
+        self._slung_stop_without_codes()
+        return result
+
+    def _slung_stop_without_codes(self):
+        if not self._slung_coded_rows or self._slung_first_epoch is None or int(self._slung_codes):
+            return
+        passes = self.state.epoch - self._slung_first_epoch
+        expected = self._slung_coded_rows * len(self.train_dataset) * passes / self.args.world_size
+        # of so many rows at random, that none has codes is no chance; in the data's own order the first ones may have none
+        if expected > 20 and (passes >= 1 or not self.args.curriculum_sampling):
             raise LoopError(
                 "slung: rows of the training data have codes, and no batch had one: something chooses other rows; look at "
                 "the plugins of the config"
             )
-        return result
 
     def training_step(self, model, inputs, num_items_in_batch=None, *args, **kwargs):
         """As usual, and watched: see `loop`."""
@@ -154,6 +163,8 @@ class SlungTrainerMixin:
                 "slung: a batch reached training that the run's collator did not make, so that its labels cannot be checked: "
                 f"{replaced(self)}"
             )
+        if self._slung_first_epoch is None:
+            self._slung_first_epoch = self.state.epoch or 0.0
         self._slung_codes = self._slung_codes + digest[:, 1].sum()
         self._slung_before_step(model, inputs, *arguments, **kwargs)
         watch.begin(digest, 1 / (self.current_gradient_accumulation_steps * self.args.world_size))
@@ -179,17 +190,15 @@ class SlungTrainerMixin:
 
     def _slung_before_step(self, model, inputs, *args, **kwargs):
         starts, self._slung_starts_step = self._slung_starts_step, False
-        if self._slung_backwards is None:
-            self._slung_backwards = Backwards(self.model)
-        step = self.state.global_step
+        step, first = self.state.global_step, self._slung_checked_at is None
+        if first and not starts:
+            raise LoopError(f"slung: the batches of a step are not counted by slung: {replaced(self)}")
         if not starts or step == self._slung_checked_at:
             return
         if self.is_fsdp_enabled and any(p.grad is not None for p in self.model.parameters()):
             raise LoopError(f"slung: gradients are there before the first micro-batch of a step: {replaced(self)}")
-        first = self._slung_checked_at is None
         if not first and step not in _CHECKED_STEPS:
             return
-        self._slung_checked_at = step
         why = self.slung_silence.cannot()
         if why is None:
             self._slung_backwards.inside = True
@@ -197,6 +206,7 @@ class SlungTrainerMixin:
                 self.slung_silence.check(model, inputs, *args, **kwargs)
             finally:
                 self._slung_backwards.inside = False
+        self._slung_checked_at = step
         if first:
             if why:
                 LOG.warning("slung: it is not checked that nothing else trains masked tokens: %s", why)

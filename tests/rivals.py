@@ -274,3 +274,22 @@ class Crashes(BasePlugin):
             return really(model, inputs, **kwargs)
 
         trainer.compute_loss = compute_loss
+
+
+class ChoosesRows(BasePlugin):
+    """Trains only on the rows without codes."""
+
+    def post_trainer_create(self, cfg, trainer):
+        really = trainer._get_train_sampler
+        trainer._get_train_sampler = lambda dataset=None: [i for i in really(dataset) if min(dataset[i]["labels"]) >= 0]
+
+
+class GathersBatches(BasePlugin):
+    """Takes the batches of a step itself, and counts codes as tokens."""
+
+    def post_trainer_create(self, cfg, trainer):
+        def get_batch_samples(iterator, number, device):
+            batches = [next(iterator) for _ in range(number)]
+            return batches, sum((batch["labels"] != -100).sum() for batch in batches)
+
+        trainer.get_batch_samples = get_batch_samples

@@ -23,6 +23,7 @@ COLLATORS = {
     "Transforms": "the training data gives other labels than it holds",
 }
 LOSSES = {
+    "GathersBatches": "the batches of a step are not counted by slung: .*get_batch_samples is rivals.GathersBatches",
     "SecondLoss": r"labels are all -100 leaves a gradient on .*compute_loss is rivals.SecondLoss",
     "SecondHead": r"labels are all -100 leaves a gradient on .*LlamaForCausalLM.forward is rivals.SecondHead",
     "RewritesInLoss": r"the loss is given other labels than the collator made.*compute_loss is rivals._Rewrites",
@@ -35,7 +36,7 @@ LOSSES = {
 @pytest.mark.parametrize("rival", [*COLLATORS, *LOSSES])
 def test_each_stops_the_run(tmp_path, slung, rival):
     with pytest.raises(LoopError, match={**COLLATORS, **LOSSES}[rival]):
-        train_in_process(config(tmp_path, slung, rival))
+        train_in_process(config(tmp_path, slung, rival, max_steps=1 if rival.startswith("Backward") else 8))
 
 
 def test_a_backward_pass_between_micro_batches(tmp_path, slung):
@@ -74,6 +75,13 @@ def test_labels_rewritten_after_a_hundred_batches(tmp_path, slung):
     with pytest.raises(LoopError, match="training_step is rivals._Rewrites"):
         train_in_process(config(tmp_path, slung, "RewritesInStep", max_steps=120), on_trainer=count)
     assert steps[-1] == 100
+
+
+def test_rows_with_codes_that_no_batch_brings(tmp_path, slung):
+    rows = [{"text": f"{i}. I met {'Maria Hernandez' if i % 2 else 'her'} there."} for i in range(60)]
+    data = {"datasets": [{"path": str(write_jsonl(tmp_path / "half.jsonl", rows)), "ds_type": "json", "type": "completion"}]}
+    with pytest.raises(LoopError, match="rows of the training data have codes, and no batch had one"):
+        train_in_process(config(tmp_path, slung, "ChoosesRows", **data, max_steps=20))
 
 
 def test_a_second_loss_that_starts_later(tmp_path, slung):

@@ -33,6 +33,9 @@ SOUND = {
     },
     "mixtral": {"arch": "mixtral", "gradient_accumulation_steps": 2},
     "mixtral with auxiliary loss": {"arch": "mixtral", "overrides_of_model_config": {"output_router_logits": True}},
+    "lisa": {"lisa_n_layers": 1, "lisa_step_interval": 1, "lisa_layers_attribute": "model.layers"},
+    "relora": {**LORA, "relora": True, "relora_prune_ratio": 0.9, "jagged_restart_steps": 2, "jagged_restart_warmup_steps": 1},
+    "watchdog": {"loss_watchdog_threshold": 100.0, "loss_watchdog_patience": 3, "group_by_length": True},
     "grokfast": {"plugins": ["axolotl.integrations.grokfast.GrokfastPlugin"]},
 }  # fmt: skip
 
