@@ -167,7 +167,7 @@ class SlungTrainerMixin:
             self._slung_first_epoch = self.state.epoch or 0.0
         self._slung_codes = self._slung_codes + digest[:, 1].sum()
         self._slung_before_step(model, inputs, *arguments, **kwargs)
-        watch.begin(digest, 1 / (self.current_gradient_accumulation_steps * self.args.world_size))
+        watch.begin(digest, self.current_gradient_accumulation_steps * self.args.world_size)
         proof = None
         if not self._slung_proven and self._slung_batches < _WATCHED_BATCHES:
             proof = LoopProof(loss)
@@ -181,6 +181,8 @@ class SlungTrainerMixin:
         self._slung_batches += 1
         if loss is not None and loss.calls == calls:
             raise LoopError(f"slung: the model never called slung's loss: {other_loss(self.model)}")
+        if watch.unsettled:
+            raise LoopError(f"slung: the loss went past the end of the model's forward: {replaced(self)}")
         self._slung_stop_for_strays(wait=proof is not None)
         if proof is not None:
             if proof.error:
@@ -212,7 +214,7 @@ class SlungTrainerMixin:
                 LOG.warning("slung: it is not checked that nothing else trains masked tokens: %s", why)
             else:
                 LOG.info("slung: micro-batches of masked tokens leave no gradient")
-            if self.slung_watch.dropped_auxiliary:
+            if self.slung_silence.without_auxiliary:
                 LOG.info("slung: for that check the auxiliary loss of the mixture of experts is left out")
             if self.is_fsdp_enabled:
                 LOG.info("slung: under FSDP a backward pass of a callback is noticed when the next step starts, or not at all")

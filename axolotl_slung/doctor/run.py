@@ -180,7 +180,7 @@ def _silence(trainer) -> Finding:
         return Finding("masked micro-batches", NOTE, f"not tried: {why}")
     kinds = "of -100 alone, and one of masked codes," if len(trainer.slung_silence.buckets()) > 1 else "of -100 alone"
     text = f"one {kinds} leaves no gradient on any parameter"
-    if trainer.slung_watch.dropped_auxiliary:
+    if trainer.slung_silence.without_auxiliary:
         text += "; the auxiliary loss of the mixture of experts is left out of that"
     return Finding("masked micro-batches", OK, text)
 

@@ -26,10 +26,11 @@ class Silence:
 
     Attributes:
         running: whether such a batch is under way.
+        without_auxiliary: whether the auxiliary loss of a mixture of experts, which trains routers, was left out of them.
     """
 
     def __init__(self, trainer, watch):
-        self.running = False
+        self.running = self.without_auxiliary = False
         self._trainer, self._watch = trainer, watch
 
     def cannot(self) -> str | None:
@@ -69,17 +70,16 @@ class Silence:
     def _silent(self, inputs, bucket):
         """The batch with every label -100 or, where a bucket is given, with codes of it for all but the -100."""
         silent = dict(inputs)
-        ids = silent["input_ids"]
         for key in ("labels", "shift_labels"):
             if key not in silent:
                 continue
             labels = silent[key]
-            masked = torch.full_like(labels, IGNORE)
+            made = torch.full_like(labels, IGNORE)
             if bucket is not None:
                 named = torch.where(labels <= FIRST_CODE, decode(labels)[0], labels)
                 # what Axolotl leaves out stays out
-                masked = torch.where(labels == IGNORE, IGNORE, code_of(named.clamp(min=0), bucket))
-            silent[key] = masked.to(ids.device)
+                made = torch.where(labels == IGNORE, IGNORE, code_of(named.clamp(min=0), bucket))
+            silent[key] = made
         return silent
 
     def _gradients(self, model, inputs, *args, **kwargs):
@@ -130,15 +130,20 @@ class Silence:
         modules = list(model.modules())
         modes = [module.training for module in modules]
         buffers = [(m, n, b, b.clone()) for m in modules for n, b in m._buffers.items() if b is not None]
+        configs = {id(module.config): module.config for module in modules if hasattr(module, "config")}.values()
+        routed = [config for config in configs if getattr(config, "output_router_logits", None) is True]
+        self.without_auxiliary |= bool(routed)
         deepspeed = trainer.accelerator.distributed_type == DistributedType.DEEPSPEED  # which keeps its own books
         without = [parameter for _, parameter in named if parameter.grad is None and not deepspeed]
         metrics = copy.deepcopy(trainer._stored_metrics)
         counts_tokens = trainer.args.include_tkps
         kept = None if loss is None else (loss.calls, dict(loss.totals), loss.divisor, loss.on_batch)
-        digest, weight = watch.digest, watch.own_weight
+        digest, parts = watch.digest, watch.parts
         numbers = random.getstate(), np.random.get_state()
         device = trainer.args.device
-        self.running, watch.drops_auxiliary, trainer.args.include_tkps = True, True, False
+        self.running, trainer.args.include_tkps = True, False
+        for config in routed:
+            config.output_router_logits = False
         watch.begin(None)
         if loss is not None:
             loss.on_batch = None
@@ -146,8 +151,10 @@ class Silence:
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 yield
         finally:
-            self.running = watch.drops_auxiliary = False
-            watch.begin(digest, weight)
+            self.running = False
+            for config in routed:
+                config.output_router_logits = True
+            watch.begin(digest, parts)
             trainer.args.include_tkps, trainer._stored_metrics = counts_tokens, metrics
             random.setstate(numbers[0])
             np.random.set_state(numbers[1])
