@@ -6,7 +6,7 @@ the package is only imported for a config with a `slung:` block.
 
 from __future__ import annotations
 
-from axolotl.integrations.base import BasePlugin, PluginManager
+from axolotl.integrations.base import BasePlugin
 from axolotl.utils.logging import get_logger
 
 LOG = get_logger(__name__)
@@ -35,10 +35,12 @@ class SlungPlugin(BasePlugin):
 
     def load_datasets(self, cfg, preprocess=False):
         if cfg.slung:
+            from .conflicts import check_run
             from .data.setup import Setup
             from .loss.reader import LabelReader
 
             setup = Setup(cfg)
+            check_run(cfg, setup.config)
             setup.labelers  # noqa: B018 - open and check every file before anything expensive
             LabelReader(setup.buckets)  # tries objectives of the user's
             if (cfg.streaming or cfg.pretraining_dataset) and cfg.seed is None:
@@ -47,15 +49,11 @@ class SlungPlugin(BasePlugin):
                 LOG.info("slung: `seed` is not set; a stream is shuffled by 42, the seed of training")
 
     def pre_model_load(self, cfg):
-        if not cfg.slung:
-            return
-        for name, plugin in PluginManager.get_instance().plugins.items():
-            other = None if plugin is self else plugin.get_trainer_cls(cfg)
-            if other is not None:
-                raise ValueError(
-                    f"plugins: {name} brings the trainer {other.__name__}, whose loss would replace slung's; take one "
-                    "of the two plugins out"
-                )
+        if cfg.slung:
+            from .conflicts import check_run
+            from .data.setup import Setup
+
+            check_run(cfg, Setup(cfg).config)
 
     def post_model_load(self, cfg, model):
         if not cfg.slung:
@@ -86,7 +84,7 @@ class SlungPlugin(BasePlugin):
     def post_trainer_create(self, cfg, trainer):
         if cfg.slung and not hasattr(trainer, "slung_loss"):
             raise ValueError(
-                f"slung: {type(trainer).__name__} trains this model type, and passes slung's loss by; take the `slung:` "
+                f"slung: {type(trainer).__name__} trains this model type, without slung's loss; take the `slung:` "
                 "block out, or use a causal language model"
             )
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 import axolotl_slung
 from axolotl_slung.args import SlungArgs, SlungConfig, json_schema
 from axolotl_slung.buckets import METHODS, Action
+from axolotl_slung.conflicts import as_table
 
 NAMES = {"type": "entities", "path": "names.txt"}
 
@@ -83,7 +84,9 @@ def test_buckets_override_the_method():
         ({"trainer_cls": "a.B"}, "`trainer_cls: a.B` cannot"),
         ({"do_causal_lm_eval": True}, "takes every label but -100"),
         ({"eval_table_size": 4}, "takes every label but -100"),
-        ({"context_parallel_size": 2}, "`context_parallel_size: 2` with `slung:`"),
+        ({"rl": "dpo", "use_eaft": True}, r"(?s)`rl: dpo` cannot.*`use_eaft: True` cannot go together.*set it to false"),
+        ({"adapter": "mixlora"}, "`adapter: mixlora` cannot .*use lora or qlora"),
+        ({"context_parallel_size": 2}, "`context_parallel_size: 2` cannot go together with `slung:`.*set it to 1"),
     ],
 )
 def test_settings_that_would_go_past_the_loss(config, message):
@@ -102,6 +105,12 @@ def test_fused_losses_go_with_train_and_mask_alone(fused):
     ):
         with pytest.raises(ValidationError, match=message):
             SlungArgs.model_validate({fused: True, "slung": {"labelers": [NAMES], **keys}})
+
+
+def test_the_docs_print_the_table_of_conflicts():
+    docs = (Path(__file__).parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    for row in as_table():
+        assert f"{row}\n" in docs
 
 
 def test_every_field_is_described():

@@ -1,5 +1,7 @@
 """`slung doctor`: a sound config passes, and each way to defeat the loss is found, on real runs."""
 
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -39,8 +41,9 @@ def text_of(findings, check):
 
 
 OWN = [{"name": "fine", "below": 0.5, "action": "train"}, {"name": "name", "action": "custom", "objective": "no_such_module:loss"}]
+HINGE = [{"name": "fine", "below": 0.5, "action": "train"}, {"name": "name", "action": "hinge", "threshold": 0.5}]
 ALL_CHECKS = [
-    "config", "labels", "loss", "labels in the batches", "gradients of masked targets", "gradients of their neighbours", "normaliser",
+    "config", "labels", "loss", "masked micro-batches", "labels in the batches", "gradients of masked targets", "gradients of their neighbours", "normaliser",
 ]  # fmt: skip
 
 
@@ -53,6 +56,9 @@ ALL_CHECKS = [
         {"val_set_size": 0.2, "save_steps": 1, "eval_steps": 1, "hub_model_id": "nobody/nothing"},
         {"block": {"method": "masked", "normalize_by": "all_tokens", "fused": False}},
         {"block": {"method": "masked", "monitor_masked": False, "mask_document_starts": True}},
+        {"block": {"method": "unlikelihood", "weight_start": 100}},
+        {"block": {"method": "unlikelihood", "weight_start": 1, "weight_warmup": 4}, "gradient_accumulation_steps": 2},
+        {"block": {"buckets": HINGE}},
     ],
     ids=str,
 )
@@ -65,7 +71,8 @@ def test_sound_configs_pass(config, overrides, tmp_path):
     where = "in the model's head" if "adapter" not in overrides and "False" not in str(overrides.get("block", {}).get("fused")) else "logits"
     assert where in text_of(findings, "loss")
     assert "exactly zero for all" in text_of(findings, "gradients of masked targets")
-    assert ("3 micro-batches" if "gradient_accumulation_steps" in overrides else "1 micro-batch") + " on 1 rank" in text_of(findings, "normaliser")
+    parts = overrides.get("gradient_accumulation_steps", 1)
+    assert (f"{parts} micro-batches" if parts > 1 else "1 micro-batch") + " on 1 rank" in text_of(findings, "normaliser")
     assert not (tmp_path / "out").exists() and not (tmp_path / "prepared").exists() and len(told) == 4
 
 
@@ -90,9 +97,50 @@ def test_a_loss_that_passes_ours_by_is_found(config):
     assert "the model never called slung's loss" in findings[-1].text
 
 
+@pytest.mark.parametrize(
+    "rival, check, message",
+    [
+        ("OwnCollator", "loss", "rivals.RemakesLabels (of the plugin rivals.OwnCollator) changes labels"),
+        ("SecondLoss", "loss", "labels are all -100 leaves a gradient"),
+        ("SecondHead", "loss", "labels are all -100 leaves a gradient"),
+        ("BackwardBeforeOptimizer", "loss", "a backward pass through the model starts outside the training step"),
+        ("Crashes", "training", "IndexError in cross_entropy, "),
+    ],
+)
+def test_what_goes_past_the_loss_is_found(config, rival, check, message):
+    findings = examine(config(plugins=[f"rivals.{rival}"]), 1, print)
+    finding = findings[-1]
+    assert (finding.check, finding.verdict) == (check, FAILED) and message in finding.text, finding
+    assert "Maria" not in str(findings) and "-119" not in str(findings)
+
+
+def test_a_model_that_keeps_the_count_to_itself(config):
+    """The loss divides by the trainer's count all the same, and the doctor looks at what it divided by."""
+    findings = examine(config(plugins=["rivals.DropsTheCount"], gradient_accumulation_steps=2), 2, print)
+    assert set(verdicts(findings).values()) == {OK}
+
+
+def test_another_divisor_is_found(config, monkeypatch):
+    from axolotl_slung.loss.causal_lm import SelectiveCausalLMLoss
+
+    monkeypatch.setattr(SelectiveCausalLMLoss, "divisor", property(lambda self: None, lambda self, value: None), raising=False)
+    findings = examine(config(plugins=["rivals.DropsTheCount"], gradient_accumulation_steps=2), 2, print)
+    assert verdicts(findings)["normaliser"] == FAILED
+
+
 def test_lost_labels_leaks_and_a_wrong_count_are_found(config, monkeypatch):
-    """What no known plugin does, done to the run by hand."""
-    real = run.Probe.watch_normaliser
+    """What the run itself would stop for, were it not kept from it here."""
+    from axolotl_slung.loop.batches import WatchedCollator
+    from axolotl_slung.loop.gradients import LoopProof
+    from axolotl_slung.loop.losses import LossWatch
+    from axolotl_slung.loop.silence import Silence
+    from axolotl_slung.loss import head
+
+    monkeypatch.setattr(WatchedCollator, "_check", lambda *_: None)
+    monkeypatch.setattr(LoopProof, "_watch", lambda *_: None)
+    monkeypatch.setattr(LossWatch, "differ", lambda *_, **__: False)
+    monkeypatch.setattr(Silence, "check", lambda *_, **__: None)
+    real = run.Probe._watch_batches
 
     def meddle(probe, trainer):
         really = trainer.get_batch_samples
@@ -107,9 +155,7 @@ def test_lost_labels_leaks_and_a_wrong_count_are_found(config, monkeypatch):
         trainer.data_collator = fewer
         real(probe, trainer)
 
-    monkeypatch.setattr(run.Probe, "watch_normaliser", meddle)
-    from axolotl_slung.loss import head
-
+    monkeypatch.setattr(run.Probe, "_watch_batches", meddle)
     linear = head.linear_selective_loss
 
     def leaking(hidden, *args, **kwargs):
@@ -117,10 +163,6 @@ def test_lost_labels_leaks_and_a_wrong_count_are_found(config, monkeypatch):
         return loss + 1e-3 * hidden.sum() * (log_odds.numel() > head.COMPARED), log_odds
 
     monkeypatch.setattr(head, "linear_selective_loss", leaking)
-    monkeypatch.setattr(run, "LoopError", ())
-    from axolotl_slung.trainer import LoopProof
-
-    monkeypatch.setattr(LoopProof, "conclude", lambda *_: None)
     findings = verdicts(examine(config(micro_batch_size=8), 1, print))
     assert findings["labels in the batches"] == findings["gradients of masked targets"] == findings["normaliser"] == FAILED
 
@@ -140,12 +182,33 @@ def test_what_stops_before_training_is_told(config, overrides, check, message):
     assert (findings[-1].check, findings[-1].verdict) == (check, FAILED) and message in findings[-1].text
 
 
-def test_ligers_loss_is_said_to_be_out_of_sight(config, tmp_path):
+TWICE = """
+import json, sys
+from axolotl_run import as_if_fresh
+from axolotl_slung.doctor.run import examine
+for path in sys.argv[2:]:
+    with as_if_fresh(sys.argv[1]):
+        findings = examine(path, 2, print)
+    print("\\nFOUND", json.dumps([[finding.check, finding.verdict, finding.text] for finding in findings]))
+"""
+
+
+def test_beside_ligers_loss_steps_are_trained_and_labels_compared(config, tmp_path):
     """In a process of its own, for Liger changes classes of Transformers."""
-    liger = {"plugins": ["axolotl.integrations.liger.LigerPlugin"], "liger_fused_linear_cross_entropy": True}
-    command = [sys.executable, "-m", "axolotl_slung.cli", "doctor", config(**liger, block={"method": "masked"})]
-    code, output = run_command(command, tmp_path, child_environment(tmp_path, {"TRITON_INTERPRET": "1"}), timeout=300)
-    assert code == 0 and "Liger's fused linear cross-entropy computes it" in " ".join(output.split()), output
+    liger = {"liger_fused_linear_cross_entropy": True, "block": {"method": "masked"}}
+    plugin = "axolotl.integrations.liger.LigerPlugin"
+    paths = []
+    for name, plugins in (("sound", [plugin]), ("hostile", ["rivals.Unmasks", plugin])):
+        paths.append(str(Path(config(plugins=plugins, **liger)).rename(tmp_path / f"{name}.yml")))
+    command = [sys.executable, "-c", TWICE, str(tmp_path), *paths]
+    _, output = run_command(command, tmp_path, child_environment(tmp_path, {"TRITON_INTERPRET": "1"}), timeout=300)
+    found = [json.loads(line.removeprefix("FOUND ")) for line in output.splitlines() if line.startswith("FOUND ")]
+    assert len(found) == 2, output[-4000:]
+    sound, hostile = found
+    assert [verdict for _, verdict, _ in sound] == [OK, OK, NOTE, OK, OK], sound
+    assert "Liger's fused linear cross-entropy computes it" in sound[2][2] and "one of -100 alone leaves no gradient" in sound[3][2]
+    assert re.match(r"[1-9]\d* of \d+ labels are -100", sound[4][2])
+    assert hostile[-1][:2] == ["loss", FAILED] and "(of the plugin rivals.Unmasks) changes labels" in hostile[-1][2], hostile
 
 
 def test_the_command(config, tmp_path):

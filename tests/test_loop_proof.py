@@ -3,10 +3,11 @@
 import pytest
 import torch
 from axolotl_run import base_config, run_axolotl, train_in_process
-from tiny import write_jsonl
+from tiny import tiny_tokenizer, write_jsonl
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from axolotl_slung import trainer
-from axolotl_slung.trainer import LoopError
+from axolotl_slung.loop import LoopError
 
 
 def named(folder, clean=0):
@@ -61,8 +62,8 @@ def test_the_watch_ends_with_the_first_codes(tmp_path, slung):
     assert run.trainer._slung_proven and run.trainer._slung_batches == 3
 
 
-def test_labels_rewritten_later_stop_the_run_when_it_logs(tmp_path, slung, monkeypatch):
-    monkeypatch.setattr(trainer, "_WATCHED_BATCHES", 2)
+def test_labels_rewritten_after_the_watch_stop_the_run(tmp_path, slung, monkeypatch):
+    monkeypatch.setattr(trainer, "_WATCHED_BATCHES", 1)
     keys = slung()
     config = base_config(tmp_path, **named(tmp_path, clean=2), micro_batch_size=1, max_steps=4, **keys)
     config["plugins"] = [*keys["plugins"], "rivals.RewritesLabels"]
@@ -96,3 +97,63 @@ def test_liger_computes_the_loss_where_every_action_is_train_or_mask(tmp_path, s
     output = run_axolotl(config, tmp_path, env={"TRITON_INTERPRET": "1"}).check().output
     assert "slung: Liger's fused linear cross-entropy computes the loss" in output
     assert "ignored" in output and " mask " not in output
+
+
+HINGE = [{"name": "low", "below": 0.5, "action": "train"}, {"name": "risky", "action": "hinge", "threshold": 0.5}]
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_batch_of_targets_without_a_slope_is_sound(tmp_path, slung, fused):
+    """A hinge leaves alone what is less likely than its threshold: a wholly risky text has a loss and no gradient."""
+    path = write_jsonl(tmp_path / "rows.jsonl", [{"text": "Maria Hernandez"}, {"text": "She met Maria Hernandez there."}] * 4)
+    data = {"datasets": [{"path": str(path), "ds_type": "json", "type": "completion"}], "micro_batch_size": 1}
+    keys = {"shuffle_merged_datasets": False, "curriculum_sampling": True}
+    run = train_in_process(base_config(tmp_path, **data, **keys, **slung(buckets=HINGE, eos="mask", fused=fused)))
+    assert run.losses[0] == 0 and run.losses[1] > 0
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_numbers_that_are_not_finite_are_no_masked_targets_gradient(tmp_path, slung, fused):
+    """Whatever such a run ends in, it is not said that a masked target is trained."""
+
+    def spoil(trainer):
+        with torch.no_grad():
+            trainer.model.model.norm.weight[0] = float("nan")
+
+    try:
+        train_in_process(base_config(tmp_path, **named(tmp_path), **slung(fused=fused)), on_trainer=spoil)
+    except LoopError as error:
+        pytest.fail(str(error))
+
+
+@pytest.mark.parametrize("arch", ["mamba", "xglm"])
+def test_models_whose_loss_is_their_own_or_takes_no_count(tmp_path, slung, arch):
+    """Mamba computes a loss of its own, and codes never reach it; XGLM keeps the trainer's count to itself."""
+    model = build(tmp_path, arch)
+    keys = {"base_model": str(model), **named(tmp_path), "optimizer": "sgd", "learning_rate": 0.1, "max_grad_norm": 0.0, "max_steps": 1}
+    keys |= slung(method="unlikelihood")
+    if arch == "mamba":
+        with pytest.raises(LoopError, match="the model never called slung's loss: MambaForCausalLM.forward .*a loss of its own"):
+            train_in_process(base_config(tmp_path, **keys))
+        return
+    whole = train_in_process(base_config(tmp_path, **{**keys, "micro_batch_size": 8, "output_dir": str(tmp_path / "whole")}))
+    parts = train_in_process(
+        base_config(tmp_path, **{**keys, "micro_batch_size": 2, "gradient_accumulation_steps": 4, "output_dir": str(tmp_path / "parts")})
+    )
+    assert parts.losses == pytest.approx(whole.losses, rel=1e-5)
+    for left, right in zip(parts.model.parameters(), whole.model.parameters()):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-6)
+
+
+def build(folder, arch):
+    """A tiny model of an architecture whose config has names of its own."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_tokenizer(folder))
+    sizes = {
+        "mamba": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4, "intermediate_size": 64, "time_step_rank": 4},
+        "xglm": {"d_model": 32, "ffn_dim": 64, "num_layers": 2, "attention_heads": 4, "dropout": 0.0, "attention_dropout": 0.0},
+    }
+    config = AutoConfig.for_model(arch, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **sizes[arch])
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder / arch)
+    tokenizer.save_pretrained(folder / arch)
+    return folder / arch

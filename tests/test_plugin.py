@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from axolotl_run import base_config, run_axolotl, train_in_process
+from axolotl_run import base_config, prepare_in_process, run_axolotl, train_in_process
 from click.testing import CliRunner
 from tiny import tiny_model, write_jsonl
 
@@ -51,6 +51,27 @@ def test_every_hook_is_silent_without_a_block():
     plugin.post_model_load(cfg, model)
     assert "loss_function" not in vars(model)
     plugin.post_trainer_create(cfg, trainer=None)
+
+
+CCE = "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin"
+
+
+@pytest.mark.parametrize("prepare", [True, False])
+def test_a_default_of_another_plugin_is_a_conflict_before_anything_is_labelled(tmp_path, slung, prepare, capfd):
+    """Cut Cross-Entropy's key is true where it is left out; all conflicts are told at once."""
+    keys = slung(method="unlikelihood", monitor_masked=True)
+    config = base_config(tmp_path, **{**keys, "plugins": [CCE, "rivals.OwnTrainer", *keys["plugins"]]})
+    with pytest.raises(ValueError) as error:
+        (prepare_in_process if prepare else train_in_process)(config)
+    assert "action unlikelihood needs slung's loss, which Cut Cross-Entropy replaces; set `cut_cross_entropy: false`" in str(error.value)
+    assert "`slung.monitor_masked: true` needs slung's loss" in str(error.value)
+    assert "rivals.OwnTrainer brings the trainer" in str(error.value)
+    assert "slung: datasets[0]" not in "".join(capfd.readouterr()) and not (tmp_path / "prepared").exists()
+
+
+def test_cut_cross_entropy_turned_off_by_its_key(tmp_path, slung):
+    keys = slung(method="unlikelihood")
+    prepare_in_process(base_config(tmp_path, **{**keys, "plugins": [CCE, *keys["plugins"]], "cut_cross_entropy": False}))
 
 
 def test_evaluate(tmp_path, slung):

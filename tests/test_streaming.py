@@ -23,6 +23,7 @@ from axolotl_slung.codec import FIRST_CODE, IGNORE, decode
 from axolotl_slung.data.labels import SlungDataError
 from axolotl_slung.data.streaming import OverflowTokenizer
 from axolotl_slung.labeling.base import Span
+from axolotl_slung.loop.batches import DIGEST
 
 WORDS = sorted({word for text in TEXT for word in text.split() if word.isascii()})
 PACKED = {"sample_packing": True, "attn_implementation": "sdpa"}
@@ -83,7 +84,8 @@ def train(run_config):
         step = trainer.training_step
 
         def training_step(model, inputs, *args, **kwargs):
-            batches.append({key: value.clone() for key, value in inputs.items() if torch.is_tensor(value)})
+            if not getattr(trainer, "checks_silence", False):
+                batches.append({key: value.clone() for key, value in inputs.items() if torch.is_tensor(value) and key != DIGEST})
             return step(model, inputs, *args, **kwargs)
 
         trainer.training_step = training_step

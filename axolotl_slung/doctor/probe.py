@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..loss.causal_lm import SelectiveCausalLMLoss
+from ..codec import IGNORE
+from ..loop.gradients import with_slope
+from ..loop.silence import masked
 from ..loss.objectives import has_loss
 from ..loss.reader import IGNORED
 
@@ -19,19 +21,23 @@ class Seen:
     Attributes:
         batches: micro-batches that reached the loss.
         planted: by row, the codes of each bucket that reached the loss.
+        labels: labels of all batches, and how many of them are -100.
         silent: masked and ignored targets.
         leaks: those of them with a gradient that is not exactly zero.
-        kept: targets with a loss.
+        kept: targets whose loss has a slope.
         moved: those of them with a gradient.
         beside: targets with a loss right before or after one without.
         beside_moved: those of them with a gradient.
         gradients: micro-batches whose gradient was seen.
-        counted: tokens that the step's loss should be divided by, counted anew, for each optimizer step.
-        divided: what it was divided by, for each optimizer step.
+        infinite: those of them in which a number is not finite, and nothing else was counted.
+        counted: for each optimizer step, the tokens that its loss should be divided by on this rank, counted once more, and
+            its micro-batches.
+        divided: what the loss of each micro-batch was divided by.
     """
 
     batches: int = 0
     planted: dict[int, Counter] = field(default_factory=dict)
+    labels: tuple[int, int] = (0, 0)
     silent: int = 0
     leaks: int = 0
     kept: int = 0
@@ -39,32 +45,41 @@ class Seen:
     beside: int = 0
     beside_moved: int = 0
     gradients: int = 0
-    counted: list[int] = field(default_factory=list)
+    infinite: int = 0
+    counted: list[tuple[int, int]] = field(default_factory=list)
     divided: list[float] = field(default_factory=list)
 
 
 class Probe:
-    """Put around a run's loss.
+    """Put around a run.
 
     Args:
-        loss: the one in the model.
+        trainer: with `slung_loss`, which may be None.
         planted: what was planted, or None.
     """
 
-    def __init__(self, loss: SelectiveCausalLMLoss, planted):
+    def __init__(self, trainer, planted):
         self.seen = Seen()
-        self._planted = planted
-        self._loss = loss
-        really = loss.watch
+        self._planted, self._trainer = planted, trainer
+        self._loss = loss = trainer.slung_loss
+        self._watch_batches(trainer)
+        if loss is None:
+            return
+        watch, on_loss = loss.watch, loss.on_loss
 
-        def watch(source, labels):
-            really(source, labels)
-            if torch.is_grad_enabled():
-                self._batch(source, labels)
+        def watched(source, labels, log_odds):
+            watch(source, labels, log_odds)
+            if torch.is_grad_enabled() and not trainer.checks_silence:
+                self._batch(source, labels, log_odds)
 
-        loss.watch = watch
+        def divided(part, labels, divisor):
+            if not trainer.checks_silence:
+                self.seen.divided.append(float(divisor))
+            return on_loss(part, labels, divisor)
 
-    def _batch(self, source, labels):
+        loss.watch, loss.on_loss = watched, divided
+
+    def _batch(self, source, labels, log_odds):
         self.seen.batches += 1
         if self._planted is not None:
             for row, counts in self._planted.found(labels.cpu().numpy()).items():
@@ -76,30 +91,34 @@ class Probe:
         beside = torch.zeros_like(silent)
         beside[..., 1:] |= silent[..., :-1]
         beside[..., :-1] |= silent[..., 1:]
-        beside = beside.reshape(-1) & kept
+        sloped = with_slope(log_odds, read.actions)
         if source.requires_grad:
-            source.register_hook(lambda gradient: self._gradient(gradient, kept, beside))
+            source.register_hook(lambda gradient: self._gradient(gradient, kept, sloped, beside.reshape(-1) & sloped))
 
-    def _gradient(self, gradient, kept, beside):
-        some = gradient.reshape(-1, gradient.shape[-1]).abs().amax(-1) != 0
-        seen = self.seen
+    def _gradient(self, gradient, kept, sloped, beside):
+        largest = gradient.reshape(-1, gradient.shape[-1]).abs().amax(-1)
+        seen, some = self.seen, largest != 0
         seen.gradients += 1
+        if not largest.isfinite().all():
+            seen.infinite += 1
+            return
         seen.silent += int((~kept).sum())
         seen.leaks += int((some & ~kept).sum())
-        seen.kept += int(kept.sum())
-        seen.moved += int((some & kept).sum())
+        seen.kept += int(sloped.sum())
+        seen.moved += int((some & sloped).sum())
         seen.beside += int(beside.sum())
         seen.beside_moved += int((some & beside).sum())
 
-    def watch_normaliser(self, trainer) -> None:
-        """Compare what the trainer divides each optimizer step by with a count of its own."""
+    def _watch_batches(self, trainer) -> None:
         really = trainer.get_batch_samples
 
         def get_batch_samples(*args, **kwargs):
             batches, count = really(*args, **kwargs)
-            if batches and count is not None:
-                self.seen.divided.append(float(count))
-                self.seen.counted.append(sum(self._count(batch) for batch in batches))
+            for batch in batches:
+                number, ignored = self.seen.labels
+                self.seen.labels = number + batch["labels"].numel(), ignored + int((batch["labels"] == IGNORE).sum())
+            if batches and self._loss is not None:
+                self.seen.counted.append((sum(self._count(batch) for batch in batches), len(batches)))
             return batches, count
 
         trainer.get_batch_samples = get_batch_samples
@@ -112,5 +131,5 @@ class Probe:
         if loss.normalize_by == "train_tokens":
             return sum(label >= 0 for label in labels.tolist())
         if loss.normalize_by == "all_tokens":
-            return sum(label != -100 for label in labels.tolist())
-        return sum(has_loss(loss.reader.read(label[None]).actions).item() for label in labels[labels != -100])
+            return sum(label != IGNORE for label in labels.tolist())
+        return sum(not masked(label, loss.reader).item() for label in labels[labels != IGNORE])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from datasets import Dataset
 from pydantic import ValidationError
 
 from ..buckets import CODED_ACTIONS, Action
+from ..conflicts import check_run
 from ..errors import SlungError
-from ..trainer import LoopError
+from ..loop import LoopError
+from ..loop.culprits import collator_name
 from .plant import Planted
 from .probe import Probe, Seen
 
@@ -91,19 +94,20 @@ def _examine(path: Path, tell) -> list[Finding]:
     tell("reading the config")
     try:
         cfg = load_cfg(str(path))
+        setup = Setup(cfg)
+        check_run(cfg, setup.config)
     except ValidationError:
         raise
-    except (SlungError, OSError, ValueError) as error:
-        return [Finding("config", FAILED, str(error))]
-    setup = Setup(cfg)
+    except Exception as error:
+        return [Finding("config", FAILED, _words(error))]
     findings = [Finding("config", OK, "nothing in it goes past the loss or misreads its labels")]
 
     tell(f"labelling up to {ROWS} rows of each data set")
     token = hooks.row_limit.set(ROWS)
     try:
         dataset_meta = PluginManager.get_instance().load_datasets(cfg) or load_datasets(cfg=cfg, cli_args=TrainerCliArgs())
-    except (SlungError, OSError, ValueError) as error:
-        return [*findings, Finding("labels", FAILED, str(error))]
+    except Exception as error:
+        return [*findings, Finding("labels", FAILED, _words(error))]
     finally:
         hooks.row_limit.reset(token)
     findings.append(_labels(dataset_meta.train_dataset, setup))
@@ -118,20 +122,29 @@ def _examine(path: Path, tell) -> list[Finding]:
     tell("loading the model")
     try:
         trainer = setup_model_and_trainer(cfg, dataset_meta)[0]
-    except (SlungError, OSError, ValueError) as error:
-        return [*findings, Finding("model", FAILED, str(error))]
-    if setup.fused_loss:
-        text = f"{setup.fused_loss} computes it, on labels in which masked tokens are -100; gradients cannot be followed there"
-        return [*findings, Finding("loss", NOTE, text)]
-    probe = Probe(trainer.slung_loss, planted)
-    probe.watch_normaliser(trainer)
+    except Exception as error:
+        return [*findings, Finding("model", FAILED, _words(error))]
+    probe = Probe(trainer, planted)
 
     tell(f"training {cfg.max_steps} steps")
     try:
         trainer.train()
     except LoopError as error:
         return [*findings, Finding("loss", FAILED, str(error))]
-    return [*findings, _loss(trainer), *_batches(probe.seen, planted, setup.buckets, trainer), *_normaliser(probe.seen, trainer)]
+    except Exception as error:
+        return [*findings, Finding("training", FAILED, _words(error, isinstance(error, SlungError)))]
+    findings += [_loss(trainer, setup), _silence(trainer)]
+    if trainer.slung_loss is None:
+        return [*findings, _ignored(probe.seen, trainer)]
+    return [*findings, *_batches(probe.seen, planted, setup.buckets, trainer), *_normaliser(probe.seen, trainer)]
+
+
+def _words(error: Exception, quotes: bool | None = None) -> str:
+    """An error for the report: its own words where they are about settings, else its type and place alone."""
+    if quotes if quotes is not None else isinstance(error, (SlungError, OSError, ValueError)):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {last.name}, {'/'.join(Path(last.filename).parts[-3:])}, line {last.lineno}"
 
 
 def _labels(dataset, setup) -> Finding:
@@ -152,10 +165,31 @@ def _labels(dataset, setup) -> Finding:
     return Finding("labels", OK, text)
 
 
-def _loss(trainer) -> Finding:
+def _loss(trainer, setup) -> Finding:
     loss = trainer.slung_loss
+    if loss is None:
+        text = f"{setup.fused_loss} computes it, on labels in which masked tokens are -100; gradients cannot be followed there"
+        return Finding("loss", NOTE, text)
     fell_back = loss.head is not None and loss.head.off
     return Finding("loss", NOTE if fell_back else OK, f"slung's, {loss.place}")
+
+
+def _silence(trainer) -> Finding:
+    why = trainer.slung_silence.cannot()
+    if why:
+        return Finding("masked micro-batches", NOTE, f"not tried: {why}")
+    kinds = "of -100 alone, and one of masked codes," if len(trainer.slung_silence.buckets()) > 1 else "of -100 alone"
+    text = f"one {kinds} leaves no gradient on any parameter"
+    if trainer.slung_silence.without_auxiliary:
+        text += "; the auxiliary loss of the mixture of experts is left out of that"
+    return Finding("masked micro-batches", OK, text)
+
+
+def _ignored(seen: Seen, trainer) -> Finding:
+    number, ignored = seen.labels
+    collator = collator_name(trainer.data_collator)
+    text = f"{ignored} of {number} labels are -100, padding included, and the others token ids, as in the rows that {collator} was given"
+    return Finding("labels in the batches", OK, text)
 
 
 def _batches(seen: Seen, planted: Planted | None, buckets, trainer) -> list[Finding]:
@@ -182,6 +216,9 @@ def _batches(seen: Seen, planted: Planted | None, buckets, trainer) -> list[Find
     if not seen.gradients:
         findings.append(Finding("gradients", NOTE, "not seen: nothing before the head is trained"))
         return findings
+    if seen.infinite:
+        text = f"not finite in {seen.infinite} of {seen.gradients} micro-batches, which tell nothing"
+        findings.append(Finding("gradients", NOTE, text))
     if seen.leaks:
         text = f"{seen.leaks} of {seen.silent} targets without a loss have a gradient"
     else:
@@ -198,8 +235,12 @@ def _normaliser(seen: Seen, trainer) -> list[Finding]:
     arguments, loss = trainer.args, trainer.slung_loss
     window = f"{arguments.gradient_accumulation_steps} micro-batch{'es' * (arguments.gradient_accumulation_steps > 1)} on {arguments.world_size} rank"
     window += "s" if arguments.world_size > 1 else ""
-    divided = ", ".join(f"{count:g}" for count in seen.divided)
+    # each micro-batch's own, so that a model that divides by another number is seen
+    divisors = iter(seen.divided)
+    steps = [[next(divisors, 0.0) for _ in range(batches)] for _, batches in seen.counted]
+    divided = ", ".join("/".join(f"{count:g}" for count in sorted(set(step))) for step in steps)
     text = f"each step's summed loss is divided by its {loss.normalize_by} over {window}: {divided}"
-    if arguments.world_size == 1 and [float(count) for count in seen.counted] != seen.divided:
-        return [Finding("normaliser", FAILED, f"{text}; counted anew: {', '.join(map(str, seen.counted))}")]
+    if arguments.world_size == 1 and any(set(step) != {max(1.0, count)} for step, (count, _) in zip(steps, seen.counted)):
+        counted = ", ".join(str(count) for count, _ in seen.counted)
+        return [Finding("normaliser", FAILED, f"{text}; counted once more: {counted}")]
     return [Finding("normaliser", OK, text)]

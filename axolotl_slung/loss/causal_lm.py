@@ -38,7 +38,9 @@ class SelectiveCausalLMLoss:
         totals: `{"train": tensor, "eval": tensor}`, float32 `[len(GROUPS), 4]`: tokens, nll, p, objective, summed
             since the trainer last took them; missing before the first batch.
         calls: how often the loss was called.
-        on_batch: called once with `(hidden states or logits, shifted labels)`, then forgotten; see `trainer.LoopProof`.
+        divisor: what the trainer says a training batch's sum is divided by, a scalar tensor; None: what the model hands on.
+        on_batch: called once with `(hidden states or logits, shifted labels, log-odds)`, then forgotten; see `loop.gradients`.
+        on_loss: called with the loss of each training batch, its shifted labels and its divisor; gives the model its loss.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class SelectiveCausalLMLoss:
         self.head: FusedHead | None = None
         self.totals: dict[str, torch.Tensor] = {}
         self.calls = 0
+        self.divisor: torch.Tensor | None = None
         self.on_batch = None
+        self.on_loss = None
         self._own = UNKNOWN
         self._weight_start, self._weight_warmup = weight_start, weight_warmup
 
@@ -103,11 +107,11 @@ class SelectiveCausalLMLoss:
         weight = self.head.head.weight
         return f"in the model's head, without logits (fused; rows by {backend_name(weight.device, weight.dtype)})"
 
-    def watch(self, source, labels) -> None:
-        """Tell `on_batch`, once, of a batch: hidden states `[batch, length, width]` or logits, and shifted labels."""
+    def watch(self, source, labels, log_odds) -> None:
+        """Tell `on_batch`, once, of a batch: hidden states `[batch, length, width]` or logits, shifted labels, log-odds `[tokens]`."""
         if self.on_batch is not None:
             on_batch, self.on_batch = self.on_batch, None
-            on_batch(source, labels)
+            on_batch(source, labels, log_odds)
 
     def __call__(self, logits, labels, vocab_size=None, num_items_in_batch=None, shift_labels=None, **_):
         """The loss of one batch.
@@ -116,7 +120,7 @@ class SelectiveCausalLMLoss:
             logits: `[batch, length, vocabulary]`; anything, where the head has computed the loss.
             labels: int64 `[batch, length]`, not shifted.
             vocab_size: ignored; the logits tell.
-            num_items_in_batch: what to divide by; counted in this batch where left out.
+            num_items_in_batch: what to divide by where `divisor` is None; counted in this batch where left out too.
             shift_labels: int64 `[batch, length]`, where the labels come already shifted.
 
         Returns:
@@ -130,11 +134,10 @@ class SelectiveCausalLMLoss:
         training = torch.is_grad_enabled()
         fused = None if self.head is None else self.head.take(logits)
         if fused is not None:
-            self.watch(fused.hidden, labels)
+            self.watch(fused.hidden, labels, fused.log_odds)
             read, total = fused.read, fused.loss
             self._add("train", read, fused.log_odds, fused.share)
         else:
-            self.watch(logits, labels)
             if logits.shape[:-1].numel() != labels.numel():
                 raise SlungError(
                     f"slung: the model hands its loss {logits.shape[:-1].numel()} positions of logits and {labels.numel()} "
@@ -142,14 +145,22 @@ class SelectiveCausalLMLoss:
                 )
             read = self.reader.read(labels.reshape(-1))
             losses, log_odds = selective_loss(logits.reshape(-1, logits.shape[-1]), read.targets, read.actions)
+            self.watch(logits, labels, log_odds.detach())
             self._add("train" if training else "eval", read, log_odds)
             if not training:
                 trained = read.group == GROUPS.index("train")
                 return torch.where(trained, losses, 0.0).sum() / trained.sum().clamp(min=1)
             total = losses.sum()
-        if num_items_in_batch is None:
-            num_items_in_batch = self.reader.count(labels, self.normalize_by)
-        return total / torch.as_tensor(num_items_in_batch, device=total.device).clamp(min=1)
+        # some models keep to themselves what the trainer hands them
+        divisor = num_items_in_batch if self.divisor is None else self.divisor
+        if divisor is None:
+            divisor = self.reader.count(labels, self.normalize_by)
+        divisor = torch.as_tensor(divisor, device=total.device).clamp(min=1)
+        return self._tell(total / divisor, labels, divisor)
+
+    @torch.compiler.disable
+    def _tell(self, loss, labels, divisor):
+        return loss if self.on_loss is None else self.on_loss(loss, labels, divisor)
 
     @torch.no_grad()
     def _add(self, split, read, log_odds, share=None):
