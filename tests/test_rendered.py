@@ -359,9 +359,9 @@ def _summary(prepare, capfd, rows, template):
 
 
 def test_rows_that_are_not_exact_are_counted_once(prepare, capfd):
-    """A template that writes some texts in capitals: those rows are labelled as they are rendered, and that is said."""
+    """A template that writes some texts as titles: those rows are labelled as they are rendered, and that is said."""
     template = (
-        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% if message['content'].endswith('!') %}{{ message['content'] | upper }}"
+        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% if message['content'].endswith('!') %}{{ message['content'] | title }}"
         "{% else %}{{ message['content'] }}{% endif %}<|im_end|>\n{% endfor %}"
     )
     loud, quiet = chat(ASKED, ("assistant", f"It is {INSULT}!")), chat(ASKED, ("assistant", f"It is {INSULT}."))

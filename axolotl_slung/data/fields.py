@@ -58,11 +58,15 @@ class Layout(NamedTuple):
         messages: the column of a chat's messages, or None.
         role: the key of a message's role, which is a choice and no text.
         tools: the column of a chat's tools.
+        template: the chat template's text, or None.
+        mapped: the template's key of each key of a message that the config maps.
     """
 
     messages: str | None = None
     role: str | None = None
     tools: str | None = None
+    template: str | None = None
+    mapped: Mapping[str, str] = {}
 
     @classmethod
     def of(cls, strategy) -> Layout:
@@ -72,7 +76,9 @@ class Layout(NamedTuple):
         if messages is None:
             return cls()
         mappings = getattr(prompter, "message_property_mappings", None) or {}
-        return cls(messages, mappings.get("role", "role"), getattr(prompter, "field_tools", None))
+        mapped = {key: name for name, key in mappings.items()}
+        tools, template = getattr(prompter, "field_tools", None), getattr(prompter, "chat_template", None)
+        return cls(messages, mappings.get("role", "role"), tools, template, mapped)
 
     def parsed(self, row: Mapping) -> dict:
         """The row with its JSON strings read, as Axolotl's chat strategy reads them: messages, tools, arguments.
@@ -95,6 +101,13 @@ class Layout(NamedTuple):
     def is_role(self, path: Path) -> bool:
         """Whether the string at `path` is a message's role."""
         return len(path) == 3 and path[0] == self.messages and path[2] == self.role
+
+    def renders(self, path: Path) -> bool:
+        """Whether the template may write the string at `path`: it names the message's key."""
+        if self.template is None or len(path) < 3 or path[0] != self.messages:
+            return True
+        key = self.mapped.get(path[2], path[2])
+        return str(key) in self.template
 
     def is_message(self, path: Path) -> bool:
         """Whether the value at `path` is a message."""

@@ -10,18 +10,18 @@ LOG = get_logger(__name__)
 COLUMN = "slung_inexact"
 """Of a labelled data set until `take`: the sum of a row's reasons, 0 where it is exact."""
 
-SEVERAL, OUTSIDE, LEFT = 1, 2, 4
+SEVERAL, OUTSIDE, LEFT, CHANGED = 1, 2, 4, 8
 
 REASONS = {
     SEVERAL: "a risky text may stand in several places of its prompt, and has its labels in all of them",
-    OUTSIDE: "risky text stands outside of the row's own strings (in a key or a number, or in a text that the template "
-    "changes), and was labelled by itself",
+    OUTSIDE: "risky text stands outside of the row's own strings, as they could be found, and was labelled by itself",
+    CHANGED: "the template changes a text, which was labelled as it is rendered",
     LEFT: "a span could not be taken out of its text, and is masked",
 }
 
 
 def take(dataset: Dataset, where: str) -> Dataset:
-    """The data set without the column, after one line in the log a reason.
+    """The data set without the column, after one line in the log.
 
     Args:
         dataset: labelled.
@@ -30,7 +30,8 @@ def take(dataset: Dataset, where: str) -> Dataset:
     if COLUMN not in dataset.column_names:
         return dataset
     numbers = dataset.data.column(COLUMN).to_numpy()
-    for reason, text in REASONS.items():
-        if rows := int(((numbers & reason) != 0).sum()):
-            LOG.warning("slung: %s: %d of %d rows are not exact: %s", where, rows, len(dataset), text)
+    if rows := int((numbers != 0).sum()):
+        reasons = [(int(((numbers & reason) != 0).sum()), text) for reason, text in REASONS.items()]
+        why = "; ".join(f"in {number} {text}" for number, text in reasons if number)
+        LOG.warning("slung: %s: %d of %d rows are not labelled exactly: %s", where, rows, len(dataset), why)
     return dataset.remove_columns(COLUMN)

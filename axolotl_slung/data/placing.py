@@ -42,8 +42,8 @@ class Placer:
         longest_first = sorted(filter(str.strip, tokens), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
-    def place(self, row: Mapping, texts: Sequence[Text]) -> tuple[list[list[Placed]], list[list[Placed]]]:
-        """The fields in each text, and where fields that were searched for may stand just as well.
+    def place(self, row: Mapping, texts: Sequence[Text]) -> tuple[list[list[Placed]], list[list[Placed]], list[str]]:
+        """The fields in each text, where fields that were searched for may stand just as well, and fields without a place.
 
         Args:
             row: as the strategy got it.
@@ -51,7 +51,7 @@ class Placer:
         """
         fields = strings(row, self._layout)
         if len(texts) == 1 and len(same := [path for path, text in fields.items() if text == texts[0].text]) == 1:
-            return [[Placed(0, len(texts[0].text), same[0], 0)]], [[]]
+            return [[Placed(0, len(texts[0].text), same[0], 0)]], [[]], []
         tracked = {p: track(text, number) for number, (p, text) in enumerate(fields.items()) if not MARKS.search(text)}
         with _marking_json():
             known = [unmark(text, escaped=True) for text in self._render(replaced(row, tracked))]
@@ -71,7 +71,8 @@ class Placer:
             more, others = search(text.text, gaps(text.text, places), lost) if lost else ([], [])
             placed.append(places + more)
             choices.append(others)
-        return placed, choices
+        there = {place.path for of_text in placed for place in of_text}
+        return placed, choices, [field for path, field in fields.items() if path not in there]
 
     def certain(self, row: Mapping, path: Path, texts: Sequence[Text]) -> list[list[Placed]] | None:
         """One field in each text, from marks in the field itself; None where the template does not render them so."""
@@ -99,16 +100,16 @@ class Placer:
                 if any(map(str.isalnum, piece)):
                     yield text.index(piece, first), piece
 
-    def may_hold(self, texts: Sequence[Text], places: Sequence[Sequence[Placed]], field: str) -> bool:
-        """Whether a field's text, or a part of it, may stand in the texts outside of all places."""
+    def share_outside(self, texts: Sequence[Text], places: Sequence[Sequence[Placed]], field: str) -> float:
+        """Which share of a field's words stands in the texts outside of all places."""
         words = set(_WORDS.findall(field.casefold()))
-        rest = {
+        outside = {
             word
             for text, of_text in zip(texts, places)
             for _, piece in self.rest(text.text, of_text)
             for word in _WORDS.findall(piece.casefold())
         }
-        return bool(words) and 2 * len(words & rest) >= len(words)
+        return len(words & outside) / len(words) if words else 0.0
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:

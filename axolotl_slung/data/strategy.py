@@ -37,6 +37,7 @@ class Row:
         texts: what the strategy tokenised.
         places: the fields in each text.
         choices: in each text, the other places where a field that was searched for may stand as well.
+        lost: fields that stand in none of the texts as far as could be seen.
         spans: of each field.
         from_columns: fields with spans from a column beside them.
         number: its place in the batch.
@@ -48,6 +49,7 @@ class Row:
     texts: list[Text] = field(default_factory=list)
     places: list[list[fields_of.Placed]] = field(default_factory=list)
     choices: list[list[fields_of.Placed]] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     spans: dict[fields_of.Path, list[Span]] = field(default_factory=dict)
     from_columns: set[fields_of.Path] = field(default_factory=set)
     number: int = 0
@@ -153,7 +155,7 @@ class SlungStrategy:
             parts = self._row_labels.of_tags(made)
         row.parts = parts
         row.texts = self._row_labels.used(parts, row.texts)
-        row.places, row.choices = self._placer.place(row.raw, row.texts)
+        row.places, row.choices, row.lost = self._placer.place(row.raw, row.texts)
         return row
 
     def _call(self, row):
@@ -205,7 +207,8 @@ class SlungStrategy:
                 f"{labeler.key}.text_field: a data set of this type ({self.where}) has several texts; name the column "
                 "that the spans count characters of"
             )
-        column, anywhere = getattr(labeler, "field", None), labeler.text_field is not None
+        column = getattr(labeler, "field", None)
+        anywhere = labeler.text_field is not None or self.layout.messages is None
         wanted = []
         for row in rows:
             found = list(described(row.raw, name, column, self.layout, anywhere))
@@ -237,16 +240,28 @@ class SlungStrategy:
             if certain is not None:
                 for places, of_text in zip(row.places, certain):
                     places[:] = [place for place in places if place.path != path] + of_text
-            elif path in row.from_columns and self._placer.may_hold(row.texts, row.places, fields_of.get(row.raw, path)):
-                raise SlungDataError(
-                    f"{self.where}: {describe_row(row.number, row.raw)}, {_spelled(path)}: its column of spans cannot be "
-                    "placed, since the prompt's template changes or repeats this text; use another `chat_template`, or put "
-                    "the text into a field that it writes as it is"
-                )
-            else:
+                placed = any(certain)
+            if path in row.from_columns and not placed:
+                self._check_spans(row, path)
+            if certain is None:
                 for places, of_text in zip(row.places, row.choices):
                     places += [choice for choice in of_text if choice.path == path and choice not in places]
                 row.inexact |= inexact.SEVERAL if choices else 0
+
+    def _check_spans(self, row: Row, path: fields_of.Path) -> None:
+        """Raise `SlungDataError` for a column of spans whose text has no place, though it may be rendered, or was to be."""
+        field = fields_of.get(row.raw, path)
+        where = f"{self.where}: {describe_row(row.number, row.raw)}, {_spelled(path)}"
+        if self._placer.share_outside(row.texts, row.places, field) >= 0.5:
+            raise SlungDataError(
+                f"{where}: its column of spans cannot be placed, since the data set's chat_template, or its type, changes this "
+                "text; use another one, or put the text into a field that it writes as it is"
+            )
+        if not self.layout.renders(path):
+            raise SlungDataError(
+                f"{where}: its column of spans has no text in the prompt, since the data set's chat_template does not write "
+                "this field; take the column out, or use a template that writes it"
+            )
 
     def _action(self, span: Span) -> Action:
         return self.buckets[buckets_of(span.score, self.buckets)].action
@@ -262,6 +277,12 @@ class SlungStrategy:
                 if not (len(places) == 1 and (places[0].start, places[0].end) == (0, len(text.text))):
                     whole.append((row, text))
                     rest += [(row, text, at, piece) for at, piece in self._placer.rest(text.text, places)]
+        if any(labeler.scope == "document" and not labeler.reads_row for labeler in self.labelers):
+            for row in rows:
+                # of names and short values a template's own words may be had by chance
+                long = (text for text in row.lost if " " in text.strip())
+                if any(self._placer.share_outside(row.texts, row.places, text) >= 0.8 for text in long):
+                    row.inexact |= inexact.CHANGED
         for labeler in self.labelers:
             if labeler.reads_row:
                 continue
