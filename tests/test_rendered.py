@@ -1,6 +1,7 @@
 """Text that a chat template writes in another way, or looks at: the words that are masked, case by case."""
 
 import json
+import logging
 import re
 
 import pytest
@@ -352,25 +353,31 @@ def test_spans_of_a_text_that_no_template_renders(prepare):
 # ---------------------------------------------------------------------------------------------------------- the summary
 
 
-def _summary(prepare, capfd, rows, template):
-    prepare(rows, PHRASES, template=template)
-    out, err = capfd.readouterr()
-    return [line for line in (out + err).splitlines() if "slung: datasets[0]" in line]
+def _summary(prepare, caplog, rows, template):
+    """The log's lines on the data set, level first."""
+    logger = logging.getLogger("axolotl_slung")
+    logger.addHandler(caplog.handler)
+    try:
+        prepare(rows, PHRASES, template=template)
+    finally:
+        logger.removeHandler(caplog.handler)
+    lines = dict.fromkeys(f"{record.levelname} {record.getMessage()}" for record in caplog.records)
+    return [line for line in lines if "slung: datasets[0]" in line]
 
 
-def test_rows_that_are_not_exact_are_counted_once(prepare, capfd):
+def test_rows_that_are_not_exact_are_counted_once(prepare, caplog):
     """A template that writes some texts as titles: those rows are labelled as they are rendered, and that is said."""
     template = (
         "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% if message['content'].endswith('!') %}{{ message['content'] | title }}"
         "{% else %}{{ message['content'] }}{% endif %}<|im_end|>\n{% endfor %}"
     )
     loud, quiet = chat(ASKED, ("assistant", f"It is {INSULT}!")), chat(ASKED, ("assistant", f"It is {INSULT}."))
-    lines = _summary(prepare, capfd, [loud, quiet, loud, quiet, quiet], template)
+    lines = _summary(prepare, caplog, [loud, quiet, loud, quiet, quiet], template)
     said = [line for line in lines if re.search(r"\b2\b.*\brows?\b", line)]
     assert len(said) == 1 and not any(INSULT in line.lower() for line in lines)
 
 
-def test_rows_that_are_exact_need_no_word(prepare, capfd):
+def test_rows_that_are_exact_need_no_word(prepare, caplog):
     row = wrote(json.dumps({"to": NAME, "body": f"Hi,\n{INSULT}"}), reasoning_content=INSULT)
-    lines = _summary(prepare, capfd, [row] * 3, "qwen3")
+    lines = _summary(prepare, caplog, [row] * 3, "qwen3")
     assert [line for line in lines if "WARNING" in line or "rows" in line] == []

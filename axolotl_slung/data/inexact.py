@@ -35,3 +35,19 @@ def take(dataset: Dataset, where: str) -> Dataset:
         why = "; ".join(f"in {number} {text}" for number, text in reasons if number)
         LOG.warning("slung: %s: %d of %d rows are not labelled exactly: %s", where, rows, len(dataset), why)
     return dataset.remove_columns(COLUMN)
+
+
+_said: set[tuple[str, int]] = set()
+
+
+def say_once(reasons: int, where: str) -> None:
+    """A line in the log for each reason, once a process: a stream has no summary.
+
+    Args:
+        reasons: their sum.
+        where: the data set's place in the YAML.
+    """
+    for reason, text in REASONS.items():
+        if reasons & reason and (where, reason) not in _said:
+            _said.add((where, reason))
+            LOG.warning("slung: %s: rows of this stream are not labelled exactly: %s", where, text)
