@@ -367,7 +367,7 @@ def ranges(text: str, phrases: tuple[str, ...]) -> list[tuple[int, int]]:
     return [match.span() for match in _any_form(phrases).finditer(text)]
 
 
-PIECES = tuple(piece for phrase in (*NAMES, *PHRASES) for piece in (phrase[1:], *(phrase.splitlines() if "\n" in phrase else ())))
+PIECES = (*(piece for phrase in (*NAMES, *PHRASES) for piece in (phrase[1:], *(phrase.splitlines() if "\n" in phrase else ()))), QUOTED.replace("\n", "\n    "))
 """What templates that cut texts leave of a phrase: these tokens may be masked, and need not."""
 
 

@@ -56,8 +56,8 @@ def check_trained(dataset, buckets: tuple[Bucket, ...]) -> None:
             return
         tokens += len(labels)
     raise SlungDataError(
-        f"datasets: nothing is left to train in {tokens} tokens: every one is masked, dropped or left out by the data "
-        "set's type; look at slung.buckets and at the labelers' thresholds"
+        f"datasets: nothing is left to train in {tokens} tokens: every one is masked, dropped, left out by the data "
+        "set's type or too long for `sequence_len`; look at slung.buckets and at the labelers' thresholds"
     )
 
 

@@ -80,7 +80,7 @@ def _documents(
                     )
             else:
                 raise SourceError(f"{where}: no column {gold_field!r}; it has {', '.join(map(repr, row))}")
-            offsets = None if encode is None else encode(utf8_safe(text), add_special_tokens=False)["offset_mapping"]
+            offsets = None if encode is None else encode(utf8_safe(text), add_special_tokens=False)[1]
             yield GoldDocument(text, gold, [span for spans in found for span in spans[number]], offsets)
 
 

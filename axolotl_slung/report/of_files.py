@@ -46,7 +46,7 @@ def documents_of_files(
             raise SourceError(f"{where}: no {text_field!r} and {spans_field!r} in it; give what `slung label` wrote")
         text = row[text_field]
         spans = parse_spans(row[spans_field], text, f"{where}, {spans_field!r}")
-        offsets = encode(utf8_safe(text), add_special_tokens=False)["offset_mapping"]
+        offsets = encode(utf8_safe(text), add_special_tokens=False)[1]
         yield document(str(row.get("id", where)), text, offsets, spans, buckets, overlap)
 
 

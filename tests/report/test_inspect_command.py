@@ -33,7 +33,7 @@ def test_what_is_shown_is_what_is_trained(tmp_path, slung, kind, method):
     write_jsonl(tmp_path / "rows.jsonl", [{"id": "r", **ROWS[kind]}, {"id": "s", **ROWS[kind]}])
     dataset = {"path": str(tmp_path / "rows.jsonl"), "ds_type": "json", "type": kind}
     model = tiny_model(tmp_path)
-    config = base_config(tmp_path, base_model=str(model), datasets=[dataset], chat_template="chatml", **slung())
+    config = base_config(tmp_path, base_model=str(model), sequence_len=512, datasets=[dataset], chat_template="chatml", **slung())
     prepared = prepare_in_process(config).train_dataset
 
     from axolotl.cli.config import load_cfg
