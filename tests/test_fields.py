@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axolotl_slung.data.columns import described, without_text
-from axolotl_slung.data.fields import Key, Layout, Placed, get, replaced, strings, surroundings
+from axolotl_slung.data.fields import Key, Layout, Placed, get, moved, replaced, strings, surroundings, uncovered
 from axolotl_slung.labeling.base import Span
 
 CHAT = Layout("messages", "role", "tools")
@@ -62,13 +62,22 @@ def test_spans_move_as_far_as_their_characters_stand_there(text, data):
     offset = data.draw(st.integers(0, len(text)))
     shown = text[offset:]
     place = Placed(3, 3 + len(shown), ("text",), offset)
-    moved = [i - 3 + offset for span in place.moved([Span(start, end, 1.0)]) for i in range(span.start, span.end)]
-    assert moved == [i for i in range(start, end) if i >= offset]
+    there = [i - 3 + offset for span in moved([Span(start, end, 1.0)], [place], "   " + shown) for i in range(span.start, span.end)]
+    assert there == [i for i in range(start, end) if i >= offset]
 
     # the same, each character written as two
     bounds = np.stack([3 + 2 * np.arange(len(shown)), 5 + 2 * np.arange(len(shown))], axis=1)
-    twice = Placed(3, 3 + 2 * len(shown), ("text",), offset, bounds).moved([Span(start, end, 1.0)])
+    place = Placed(3, 3 + 2 * len(shown), ("text",), offset, bounds)
+    twice = moved([Span(start, end, 1.0)], [place], "   " + shown * 2)
     assert [i for span in twice for i in range(span.start, span.end)] == [3 + 2 * (i - offset) + k for i in range(start, end) if i >= offset for k in (0, 1)]
+
+
+def test_a_span_over_parts_that_stand_apart():
+    text = "  one\n  two, one"
+    places = [Placed(2, 5, ("t",), 0), Placed(8, 11, ("t",), 4), Placed(13, 16, ("t",), 0)]
+    found = [text[s.start : s.end] for s in moved([Span(0, 7, 1.0)], places, text)]
+    assert found == ["one", "\n  two", "one"]  # the second copy of "one" is no continuation
+    assert uncovered(9, places) == [(3, 4), (7, 9)]
 
 
 def test_which_texts_a_column_describes():

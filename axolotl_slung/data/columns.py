@@ -53,21 +53,21 @@ def described(row: Mapping, name: str, column: str | None, layout: Layout, anywh
         if isinstance(value, str):
             yield Described(path, value, beside, [(path, 0)])
         elif isinstance(value, (list, tuple)):
-            parts = list(_parts(value, path))
-            own = [part for part in parts if column and part[2].get(column) is not None]
+            found = list(parts(value, path))
+            own = [part for part in found if column and part[2].get(column) is not None]
             for of_part, text, part in own:
                 yield Described(of_part, text, {**row, **part}, [(of_part, 0)])
-            if parts and (not own or holder.get(column) is not None):
+            if found and (not own or holder.get(column) is not None):
                 starts, length = [], 0
-                for of_part, text, _ in parts:
+                for of_part, text, _ in found:
                     starts.append((of_part, length))
                     length += len(text)
-                yield Described(path, "".join(text for _, text, _ in parts), beside, starts)
+                yield Described(path, "".join(text for _, text, _ in found), beside, starts)
 
     return walk(row, ())
 
 
-def _parts(value, path) -> Iterator[tuple[Path, str, Mapping]]:
+def parts(value, path) -> Iterator[tuple[Path, str, Mapping]]:
     """The texts of a list of content parts, by the keys that Axolotl reads them from."""
     for index, part in enumerate(value):
         if isinstance(part, Mapping):

@@ -34,21 +34,54 @@ class Placed(NamedTuple):
     offset: int
     bounds: np.ndarray | None = None
 
-    def moved(self, spans: Sequence[Span]) -> list[Span]:
-        """The field's spans as spans of the prompt, as far as they stand here."""
-        length = self.end - self.start if self.bounds is None else len(self.bounds)
-        found = []
-        for span in spans:
-            start, end = max(span.start - self.offset, 0), min(span.end - self.offset, length)
+    @property
+    def length(self) -> int:
+        """How many of the field's characters stand here."""
+        return self.end - self.start if self.bounds is None else len(self.bounds)
+
+    def at(self, start: int, end: int) -> tuple[int, int]:
+        """Where the field's characters `[start, end)` stand, which are some of those here."""
+        if self.bounds is None:
+            return start - self.offset + self.start, end - self.offset + self.start
+        return int(self.bounds[start - self.offset, 0]), int(self.bounds[end - self.offset - 1, 1])
+
+
+def moved(spans: Sequence[Span], places: Sequence[Placed], text: str) -> list[Span]:
+    """A field's spans as spans of a prompt, as far as they stand in it.
+
+    Where a template writes one part of a field behind the other, white space that it puts between them belongs to a span over
+    both.
+
+    Args:
+        spans: of the field.
+        places: of the field in the prompt.
+        text: the prompt.
+    """
+    found = []
+    places = sorted(places, key=lambda place: place.start)
+    for span in spans:
+        last = None  # the field's end and the prompt's, of the part before
+        for place in places:
+            start, end = max(span.start, place.offset), min(span.end, place.offset + place.length)
             if start >= end:
                 continue
-            if self.bounds is None:
-                start, end = start + self.start, end + self.start
-            else:
-                start, end = int(self.bounds[start, 0]), int(self.bounds[end - 1, 1])
-            if start < end:  # else the template left these characters out
-                found.append(span._replace(start=start, end=end))
-        return found
+            first, stop = place.at(start, end)
+            if last and start >= last[0] and first >= last[1] and not text[last[1] : first].strip():
+                first = last[1]
+            if first < stop:  # else the template left these characters out
+                found.append(span._replace(start=first, end=stop))
+            last = end, stop
+    return found
+
+
+def uncovered(length: int, places: Sequence[Placed]) -> list[tuple[int, int]]:
+    """The parts `[start, end)` of a field of which no place is known."""
+    found, last = [], 0
+    for place in sorted(places, key=lambda place: place.offset):
+        if place.offset > last:
+            found.append((last, place.offset))
+        last = max(last, place.offset + place.length)
+    return [*found, (last, length)] if last < length else found
 
 
 class Layout(NamedTuple):

@@ -16,7 +16,7 @@ REASONS = {
     SEVERAL: "a risky text may stand in several places of its prompt, and has its labels in all of them",
     OUTSIDE: "risky text stands outside of the row's own strings, as they could be found, and was labelled by itself",
     CHANGED: "the template changes a text, which was labelled as it is rendered",
-    LEFT: "a span could not be taken out of its text, and is masked",
+    LEFT: "a span could not be taken out, or get its control token, and is masked",
 }
 
 

@@ -7,18 +7,16 @@ in its escaped form. What is left after that is nobody's: it is labelled by itse
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from transformers.utils import chat_template_utils
-
-from .fields import Layout, Path, Placed, get, replaced, strings
-from .searching import aligned, carried, gaps, meanings, search
+from .fields import Layout, Path, Placed, get, replaced, strings, uncovered
+from .following import following
+from .searching import aligned, carried, copies, gaps, meanings, search
 from .tagging import RowSeen, TaggingTokenizer, Text
-from .tracked import MARKS, Piece, mark, track, unmark, written
+from .tracked import MARKS, Piece, mark, track, unmark
 
 
 _WORDS = re.compile(r"\w+")
@@ -40,6 +38,9 @@ class Placer:
         self._loggers = [logging.getLogger(name) for name in {kind.__module__ for kind in makers}]
         tokens = {*tokenizer.all_special_tokens, *(str(t) for t in tokenizer.added_tokens_decoder.values())}
         longest_first = sorted(filter(str.strip, tokens), key=len, reverse=True)
+        roles = getattr(getattr(strategy, "prompter", None), "roles", None)
+        roles = roles.values() if isinstance(roles, Mapping) else ()
+        self._own_words = {"system", "user", "assistant", "tool", *roles, *_WORDS.findall(layout.template or "")}
         self._special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
     def place(self, row: Mapping, texts: Sequence[Text]) -> tuple[list[list[Placed]], list[list[Placed]], list[str]]:
@@ -53,7 +54,7 @@ class Placer:
         if len(texts) == 1 and len(same := [path for path, text in fields.items() if text == texts[0].text]) == 1:
             return [[Placed(0, len(texts[0].text), same[0], 0)]], [[]], []
         tracked = {p: track(text, number) for number, (p, text) in enumerate(fields.items()) if not MARKS.search(text)}
-        with _marking_json():
+        with following(self._layout.template):
             known = [unmark(text, escaped=True) for text in self._render(replaced(row, tracked))]
         by_text = dict(reversed(known))
         placed, choices, names = [], [], list(fields)
@@ -70,9 +71,19 @@ class Placer:
             lost = {path: field for path, field in fields.items() if path not in found}
             more, others = search(text.text, gaps(text.text, places), lost) if lost else ([], [])
             placed.append(places + more)
+            placed[-1] += self._cut(text.text, placed[-1], fields)
             choices.append(others)
         there = {place.path for of_text in placed for place in of_text}
         return placed, choices, [field for path, field in fields.items() if path not in there]
+
+    def _cut(self, text: str, places: list[Placed], fields: Mapping[Path, str]) -> list[Placed]:
+        """The rest of fields of which a part was placed, as far as it stands somewhere."""
+        found = []
+        for path in dict.fromkeys(place.path for place in places):
+            for start, end in uncovered(len(fields[path]), [place for place in places if place.path == path]):
+                more, _ = search(text, gaps(text, places + found), {path: fields[path][start:end]})
+                found += [place._replace(offset=place.offset + start) for place in more]
+        return found
 
     def certain(self, row: Mapping, path: Path, texts: Sequence[Text]) -> list[list[Placed]] | None:
         """One field in each text, from marks in the field itself; None where the template does not render them so."""
@@ -99,6 +110,15 @@ class Placer:
                 piece = text[first:last].strip()
                 if any(map(str.isalnum, piece)):
                     yield text.index(piece, first), piece
+
+    def copies(self, text: str, places: Sequence[Placed], risky: str) -> list[tuple[int, int]]:
+        """Where a risky text stands outside of all places, in a part that has more than the template's own words."""
+        parts = [
+            (start, end)
+            for start, end in gaps(text, places)
+            if not self._own_words.issuperset(_WORDS.findall(self._special.sub(" ", text[start:end])))
+        ]
+        return copies(text, parts, risky) if parts else []
 
     def share_outside(self, texts: Sequence[Text], places: Sequence[Sequence[Placed]], field: str) -> float:
         """Which share of a field's words stands in the texts outside of all places."""
@@ -146,25 +166,3 @@ def _placed(piece: Piece, paths, fields: Mapping[Path, str], text: str) -> Place
             return Placed(piece.start, piece.end, path, piece.offset, bounds + piece.start)
     bounds = aligned(field, written)
     return None if bounds is None else Placed(piece.start, piece.end, path, piece.offset, bounds + piece.start)
-
-
-class _MarkingJson:
-    """The module `json`, whose `dumps` writes tracked strings with their marks."""
-
-    def __getattr__(self, name):
-        return getattr(json, name)
-
-    @staticmethod
-    def dumps(value, sort_keys=False, **options):
-        return json.dumps(written(value, sort_keys), **options)
-
-
-@contextmanager
-def _marking_json() -> Iterator[None]:
-    """Let the filter `tojson` of chat templates write marks; `json` would take the text of a tracked string as it is."""
-    before = chat_template_utils.json
-    chat_template_utils.json = _MarkingJson()
-    try:
-        yield
-    finally:
-        chat_template_utils.json = before

@@ -14,8 +14,12 @@ from . import fields as fields_of
 from . import inexact
 from .columns import described, without_text
 from .labels import Part, SlungDataError
+from .meant import meant_by, meant_together
 from .placing import Placer
 from .tagging import Text
+
+_CALL_KEYS = ("function", "arguments", "parameters", "text", "content", "value", "spans")
+"""Keys inside messages that errors may name: those of the formats of chats, and none of the data's own."""
 
 _MOST_KNOWN = 10_000
 """Pieces of templates whose spans are kept."""
@@ -111,6 +115,18 @@ class RowSpans:
             texts = [fields_of.get(row.raw, path) for row, path in wanted]
             for (row, path), found in zip(wanted, self._annotated(labeler, texts, wanted)):
                 row.spans[path] += found
+            if labeler.scope == "document":
+                self._label_meant(labeler, wanted, texts, rows)
+
+    def _label_meant(self, labeler: Labeler, wanted, texts: list[str], rows: list[Row]) -> None:
+        """Label what fields mean besides their own text."""
+        meant = [(row, path, one) for (row, path), text in zip(wanted, texts) for one in meant_by(path, text)]
+        meant += [(row, one.fields[0][0], one) for row in rows for one in meant_together(row.raw, self.layout)]
+        where = [(row, path) for row, path, _ in meant]
+        for (row, _, one), found in zip(meant, self._annotated(labeler, [one.text for *_, one in meant], where)):
+            for path, span in one.moved(found):
+                if path in row.spans:
+                    row.spans[path].append(span)
 
     def _annotated(self, labeler: Labeler, texts: list[str], wanted: list[tuple[Row, fields_of.Path]]) -> list[list[Span]]:
         """The spans of texts, equal ones labelled once where the labeler reads nothing else."""
@@ -191,7 +207,11 @@ class RowSpans:
         whole, rest = [], []
         for row in rows:
             for text, places in zip(row.texts, row.places):
-                text.spans = [s for place in places for s in place.moved(row.spans.get(place.path, []))]
+                by_path: dict[fields_of.Path, list[fields_of.Placed]] = {}
+                for place in places:
+                    by_path.setdefault(place.path, []).append(place)
+                text.spans = [s for path, of in by_path.items() for s in fields_of.moved(row.spans.get(path, []), of, text.text)]
+                self._label_copies(row, text, places)
                 if not (len(places) == 1 and (places[0].start, places[0].end) == (0, len(text.text))):
                     whole.append((row, text))
                     rest += [(row, text, at, piece) for at, piece in self._placer.rest(text.text, places)]
@@ -205,13 +225,41 @@ class RowSpans:
             if labeler.reads_row:
                 continue
             if labeler.scope == "text":
-                found = labeler.annotate([text.text for _, text in whole], [row.raw for row, _ in whole])
-                for (_, text), spans in zip(whole, found):
-                    text.spans += spans
+                self._label_whole(labeler, whole)
+                self._label_seams(labeler, [row for row in rows if len(row.texts) > 1])
                 continue
             for (row, text, at, _), spans in zip(rest, self._label_rest(labeler, rest)):
                 text.spans += [s._replace(start=s.start + at, end=s.end + at) for s in spans]
                 row.inexact |= inexact.OUTSIDE if any(self.action(s) is not Action.TRAIN for s in spans) else 0
+
+    def _label_whole(self, labeler: Labeler, whole: list[tuple[Row, Text]]) -> None:
+        found = labeler.annotate([text.text for _, text in whole], [row.raw for row, _ in whole])
+        for (_, text), spans in zip(whole, found):
+            text.spans += spans
+
+    def _label_seams(self, labeler: Labeler, rows: list[Row]) -> None:
+        """Find what lies across the edges of texts that a strategy tokenises one by one and puts in a row."""
+        joined = ["".join(text.text for text in row.texts) for row in rows]
+        for row, spans in zip(rows, labeler.annotate(joined, [row.raw for row in rows])):
+            start = 0
+            for text in row.texts:
+                end = start + len(text.text)
+                crossing = [s for s in spans if s.start < end and s.end > start and (s.start < start or s.end > end)]
+                text.spans += [s._replace(start=max(s.start, start) - start, end=min(s.end, end) - start) for s in crossing]
+                start = end
+
+    def _label_copies(self, row: Row, text: Text, places) -> None:
+        """Put the spans of fields on copies of their text that were not placed."""
+        known = {
+            (fields_of.get(row.raw, path)[span.start : span.end], span.score, span.labeler)
+            for path, spans in row.spans.items()
+            for span in spans
+            if self.action(span) is not Action.TRAIN
+        }
+        for risky, score, labeler in known:
+            for start, end in self._placer.copies(text.text, places, risky):
+                text.spans.append(Span(start, end, score, labeler))
+                row.inexact |= inexact.SEVERAL
 
     def _label_rest(self, labeler: Labeler, rest) -> list[list[Span]]:
         """The spans of pieces of templates, most of which come again in every row."""
@@ -232,5 +280,11 @@ def reads_rows(labeler: Labeler) -> bool:
 
 def _spelled(path: fields_of.Path) -> str:
     """A path as one writes it: `messages[1].content`."""
-    spelled = (f"[{key}]" if isinstance(key, int) else ".a key" if isinstance(key, fields_of.Key) else f".{key}" for key in path)
+    spelled = []
+    for depth, key in enumerate(path):
+        if isinstance(key, int):
+            spelled.append(f"[{key}]")
+        else:  # keys further in are the data's own, and may be names
+            known = depth == 0 or (depth == 2 and isinstance(path[1], int)) or key in _CALL_KEYS
+            spelled.append(f".{key}" if known and not isinstance(key, fields_of.Key) else ".*")
     return "".join(spelled).lstrip(".")

@@ -15,6 +15,32 @@ from .fields import Path, Placed
 from .tracked import Piece
 
 
+_LEAST = 3
+"""Characters of a risky text that are looked for where it was cut."""
+
+
+def copies(text: str, where: Iterable[tuple[int, int]], risky: str) -> list[tuple[int, int]]:
+    """Where a risky text stands outside of the places known: whole, in any reading and with anything but letters between its words, or cut off at
+    the edge of such a part: characters `[start, end)`."""
+    words = re.findall(r"\w+|[^\w\s]+", risky)
+    if sum(map(str.isalnum, risky)) < _LEAST:
+        return []
+    whole = re.compile(r"\W*".join(map(re.escape, words)), re.IGNORECASE)
+    found = []
+    for start, end in where:
+        for view, bounds in _views(text[start:end], start):
+            found += [(int(bounds[m.start(), 0]), int(bounds[m.end() - 1, 1])) for m in whole.finditer(view)]
+        part = text[start:end]
+        inner = part.strip()
+        first = start + part.index(inner)
+        for cut in range(1, len(risky) - _LEAST + 1):
+            if inner.startswith(risky[cut:]):
+                found.append((start, first + len(risky) - cut))  # with the white space where it was cut
+            if inner.endswith(risky[:-cut]):
+                found.append((first + len(inner) - len(risky) + cut, end))
+    return found
+
+
 def gaps(text: str, places: Sequence[Placed]) -> Iterator[tuple[int, int]]:
     """The parts `[start, end)` of a text that no place covers."""
     last = 0
@@ -77,7 +103,7 @@ def search(text: str, where: Iterable[tuple[int, int]], lost: Mapping[Path, str]
 
 def meanings(part: str) -> Iterator[tuple[str, np.ndarray]]:
     """What templates may have escaped as `part`, each with the characters `[start, end)` of its own, int64 `[n, 2]`."""
-    for kind in ("backslash", "entity"):
+    for kind in ("backslash", "entity", "percent"):
         for view in unescaped(part, (kind,)):
             yield view.text, np.stack([view.starts, view.ends], axis=1)
 

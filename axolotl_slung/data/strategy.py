@@ -8,10 +8,11 @@ import numpy as np
 
 from ..buckets import Action, Bucket
 from ..labeling.base import Labeler, utf8_safe
+from ..labeling.spans import describe_row
 from . import fields as fields_of
 from . import inexact
 from .edits import edit, edits_text
-from .labels import RowLabels
+from .labels import RowLabels, SlungDataError
 from .placing import Placer
 from .row_spans import Row, RowSpans
 from .tagging import TaggingTokenizer
@@ -149,6 +150,7 @@ class SlungStrategy:
                 if text != fields_of.get(row.raw, path) and not isinstance(path[-1], fields_of.Key)
             }
             if texts:
+                self._check_offsets(row, texts)
                 number, row.raw = row.number, fields_of.replaced(row.raw, texts)
                 again = self._tokenised(row.raw, number)
                 again.spans = {path: edits[path][1] if path in texts else spans for path, spans in row.spans.items()}
@@ -163,8 +165,26 @@ class SlungStrategy:
         return kept
 
     def _note_left(self, row: Row) -> None:
-        if any(self._spans.action(span) is Action.DROP_SPAN for text in row.texts for span in text.spans):
+        """Mask what an action on text could not be applied to: all `drop_span` left, and `control_token` outside of edited text."""
+        for text, places in zip(row.texts, row.places):
+            edited = [(p.start, p.end) for p in places if not isinstance(p.path[-1], fields_of.Key)]
+            for span in text.spans:
+                action = self._spans.action(span)
+                inside = any(start <= span.start and span.end <= end for start, end in edited)
+                if action is Action.DROP_SPAN or (action is Action.CONTROL_TOKEN and not inside):
+                    text.left.append(span)
+        if any(text.left for text in row.texts):
             row.inexact |= inexact.LEFT
+
+    def _check_offsets(self, row: Row, texts) -> None:
+        """Raise `SlungDataError` where a changed text has offsets beside it that say what of it is trained."""
+        detail = getattr(getattr(self.strategy, "prompter", None), "message_field_training_detail", None)
+        for path in texts:
+            if detail and fields_of.surroundings(row.raw, path).get(detail) is not None:
+                raise SlungDataError(
+                    f"{self.where}.message_field_training_detail: {describe_row(row.number, row.raw)}: its offsets count "
+                    "characters of a text that `drop_span` or `control_token` changes; use the action mask, or leave the details out"
+                )
 
 
 def _cleaned(row):

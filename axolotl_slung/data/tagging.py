@@ -19,7 +19,7 @@ from ..codec import IGNORE, check_vocabulary, encode
 from ..goldfish import goldfish
 from ..labeling.base import Span, utf8_safe
 from ..offsets import Offsets
-from ..tokens import char_scores, token_buckets
+from ..tokens import char_scores, token_buckets, token_scores
 
 
 class Tagged(int):
@@ -39,6 +39,7 @@ class Text:
         first: the place of its first token among those of all texts of the row.
         number: of the text in the row.
         spans: what the labelers found in it.
+        left: spans that an action on text could not be applied to; they are masked.
     """
 
     text: str
@@ -47,6 +48,7 @@ class Text:
     first: int
     number: int = 0
     spans: list[Span] = field(default_factory=list)
+    left: list[Span] = field(default_factory=list)
 
 
 class RowSeen(Exception):
@@ -167,13 +169,13 @@ class TaggingTokenizer:
 
     def labels_of(self, text: Text):
         """The label of each token of a text whose spans are known: int64 `[tokens]`."""
-        bucket, score = self.scored(text)
-        return self.labels(np.asarray(text.ids, dtype=np.int64), bucket, score)
-
-    def scored(self, text: Text):
-        """The bucket and the score of each token of a text; see `tokens.token_buckets`."""
         scores = char_scores(len(text.text), text.spans)
-        return token_buckets(text.offsets, scores, self._buckets, self._overlap)
+        bucket, score = token_buckets(text.offsets, scores, self._buckets, self._overlap)
+        labels = self.labels(np.asarray(text.ids, dtype=np.int64), bucket, score)
+        if text.left:
+            left = char_scores(len(text.text), [span._replace(score=1.0) for span in text.left])
+            labels[token_scores(text.offsets, left) > 0] = IGNORE
+        return labels
 
     def labels(self, ids, bucket, score):
         """The label of each token, by the action of its bucket.

@@ -18,7 +18,7 @@ _TO_DIGITS = str.maketrans("0123456789", _DIGITS)
 _FROM_DIGITS = str.maketrans(_DIGITS, "0123456789")
 _MARKED = re.compile(f"{_OPEN}([{_DIGITS}]+){_BETWEEN}([{_DIGITS}]+){_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
 # json.dumps and repr write the marks as escapes
-_ESCAPED = re.compile(r"\\+u(fdd[0-9a-c])")
+_ESCAPED = re.compile(r"(?<!\\)\\+u(fdd[0-9a-c])")
 MARKS = re.compile(f"[{_OPEN}-{_BETWEEN}]")
 """Characters that a text must not have if it is to be tracked."""
 
@@ -194,6 +194,13 @@ def track(text: str, field: int) -> Tracked:
 def plain(text: str) -> str:
     """The text of a tracked string, without marks."""
     return str.__str__(text)
+
+
+def again(value):
+    """A string with marks in it as a tracked one; anything else as it is."""
+    if type(value) is not str or _OPEN not in value:
+        return value
+    return _tracked(*unmark(value))
 
 
 def written(value, sort_keys: bool = False):

@@ -1,0 +1,81 @@
+"""Chat templates that keep strings tracked while they render them.
+
+What Jinja joins by itself (macros, blocks, `~`, filters) comes out as plain strings with marks in them, which a template may go on
+to cut or compare. While a row is rendered for its places, these are made tracked strings again.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jinja2 import Environment
+from transformers.utils import chat_template_utils
+
+from .tracked import again, written
+
+
+class _MarkingJson:
+    """The module `json`, whose `dumps` writes tracked strings with their marks."""
+
+    def __getattr__(self, name):
+        return getattr(json, name)
+
+    @staticmethod
+    def dumps(value, sort_keys=False, **options):
+        return json.dumps(written(value, sort_keys), **options)
+
+
+class _Filters(dict):
+    """Filters whose results are tracked."""
+
+    def __getitem__(self, name):
+        return _tracking(super().__getitem__(name))
+
+
+def _tracking(function):
+    @functools.wraps(function)
+    def tracked(*args, **kwargs):
+        return again(function(*args, **kwargs))
+
+    return tracked
+
+
+@contextmanager
+def following(template: str | None) -> Iterator[None]:
+    """Let a chat template keep tracked strings.
+
+    Args:
+        template: its text; None for a type that has none.
+    """
+    concat, plain_json = Environment.concat, chat_template_utils.json
+    Environment.concat = staticmethod(lambda parts: again("".join(parts)))
+    chat_template_utils.json = _MarkingJson()
+    undo = _follow(template)
+    try:
+        yield
+    finally:
+        Environment.concat, chat_template_utils.json = concat, plain_json
+        undo()
+
+
+def _follow(template: str | None):
+    """Let the compiled template's own functions keep tracked strings; gives what undoes it."""
+    if not template:
+        return lambda: None
+    compiled = chat_template_utils._compile_jinja_template(template)
+    environment, names = compiled.environment, compiled.root_render_func.__globals__
+    before = {name: names[name] for name in ("str_join", "markup_join") if name in names}
+    filters = environment.filters
+    names.update({name: _tracking(function) for name, function in before.items()})
+    environment.filters = _Filters(filters)
+    environment.call = _tracking(environment.call)
+
+    def undo():
+        names.update(before)
+        environment.filters = filters
+        del environment.call
+
+    return undo
