@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from .fields import Layout, Path, Placed, get, replaced, strings, uncovered
 from .following import following
-from .searching import aligned, carried, copies, gaps, meanings, search
+from .searching import aligned, carried, gaps, meanings, search
 from .tagging import RowSeen, TaggingTokenizer, Text
 from .tracked import MARKS, Piece, mark, track, unmark
 
@@ -78,9 +78,14 @@ class Placer:
 
     def _cut(self, text: str, places: list[Placed], fields: Mapping[Path, str]) -> list[Placed]:
         """The rest of fields of which a part was placed, as far as it stands somewhere."""
-        found = []
-        for path in dict.fromkeys(place.path for place in places):
-            for start, end in uncovered(len(fields[path]), [place for place in places if place.path == path]):
+        found: list[Placed] = []
+        by_path: dict[Path, list[Placed]] = {}
+        for place in places:
+            by_path.setdefault(place.path, []).append(place)
+        for path, of_path in by_path.items():
+            if any(place.length == len(fields[path]) for place in of_path):
+                continue
+            for start, end in uncovered(len(fields[path]), of_path):
                 more, _ = search(text, gaps(text, places + found), {path: fields[path][start:end]})
                 found += [place._replace(offset=place.offset + start) for place in more]
         return found
@@ -111,14 +116,13 @@ class Placer:
                 if any(map(str.isalnum, piece)):
                     yield text.index(piece, first), piece
 
-    def copies(self, text: str, places: Sequence[Placed], risky: str) -> list[tuple[int, int]]:
-        """Where a risky text stands outside of all places, in a part that has more than the template's own words."""
-        parts = [
+    def unknown(self, text: str, places: Sequence[Placed]) -> list[tuple[int, int]]:
+        """The parts `[start, end)` outside of all places that have more than the template's own words."""
+        return [
             (start, end)
             for start, end in gaps(text, places)
             if not self._own_words.issuperset(_WORDS.findall(self._special.sub(" ", text[start:end])))
         ]
-        return copies(text, parts, risky) if parts else []
 
     def share_outside(self, texts: Sequence[Text], places: Sequence[Sequence[Placed]], field: str) -> float:
         """Which share of a field's words stands in the texts outside of all places."""

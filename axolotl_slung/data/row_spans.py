@@ -16,6 +16,7 @@ from .columns import described, without_text
 from .labels import Part, SlungDataError
 from .meant import meant_by, meant_together
 from .placing import Placer
+from .searching import copies
 from .tagging import Text
 
 _CALL_KEYS = ("function", "arguments", "parameters", "text", "content", "value", "spans")
@@ -77,6 +78,8 @@ class RowSpans:
     ):
         self.labelers, self.buckets, self.where, self.text_field = labelers, buckets, where, text_field
         self.layout, self._placer = layout, placer
+        # these search every text whole, and so find all copies by themselves
+        self._of_texts = {labeler.name for labeler in labelers if labeler.scope == "text"}
         self._rest: dict[str, dict[str, list[Span]]] = {}
 
     def __getstate__(self):
@@ -254,10 +257,11 @@ class RowSpans:
             (fields_of.get(row.raw, path)[span.start : span.end], span.score, span.labeler)
             for path, spans in row.spans.items()
             for span in spans
-            if self.action(span) is not Action.TRAIN
+            if span.labeler not in self._of_texts and self.action(span) is not Action.TRAIN
         }
-        for risky, score, labeler in known:
-            for start, end in self._placer.copies(text.text, places, risky):
+        unknown = self._placer.unknown(text.text, places) if known else []
+        for risky, score, labeler in known if unknown else ():
+            for start, end in copies(text.text, unknown, risky):
                 text.spans.append(Span(start, end, score, labeler))
                 row.inexact |= inexact.SEVERAL
 

@@ -71,8 +71,8 @@ class DolmaLabeler(Labeler):
         for index, (text, row) in enumerate(zip(texts, rows)):
             if row.get(self.id_field) is None:
                 raise LabelerError(
-                    f"{self.key}.id_field: row {index} of the batch has no {self.id_field!r}; name the "
-                    "column of its ids"
+                    f"{self.key}.id_field: row {index} of the batch has no {self.id_field!r}; it has "
+                    f"{', '.join(map(str, row))}"
                 )
             where = f"{self.key}.path: {describe_row(index, row, self.id_field)}"
             if (found := self.documents.get(str(row[self.id_field]))) is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
 
@@ -36,7 +35,7 @@ class SpansLabeler(Labeler):
         for index, (text, row) in enumerate(zip(texts, rows)):
             where = f"{self.key}.field: {describe_row(index, row)}"
             if self.field not in row:
-                raise LabelerError(f"{where} has no {self.field!r}; name the column of its spans, or take the labeler out")
+                raise LabelerError(f"{where} has no {self.field!r}; it has {', '.join(map(str, row))}")
             labelled.append(parse_spans(row[self.field], text, f"{where}, {self.field!r}"))
         return labelled
 
@@ -44,10 +43,7 @@ class SpansLabeler(Labeler):
 def describe_row(index: int, row: Mapping, id_field: str = "id") -> str:
     """What a row is called in errors: by its id if it has one, else by its place in the batch."""
     identity = row.get(id_field)
-    # an id may be a name: only what looks like a number of some kind is quoted
-    if re.fullmatch(r"(?=.*\d)[\w.:/#-]{1,100}", str(identity)):
-        return f"the row with id {identity!r}"
-    return f"row {index} of the batch"
+    return f"row {index} of the batch" if identity is None else f"the row with id {identity!r}"
 
 
 def parse_spans(value, text: str, where: str) -> list[Span]:
@@ -74,7 +70,7 @@ def parse_spans(value, text: str, where: str) -> list[Span]:
         named = [
             span._replace(labeler=name)
             for name, spans in value.items()
-            for span in parse_spans(spans, text, where)
+            for span in parse_spans(spans, text, f"{where}, {name!r}")
         ]
         return sorted(named)
     if value is None:
@@ -94,7 +90,9 @@ def _parse(span, text: str, where: str) -> Span:
     start, end, score = (*span, 1.0) if len(span) == 2 else span
     for name, number in (("start", start), ("end", end), ("score", score)):
         if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
-            raise LabelerError(f"{where}: {name} is a {type(number).__name__}; it has to be a finite number")
+            # a text is not quoted: it may be the very text that is labelled
+            what = f"a {type(number).__name__}" if isinstance(number, (str, bytes)) else repr(number)
+            raise LabelerError(f"{where}: {name} is {what}, which is no finite number")
     # Arrow makes [0, 5, 0.9] a list of floats, so 5.0 is as good as 5
     if start != int(start) or end != int(end):
         raise LabelerError(f"{where}: [{start}, {end}) are no whole numbers; spans count characters")

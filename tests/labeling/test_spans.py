@@ -57,7 +57,7 @@ def test_a_column_of_a_real_data_set():
         ([[0, 3, -0.1]], r"score -0\.1 is outside"),
         ([[0, 3, math.nan]], r"score is nan"),
         ([[0, math.inf, 1]], r"end is inf"),
-        ([[0, 3, "1"]], r"score is '1'"),
+        ([[0, 3, "1"]], r"score is a str"),
         ([[True, 3, 1]], r"start is True"),
         ([[0, None, 1]], r"end is None"),
         ([[0]], r"neither \[start, end, score\]"),
