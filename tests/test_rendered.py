@@ -219,10 +219,13 @@ def test_a_template_that_looks_at_the_value(prepare, looks):
 
 
 def test_a_template_that_tells_the_time(prepare):
-    """No two renderings are the same."""
+    """No two renderings are the same, so that stock may miss the end of a turn by a token: what it trains is looked at."""
     template = "{% for message in messages %}<|im_start|>{{ message['role'] }}{{ strftime_now(' %S.%f') }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     rows = [chat(ASKED, ("assistant", f"It is {INSULT}."))] * 3
-    assert masked(prepare(rows, PHRASES, template=template)) == [[INSULT]] * 3
+    prepared, tokenizer = prepare(rows, PHRASES, template=template)
+    for row in prepared:
+        trained = " ".join(runs(tokenizer, row, lambda label: label >= 0))
+        assert runs(tokenizer, row) and "It is" in trained and not any(part in trained for part in ("zor", "gle", "bli", "mmet"))
 
 
 # --------------------------------------------------------------------------------------------------------- parts of turns

@@ -51,7 +51,7 @@ def following(template: str | None) -> Iterator[None]:
         template: its text; None for a type that has none.
     """
     concat, plain_json = Environment.concat, chat_template_utils.json
-    Environment.concat = staticmethod(lambda parts: again("".join(parts)))
+    Environment.concat = staticmethod(lambda parts: again("".join(map(str, parts))))
     chat_template_utils.json = _MarkingJson()
     undo = _follow(template)
     try:
