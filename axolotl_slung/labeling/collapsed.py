@@ -21,6 +21,7 @@ import numpy as np
 from .fasttext_file import Layout, read_layout
 from .fasttext_kernels import Vocabulary, index_words, score, score_as_fasttext
 from .files import cache_folder
+from .identity import sources
 
 _MAGIC = b"slungft1"
 """Begins a table's file; change it whenever the same model comes to have another table."""
@@ -150,7 +151,8 @@ class Collapsed:
 
 def _table(model: MappedModel, digest: str) -> tuple[float, np.ndarray]:
     """The spread and the table (see `_collapse`), out of their file, which is written first if need be."""
-    path = cache_folder() / "fasttext" / f"{digest}.{_MAGIC.decode()}"
+    # by its source too: another version of this package may come to another table
+    path = cache_folder() / "fasttext" / f"{digest}.{sources('labeling')[:16]}.{_MAGIC.decode()}"
     rows = model.layout.input.rows
     try:
         return _read(path, rows)
