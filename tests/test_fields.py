@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axolotl_slung.data.columns import described, without_text
+from axolotl_slung.data.columns import described, within, without_text
 from axolotl_slung.data.fields import Key, Layout, Placed, get, moved, replaced, strings, surroundings, uncovered
 from axolotl_slung.labeling.base import Span
 
@@ -92,14 +92,35 @@ def test_which_texts_a_column_describes():
         ],
     }
     found = list(described(row, "content", "spans", CHAT, anywhere=False))
-    assert [(one.text, one.row["spans"], [start for _, start in one.fields]) for one in found] == [
+    assert [(one.text, one.row["spans"], [int(bounds[0, 0]) for _, bounds in one.fields]) for one in found] == [
         ("cd", [[0, 2]], [0]),
         ("efgh", [[1, 3]], [0, 2]),
         ("ab", [[0, 1]], [0]),
     ]
     assert without_text(row, "spans", found) == ("messages", 3, "spans")
     [thought] = described(row, "reasoning", "spans", CHAT, anywhere=True)
-    assert thought.text == "kl" and thought.fields == [(("messages", 3, "reasoning"), 0)]
+    assert thought.text == "kl" and [path for path, _ in thought.fields] == [("messages", 3, "reasoning")]
+
+
+def test_a_column_beside_arguments_in_json_counts_characters_of_the_json():
+    source = ' {"to": "Ann", "list": ["x", {"body": "a\\n\\u00e9 b"}], "n": 1}'
+    row = {"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": source, "spans": [[0, 1]]}}]}]}
+    [one] = described(row, "arguments", "spans", CHAT, anywhere=True)
+    base = ("messages", 0, "tool_calls", 0, "function", "arguments")
+    assert one.text == source
+    texts = {path[len(base) :]: [source[a:b] for a, b in bounds] for path, bounds in one.fields}
+    assert texts == {
+        (Key("to"),): ["t", "o"],
+        ("to",): ["A", "n", "n"],
+        (Key("list"),): ["l", "i", "s", "t"],
+        ("list", 0): ["x"],
+        ("list", 1, Key("body")): ["b", "o", "d", "y"],
+        ("list", 1, "body"): ["a", "\\n", "\\u00e9", " ", "b"],
+        (Key("n"),): ["n"],
+    }
+    body = dict(one.fields)[(*base, "list", 1, "body")]
+    start = source.index("u00e9")
+    assert within(body, [Span(start, start + 1, 1.0)]) == [Span(2, 3, 1.0)]
 
 
 def test_a_column_of_the_row_describes_the_text_beside_it():

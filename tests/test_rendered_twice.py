@@ -70,3 +70,15 @@ def test_details_beside_an_edited_text_are_refused(prepare):  # noqa: F811
     rows = [chat(ASKED, ("assistant", f"Yes, {INSULT}, she said.", {"td": details}))]
     with pytest.raises(ValueError, match=r"datasets\[0\].message_field_training_detail: row 0 .* use the action mask"):
         prepare(rows, PHRASES, message_field_training_detail="td", block={"method": "low_risk"})
+
+
+def test_spans_beside_the_arguments_of_a_tool_call(prepare):  # noqa: F811
+    """In a JSON string they count its characters; beside a text in an object, that text's."""
+    source = json.dumps({"to": "the old mill", "body": "a\nthe old mill"})
+    at = source.rindex("old")
+    called = {"name": "send", "arguments": source, "spans": [[at, at + 3, 1.0]]}
+    rows = [chat(("user", "Who?"), ("assistant", "ok", {"tool_calls": [{"type": "function", "function": called}]}))]
+    assert masked(prepare(rows, {"type": "spans", "text_field": "arguments"})) == [["old"]]
+    called = {"name": "send", "arguments": {"to": "the old mill", "body": "the old mill", "spans": [[4, 7, 1.0]]}}
+    rows = [chat(("user", "Who?"), ("assistant", "ok", {"tool_calls": [{"type": "function", "function": called}]}))]
+    assert masked(prepare(rows, {"type": "spans", "text_field": "body"})) == [["old"]]

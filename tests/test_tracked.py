@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from transformers.utils.chat_template_utils import _compile_jinja_template
 
+from axolotl_slung.data.following import following
 from axolotl_slung.data.tracked import Tracked, mark, plain, track, unmark
 
 TEXT = st.text(alphabet="ab \n.<>é", max_size=20)
@@ -87,3 +89,31 @@ def test_templates_cannot_tell_and_what_they_write_is_followed(template, expecte
 def test_marks_that_were_written_as_escapes():
     written = json.dumps(f'"a" {mark("Zoë", 12, 3)}')
     assert unmark(written, escaped=True) == ('"\\"a\\" Zo\\u00eb"', [(7, 15, 12, 3)])
+
+
+@pytest.mark.parametrize(
+    "template, expected",
+    [
+        ("{% macro m(y) %}{{ y }}{% endmacro %}{{ m(x)[3:] }}", [(0, 5, 0, 3)]),
+        ("{% set y %}<{{ x }}>{% endset %}{{ y.strip('<>') }}{{ y == '< one|me >' }}", [(0, 8, 0, 0)]),
+        ("{% macro m() %}[{{ caller(x) }}]{% endmacro %}{% call(y) m() %}{{ y }}{% endcall %}", [(1, 9, 0, 0)]),
+        ("{{ (x ~ '!').split('|')[0] }}", [(0, 4, 0, 0)]),
+        ("{{ ('a{}'.format(x))[1:] }}", [(0, 8, 0, 0)]),
+        ("{{ ([x, x] | join(', '))[4:] }}", [(0, 4, 0, 4), (6, 14, 0, 0)]),
+        ("{{ (x | upper ~ '') | trim }}", [(0, 6, 0, 1)]),
+        ("{{ [x] | tojson }}", [(2, 10, 0, 0)]),
+        ("{{ {'b': x, 'a': 1} | tojson(sort_keys=true) }}", [(15, 23, 0, 0)]),
+        ("{% generation %}{{ x }}{% endgeneration %}", [(0, 8, 0, 0)]),
+    ],
+)
+def test_what_a_template_joins_stays_tracked(template, expected):
+    compiled = _compile_jinja_template(template)
+    with following(template):
+        text, pieces = unmark(str(compiled.render(x=track(" one|me ", 0))))
+    assert text == compiled.render(x=" one|me ") and list(map(tuple, pieces)) == expected
+
+
+def test_hostile_text_takes_linear_time():
+    text = "\\" * 1_000_000 + mark("a", 0, 0) + "\\ufdd0" * 1000
+    assert unmark(text)[0] == "\\" * 1_000_000 + "a" + "\\ufdd0" * 1000
+    assert unmark("\\" * 1_000_000, escaped=True) == ("\\" * 1_000_000, [])

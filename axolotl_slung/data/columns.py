@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from .fields import Layout, Path
+import numpy as np
+
+from ..labeling.base import Span
+from ..labeling.escapes import unescaped
+from .fields import Key, Layout, Path
+
+_TOKEN = re.compile(r'[{}\[\],]|"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 class Described(NamedTuple):
@@ -15,23 +23,24 @@ class Described(NamedTuple):
         path: of the text in the row.
         text: the characters that the column counts.
         row: the row's columns, and over them the keys of the mapping that holds the text.
-        fields: the fields that the text is made of, each with the text's character that it begins at.
+        fields: the fields that the text is made of, and for each of their characters the text's characters `[start, end)`,
+            int64 `[n, 2]`.
     """
 
     path: Path
     text: str
     row: dict
-    fields: list[tuple[Path, int]]
+    fields: list[tuple[Path, np.ndarray]]
 
 
 def described(row: Mapping, name: str, column: str | None, layout: Layout, anywhere: bool) -> Iterator[Described]:
     """The texts under the key `name`.
 
     A message's content that is a list of parts is one text, the parts in a row; where the parts have the column, each part
-    is a text of its own.
+    is a text of its own. Arguments of a tool call in a JSON string are one text, made of the strings in it.
 
     Args:
-        row: of the data set.
+        row: of the data set, its messages read, their arguments not.
         name: the key of the text.
         column: the key of the spans, where the labeler has one.
         layout: of the rows.
@@ -51,16 +60,18 @@ def described(row: Mapping, name: str, column: str | None, layout: Layout, anywh
     def of_holder(holder, path):
         value, path, beside = holder[name], (*path, name), {**row, **holder}
         if isinstance(value, str):
-            yield Described(path, value, beside, [(path, 0)])
+            strings = list(_json_strings(value)) if name in ("arguments", "parameters") else []
+            fields = [((*path, *inner), bounds) for inner, bounds in strings] or [(path, same(len(value)))]
+            yield Described(path, value, beside, fields)
         elif isinstance(value, (list, tuple)):
             found = list(parts(value, path))
             own = [part for part in found if column and part[2].get(column) is not None]
             for of_part, text, part in own:
-                yield Described(of_part, text, {**row, **part}, [(of_part, 0)])
+                yield Described(of_part, text, {**row, **part}, [(of_part, same(len(text)))])
             if found and (not own or holder.get(column) is not None):
                 starts, length = [], 0
                 for of_part, text, _ in found:
-                    starts.append((of_part, length))
+                    starts.append((of_part, same(len(text)) + length))
                     length += len(text)
                 yield Described(path, "".join(text for _, text, _ in found), beside, starts)
 
@@ -74,6 +85,57 @@ def parts(value, path) -> Iterator[tuple[Path, str, Mapping]]:
             key = next((key for key in ("text", "content", "value") if part.get(key)), None)
             if key and isinstance(part[key], str):
                 yield (*path, index, key), part[key], part
+
+
+def within(bounds: np.ndarray, spans: Sequence[Span]) -> list[Span]:
+    """Spans of a text as spans of a field in it, as far as they touch its characters.
+
+    Args:
+        bounds: for each character of the field the text's characters `[start, end)`, int64 `[n, 2]`.
+        spans: of the text.
+    """
+    found = []
+    for span in spans:
+        (touched,) = np.nonzero((bounds[:, 0] < span.end) & (bounds[:, 1] > span.start))
+        if len(touched):
+            found.append(span._replace(start=int(touched[0]), end=int(touched[-1]) + 1))
+    return found
+
+
+def same(length: int) -> np.ndarray:
+    """The bounds of a text's own characters, int64 `[length, 2]`."""
+    places = np.arange(length)
+    return np.stack([places, places + 1], axis=1)
+
+
+def _json_strings(source: str) -> Iterator[tuple[Path, np.ndarray]]:
+    """The keys and string values of a JSON list or mapping, by their paths, with the source's characters of each of theirs."""
+    try:
+        if not isinstance(json.loads(source), (list, dict)):
+            return
+    except (ValueError, RecursionError):
+        return
+    frames: list[list] = []  # the key or index at hand of each list and mapping that is open; None before a key
+    for token in _TOKEN.finditer(source):
+        sign = token[0]
+        if sign in "{[":
+            frames.append([0 if sign == "[" else None, sign])
+        elif sign in "}]":
+            frames.pop()
+        elif sign == ",":
+            frames[-1][0] = frames[-1][0] + 1 if frames[-1][1] == "[" else None
+        else:
+            text, path = json.loads(sign), tuple(frame[0] for frame in frames)
+            if frames[-1][0] is None:
+                frames[-1][0] = text
+                path = (*path[:-1], Key(text))
+            if text:
+                yield path, _bounds(sign[1:-1]) + token.start() + 1
+
+
+def _bounds(escaped: str) -> np.ndarray:
+    view = next(unescaped(escaped, ("backslash",), 1), None)
+    return same(len(escaped)) if view is None else np.stack([view.starts, view.ends], axis=1)
 
 
 def without_text(row: Mapping, column: str, found: list[Described]) -> Path | None:

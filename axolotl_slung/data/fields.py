@@ -113,17 +113,19 @@ class Layout(NamedTuple):
         tools, template = getattr(prompter, "field_tools", None), getattr(prompter, "chat_template", None)
         return cls(messages, mappings.get("role", "role"), tools, template, mapped)
 
+    def opened(self, row: Mapping) -> dict:
+        """The row with the JSON strings of messages and tools read, as Axolotl's chat strategy reads them."""
+        columns = (self.messages, self.tools) if self.messages else ()
+        return {**row, **{column: _read(row[column]) for column in columns if column in row}}
+
     def parsed(self, row: Mapping) -> dict:
-        """The row with its JSON strings read, as Axolotl's chat strategy reads them: messages, tools, arguments.
+        """The row with all its JSON strings read as Axolotl reads them: messages, tools, arguments, parameters.
 
         A string that is not JSON stays, and Axolotl says so.
         """
+        row = self.opened(row)
         if self.messages is None:
-            return dict(row)
-        row = dict(row)
-        for column in filter(None, (self.messages, self.tools)):
-            if column in row:
-                row[column] = _read(row[column])
+            return row
         messages, tools = row.get(self.messages), row.get(self.tools)
         if isinstance(messages, list):
             row[self.messages] = [_with_calls_read(message) for message in messages]

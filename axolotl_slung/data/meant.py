@@ -11,7 +11,7 @@ import numpy as np
 
 from ..labeling.base import Span
 from ..labeling.escapes import unescaped
-from .columns import parts
+from .columns import parts, same
 from .fields import Layout, Path
 
 _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
@@ -52,7 +52,7 @@ def meant_by(path: Path, field: str) -> Iterator[Meant]:
         if view is not None:
             yield Meant(view.text, [(path, 0, np.stack([view.starts, view.ends], axis=1) + start)])
         elif literal[1]:
-            yield Meant(literal[1], [(path, 0, _same(end - start) + start)])
+            yield Meant(literal[1], [(path, 0, same(end - start) + start)])
 
 
 def meant_together(row: Mapping, layout: Layout) -> Iterator[Meant]:
@@ -64,11 +64,6 @@ def meant_together(row: Mapping, layout: Layout) -> Iterator[Meant]:
             if len(found) > 1:
                 fields, length = [], 0
                 for of_part, text, _ in found:
-                    fields.append((of_part, length, _same(len(text))))
+                    fields.append((of_part, length, same(len(text))))
                     length += len(text)
                 yield Meant("".join(text for _, text, _ in found), fields)
-
-
-def _same(length: int) -> np.ndarray:
-    places = np.arange(length)
-    return np.stack([places, places + 1], axis=1)

@@ -12,7 +12,7 @@ from ..labeling.spans import describe_row
 from ..tokens import buckets_of
 from . import fields as fields_of
 from . import inexact
-from .columns import described, without_text
+from .columns import described, within, without_text
 from .labels import Part, SlungDataError
 from .meant import meant_by, meant_together
 from .placing import Placer
@@ -31,7 +31,8 @@ class Row:
     """One raw row on its way to labels.
 
     Attributes:
-        raw: as the data set has it, or with edited texts.
+        raw: as the data set has it, or with edited texts; its JSON strings read.
+        source: the same, its JSON strings as they are.
         parts: what the strategy made of it.
         texts: what the strategy tokenised.
         places: the fields in each text.
@@ -44,6 +45,7 @@ class Row:
     """
 
     raw: dict
+    source: dict = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
     places: list[list[fields_of.Placed]] = field(default_factory=list)
@@ -151,8 +153,9 @@ class RowSpans:
         anywhere = labeler.text_field is not None or self.layout.messages is None
         wanted = []
         for row in rows:
-            found = list(described(row.raw, name, column, self.layout, anywhere))
-            if column and (missed := without_text(row.raw, column, found)):
+            source = self.layout.opened(row.source)
+            found = list(described(source, name, column, self.layout, anywhere))
+            if column and (missed := without_text(source, column, found)):
                 raise SlungDataError(
                     f"{labeler.key}.text_field: {describe_row(row.number, row.raw)}, {_spelled(missed)}: there is no text "
                     f"{name!r} for these spans; name the key of their text, or take the spans out"
@@ -160,11 +163,8 @@ class RowSpans:
             wanted += [(row, one) for one in found]
         texts, beside = [one.text for _, one in wanted], [one.row for _, one in wanted]
         for (row, one), found in zip(wanted, labeler.annotate(texts, beside)):
-            for path, start in one.fields:
-                end = start + len(fields_of.get(row.raw, path))
-                here = [s._replace(start=max(s.start, start) - start, end=min(s.end, end) - start) for s in found]
-                here = [span for span in here if span.start < span.end]
-                row.spans.setdefault(path, []).extend(here)
+            for path, bounds in one.fields:
+                row.spans.setdefault(path, []).extend(within(bounds, found))
                 row.from_columns.add(path)
 
     def _settle(self, row: Row) -> None:

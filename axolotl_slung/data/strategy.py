@@ -104,7 +104,7 @@ class SlungStrategy:
     # tokens and places
 
     def _tokenised(self, raw: dict, number: int) -> Row:
-        row = Row(self._layout.parsed(raw), number=number)
+        row = Row(self._layout.parsed(raw), source=raw, number=number)
         if self._in_order:
             with self.tokenizer.noting(tagged=False) as row.texts:
                 made = self._made(row.raw)
