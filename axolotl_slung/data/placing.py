@@ -51,8 +51,11 @@ class Placer:
             texts: those that the strategy tokenised and used.
         """
         fields = strings(row, self._layout)
-        if len(texts) == 1 and len(same := [path for path, text in fields.items() if text == texts[0].text]) == 1:
-            return [[Placed(0, len(texts[0].text), same[0], 0)]], [[]], []
+        # one text, of which a stream may make several windows
+        if len({id(text.text) for text in texts}) == 1:
+            same = [path for path, text in fields.items() if text == texts[0].text]
+            if len(same) == 1:
+                return [[Placed(0, len(texts[0].text), same[0], 0)] for _ in texts], [[] for _ in texts], []
         tracked = {p: track(text, number) for number, (p, text) in enumerate(fields.items()) if not MARKS.search(text)}
         with following(self._layout.template):
             known = [unmark(text, escaped=True) for text in self._render(replaced(row, tracked))]

@@ -229,7 +229,8 @@ class RowSpans:
                 continue
             if labeler.scope == "text":
                 self._label_whole(labeler, whole)
-                self._label_seams(labeler, [row for row in rows if len(row.texts) > 1])
+                # windows of one text share it, and are no neighbors
+                self._label_seams(labeler, [row for row in rows if len({id(text.text) for text in row.texts}) > 1])
                 continue
             for (row, text, at, _), spans in zip(rest, self._label_rest(labeler, rest)):
                 text.spans += [s._replace(start=s.start + at, end=s.end + at) for s in spans]
