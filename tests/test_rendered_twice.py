@@ -82,3 +82,12 @@ def test_spans_beside_the_arguments_of_a_tool_call(prepare):  # noqa: F811
     called = {"name": "send", "arguments": {"to": "the old mill", "body": "the old mill", "spans": [[4, 7, 1.0]]}}
     rows = [chat(("user", "Who?"), ("assistant", "ok", {"tool_calls": [{"type": "function", "function": called}]}))]
     assert masked(prepare(rows, {"type": "spans", "text_field": "body"})) == [["old"]]
+
+
+def test_arguments_nested_too_deeply_are_an_error_that_names_the_row(prepare):  # noqa: F811
+    nested = "[" * 900 + f'"{NAME}"' + "]" * 900
+    called = {"function": {"name": "f", "arguments": '{"a": ' + nested + "}"}}
+    rows = [chat(ASKED, ("assistant", "ok", {"tool_calls": [called]}))]
+    with pytest.raises(ValueError, match=r"datasets\[0\]: row 0 of the batch: .* nested too deeply") as caught:
+        prepare(rows, PHRASES)
+    assert NAME not in str(caught.value)

@@ -95,13 +95,22 @@ class SlungStrategy:
             edited: whether the actions on text are applied.
         """
         raw = [dict(zip(batch, values)) for values in zip(*batch.values())]
-        rows = [self._tokenised(_cleaned(row), number) for number, row in enumerate(raw)]
+        rows = [self._followed(row, number) for number, row in enumerate(raw)]
         self._spans.find(rows)
         if edited and edits_text(self.buckets):
             rows = self._edited(rows)
         yield from rows
 
     # tokens and places
+
+    def _followed(self, raw: dict, number: int) -> Row:
+        try:
+            return self._tokenised(_cleaned(raw), number)
+        except RecursionError:
+            raise SlungDataError(
+                f"{self.where}: {describe_row(number, raw)}: its lists and mappings are nested too deeply to be followed; take "
+                "the row out"
+            ) from None
 
     def _tokenised(self, raw: dict, number: int) -> Row:
         row = Row(self._layout.parsed(raw), source=raw, number=number)
