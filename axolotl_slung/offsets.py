@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -22,6 +25,35 @@ from transformers import BatchEncoding
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 _BLANK = "\u2581"
+
+
+_PROBES = (
+    "a",
+    " a  b\n\n c\t",
+    "  Über naïve\u00a0 \U0001f600\U0001f600 \u4e2d\u6587  \u2003x \r\n  ",
+    "\u3000\u0301a \ufffd  \n",
+)
+
+
+class Spelt(BatchEncoding):
+    """A tokenizer's answer about a text that its tokens spell out; what is seldom asked for is found out when it is.
+
+    Attributes:
+        ask: gives the tokenizer's whole answer.
+    """
+
+    ask: Callable[[], BatchEncoding] | None = None
+    _known = None
+
+    @property
+    def _encodings(self):
+        if self._known is None and self.ask is not None:
+            self._known = self.ask().encodings
+        return self._known
+
+    @_encodings.setter
+    def _encodings(self, encodings):
+        self._known = encodings
 
 
 class Offsets:
@@ -49,10 +81,10 @@ class Offsets:
         self._lengths = None if self._pieces is None else np.array([len(piece) for piece in self._pieces])
         self._around = _around(tokenizer) if self._pieces is not None else ([], [])
         self._last: tuple | None = None
-        self._own_asked = False
+        self._trims = None if self._pieces is None else _trims(tokenizer, json.loads(tokenizer.backend_tokenizer.to_str()))
+        self._own_known = self._pieces is not None and self._own_as_asked()
         self._added = np.array(sorted(tokenizer.added_tokens_decoder), dtype=np.int64)
-        # only these can have offsets that are not theirs
-        self._suspects = np.array(sorted({*byte_tokens, *filter(None, [vocabulary.get(_BLANK)])}), dtype=np.int64)
+        self._suspects = frozenset({*byte_tokens, *filter(None, [vocabulary.get(_BLANK)])})
 
     def __call__(self, text: str, **kwargs):
         """What the tokenizer answers, and the characters of each token.
@@ -66,20 +98,22 @@ class Offsets:
             int64 array `[tokens, 2]`.
         """
         own = kwargs.pop("return_offsets_mapping", False)
-        self._own_asked |= own
         asked = (text, *sorted(kwargs.items(), key=lambda item: item[0]))
-        if self._last is None or self._last[0] != asked or (own and self._last[1][1] is None):
+        if self._last is None or self._last[0] != asked:
             self._last = (asked, self._answered(text, **kwargs))
         ids, encoding, offsets = self._last[1]
         if encoding is None:
-            return BatchEncoding({"input_ids": list(ids), "attention_mask": [1] * len(ids)}), offsets
+            answer = Spelt({"input_ids": list(ids), "attention_mask": [1] * len(ids)}, n_sequences=1)
+            answer.ask = partial(self.tokenizer, text, **kwargs)
+            if own:
+                answer["offset_mapping"] = self._own(ids, offsets)
+            return answer, offsets
         data = {key: list(encoding[key]) for key in encoding if own or key != "offset_mapping"}
         return BatchEncoding(data, encoding=encoding.encodings), offsets
 
     def _answered(self, text: str, **kwargs):
         """Token ids, the tokenizer's whole answer where it was asked, and exact offsets."""
-        # a caller that wants offsets wants them of every text, right after its ids
-        if self._pieces is not None and not self._own_asked and (spelt := self._spelt(text, **kwargs)) is not None:
+        if self._own_known and (spelt := self._spelt(text, **kwargs)) is not None:
             ids, offsets = spelt
             return ids, None, offsets
         encoding = self.tokenizer(text, return_offsets_mapping=True, **kwargs)
@@ -88,9 +122,36 @@ class Offsets:
             offsets = self.untrimmed(text, return_offsets_mapping=True, **kwargs)["offset_mapping"]
         return encoding["input_ids"], encoding, offsets
 
+    def _own(self, ids, offsets: np.ndarray) -> list[tuple[int, int]]:
+        """The tokenizer's own offsets of a text that its tokens spell out."""
+        starts, ends = offsets[:, 0], offsets[:, 1]
+        if self._trims is not None:
+            before, after, prefixed = self._trims
+            leading, trailing = before[ids], after[ids]
+            if prefixed:
+                # one blank at the very beginning counts as put there by the tokenizer
+                leading = np.where((starts == 0) & (leading == 1), 0, leading)
+            starts = np.minimum(starts + leading, ends)
+            ends = np.where(ends >= trailing, np.maximum(ends - trailing, starts), ends)
+        return list(zip(starts.tolist(), ends.tolist()))
+
+    def _own_as_asked(self) -> bool:
+        """Whether `_own` gives what the tokenizer itself gives, for texts with all that makes a difference."""
+        for text in _PROBES:
+            for special in (False, True):
+                asked = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=special)
+                offsets = self._by_length(text, asked["input_ids"])
+                if offsets is not None and self._own(asked["input_ids"], offsets) != list(map(tuple, asked["offset_mapping"])):
+                    return False
+        return True
+
     def __getstate__(self):
         # `datasets` hashes this object to name its cache files
-        return {**self.__dict__, "_last": None, "_own_asked": False}
+        return {**self.__dict__, "_last": None}
+
+    def has_suspects(self, ids) -> bool:
+        """Whether any of the token ids may have offsets that are not quite its own."""
+        return not self._suspects.isdisjoint(ids)
 
     def exact(self, text: str, ids, offsets):
         """Exact offsets from a tokenizer's own, or None where only an untrimmed tokenizer tells them."""
@@ -98,7 +159,7 @@ class Offsets:
             return found
         if self.untrimmed is not self.tokenizer:
             return None
-        if len(self._suspects) and np.isin(ids, self._suspects).any():
+        if self.has_suspects(ids):
             if (quick := self._walk_quickly(text, ids, offsets)) is not None:
                 return quick
             return self._walk(text, ids, offsets) or offsets
@@ -143,7 +204,7 @@ class Offsets:
     def _walk_quickly(self, text, ids, offsets):
         """`_walk` for tokenizers that put blanks at the beginning and behind special tokens alone: int64 `[tokens, 2]`, or
         None for others."""
-        walked = np.array(offsets, dtype=np.int64).reshape(-1, 2)
+        walked = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(offsets)).reshape(-1, 2)
         (spelt,) = np.nonzero(walked[:, 0] != walked[:, 1])
         ids = np.asarray(ids, dtype=np.int64)[spelt]
         encoded = text.replace(_BLANK, " ").encode()
@@ -212,6 +273,21 @@ def _byte_pieces(tokenizer, state) -> list[bytes] | None:
         spelt = bytes(byte_of[c] for c in token) if all(c in byte_of for c in token) else b"\xff"
         pieces.append(added.get(i, spelt))
     return pieces
+
+
+def _trims(tokenizer, state) -> tuple[np.ndarray, np.ndarray, bool] | None:
+    """How many blanks a tokenizer's own offsets leave out at each end of a token, by id, int64 `[vocabulary]`; and whether one
+    at the beginning of a text stays. None where they leave out none."""
+    after = state.get("post_processor") or {}
+    parts = [part for part in after.get("processors", [after]) if part.get("type") == "ByteLevel" and part["trim_offsets"]]
+    if not parts:
+        return None
+    [blank] = (character for byte, character in bytes_to_unicode().items() if byte == 0x20)
+    spelt = dict.fromkeys(range(max(tokenizer.get_vocab().values()) + 1), "")
+    spelt |= {i: token.replace(blank, " ") for token, i in tokenizer.get_vocab().items()}
+    leading = np.array([len(token) - len(token.lstrip()) for token in spelt.values()], dtype=np.int64)
+    trailing = np.array([len(token) - len(token.rstrip()) for token in spelt.values()], dtype=np.int64)
+    return leading, trailing, any(part["add_prefix_space"] for part in parts)
 
 
 def _around(tokenizer) -> tuple[list[int], list[int]]:

@@ -1,10 +1,14 @@
 """Spans of characters to tokens: against a slow truth, over Unicode, spans and kinds of tokenizers (invariant 7)."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_tokenizer
+from tokenizers import processors
 from transformers import AutoTokenizer, ByT5Tokenizer
 from truth import characters_of_tokens
 
@@ -130,6 +134,25 @@ def test_answers_are_the_tokenizers_own(tokenizers, kind, text, longest, special
             if own:
                 assert found.tokens() == expected.tokens() and found.word_ids() == expected.word_ids()
             found["input_ids"].append(0)  # a caller may change its own answer
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+@pytest.mark.parametrize("trim", [False, True])
+@settings(max_examples=150, deadline=None)
+@given(text=TEXTS)
+def test_offsets_out_of_lengths_are_trimmed_as_the_tokenizer_trims(tokenizers, trim, prefix, text):
+    """All rules of byte-level tokenizers, for tokens of several blanks as well."""
+    tokenizer = copy.deepcopy(tokenizers["bytelevel"])
+    tokenizer.add_tokens(["   ", " \n", "to say"])
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim, add_prefix_space=prefix)
+    ours = Offsets(tokenizer)
+    assert ours._own_known
+    for full in (text, f" {text}   {text} \n", f"   {text}"):
+        expected = tokenizer(full, return_offsets_mapping=True)
+        found, _ = ours(full, return_offsets_mapping=True)
+        assert dict(found) == dict(expected)
+        assert found.is_fast and found.tokens() == expected.tokens() and found.word_ids() == expected.word_ids()
+        assert pickle.loads(pickle.dumps(found)).char_to_token(0) == expected.char_to_token(0)
 
 
 @pytest.mark.parametrize("kind", ["bytelevel", "bytelevel_bos"])

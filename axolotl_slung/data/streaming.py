@@ -85,7 +85,7 @@ class OverflowTokenizer(TaggingTokenizer):
         options = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
         encoding = self._encode.untrimmed([text], stride=stride, **options, **kwargs)
         windows, offsets, special = (encoding[key] for key in ("input_ids", "offset_mapping", "special_tokens_mask"))
-        if any(np.isin(ids, self._encode._suspects).any() for ids in windows):
+        if any(map(self._encode.has_suspects, windows)):
             offsets = self._exact(text, windows, offsets, special, stride)
         return [self._note(text, ids, of_window) for ids, of_window in zip(windows, offsets)]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 # Unicode noncharacters: never part of interchanged text, and left alone by templates
@@ -240,6 +241,7 @@ def unmark(text: str, escaped: bool = False) -> tuple[str, list[Piece]]:
     return "".join([*out, text[last:]]), pieces
 
 
+@lru_cache(1 << 12)
 def _number(number: int) -> str:
     return str(number).translate(_TO_DIGITS)
 
