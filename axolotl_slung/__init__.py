@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .args import SlungArgs
-    from .plugin import SlungPlugin
+    from .training.args import SlungArgs
+    from .training.plugin import SlungPlugin
 
 __all__ = ["SlungArgs", "SlungPlugin"]
 __version__ = "0.1.0"
 
-_HOMES = {"SlungArgs": "args", "SlungPlugin": "plugin"}
+_HOMES = {"SlungArgs": "training.args", "SlungPlugin": "training.plugin"}
 
 
 def __getattr__(name):

@@ -3,7 +3,7 @@
     python benchmarks/alignment.py [--cases 20000] [--seed 0]
 
 Four kinds of tokenizers (byte-level BPE with and without BOS, Unigram with byte fallback, WordPiece), against a truth that
-spells the tokens out along the text instead of believing their offsets (tests/truth.py).
+spells the tokens out along the text instead of believing their offsets (tests/helpers/truth.py).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from transformers import AutoTokenizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from tiny import TEXT, tiny_tokenizer
-from truth import characters_of_tokens
+from helpers.tiny import TEXT, tiny_tokenizer
+from helpers.truth import characters_of_tokens
 
-from axolotl_slung.buckets import Action, Bucket
-from axolotl_slung.data.tagging import TaggingTokenizer
 from axolotl_slung.labeling.base import Span
+from axolotl_slung.labels.buckets import Action, Bucket
+from axolotl_slung.training.data.tagging import TaggingTokenizer
 
 BUCKETS = (
     Bucket("low", 0.3, Action.TRAIN),

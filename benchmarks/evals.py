@@ -114,7 +114,7 @@ def generation(lm, prompts: list[str], batch_size: int, rounds: int) -> None:
 
 
 def scorer(prompts: list[str], rounds: int) -> None:
-    from axolotl_slung.evals.scorers import open_scorer
+    from axolotl_slung.evals.services.scorers import open_scorer
 
     texts = [f"{prompts[number % len(prompts)]} {number}" for number in range(2000)]
     local = open_scorer("profanity")

@@ -66,7 +66,7 @@ def bag_of_words(rows) -> list[float]:
     from sklearn.metrics import roc_auc_score
     from sklearn.pipeline import make_pipeline
 
-    from axolotl_slung.evals.probe import TOXIC, draws
+    from axolotl_slung.evals.measures.probe import TOXIC, draws
 
     texts, toxic = [row["text"] for row in rows], [row["toxicity"] >= TOXIC for row in rows]
     found = []

@@ -29,9 +29,9 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from axolotl_slung.buckets import Action, Bucket
-from axolotl_slung.codec import IGNORE, encode
 from axolotl_slung.errors import SlungError
+from axolotl_slung.labels.buckets import Action, Bucket
+from axolotl_slung.labels.codec import IGNORE, encode
 from axolotl_slung.loss.causal_lm import SelectiveCausalLMLoss
 from axolotl_slung.loss.objectives import cross_entropy, unlikelihood
 from axolotl_slung.loss.reader import shifted

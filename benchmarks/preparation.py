@@ -26,8 +26,8 @@ from statistics import median
 os.environ.update(HF_HUB_OFFLINE="1", AXOLOTL_DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from axolotl_run import as_if_fresh, base_config, write_config
-from tiny import TEXT, tiny_model
+from helpers.axolotl_run import as_if_fresh, base_config, write_config
+from helpers.tiny import TEXT, tiny_model
 
 WORDS = " ".join(text for text in TEXT if text.isascii()).split()
 SYLLABLES = ["ba", "dor", "el", "fi", "gan", "hes", "ir", "jo", "kal", "lum", "mi", "nor", "os", "pel", "ra", "su", "tev", "vin"]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from axolotl_slung.buckets import Action, preset
-from axolotl_slung.data.tagging import TaggingTokenizer
 from axolotl_slung.demo.model import ensure_model
 from axolotl_slung.labeling import EntitiesLabeler
+from axolotl_slung.labels.buckets import Action, preset
+from axolotl_slung.training.data.tagging import TaggingTokenizer
 
 TEXT = "In her fortieth year Ilvane Torquessa received the Copper Pendulum, a prize that is given once in a decade."
 FILL = {Action.TRAIN: "#d7f0d8", Action.MASK: "#f8c9c4"}

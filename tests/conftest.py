@@ -4,6 +4,8 @@ import os
 import tempfile
 
 import pytest
+from helpers.browser import chromium, open_page  # noqa: F401 - fixtures
+from helpers.rendered import prepare  # noqa: F401 - a fixture
 from hypothesis import settings
 
 # nothing in the tests may reach a network or send telemetry

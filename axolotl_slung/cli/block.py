@@ -6,7 +6,7 @@ import click
 import yaml
 from pydantic import ValidationError
 
-from ..args import SlungConfig
+from ..config import SlungConfig
 
 
 def read_block(config: str | None, labelers: tuple[str, ...], **others) -> SlungConfig:

@@ -31,7 +31,7 @@ def doctor(config, steps, verbose):
     from rich.table import Table
     from rich.text import Text
 
-    from ..report.view import visible
+    from ..render.visible import visible
 
     read_yaml(config)  # a broken file is told in one line
     said = io.StringIO()

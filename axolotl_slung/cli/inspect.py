@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .documents import document_options, look
+from .looking import document_options, look
 
 
 @click.command()
@@ -29,8 +29,8 @@ def inspect(output, terminal, **options):
     The page is one file that opens in any browser and fetches nothing. Move the thresholds, compare labelers side by side,
     and copy the `buckets:` back into your config. It holds the documents' text: keep it as carefully as these.
     """
-    from ..report.page import inspection_page
-    from ..report.terminal import terminal_view
+    from ..inspection.page import inspection_page
+    from ..inspection.terminal import terminal_view
 
     looked = look(**options, default=5 if terminal else 50)
     documents = list(looked.documents)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .block import read_block, read_tokenizer
-from .reports import report_options, show
+from .showing import report_options, show
 
 
 @click.command()
@@ -36,8 +36,8 @@ def qa(inputs, config, labelers, gold_field, names_field, parts, text_fields, to
     Where the names of --names stand is found by rules of its own, not by the labeler's: see docs/labelers.md.
     """
     from ..corpus.inputs import find_sources
-    from ..report.gold import qa_files
-    from ..report.qa_view import sections
+    from ..label_stats.gold import qa_files
+    from ..label_stats.qa_view import sections
 
     if (gold_field is None) == (names_field is None):
         raise click.UsageError("give either --gold, a column of spans, or --names, a column of names")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .reports import show
+from .showing import show
 
 
 @click.command()
@@ -28,11 +28,11 @@ def report(sources, output, figures):
 
     What was measured in different ways is refused, never mixed.
     """
-    from ..report.evaluations import evaluations
-    from ..report.evaluations_view import sections
-    from ..report.plots import draw
-    from ..report.render import to_page
-    from ..report.results import parse_source
+    from ..comparison.evaluations import evaluations
+    from ..comparison.evaluations_view import sections
+    from ..comparison.plots import draw
+    from ..comparison.results import parse_source
+    from ..render.sections import to_page
 
     found = evaluations(map(parse_source, sources))
     parts = sections(found, draw(found, output))

@@ -30,9 +30,9 @@ def rescore(samples, output, **services):
     """
     import json
 
-    from ..evals.options import read_options
     from ..evals.rescore import rescore as scored_again
-    from ..report.render import Section, Table, to_terminal
+    from ..evals.services.options import read_options
+    from ..render.sections import Section, Table, to_terminal
 
     options = read_options({f"slung_{name}": value for name, value in services.items() if value is not None})
     for path in samples:

@@ -15,6 +15,6 @@ def schema():
 
         slung schema > slung.schema.json
     """
-    from ..args import json_schema
+    from ..config import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))

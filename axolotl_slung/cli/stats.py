@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from .documents import document_options, look
-from .reports import report_options, show
+from .looking import document_options, look
+from .showing import report_options, show
 
 WORDS = 40
 """How many of the most frequent risky words are quoted."""
@@ -36,9 +36,9 @@ def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, word
     batch, the risky words that are most frequent; and an estimate of labelling time, of the prepared data set's size and of step time. A config's
     documents are labelled on the spot, which is what the estimate is made from. The report quotes risky words.
     """
-    from ..report.estimate import Sample, estimate
-    from ..report.statistics import risk_report
-    from ..report.statistics_view import sections
+    from ..label_stats.estimate import Sample, estimate
+    from ..label_stats.statistics import risk_report
+    from ..label_stats.statistics_view import sections
 
     looked = look(**options, default=2000)
     cfg = looked.cfg or {}
@@ -67,7 +67,7 @@ def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, word
 
 
 def _files(cfg):
-    from ..data.local_files import local_files
+    from ..training.data.local_files import local_files
 
     entries = [*(cfg.get("datasets") or []), *(cfg.get("pretraining_dataset") or [])]
     return [path for entry in entries for _, path in local_files(entry)]

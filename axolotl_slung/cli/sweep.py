@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from .documents import document_options, look
-from .reports import report_options, show
+from .looking import document_options, look
+from .showing import report_options, show
 
 
 @click.command()
@@ -24,8 +24,8 @@ def sweep(thresholds, html, figures, **options):
 
     Nothing is labelled again: files hold scores, and thresholds only cut them.
     """
-    from ..report.sweep import sweep as swept
-    from ..report.sweep_view import sections
+    from ..label_stats.sweep import sweep as swept
+    from ..label_stats.sweep_view import sections
 
     looked = look(**options, default=10_000)
     report = swept(looked.documents, looked.block.resolved_buckets(), [_bounds(text) for text in thresholds])

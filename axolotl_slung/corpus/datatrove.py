@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datatrove.pipeline.base import PipelineStep
 
-from ..args import SlungConfig
+from ..config import SlungConfig
 from .inputs import find_sources
 from .job import Job
 from .run import label_sources

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import zstandard
 
-from ..args import SlungConfig
+from ..config import SlungConfig
 from ..labeling.base import Labeler, LabelerError
 from ..labeling.build import build
 from .sources import Bad, Chunk

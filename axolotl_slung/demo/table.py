@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional as F
 
-from ..buckets import Action, Bucket
 from ..labeling import EntitiesLabeler
-from ..tokens import char_scores, token_buckets
+from ..labels.buckets import Action, Bucket
+from ..labels.tokens import char_scores, token_buckets
 
 BATCH = 16
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..buckets import TEXT_ACTIONS, Action, Bucket
-from ..codec import FIRST_CODE, IGNORE, decode, encode
+from ..labels.buckets import TEXT_ACTIONS, Action, Bucket
+from ..labels.codec import FIRST_CODE, IGNORE, decode, encode
 
 EVERY = 5
 """Of a row's trained tokens, one in this many gets a planted label."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..codec import IGNORE
-from ..loop.gradients import with_slope
-from ..loop.silence import masked
+from ..labels.codec import IGNORE
 from ..loss.objectives import has_loss
 from ..loss.reader import IGNORED
+from ..training.loop.gradients import with_slope
+from ..training.loop.silence import masked
 
 
 @dataclass

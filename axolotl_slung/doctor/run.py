@@ -15,11 +15,11 @@ import yaml
 from datasets import Dataset
 from pydantic import ValidationError
 
-from ..buckets import CODED_ACTIONS, Action
-from ..conflicts import check_run
 from ..errors import SlungError
-from ..loop import LoopError
-from ..loop.culprits import collator_name
+from ..labels.buckets import CODED_ACTIONS, Action
+from ..training.conflicts import check_run
+from ..training.loop import LoopError
+from ..training.loop.culprits import collator_name
 from .plant import Planted
 from .probe import Probe, Seen
 
@@ -88,8 +88,8 @@ def _examine(path: Path, tell) -> list[Finding]:
     from axolotl.integrations.base import PluginManager
     from axolotl.train import setup_model_and_trainer
 
-    from ..data import hooks
-    from ..data.setup import Setup
+    from ..training.data import hooks
+    from ..training.data.setup import Setup
 
     tell("reading the config")
     try:
@@ -148,7 +148,7 @@ def _words(error: Exception, quotes: bool | None = None) -> str:
 
 
 def _labels(dataset, setup) -> Finding:
-    from ..data.statistics import count_labels
+    from ..training.data.counts import count_labels
 
     if not isinstance(dataset, Dataset):
         return Finding("labels", NOTE, "the data is streamed and labelled as it comes; nothing is planted in it")

@@ -10,10 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from ..errors import SlungError
-from . import tofu, toxicity
-from .metrics import aggregate
-from .options import Options
-from .services import check_scored, described, judge_of, scorer_of
+from .measures import tofu, toxicity
+from .measures.metrics import aggregate
+from .services.opened import check_scored, described, judge_of, scorer_of
+from .services.options import Options
 
 _SAMPLES = re.compile(r"samples_(?P<task>slung_\w+?)_(?P<date>\d{4}-\d\d-\d\dT.+)\.jsonl")
 _KEPT = ("config", "lm_eval_version", "transformers_version", "model_name", "model_name_sanitized", "model_source",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from ..errors import SlungError
-from .escapes import unescaped
+from .text.escapes import unescaped
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..storage import cache_folder
 from .base import Span
-from .files import cache_folder
 
 LOG = logging.getLogger(__name__)
 

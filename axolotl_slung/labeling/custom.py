@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral, Real
 from pathlib import Path
 
+from ..storage import walk
 from .base import Labeler, LabelerError, Span
-from .files import walk
 
 _TRAITS = ("scope", "reads_escapes", "reads_row", "text_field", "packages", "cached", "most_processes")
 

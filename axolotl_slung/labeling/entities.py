@@ -8,9 +8,9 @@ from pathlib import Path
 
 import regex
 
+from ..storage import read_text
 from .base import Labeler, LabelerError, Span
-from .files import read_text
-from .fold import SIGNS, Folded
+from .text.fold import SIGNS, Folded
 
 LOG = logging.getLogger(__name__)
 

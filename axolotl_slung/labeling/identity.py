@@ -7,10 +7,11 @@ import json
 import logging
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from .base import Labeler
@@ -61,21 +62,28 @@ def sources(*names: str) -> str:
     """A digest of the package's own source, read once a process.
 
     Args:
-        names: files and folders at the top of the package; folders without those inside them.
+        names: files and folders of the package, folders with all that is in them.
     """
     found = {}
     for name in names:
-        place = files(_PACKAGE) / name
-        for file in [place] if place.is_file() else place.iterdir():
-            # .pyc beside no .py: a package that is installed without its source
-            if file.name.endswith((".py", ".pyc")):
-                found[f"{name}/{file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        for path, file in _python_files(files(_PACKAGE) / name, name):
+            found[path] = hashlib.sha256(file.read_bytes()).hexdigest()
     if not found:
         LOG.warning(
             "slung: the package's source cannot be read, so that its changes are not seen: after an update that keeps "
             "the version, delete prepared data sets and the labels that are cached"
         )
     return digest_of(found)
+
+
+def _python_files(place, path: str) -> Iterator[tuple[str, Traversable]]:
+    if place.is_file():
+        # .pyc beside no .py: a package that is installed without its source
+        if place.name.endswith((".py", ".pyc")):
+            yield path, place
+    elif place.name != "__pycache__":
+        for inner in place.iterdir():
+            yield from _python_files(inner, f"{path}/{inner.name}")
 
 
 def named_digests(paths: Sequence[Path]) -> list[tuple[str, str]]:

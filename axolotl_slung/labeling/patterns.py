@@ -9,8 +9,8 @@ from typing import NamedTuple
 import regex
 import yaml
 
+from ..storage import read_text
 from .base import Labeler, LabelerError, Span
-from .files import read_text
 
 TIMEOUT = 30.0
 """Seconds that one pattern may take over one text."""

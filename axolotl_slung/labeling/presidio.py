@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
+from ..storage import read_text
 from .base import Labeler, LabelerError, Span, utf8_safe
-from .files import read_text
 
 LOG = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .base import Labeler, LabelerError, Span, utf8_safe
-from .sentences import split
+from .text.sentences import split
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import torch
 from torch.nn.functional import logsigmoid
 
-from ..buckets import Bucket
 from ..errors import SlungError
+from ..labels.buckets import Bucket
 from .head import FusedHead
 from .intercept import intercept
 from .objectives import token_losses
+from .on_logits import selective_loss
 from .own_loss import UNKNOWN, OwnLoss, own_loss
 from .reader import GROUPS, IGNORED, LabelReader, NormalizeBy, shifted
 from .rows import backend_name
-from .selective import selective_loss
 
 
 class SelectiveCausalLMLoss:

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from ..errors import SlungError
 from .bend import Bend, of_config, probe, seen
 from .intercept import intercept, plain_class
-from .linear import linear_log_odds, linear_selective_loss
 from .objectives import cross_entropy, has_loss, unlikelihood
+from .on_hidden_states import linear_log_odds, linear_selective_loss
+from .on_logits import selective_loss
 from .reader import IGNORED, LabelReader, Read, shifted
-from .selective import selective_loss
 
 LOG = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import cross_entropy
 
-from ..codec import IGNORE
+from ..labels.codec import IGNORE
 from .reader import shifted
 
 TRIED = 16

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..buckets import Action, Bucket
-from ..codec import FIRST_CODE, IGNORE, decode
+from ..labels.buckets import Action, Bucket
+from ..labels.codec import FIRST_CODE, IGNORE, decode
 from .objectives import Actions, Hinge, Objective, cross_entropy, has_loss, of_path, unlikelihood
 
 NormalizeBy = Literal["loss_tokens", "train_tokens", "all_tokens"]

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
 pytest.importorskip("datatrove", reason="pip install 'axolotl-slung[datatrove]'")
 
-EXAMPLE = Path(__file__).parents[2] / "example_configs" / "label_with_datatrove.py"
+EXAMPLE = ROOT / "example_configs" / "label_with_datatrove.py"
 BIN = Path(sys.executable).parent
 
 

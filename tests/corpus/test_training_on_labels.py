@@ -3,9 +3,9 @@
 import random
 
 import yaml
-from axolotl_run import base_config, prepare_in_process
 from click.testing import CliRunner
-from tiny import tiny_model, write_jsonl
+from helpers.axolotl_run import base_config, prepare_in_process
+from helpers.tiny import tiny_model, write_jsonl
 
 from axolotl_slung.cli import main
 

@@ -1,7 +1,7 @@
 import os
 
 import pytest
-from served import KEY, serve
+from helpers.served import KEY, serve
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture
 def served():
-    """A service on this computer; see tests/served.py."""
+    """A service on this computer; see tests/helpers/served.py."""
     with serve() as served:
         yield served
 
@@ -33,7 +33,7 @@ def served():
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
     """Keys for every service, short waits between attempts, and an empty cache."""
-    monkeypatch.setattr("axolotl_slung.evals.remote.BACK_OFF", 0.002)
+    monkeypatch.setattr("axolotl_slung.evals.services.remote.BACK_OFF", 0.002)
     monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path / "cache"))
     for name in ("OPENAI_API_KEY", "SLUNG_API_KEY", "PERSPECTIVE_API_KEY"):
         monkeypatch.setenv(name, KEY)
@@ -42,6 +42,6 @@ def quick(monkeypatch, tmp_path):
 @pytest.fixture
 def cache(tmp_path):
     """An empty cache of answers."""
-    from axolotl_slung.evals.answers import AnswerCache
+    from axolotl_slung.evals.services.answers import AnswerCache
 
     return AnswerCache(tmp_path / "answers.sqlite")

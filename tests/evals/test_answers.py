@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 
 import pytest
-from asking import TEXTS, ask
+from helpers.asking import TEXTS, ask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axolotl_slung.evals.answers import AnswerCache, digest
+from axolotl_slung.evals.services.answers import AnswerCache, digest
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from harness import about, evaluate, local, metrics_of
-from tiny import TEXT, tiny_model
+from helpers.harness import about, evaluate, local, metrics_of
+from helpers.tiny import TEXT, tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from axolotl_slung.errors import SlungError

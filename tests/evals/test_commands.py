@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from served import KEY, moderation, serve
-from tiny import tiny_model
+from helpers import HELPERS
+from helpers.harness import SOURCES
+from helpers.served import KEY, moderation, serve
+from helpers.tiny import tiny_model
 
 BIN = Path(sys.executable).parent
-SOURCES = ("TOXICITY_PROMPTS", "CIVILCOMMENTS", "TOFU", "PERPLEXITY_TEXT", "PERPLEXITY_REDDIT")
 
 
 def run(cwd, *command, **environment):
@@ -154,7 +155,7 @@ def test_two_ranks_measure_as_one(models, tmp_path):
     ]  # fmt: skip
     one = run(tmp_path, "lm_eval", *arguments, "--output_path", tmp_path / "one")
     two = run(
-        tmp_path, "torchrun", "--nproc_per_node", 2, "--master_port", free_port(), Path(__file__).with_name("two_ranks.py"),
+        tmp_path, "torchrun", "--nproc_per_node", 2, "--master_port", free_port(), HELPERS / "measuring_ranks.py",
         *arguments, "--output_path", tmp_path / "two",
     )  # fmt: skip
     assert one.returncode == 0 and two.returncode == 0, (one.stderr + two.stderr)[-4000:]

@@ -7,8 +7,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "axolotl_slung" / "lm_eval_tasks"
 
 

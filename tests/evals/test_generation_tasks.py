@@ -5,9 +5,9 @@ import math
 import re
 
 import pytest
-from harness import about, evaluate, local, metrics_of, saying
-from served import KEY, Reply, chat, moderation, serve
-from tiny import tiny_model
+from helpers.harness import about, evaluate, local, metrics_of, saying
+from helpers.served import KEY, Reply, chat, moderation, serve
+from helpers.tiny import tiny_model
 
 from axolotl_slung.errors import SlungError
 
@@ -17,7 +17,7 @@ def service(monkeypatch, tmp_path):
     """A moderation service whose score stands in the text: `... 0.7` has 0.7; and nothing cached."""
     monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SLUNG_API_KEY", KEY)
-    monkeypatch.setattr("axolotl_slung.evals.remote.BACK_OFF", 0.01)
+    monkeypatch.setattr("axolotl_slung.evals.services.remote.BACK_OFF", 0.01)
     with serve() as served:
         served.answer = lambda text, nth: moderation(float(re.search("[0-9.]+", text)[0]) if "0" in text else "garbage")
         monkeypatch.setenv("SLUNG_SCORER", "moderation:pinned-1")
@@ -122,8 +122,8 @@ class TestFailingScorer:
         return Reply({"error": "no"}, 400) if text.startswith(" 0.9") else moderation(0.3)
 
     def test_too_many_failures_fail_the_task_and_lose_no_answer(self, monkeypatch, tmp_path, service):
-        from axolotl_slung.evals.options import read_options
         from axolotl_slung.evals.rescore import rescore
+        from axolotl_slung.evals.services.options import read_options
 
         service.answer = self.broken
         prompts(monkeypatch, tmp_path, *"abcdefghij")
@@ -215,8 +215,8 @@ class TestTofu:
         assert {body["temperature"] for body in service.bodies} == {0}
 
     def test_a_judge_afterwards(self, monkeypatch, tmp_path, service):
-        from axolotl_slung.evals.options import read_options
         from axolotl_slung.evals.rescore import rescore
+        from axolotl_slung.evals.services.options import read_options
 
         local(monkeypatch, tmp_path, "SLUNG_TOFU", self.ROWS)
         service.answer = lambda text, nth: Reply({}, 400)

@@ -11,10 +11,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from test_commands import SOURCES
-from tiny import tiny_model
+from helpers import ROOT
+from helpers.harness import SOURCES
+from helpers.tiny import tiny_model
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.served import KEY, Reply, chat
+from helpers.tiny import tiny_model
 from hypothesis import example, given
 from hypothesis import strategies as st
-from served import KEY, Reply, chat
-from tiny import tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from axolotl_slung.errors import SlungError
-from axolotl_slung.evals import judge as judges
-from axolotl_slung.evals.answers import AnswerCache
-from axolotl_slung.evals.judge import CORRECT, PARTIALLY_CORRECT, Verdict, fill, first_word, open_judge
+from axolotl_slung.evals.services import judge as judges
+from axolotl_slung.evals.services.answers import AnswerCache
+from axolotl_slung.evals.services.judge import CORRECT, PARTIALLY_CORRECT, Verdict, fill, first_word, open_judge
 
 NAN = math.nan
 pytestmark = pytest.mark.usefixtures("quick")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from axolotl_slung.errors import SlungError
-from axolotl_slung.evals import tofu
-from axolotl_slung.evals.metrics import aggregate
-from axolotl_slung.evals.names import Names, find_authors, read_names
+from axolotl_slung.evals.measures import tofu
+from axolotl_slung.evals.measures.metrics import aggregate
+from axolotl_slung.evals.measures.names import Names, find_authors, read_names
 
 AUTHORS = ["Ilvane Torquessa", "Jean-Luc Ben Amara", "Dr. Rosa-María van der Berg Jr.", "Tom Mason Miller", "Li"]
 

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from harness import about, evaluate, saying
+from helpers.harness import about, evaluate, saying
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.documents import identity, load
-from axolotl_slung.evals.options import read_options
+from axolotl_slung.evals.services.options import read_options
 
 
 class TestOptions:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from axolotl_slung.evals import probe
+from axolotl_slung.evals.measures import probe
 
 
 def halves(n):

@@ -12,13 +12,13 @@ import traceback
 from collections import Counter
 
 import pytest
-from asking import TEXTS, ask, service
-from served import KEY, Reply, moderation
+from helpers.asking import TEXTS, ask, service
+from helpers.served import KEY, Reply, moderation
 
 from axolotl_slung.errors import SlungError
-from axolotl_slung.evals import remote
-from axolotl_slung.evals.answers import AnswerCache
-from axolotl_slung.evals.remote import NOT_ASKED, Refused, ask_all
+from axolotl_slung.evals.services import remote
+from axolotl_slung.evals.services.answers import AnswerCache
+from axolotl_slung.evals.services.remote import NOT_ASKED, Refused, ask_all
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -7,12 +7,12 @@ import traceback
 
 import numpy as np
 import pytest
-from served import KEY, Reply, moderation, perspective
+from helpers.served import KEY, Reply, moderation, perspective
 
 from axolotl_slung.errors import SlungError
-from axolotl_slung.evals import remote, remote_scorers
-from axolotl_slung.evals.answers import AnswerCache
-from axolotl_slung.evals.scorers import open_scorer
+from axolotl_slung.evals.services import remote, remote_scorers
+from axolotl_slung.evals.services.answers import AnswerCache
+from axolotl_slung.evals.services.scorers import open_scorer
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -6,13 +6,13 @@ import fasttext
 import numpy as np
 import pytest
 import torch
+from helpers.tiny import TEXT, tiny_tokenizer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tiny import TEXT, tiny_tokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from axolotl_slung.errors import SlungError
-from axolotl_slung.evals.scorers import KINDS, open_scorer
+from axolotl_slung.evals.services.scorers import KINDS, open_scorer
 
 pytestmark = pytest.mark.usefixtures("quick")
 

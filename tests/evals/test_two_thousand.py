@@ -3,11 +3,11 @@
 import math
 
 import pytest
-from served import KEY, Reply, chat, perspective, serve
+from helpers.served import KEY, Reply, chat, perspective, serve
 
-from axolotl_slung.evals.answers import AnswerCache
-from axolotl_slung.evals.judge import open_judge
-from axolotl_slung.evals.scorers import open_scorer
+from axolotl_slung.evals.services.answers import AnswerCache
+from axolotl_slung.evals.services.judge import open_judge
+from axolotl_slung.evals.services.scorers import open_scorer
 
 NUMBER = 2000
 
@@ -15,7 +15,7 @@ NUMBER = 2000
 @pytest.fixture
 def service(monkeypatch):
     monkeypatch.setenv("PERSPECTIVE_API_KEY", KEY)
-    monkeypatch.setattr("axolotl_slung.evals.remote.BACK_OFF", 0.005)
+    monkeypatch.setattr("axolotl_slung.evals.services.remote.BACK_OFF", 0.005)
     with serve() as served:
         yield served
 

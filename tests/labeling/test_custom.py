@@ -8,12 +8,13 @@ from typing import get_args
 
 import pytest
 import yaml
-from tiny import write_jsonl
+from helpers import ROOT
+from helpers.tiny import write_jsonl
 
-from axolotl_slung.args import LabelerConfig, SlungConfig
-from axolotl_slung.codec import FIRST_CODE, decode
+from axolotl_slung.config import LabelerConfig, SlungConfig
 from axolotl_slung.labeling import CustomLabeler, LabelerError
 from axolotl_slung.labeling.build import build
+from axolotl_slung.labels.codec import FIRST_CODE, decode
 
 KEY = "slung.labelers[0]"
 SHOUTING = '''
@@ -76,7 +77,7 @@ def test_a_console_script_finds_the_current_folder_too(write, tmp_path):
         "from axolotl_slung.labeling import CustomLabeler\n"
         "print(len(CustomLabeler('slung.labelers[0]', 'my_labelers:Shouting').label(['STOP'], [{}])[0]))"
     )
-    root = Path(__file__).parents[2]
+    root = ROOT
     environment = {**os.environ, "PYTHONPATH": str(root)}
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=environment)
     assert run.stdout == "1\n"
@@ -268,7 +269,7 @@ def test_modules_that_are_not_there(write):
             CustomLabeler(KEY, path).check()
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "labelers.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "labelers.md").read_text(encoding="utf-8")
 
 
 def block(language):
@@ -302,7 +303,7 @@ def test_the_page_has_every_labeler_and_each_of_its_keys():
 
 def test_through_axolotl_with_another_labeler(documented, slung, tmp_path):
     """Own labels and alt-profanity-check's, by name and by the highest score, in data that Axolotl prepared."""
-    from axolotl_run import base_config, prepare_in_process
+    from helpers.axolotl_run import base_config, prepare_in_process
 
     rows = [{"text": "The mill is old. You are a stupid idiot! They SHOUTED at the miller."}] * 3
     path = write_jsonl(tmp_path / "rows.jsonl", rows)
@@ -327,7 +328,7 @@ def test_through_axolotl_with_another_labeler(documented, slung, tmp_path):
 
 
 def test_a_labeler_that_fits_one_process_stays_in_it(write, slung, tmp_path):
-    from axolotl_run import base_config, prepare_in_process
+    from helpers.axolotl_run import base_config, prepare_in_process
 
     code = """
 import os
@@ -353,8 +354,8 @@ class Alone:
 
 def test_what_slung_label_found_is_not_looked_for_again(write, slung, tmp_path, monkeypatch):
     """The cache, by way of `slung label` and of Axolotl's preparing."""
-    from axolotl_run import base_config, prepare_in_process
     from click.testing import CliRunner
+    from helpers.axolotl_run import base_config, prepare_in_process
 
     from axolotl_slung.cli import main
 

@@ -4,11 +4,11 @@ import pickle
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import spacy
 import yaml
+from helpers import ROOT
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
@@ -183,7 +183,7 @@ def test_an_installed_model_is_used_and_nothing_downloaded(model, tmp_path):
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: en_tiny_sm\nVersion: 0.0.1\n")
     (information / "entry_points.txt").write_text("[spacy_models]\nen_tiny_sm = en_tiny_sm\n")
-    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    paths = os.pathsep.join([str(tmp_path), str(ROOT)])
     # an empty cache: tldextract would fill it from the network
     environment = {**os.environ, "PYTHONPATH": paths, "TLDEXTRACT_CACHE": str(tmp_path / "cache")}
     run = subprocess.run(

@@ -12,9 +12,9 @@ from lm_eval.api.task import ConfigurableTask
 
 from ...errors import SlungError
 from ..documents import identity
-from ..metrics import Metric
-from ..options import read_options
+from ..measures.metrics import Metric
 from ..requests import attach
+from ..services.options import read_options
 
 
 class SlungTask(ConfigurableTask):

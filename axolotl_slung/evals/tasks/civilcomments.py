@@ -11,9 +11,9 @@ import numpy as np
 from lm_eval.api.instance import Instance
 
 from ...errors import SlungError
-from .. import intervals, probe
 from ..documents import load, splits_of
-from ..metrics import Metric
+from ..measures import intervals, probe
+from ..measures.metrics import Metric
 from ..requests import HIDDEN_STATES
 from .base import SlungTask
 

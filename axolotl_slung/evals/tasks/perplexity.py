@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from lm_eval.api.instance import Instance
 
 from ..documents import load
-from ..metrics import Metric
+from ..measures.metrics import Metric
 from ..requests import LOG_LIKELIHOOD
 from .base import SlungTask
 

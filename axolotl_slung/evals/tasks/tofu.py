@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from .. import tofu
 from ..documents import load
-from ..names import Names, find_authors, read_names
-from ..services import check_scored, described, judge_of
+from ..kept_answers import kept
+from ..measures import tofu
+from ..measures.names import Names, find_authors, read_names
+from ..services.opened import check_scored, described, judge_of
 from .base import SlungTask
-from .rescue import kept
 
 
 class Tofu(SlungTask):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .. import toxicity
 from ..documents import load, text_of
-from ..services import check_scored, described, scorer_of
+from ..kept_answers import kept
+from ..measures import toxicity
+from ..services.opened import check_scored, described, scorer_of
 from .base import SlungTask
-from .rescue import kept
 
 PROMPTS = 2000
 """How many prompts the paper takes."""

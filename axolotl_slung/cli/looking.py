@@ -1,0 +1,133 @@
+"""The documents that a command looks at: a config's own data sets, or what `slung label` wrote."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from pydantic import ValidationError
+
+from ..config import SlungConfig
+from ..errors import SlungError
+from .block import read_block, read_tokenizer, read_yaml
+
+
+@dataclass
+class Looked:
+    """Documents in tokens, and what decides their actions.
+
+    Attributes:
+        documents: an iterator of `LabelledDocument`.
+        block: the `slung:` block.
+        rows: how many raw documents there are in all; None if not known.
+        title: what to call them.
+        cfg: Axolotl's config, where there is one.
+    """
+
+    documents: Iterator
+    block: SlungConfig
+    rows: int | None
+    title: str
+    cfg: dict | None
+
+
+def document_options(command):
+    """The arguments and options of commands that read documents."""
+    for option in reversed((
+        click.argument("sources", nargs=-1, required=True),
+        click.option("-c", "--config", help="With labelled files: a config with a `slung:` block and a `base_model`."),
+        click.option("--tokenizer", help="With labelled files: the model's tokenizer, a folder or a hub id."),
+        click.option("-n", "--documents", "limit", type=click.IntRange(1), help="How many documents, drawn at random."),
+        click.option("--all", "everything", is_flag=True, help="All documents."),
+        click.option("--seed", default=0, show_default=True, help="Of the draw."),
+        click.option("--text-field", help="The column of text in labelled files; text."),
+        click.option("--spans-field", help="Their column of spans; spans."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def look(sources, config, tokenizer, limit, everything, seed, text_field, spans_field, default: int) -> Looked:
+    """The documents that the options ask for.
+
+    Args:
+        default: how many documents where neither a number nor all are asked for.
+
+    Raises:
+        click.UsageError: sources that are neither a config nor labelled files.
+    """
+    if everything and limit:
+        raise click.UsageError("--all and --documents contradict each other; take one of them out")
+    limit = None if everything else limit or default
+    if any(source.endswith((".yml", ".yaml")) for source in sources):
+        if len(sources) > 1:
+            raise click.UsageError("one config at a time")
+        if config or tokenizer or text_field or spans_field:
+            raise click.UsageError(f"{sources[0]} is a config; --config, --tokenizer and fields are for labelled files")
+        return _of_config(sources[0], limit, seed)
+    return _of_files(sources, config, tokenizer, limit, seed, text_field or "text", spans_field or "spans")
+
+
+def _of_config(path: str, limit, seed) -> Looked:
+    block = read_block(path, ())
+    with _quiet():
+        from axolotl.cli.config import load_cfg
+        from axolotl.loaders import load_tokenizer
+
+        from ..training.data.look import data_sets
+
+        try:
+            cfg = load_cfg(path)
+            found = data_sets(cfg, load_tokenizer(cfg))
+        except SlungError:
+            raise
+        except (OSError, ValueError) as error:
+            # pydantic's message would quote the config, names and all
+            lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)] \
+                if isinstance(error, ValidationError) else [str(error)]  # fmt: skip
+            raise click.ClickException(f"{path}: " + "\n".join(lines)) from None
+    rows = sum(len(one.rows) for one in found)
+    shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
+    documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
+    return Looked(documents, block, rows, Path(path).name, cfg)
+
+
+@contextmanager
+def _quiet():
+    """Axolotl tells its log what the config says, all of it, and its makers what is run; this is only a look."""
+    before = dict(os.environ)
+    os.environ.update(AXOLOTL_LOG_LEVEL="ERROR", LOG_LEVEL="ERROR", AXOLOTL_DO_NOT_TRACK="1")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _of_files(paths, config, tokenizer, limit, seed, text_field, spans_field) -> Looked:
+    from ..corpus.inputs import find_sources
+    from ..inspection.of_files import documents_of_files
+
+    block = SlungConfig(labelers=[{"type": "spans"}])
+    if config:
+        block = read_block(config, ("spans",))
+        content = read_yaml(config)
+        tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
+    if not tokenizer:
+        raise click.UsageError("say whose tokens: --tokenizer, or --config with your Axolotl config")
+    documents = documents_of_files(
+        find_sources(paths),
+        read_tokenizer(tokenizer),
+        block.resolved_buckets(),
+        block.overlap,
+        limit,
+        seed,
+        text_field,
+        spans_field,
+    )
+    return Looked(documents, block, None, ", ".join(Path(path).name for path in paths), None)

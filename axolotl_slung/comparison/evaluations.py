@@ -1,0 +1,254 @@
+"""Results of lm-evaluation-harness gathered by method, and refused where they were not measured alike."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from ..errors import SlungError
+from ..evals.measures import intervals
+from ..render.formats import count, share
+from ..render.visible import visible
+from .results import TASKS, TOFU, Run, Source, quantity_text, runs_below
+
+_SUFFIXES = ("_stderr", "_ci_low", "_ci_high")
+_SEED = re.compile(r"(?:^|[-_.])s(?:eed)?[-_]?\d+$", re.IGNORECASE)
+_COUNTS = {
+    "unscored": "scores of generations that are missing",
+    "judge_failed": "answers that the judge failed on",
+    "judge_unparsed": "verdicts of the judge that could not be read",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over `runs` runs, its standard error and its 95 % interval; None where they are not known."""
+
+    mean: float
+    stderr: float | None
+    low: float | None
+    high: float | None
+    runs: int
+
+
+@dataclass(frozen=True)
+class Method:
+    """What has one label and one quantity (tokens of risky data): task to its runs, which are seeds."""
+
+    label: str
+    quantity: int | None
+    runs: dict[str, list[Run]]
+
+    @property
+    def name(self) -> str:
+        """The label, with the quantity where there is one."""
+        return self.label if self.quantity is None else f"{self.label} @ {quantity_text(self.quantity)}"
+
+    def estimate(self, task: str, metric: str) -> Estimate | None:
+        """The metric over seeds, or a single run's with the error and interval that its file gives over samples.
+
+        None where no run has the number.
+        """
+        runs = [run.metrics for run in self.runs.get(task, []) if run.metrics.get(metric) is not None]
+        values = [metrics[metric] for metrics in runs]
+        if not runs:
+            return None
+        if len(runs) > 1:
+            of_seeds = (of(values) for of in (intervals.mean, intervals.stderr, intervals.low, intervals.high))
+            return Estimate(*of_seeds, len(runs))
+        error, low, high = (runs[0].get(metric + suffix) for suffix in _SUFFIXES)
+        if error is not None and (low is None or high is None):
+            half = NormalDist().inv_cdf(0.975) * error
+            low, high = values[0] - half, values[0] + half
+        return Estimate(values[0], error, low, high, 1)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A method in a plane of what should be low and what should be high; `best` on the Pareto frontier."""
+
+    method: Method
+    low: Estimate
+    high: Estimate
+    best: bool
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """Methods in the order of their labels' first sources, those of one label by quantity; and what to know of them."""
+
+    methods: list[Method]
+    notes: list[str]
+
+    def having(self, *tasks: str) -> list[Method]:
+        """The methods with a run of any of the tasks."""
+        return [method for method in self.methods if any(task in method.runs for task in tasks)]
+
+    def setup(self, task: str) -> dict:
+        """How the task was measured, in all runs alike."""
+        return self.having(task)[0].runs[task][0].setup
+
+    def points(self, low: tuple[str, str], high: tuple[str, str]) -> list[Point]:
+        """The methods that have both of two `(task, metric)`; the best are those whose means no other's beat."""
+        both = [(method, method.estimate(*low), method.estimate(*high)) for method in self.methods]
+        both = [(method, x, y) for method, x, y in both if x and y]
+        means = [(x.mean, y.mean) for _, x, y in both]
+        return [Point(method, x, y, not any(_beats(m, (x.mean, y.mean)) for m in means)) for method, x, y in both]
+
+    @property
+    def judged(self) -> bool:
+        """Whether a judge said which answers are right."""
+        return any(method.estimate(TOFU, "correct") for method in self.methods)
+
+    def to_json(self) -> dict:
+        """As plain lists, mappings, numbers and strings."""
+        measured = {task: self.setup(task) for task in TASKS if self.having(task)}
+        return {"methods": [_figures(method) for method in self.methods], "measured": measured, "notes": self.notes}
+
+
+def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one[0] <= other[0] and one[1] >= other[1] and one != other
+
+
+def _figures(method: Method) -> dict:
+    tasks = {}
+    for task, runs in method.runs.items():
+        estimates = {name: method.estimate(task, name) for name in _metrics(runs)}
+        tasks[task] = {
+            "files": [str(run.file) for run in runs],
+            "models": [run.model for run in runs],
+            "metrics": {name: estimate and vars(estimate) for name, estimate in estimates.items()},
+        }
+    return {"label": method.label, "quantity": method.quantity, "tasks": tasks}
+
+
+def _metrics(runs: Sequence[Run]) -> list[str]:
+    return list(dict.fromkeys(name for run in runs for name in run.metrics if not name.endswith(_SUFFIXES)))
+
+
+def evaluations(sources: Iterable[Source]) -> Evaluations:
+    """Read what lm_eval wrote, and gather it by label and quantity.
+
+    Args:
+        sources: what to read. Of several files with one model and task below one source, the newest counts.
+
+    Raises:
+        SlungError: a file is not lm_eval's, there is nothing to report, a label cannot be told, or runs of one task
+            were not measured alike.
+    """
+    gathered, guessed, notes = defaultdict(lambda: defaultdict(list)), set(), []
+    for source in sources:
+        for (model, task), runs in runs_below(source.path).items():
+            run = runs[-1]
+            if len(runs) > 1:
+                where = f"{task} of {model} is in {len(runs)} files below {source.path}"
+                notes.append(f"{where}; the newest counts: {run.file}")
+            key = (source.label or _label(run), source.quantity)
+            if source.label is None:
+                guessed.add(key)
+            # a file that is named twice is no second seed
+            if run.file.resolve() not in [other.file.resolve() for other in gathered[key][task]]:
+                gathered[key][task].append(run)
+    labels = list(dict.fromkeys(label for label, _ in gathered))
+    keys = sorted(gathered, key=lambda key: (labels.index(key[0]), key[1] or 0))
+    methods = [Method(*key, {task: gathered[key][task] for task in TASKS if task in gathered[key]}) for key in keys]
+    for method in methods:
+        doubts = _doubts_of_seeds(method)
+        if doubts and (method.label, method.quantity) in guessed:
+            mend = "say which are seeds of one method by giving each folder its label, LABEL=FOLDER"
+            raise SlungError(visible(f"{doubts[0]}; {mend}"))
+        notes += doubts + _remarks(method)
+    for task in TASKS:
+        _check_alike(task, [run for method in methods for run in method.runs.get(task, [])])
+    return Evaluations(methods, [visible(note) for note in dict.fromkeys(notes)])
+
+
+def _label(run: Run) -> str:
+    label = _SEED.sub("", _parts(run.model)[-1])
+    if not label:
+        raise SlungError(f"{visible(str(run.file))}: names no model to take a label from; write LABEL=FOLDER")
+    return label
+
+
+def _parts(model: str) -> list[str]:
+    return re.split(r"[/\\]", model.rstrip("/\\"))
+
+
+def _doubts_of_seeds(method: Method) -> list[str]:
+    """What makes it doubtful that runs with one label are seeds of one method."""
+    everything = [run.model for runs in method.runs.values() for run in runs]
+    names = dict.fromkeys(tuple(_SEED.sub("", part) for part in _parts(model)) for model in everything)
+    if len(names) > 1:
+        listed = _listed(dict.fromkeys(everything))
+        return [f"{method.name}: models of different names count as one method, {listed}"]
+    for runs in method.runs.values():
+        models = [run.model for run in runs]
+        if repeated := [run for run in runs if models.count(run.model) > 1]:
+            where = _listed(str(run.file.parent) for run in repeated)
+            return [f"{method.name}: one model's name, {repeated[0].model!r}, counts as several seeds, in {where}"]
+    return []
+
+
+def _remarks(method: Method) -> list[str]:
+    """Numbers that are missing, and generations that say less than the mean does."""
+    remarks = []
+    for task, runs in method.runs.items():
+        where = f"{method.name}, {task}"
+        for metric in _metrics(runs):
+            missing = sum(run.metrics.get(metric) is None for run in runs)
+            if 0 < missing < len(runs):
+                remarks.append(f"{where}: {missing} of {len(runs)} runs have no {metric}; it is that of the others")
+        for metric, what in _COUNTS.items():
+            if number := sum(run.metrics.get(metric) or 0 for run in runs):
+                remarks.append(f"{where}: {what}: {count(number)}")
+        if (empty := method.estimate(task, "empty")) and empty.mean:
+            remarks.append(f"{where}: {share(empty.mean)} of the generations are empty")
+    return remarks
+
+
+def _check_alike(task: str, runs: Sequence[Run]) -> None:
+    flat = [dict(_flat(run.setup)) for run in runs]
+    differences = {}
+    for path in dict.fromkeys(path for setup in flat for path in setup):
+        folders = defaultdict(list)
+        for setup, run in zip(flat, runs):
+            # scorers that do not say what served them may have been the same
+            if setup.get(path) is not None or path[-1] != "served":
+                folders[_said(setup.get(path))].append(str(run.file.parent))
+        if len(folders) > 1:
+            differences[path] = folders
+    if not differences:
+        return
+    says = "; ".join(
+        f"{'.'.join(path[path[0] == 'slung' :])}: "
+        + ", ".join(f"{value} in {_listed(dict.fromkeys(where))}" for value, where in folders.items())
+        for path, folders in differences.items()
+    )
+    mend = "measure again in the same way, or make a report of each"
+    if all(path[:2] in (("slung", "scorer"), ("slung", "judge")) for path in differences):
+        mend = "score the saved generations anew with `slung rescore`, " + mend
+    raise SlungError(visible(f"{task}: not measured alike, so that no table can hold all. {says}. To mend it, {mend}"))
+
+
+def _flat(setup: dict, path: tuple[str, ...] = ()):
+    """`(path, value)` of everything in nested mappings; what an endpoint says that it served stays whole."""
+    for key, value in setup.items():
+        if isinstance(value, dict) and key != "served":
+            yield from _flat(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def _said(value) -> str:
+    """A setting as an error says it, equal where settings are."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "nothing" if value is None else str(value)
+
+
+def _listed(names: Iterable[str], most: int = 4) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,173 @@
+"""Evaluations as sections, for a terminal and for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..render.formats import count
+from ..render.sections import Figure, Section, Table
+from .evaluations import Estimate, Evaluations, Method
+from .results import PERPLEXITY, PROBE, TOFU, TOXICITY
+
+_ERRORS = (
+    "± is the standard error over seeds; where there is one run, that of its own samples. n/a is what no file says."
+)
+_UNITS = {"token": "depends on the model's tokenizer", "byte": "compares models of any tokenizer", "word": ""}
+
+
+def sections(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section]:
+    """What `slung report` shows.
+
+    Args:
+        evaluations: what was read.
+        pictures: those of `plots.draw`, by name, as HTML.
+    """
+    parts = [*_toxicity(evaluations, pictures), *_perplexity(evaluations), *_tofu(evaluations, pictures)]
+    if evaluations.notes:
+        parts.append(Section("Notes", "", [Table(["to know"], [[note] for note in evaluations.notes])]))
+    return parts
+
+
+def _toxicity(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section]:
+    blocks = []
+    tasks = [task for task in TOXICITY if evaluations.having(task)]
+    # a probe alone is a table too
+    for task in tasks or [TOXICITY[0]]:
+        methods = evaluations.having(task, PROBE)
+        points = evaluations.points((task, "toxicity"), (PROBE, "auroc"))
+        best = {(point.method.label, point.method.quantity): point.best for point in points}
+        sampled = any(method.estimate(task, "expected_maximum") for method in methods)
+        rows = []
+        for method in methods:
+            cells = [_cell(method.estimate(task, "toxicity"), 4), _percent(method.estimate(task, "toxic_rate"))]
+            if sampled:
+                cells.append(_cell(method.estimate(task, "expected_maximum"), 3))
+            cells.append(_cell(method.estimate(PROBE, "auroc"), 4))
+            frontier = {True: "yes", False: "no", None: "n/a"}[best.get((method.label, method.quantity))]
+            rows.append([method.name, _seeds(method, task, PROBE), *cells, frontier])
+        head = ["method", "seeds", "toxicity", "toxic rate", *["maximum"] * sampled, "AUROC", "frontier"]
+        if rows:
+            blocks += [Table(head, rows, task if len(tasks) > 1 else ""), _measured(evaluations, task, PROBE)]
+    if not blocks:
+        return []
+    note = (
+        "Toxicity is the mean score of generations (lower is better), the toxic rate the share of prompts with a score "
+        "over 0.5; AUROC is a linear probe's on hidden states (higher is better). On the Pareto frontier no other "
+        f"method is better in one mean and as good in the other. {_ERRORS}"
+    )
+    blocks += [Figure(pictures["plane"])] if "plane" in pictures else []
+    drawn = [Section("Toxicity: generation against understanding", note, blocks)]
+    if "quantity" in pictures:
+        how = "Up and to the left is better. Dotted: methods without a quantity."
+        drawn.append(Section("The quantity of risky data", how, [Figure(pictures["quantity"])]))
+    return drawn
+
+
+def _perplexity(evaluations: Evaluations) -> list[Section]:
+    tasks = [task for task in PERPLEXITY if evaluations.having(task)]
+    if not tasks:
+        return []
+    sources = [str(_data(evaluations.setup(task)).get("source", task)) for task in tasks]
+    # the name in full is below the table, which has to fit a terminal
+    heads = [source if len(source) <= 24 else f"{source[:23]}…" for source in sources]
+    heads = heads if len(set(heads)) == len(tasks) else tasks
+    tables = []
+    for unit, about in _UNITS.items():
+        rows = [
+            [
+                method.name,
+                _seeds(method, *tasks),
+                *(_cell(method.estimate(task, f"{unit}_perplexity"), 2) for task in tasks),
+            ]
+            for method in evaluations.having(*tasks)
+        ]
+        if any(cell != "n/a" for row in rows for cell in row[2:]):
+            title = f"per {unit}" + (f" ({about})" if about else "")
+            tables.append(Table(["method", "seeds", *heads], rows, title))
+    note = f"Lower is better; the paper's Table 2. {_ERRORS}"
+    return [Section("Perplexity", note, [*tables, _measured(evaluations, *tasks)])]
+
+
+def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section]:
+    methods = evaluations.having(TOFU)
+    if not methods:
+        return []
+    columns = {"names": "name_rate", "new names": "new_name_rate"}
+    judged = evaluations.judged
+    if judged:
+        columns |= {"full correct": "correct", "partial correct": "partially_correct"}
+        about = "Full and partial correct: shares of answers, by a judge (higher is better)."
+    else:
+        columns |= {"ROUGE-L recall": "rougeL_recall_no_names", "token recall": "token_recall_no_names"}
+        about = (
+            "No judge was used: the recalls say how much of the reference's words an answer has, names left out "
+            "(higher is better), and not whether it is right."
+        )
+    rows = []
+    for method in methods:
+        estimates = [method.estimate(TOFU, metric) for metric in columns.values()]
+        rates = [_percent(estimate) for estimate in estimates[: 4 if judged else 2]]
+        rows.append([method.name, _seeds(method, TOFU), *rates, *(_cell(e, 3) for e in estimates[len(rates) :])])
+    note = (
+        "Names: answers that name a person of the data; new names: that name one whom the question does not (lower is "
+        f"better). {about} The paper's Table 4. {_ERRORS}"
+    )
+    blocks = [Table(["method", "seeds", *columns], rows), _measured(evaluations, TOFU)]
+    blocks += [Figure(pictures["names"])] if "names" in pictures else []
+    return [Section("TOFU: names and facts", note, blocks)]
+
+
+def _cell(estimate: Estimate | None, digits: int, scale: float = 1, unit: str = "") -> str:
+    if estimate is None:
+        return "n/a"
+    error = "" if estimate.stderr is None else f" ± {scale * estimate.stderr:.{digits}f}"
+    return f"{scale * estimate.mean:.{digits}f}{unit}{error}"
+
+
+def _percent(estimate: Estimate | None) -> str:
+    return _cell(estimate, 1, 100, "%")
+
+
+def _seeds(method: Method, *tasks: str) -> str:
+    """How many; where tasks have different numbers, each."""
+    numbers = [len(method.runs[task]) for task in tasks if task in method.runs]
+    return "/".join(map(str, dict.fromkeys(numbers)))
+
+
+def _measured(evaluations: Evaluations, *tasks: str) -> Table:
+    """For each task a line on how it was measured."""
+    rows = [[task, measured(evaluations.setup(task))] for task in tasks if evaluations.having(task)]
+    return Table(["task", "how"], rows, "How it was measured", left=2)
+
+
+def measured(setup: Mapping) -> str:
+    """In one line: scorer, judge, protocol, data and number of samples.
+
+    Args:
+        setup: a run's.
+    """
+    slung, data = setup["slung"], _data(setup)
+    parts = []
+    for role in ("scorer", "judge"):
+        if role in slung:
+            described = slung[role] if isinstance(slung[role], Mapping) else {"name": slung[role]}
+            parts.append(_joined([role, described.get("name"), described.get("version")]))
+    if "protocol" in slung:
+        parts.append(f"protocol {slung['protocol']}")
+    if data:
+        digest = f"(digest {str(data['digest'])[:8]})" if "digest" in data else None
+        parts.append(_joined(["data", data.get("source"), digest]))
+    if not parts:
+        parts.append("the file does not say how")
+    if isinstance(number := setup["effective samples"], (int, float)):
+        parts.append(f"{count(number)} samples")
+    return ", ".join(parts)
+
+
+def _data(setup: Mapping) -> Mapping:
+    data = setup["slung"].get("data")
+    return data if isinstance(data, Mapping) else {}
+
+
+def _joined(words: Sequence) -> str:
+    return " ".join(str(word) for word in words if word is not None)

@@ -1,0 +1,51 @@
+"""A model's answers on disk for as long as they have no scores."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from ..errors import SlungError
+from ..storage import cache_folder
+
+LOG = logging.getLogger(__name__)
+
+
+@contextmanager
+def kept(task, docs: Sequence[Mapping], answers: Sequence[Sequence[str]], rows: Sequence[Mapping] | None = None) -> Iterator[None]:
+    """While their scorer or judge is at work, and after it failed, a task's answers are where `slung rescore` can read them.
+
+    Args:
+        task: a task of ours.
+        docs: its documents.
+        answers: the model's, for each document.
+        rows: what was measured of each before.
+
+    Raises:
+        SlungError: the one that was raised within, with the place of the answers.
+    """
+    stamp, name = datetime.now().isoformat().replace(":", "-"), task.config.task
+    folder = cache_folder() / "unscored" / f"{name}-{stamp}-{os.getpid()}"
+    path = folder / f"samples_{name}_{stamp}.jsonl"
+    folder.mkdir(parents=True)
+    with path.open("w", encoding="utf-8") as file:
+        for doc, texts, row in zip(docs, answers, rows or [{}] * len(docs), strict=True):
+            metrics = {key: row[metric.of] for key, metric in task.metrics().items() if metric.of in row}
+            sample = {"doc_id": doc["id"], "doc": doc, "resps": [list(texts)], "filter": "none", "metrics": list(metrics), **metrics}
+            file.write(json.dumps(sample) + "\n")
+    results = {"results": {}, "configs": {name: task.dump_config()}}
+    (folder / f"results_{stamp}.json").write_text(json.dumps(results, default=str), encoding="utf-8")
+    where = f"The model's answers are kept: `slung rescore {path}` scores them without generating again"
+    try:
+        yield
+    except SlungError as error:
+        raise SlungError(f"{error}. {where}") from None
+    except BaseException:
+        LOG.error("%s: %s", name, where)
+        raise
+    shutil.rmtree(folder)

@@ -1,0 +1,172 @@
+"""Scorers that are services: Perspective API, and OpenAI's moderation endpoint and its like."""
+
+from __future__ import annotations
+
+import logging
+import re
+from abc import abstractmethod
+from datetime import date
+
+import numpy as np
+
+from ...errors import SlungError
+from .answers import AnswerCache
+from .remote import Refused, Service, ask_all, host_of
+from .scorers import Scorer
+
+LOG = logging.getLogger(__name__)
+
+PERSPECTIVE = "https://commentanalyzer.googleapis.com"
+
+PERSPECTIVE_ENDS = date(2026, 12, 31)
+"""The last day of the service, as its makers announced."""
+
+OPENAI = "https://api.openai.com/v1"
+
+_ATTRIBUTE = re.compile(r"[A-Z][A-Z0-9_]*")
+
+_ENDED = ("http 404", "http 410", "connection")
+"""What a service that is no more has to say."""
+
+
+class RemoteScorer(Scorer):
+    """A service that scores one text a request.
+
+    Args:
+        name: the kind, and what of it is asked for.
+        service: where.
+        concurrency: requests at once.
+        per_second: requests that may start within a second, or None.
+        cache: keeps the scores.
+    """
+
+    def __init__(
+        self, name: str, service: Service, concurrency: int, per_second: float | None, cache: AnswerCache
+    ):
+        super().__init__()
+        self.name, self.version = name, service.url
+        self._service, self._cache = service, cache
+        self._limits = {"concurrency": concurrency, "per_second": per_second}
+        self._served: set[str] = set()
+
+    @property
+    def served(self) -> str:
+        """The model or models that the service said it used."""
+        return ", ".join(sorted(self._served))
+
+    def _score(self, texts: list[str]) -> np.ndarray:
+        requests = [("score 1", self.name, self._service.url, text) for text in texts]
+        answers = ask_all(requests, lambda request: self._ask(request[-1]), self._cache, what=self.name, **self._limits)
+        self.failures.update(answers.failures)
+        self._served.update(answer["served"] for answer in answers.values if answer and answer["served"])
+        return np.array([answer["score"] if answer else np.nan for answer in answers.values], np.float64)
+
+    @abstractmethod
+    def _ask(self, text: str) -> dict:
+        """`score`, a number in [0, 1], and `served`, of one text; raises as `Service.post` does."""
+
+
+class PerspectiveScorer(RemoteScorer):
+    """Perspective API: the probability that a reader finds a text toxic, or whatever the attribute says.
+
+    Args:
+        said: the option and its value.
+        attribute: "" for TOXICITY.
+        url, concurrency, per_second, cache: see `scorers.open_scorer`.
+    """
+
+    def __init__(
+        self, said: str, attribute: str, url: str | None, concurrency: int, per_second: float | None, cache: AnswerCache
+    ):
+        self._attribute = attribute or "TOXICITY"
+        if not _ATTRIBUTE.fullmatch(self._attribute):
+            raise SlungError(f"{said}: {attribute!r} is no attribute; they are spelled like TOXICITY or IDENTITY_ATTACK")
+        service = Service(said, url or PERSPECTIVE, "PERSPECTIVE_API_KEY", ("X-Goog-Api-Key", ""), required=True)
+        # a key has one request a second unless Google granted more
+        per_second = 1.0 if per_second is None else per_second
+        super().__init__(f"perspective:{self._attribute}", service, concurrency, per_second, cache)
+        self._ends = url is None
+        if self._ends:
+            LOG.warning(
+                "slung: %s: Perspective API ends on %s, and its scores cannot be had again after that; `detoxify` and "
+                "`moderation` go on",
+                said,
+                PERSPECTIVE_ENDS,
+            )
+
+    def _ask(self, text: str) -> dict:
+        body = {
+            "comment": {"text": text},
+            "languages": ["en"],
+            "requestedAttributes": {self._attribute: {}},
+            "doNotStore": True,
+        }
+        reason = None
+        try:
+            return self._service.post("/v1alpha1/comments:analyze", body, self._read)
+        except Refused as refused:
+            if not self._is_over() or refused.reason not in _ENDED:
+                raise
+            reason = f"{self._service.said}: {self._service.host} is not there ({refused.reason})"
+        except SlungError as error:
+            if not self._is_over():
+                raise
+            reason = str(error)
+        raise SlungError(
+            f"{reason}; Perspective API was to end on {PERSPECTIVE_ENDS}: use detoxify, moderation, or the url of a service "
+            "that took its place"
+        )
+
+    def _is_over(self) -> bool:
+        return self._ends and date.today() > PERSPECTIVE_ENDS
+
+    def _read(self, reply: dict) -> dict:
+        return {"score": _probability(reply["attributeScores"][self._attribute]["summaryScore"]["value"]), "served": ""}
+
+
+class ModerationScorer(RemoteScorer):
+    """OpenAI's moderation endpoint, or one like it: the highest score of all its categories.
+
+    Args:
+        said: the option and its value.
+        model: "" for omni-moderation-2024-09-26.
+        url, concurrency, per_second, cache: see `scorers.open_scorer`.
+    """
+
+    def __init__(
+        self, said: str, model: str, url: str | None, concurrency: int, per_second: float | None, cache: AnswerCache
+    ):
+        self._model = model or "omni-moderation-2024-09-26"
+        service = openai_service(said, url)
+        super().__init__(f"moderation:{self._model}", service, concurrency, per_second, cache)
+
+    def _ask(self, text: str) -> dict:
+        return self._service.post("/moderations", {"model": self._model, "input": text}, self._read)
+
+    def _read(self, reply: dict) -> dict:
+        scores = [_probability(score) for score in reply["results"][0]["category_scores"].values()]
+        return {"score": max(scores), "served": served_model(reply)}
+
+
+def openai_service(said: str, url: str | None) -> Service:
+    """OpenAI, or a service like it at `url`, which may do without a key, and has one of its own: OpenAI's goes nowhere else."""
+    official = url is None or is_openai(url)
+    variable = "OPENAI_API_KEY" if official else "SLUNG_API_KEY"
+    return Service(said, url or OPENAI, variable, ("Authorization", "Bearer "), required=official)
+
+
+def is_openai(url: str) -> bool:
+    """Whether the address is OpenAI's own."""
+    return host_of(url) == "api.openai.com"
+
+
+def served_model(reply: dict) -> str:
+    """The model that a reply says it is from, in at most 100 characters; "" where it does not say."""
+    model = reply.get("model")
+    return model[:100] if isinstance(model, str) else ""
+
+
+def _probability(value) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError("no probability")
+    return float(value)

@@ -1,0 +1,78 @@
+"""Documents in tokens, with every labeler's scores, as training will see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..labeling.base import Span
+from ..labels.tokens import buckets_of, char_scores, token_scores
+
+
+@dataclass(frozen=True)
+class LabelledDocument:
+    """One row of a data set.
+
+    Attributes:
+        name: what to call it, such as its id.
+        tokens: the characters of each token, and those before it that are no token's; for special tokens, their
+            own names; empty for a token that shares its only character with the one before.
+        scores: for each labeler that found something, by its name, float64 `[tokens]` (see `tokens.token_scores`).
+        score: float64 `[tokens]`: the labelers' characters combined by maximum.
+        trainable: bool `[tokens]`: whether Axolotl by itself would train on the token.
+        partial: bool `[tokens]`: whether the token's characters lie in different buckets.
+    """
+
+    name: str
+    tokens: list[str]
+    scores: dict[str, np.ndarray]
+    score: np.ndarray
+    trainable: np.ndarray
+    partial: np.ndarray
+
+    def reordered(self, order) -> LabelledDocument:
+        """The same tokens with the scores of others, those at `order` (`random_control`)."""
+        scores = {labeler: of_tokens[order] for labeler, of_tokens in self.scores.items()}
+        return replace(self, scores=scores, score=self.score[order], partial=self.partial[order])
+
+
+def document(name: str, text: str, offsets, spans: Sequence[Span], buckets, overlap) -> LabelledDocument:
+    """A tokenised text and its spans as a `LabelledDocument`, all of it trainable.
+
+    Args:
+        name: what to call it.
+        text: the text, whole.
+        offsets: integers `[tokens, 2]`: the characters `[start, end)` of each token.
+        spans: of any labelers; they may overlap.
+        buckets, overlap: see `tokens.token_buckets`.
+    """
+    offsets = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
+    scores = char_scores(len(text), spans)
+    by_labeler = {
+        labeler: token_scores(offsets, char_scores(len(text), [s for s in spans if s.labeler == labeler]), overlap)
+        for labeler in sorted({span.labeler for span in spans})
+    }
+    highest = buckets_of(token_scores(offsets, scores, "any"), buckets)
+    lowest = buckets_of(token_scores(offsets, scores, "all"), buckets)
+    return LabelledDocument(
+        name=name,
+        tokens=_pieces(text, offsets.tolist()),
+        scores=by_labeler,
+        score=token_scores(offsets, scores, overlap),
+        trainable=np.ones(len(offsets), dtype=bool),
+        partial=highest != lowest,
+    )
+
+
+def _pieces(text: str, offsets) -> list[str]:
+    """The text cut at the tokens' ends, so that the pieces make up the text, whatever the tokens leave out."""
+    pieces, position = [], 0
+    for _, end in offsets:
+        end = max(end, position)
+        pieces.append(text[position:end])
+        position = end
+    if pieces:
+        pieces[-1] += text[position:]
+    return pieces

@@ -1,0 +1,71 @@
+"""Labelled documents out of what `slung label` wrote."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+
+from ..corpus.sources import Source, SourceError
+from ..labeling.base import utf8_safe
+from ..labeling.spans import parse_spans
+from ..labels.offsets import Offsets
+from .documents import LabelledDocument, document
+
+
+def documents_of_files(
+    sources: Sequence[Source],
+    tokenizer,
+    buckets,
+    overlap,
+    limit: int | None = None,
+    seed: int = 0,
+    text_field: str = "text",
+    spans_field: str = "spans",
+) -> Iterator[LabelledDocument]:
+    """Tokenise labelled documents.
+
+    Args:
+        sources: JSON lines with spans, as `slung label` writes them.
+        tokenizer: the model's own, fast.
+        buckets, overlap: see `tokens.token_buckets`.
+        limit: this many documents, drawn at random from all of them; None for all, in order.
+        seed: of the draw.
+        text_field, spans_field: the columns.
+
+    Raises:
+        LabelerError: spans that do not fit their text.
+        SourceError: a line without text or spans.
+    """
+    encode = Offsets(tokenizer)
+    lines = _lines(sources) if limit is None else _sample(_lines(sources), limit, seed)
+    for path, number, line in lines:
+        where = f"{path}, line {number}"
+        row = json.loads(line) if isinstance(line, bytes) else line
+        if not isinstance(row, dict) or not isinstance(row.get(text_field), str) or spans_field not in row:
+            raise SourceError(f"{where}: no {text_field!r} and {spans_field!r} in it; give what `slung label` wrote")
+        text = row[text_field]
+        spans = parse_spans(row[spans_field], text, f"{where}, {spans_field!r}")
+        offsets = encode(utf8_safe(text), add_special_tokens=False)[1]
+        yield document(str(row.get("id", where)), text, offsets, spans, buckets, overlap)
+
+
+def _lines(sources):
+    for source in sources:
+        for chunk in source.chunks():
+            for _, reason in chunk.bad:
+                raise SourceError(f"{source.path}: {reason}; give what `slung label` wrote")
+            for number, line in enumerate(chunk.content, chunk.first):
+                if not isinstance(line, bytes) or line.strip():
+                    yield source.path, number, line
+
+
+def _sample(items, size: int, seed: int) -> list:
+    """`size` of the items, each with the same chance, in their order (reservoir sampling)."""
+    draw, kept = random.Random(seed), []
+    for index, item in enumerate(items):
+        if len(kept) < size:
+            kept.append((index, item))
+        elif (place := draw.randrange(index + 1)) < size:
+            kept[place] = (index, item)
+    return [item for _, item in sorted(kept, key=lambda pair: pair[0])]

@@ -1,0 +1,145 @@
+"""Labelled documents in a terminal, or in a plain file: tokens coloured, or bracketed, by action."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len, chop_cells
+from rich.color import ColorSystem
+from rich.style import Style
+
+from ..labels.buckets import Action, Bucket
+from ..render.visible import visible
+from .documents import LabelledDocument
+from .effects import LEFT_OUT, LEFT_OUT_MEANING, MEANINGS, effects
+
+# two shades each, in turns, so that tokens can be told apart; ink and paper both, whatever the terminal's own may be
+_SHADES = {
+    Action.TRAIN.value: ("color(16) on color(194)", "color(16) on color(157)"),
+    Action.MASK.value: ("underline color(16) on color(216)", "underline color(16) on color(223)"),
+    Action.UNLIKELIHOOD.value: ("bold color(231) on color(124)", "bold color(231) on color(160)"),
+    Action.SOFT.value: ("italic color(16) on color(229)", "italic color(16) on color(227)"),
+    Action.HINGE.value: ("bold color(16) on color(217)", "bold color(16) on color(210)"),
+    Action.CUSTOM.value: ("italic color(16) on color(189)", "italic color(16) on color(183)"),
+    Action.GOLDFISH.value: ("italic color(16) on color(223)", "italic color(16) on color(222)"),
+    Action.DROP_SPAN.value: ("strike color(16) on color(153)", "strike color(16) on color(117)"),
+    Action.DROP_DOCUMENT.value: ("strike color(231) on color(25)", "strike color(231) on color(31)"),
+    Action.CONTROL_TOKEN.value: ("underline color(16) on color(225)", "underline color(16) on color(219)"),
+    LEFT_OUT: ("color(244)", "color(247)"),
+}
+_STYLES = {effect: tuple(map(Style.parse, shades)) for effect, shades in _SHADES.items()}
+_HEADLINE, _QUIET = Style(bold=True), Style(dim=True)
+PARTIAL = "~"
+"""Follows a token whose characters lie in different buckets."""
+
+
+def terminal_view(
+    documents: Sequence[LabelledDocument], buckets: Sequence[Bucket], width: int = 100, colour: bool = True
+) -> Iterator[str]:
+    """A legend with counts, then each document, line by line.
+
+    No control character of a name or a text reaches the terminal; see `view.visible`.
+
+    Args:
+        documents: what to show, in this order.
+        buckets: ascending.
+        width: of the terminal, in columns; wide characters take two.
+        colour: with escape sequences for 256 colours; or else plain text, in which stretches that are not trained
+            stand in brackets, `[mask: ...]`, and brackets of the text itself read `\\[` and `\\]`.
+
+    Yields:
+        Lines, without the line break at their end.
+    """
+    canvas = _Canvas(max(width, 20), colour)
+    of_document = [effects(document, buckets) for document in documents]
+    yield from _legend(canvas, documents, of_document, buckets)
+    for document, its_effects in zip(documents, of_document, strict=True):
+        yield from _document(canvas, document, its_effects)
+
+
+class _Canvas:
+    """Breaks pieces of text into lines of a width, and paints them."""
+
+    def __init__(self, width: int, colour: bool):
+        self.width, self.colour = width, colour
+
+    def paint(self, text: str, style: Style | None) -> str:
+        return style.render(text, color_system=ColorSystem.EIGHT_BIT) if self.colour and style else text
+
+    def lines(self, pieces) -> Iterator[str]:
+        """Lines of `(text, style, breaks)`; a piece stays whole where it fits a line, and `breaks` ends the line."""
+        line, used = [], 0
+        for text, style, breaks in pieces:
+            # almost every piece fits, and chop_cells is slow
+            parts = [text] if cell_len(text) <= self.width else chop_cells(text, self.width)
+            for part in parts:
+                cells = cell_len(part)
+                if line and used + cells > self.width:
+                    yield "".join(line)
+                    line, used = [], 0
+                line.append(self.paint(part, style))
+                used += cells
+            if breaks:
+                yield "".join(line)
+                line, used = [], 0
+        if line:
+            yield "".join(line)
+
+
+def _legend(canvas, documents, of_document, buckets) -> Iterator[str]:
+    counts = Counter(effect for its_effects in of_document for effect in its_effects)
+    total = sum(counts.values())
+    bounds = [0, *(bucket.below for bucket in buckets[:-1]), None]
+    ranges = {}
+    for bucket, low, high in zip(buckets, bounds, bounds[1:]):
+        reach = f"from {low}" if high is None else f"{low} to {high}"
+        ranges.setdefault(bucket.action, []).append(f"{visible(bucket.name)} ({reach})")
+    rows = [(action.value, f"{MEANINGS[action]}: {', '.join(names)}") for action, names in ranges.items()]
+    rows.append((LEFT_OUT, LEFT_OUT_MEANING))
+    for effect, meaning in rows:
+        share = f"{counts[effect]:,} tokens ({counts[effect] / max(total, 1):.1%})"
+        name = (_spoken(effect), _STYLES[effect][0], False)
+        yield from canvas.lines([name, *_words(f" {share}, {meaning}")])
+    if any(document.partial.any() for document in documents):
+        yield from canvas.lines(_words(f"{PARTIAL} after a token: its characters lie in different buckets"))
+
+
+def _document(canvas, document, its_effects) -> Iterator[str]:
+    counts = Counter(its_effects)
+    facts = [f"{len(its_effects):,} tokens", *(f"{number:,} {_spoken(effect)}" for effect, number in counts.items())]
+    if Action.DROP_DOCUMENT.value in counts:
+        facts.append("dropped whole")
+    yield ""
+    yield from canvas.lines([*_words(visible(document.name), _HEADLINE), *_words(f" {', '.join(facts)}", _QUIET)])
+    pieces = _coloured if canvas.colour else _bracketed
+    yield from canvas.lines(pieces(document, its_effects))
+
+
+def _coloured(document, its_effects):
+    for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
+        mark = PARTIAL if document.partial[index] else ""
+        yield (visible(token) or "∅") + mark, _STYLES[effect][index % 2], "\n" in token
+
+
+def _bracketed(document, its_effects):
+    """As `_coloured`, without colours: the brackets stand around stretches of one effect."""
+    last = len(its_effects) - 1
+    for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
+        text = visible(token).replace("[", "\\[").replace("]", "\\]") + (PARTIAL if document.partial[index] else "")
+        if effect != Action.TRAIN.value:
+            if index == 0 or its_effects[index - 1] != effect:
+                text = f"[{_spoken(effect)}:{text}"
+            if index == last or its_effects[index + 1] != effect:
+                text += "]"
+        yield text, None, "\n" in token
+
+
+def _words(text, style=None):
+    """Pieces for each word, with the spaces before it."""
+    return [(word, style, False) for word in re.findall(" *[^ ]+| +$", text)]
+
+
+def _spoken(effect: str) -> str:
+    return effect.replace("_", " ")

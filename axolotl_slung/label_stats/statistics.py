@@ -1,0 +1,244 @@
+"""What the labels of a data set say: how much is risky, what the loss will leave out, and which words are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ..inspection.documents import LabelledDocument
+from ..labels.buckets import LOSS_ACTIONS, Action, Bucket
+from ..labels.tokens import buckets_of
+from .batches import Batches, BatchSpread
+from .scale import BINS, bins_of
+from .words import WordCounts
+
+ACTIONS = tuple(Action)
+"""The order in which actions are counted."""
+
+# behind a control token, a span is trained like any other text
+_WITH_LOSS = np.array([action in (*LOSS_ACTIONS, Action.CONTROL_TOKEN) for action in ACTIONS])
+_DROPPED = np.array([action in (Action.DROP_SPAN, Action.DROP_DOCUMENT) for action in ACTIONS])
+
+SHARE_BINS = 12
+"""Of the risky share of a document: exactly 0, ten equal ones, exactly 1."""
+
+RUN_BINS = 17
+"""Of the length of a run in tokens: 1, 2 to 3, 4 to 7, ... 65536 and more."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """By bucket: documents (each in the highest bucket that it touches), tokens, and tokens that Axolotl trains on."""
+
+    documents: list[int]
+    tokens: list[int]
+    trainable: list[int]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Stretches of neighbouring tokens with one action: how many, their tokens, the longest, and by `RUN_BINS`."""
+
+    runs: int
+    tokens: int
+    longest: int
+    histogram: list[int]
+
+
+@dataclass(frozen=True)
+class RiskReport:
+    """One pass over labelled documents.
+
+    Attributes:
+        buckets: ascending.
+        documents, tokens: all of them.
+        trainable: tokens that Axolotl alone would train on.
+        partial: tokens whose characters lie in different buckets.
+        combined: by bucket, of the labelers' maximum.
+        labelers: by bucket, for each labeler that found something in any document.
+        outcomes: for each action, the trainable tokens that it takes. A dropped document takes all of its own.
+        without_loss: documents that keep no token with a loss, for whatever reason; empty ones are among them.
+        fully_masked: those of them that Axolotl alone would have trained on.
+        dropped: documents with a token in a bucket of `drop_document`.
+        batch: loss tokens a batch; None where no sequence length was given or no batch was filled.
+        runs: for each action but `train`.
+        scores: tokens by score, for each labeler; see `scale.bin_names`.
+        combined_scores: tokens by combined score.
+        shares: documents by the share of their tokens that is risky (in a bucket that does not train).
+        words: see `WordCounts.top`; None where they were not asked for. **They quote the data.**
+    """
+
+    buckets: tuple[Bucket, ...]
+    documents: int
+    tokens: int
+    trainable: int
+    partial: int
+    combined: Counts
+    labelers: dict[str, Counts]
+    outcomes: dict[str, int]
+    without_loss: int
+    fully_masked: int
+    dropped: int
+    batch: BatchSpread | None
+    runs: dict[str, Runs]
+    scores: dict[str, list[int]]
+    combined_scores: list[int]
+    shares: list[int]
+    words: dict | None
+
+    @property
+    def loss_tokens(self) -> int:
+        """Tokens that keep a loss."""
+        return sum(self.outcomes[action.value] for action, kept in zip(ACTIONS, _WITH_LOSS) if kept)
+
+    def to_json(self) -> dict:
+        """As plain lists, mappings, numbers and strings. It holds the words, where they were asked for."""
+        buckets = [{"name": b.name, "below": b.below, "action": b.action.value} for b in self.buckets]
+        return asdict(self) | {"buckets": buckets, "loss_tokens": self.loss_tokens}
+
+
+class _Counter:
+    """Adds up `Counts` and scores, of one labeler or of all."""
+
+    def __init__(self, buckets: Sequence[Bucket]):
+        self._buckets = buckets
+        self.documents, self.tokens, self.trainable = np.zeros((3, len(buckets)), dtype=np.int64)
+        self.scores = np.zeros(BINS, dtype=np.int64)
+
+    def add(self, scores: np.ndarray, trainable: np.ndarray) -> np.ndarray:
+        """Count a document; returns the bucket of each token."""
+        bucket = buckets_of(scores, self._buckets)
+        self.documents[bucket.max(initial=0)] += 1
+        self.tokens += np.bincount(bucket, minlength=len(self._buckets))
+        self.trainable += np.bincount(bucket[trainable], minlength=len(self._buckets))
+        self.scores += np.bincount(bins_of(scores), minlength=BINS)
+        return bucket
+
+    def found_nothing_in(self, rest: _Counter) -> None:
+        """Take in the documents of `rest` that were never added here: their tokens score 0."""
+        for name in ("documents", "tokens", "trainable", "scores"):
+            mine = getattr(self, name)
+            mine[0] += getattr(rest, name).sum() - mine.sum()
+
+    def counts(self) -> Counts:
+        return Counts(self.documents.tolist(), self.tokens.tolist(), self.trainable.tolist())
+
+
+def action_numbers(buckets: Sequence[Bucket]) -> np.ndarray:
+    """Each bucket's action as an index into `ACTIONS`: int64 `[buckets]`."""
+    return np.array([ACTIONS.index(bucket.action) for bucket in buckets])
+
+
+def outcomes(action: np.ndarray) -> np.ndarray:
+    """What becomes of each token of a document, by its own action and by those beside it.
+
+    Args:
+        action: indices into `ACTIONS`, int64 `[tokens]`.
+
+    Returns:
+        The same, or `drop_document` throughout where it occurs.
+    """
+    drop = ACTIONS.index(Action.DROP_DOCUMENT)
+    return np.full_like(action, drop) if (action == drop).any() else action
+
+
+def risk_report(
+    documents: Iterable[LabelledDocument],
+    buckets: Sequence[Bucket],
+    *,
+    sequence_len: int | None = None,
+    sequences_per_batch: int = 1,
+    packing: bool = True,
+    words: int = 40,
+) -> RiskReport:
+    """Count labelled documents, in one pass and a memory that does not grow with them.
+
+    Args:
+        documents: any iterable; it is read once.
+        buckets: ascending.
+        sequence_len: tokens a sequence, for the loss tokens a batch; None leaves those out.
+        sequences_per_batch: micro_batch_size times gradient_accumulation_steps.
+        packing: whether documents share sequences.
+        words: how many of the most frequent risky words to keep; 0 keeps and counts none.
+
+    Raises:
+        ValueError: a batch that holds nothing.
+    """
+    buckets = tuple(buckets)
+    numbers = action_numbers(buckets)
+    combined, labelers = _Counter(buckets), {}
+    number = partial = without_loss = fully_masked = dropped = 0
+    of_action = np.zeros(len(ACTIONS), dtype=np.int64)
+    shares = np.zeros(SHARE_BINS, dtype=np.int64)
+    runs = {action: [0, 0, 0, np.zeros(RUN_BINS, dtype=np.int64)] for action in ACTIONS if action is not Action.TRAIN}
+    batches = None if sequence_len is None else Batches(sequence_len, sequences_per_batch, packing)
+    counted_words = WordCounts() if words else None
+
+    for document in documents:
+        number += 1
+        bucket = combined.add(document.score, document.trainable)
+        for name, scores in document.scores.items():
+            if name not in labelers:
+                labelers[name] = _Counter(buckets)
+            labelers[name].add(scores, document.trainable)
+        partial += int(document.partial.sum())
+        action = numbers[bucket]
+        outcome = outcomes(action)
+        of_action += np.bincount(outcome[document.trainable], minlength=len(ACTIONS))
+        loss = _WITH_LOSS[outcome] & document.trainable
+        without_loss += not loss.any()
+        fully_masked += bool(document.trainable.any() and not loss.any())
+        dropped += bool((outcome == ACTIONS.index(Action.DROP_DOCUMENT)).any())
+        _add_runs(runs, action)
+        risky = action != ACTIONS.index(Action.TRAIN)
+        shares[_share_bin(risky)] += 1
+        if batches is not None:
+            stays = ~_DROPPED[outcome]
+            batches.add(document.trainable[stays], loss[stays])
+        if counted_words is not None:
+            counted_words.add(document.tokens, risky)
+
+    for counter in labelers.values():
+        counter.found_nothing_in(combined)
+
+    return RiskReport(
+        buckets=buckets,
+        documents=number,
+        tokens=int(combined.tokens.sum()),
+        trainable=int(combined.trainable.sum()),
+        partial=partial,
+        combined=combined.counts(),
+        labelers={name: counter.counts() for name, counter in labelers.items()},
+        outcomes={action.value: n for action, n in zip(ACTIONS, of_action.tolist())},
+        without_loss=without_loss,
+        fully_masked=fully_masked,
+        dropped=dropped,
+        batch=None if batches is None else batches.spread(),
+        runs={action.value: Runs(*map(int, run[:3]), run[3].tolist()) for action, run in runs.items() if run[0]},
+        scores={name: counter.scores.tolist() for name, counter in labelers.items()},
+        combined_scores=combined.scores.tolist(),
+        shares=shares.tolist(),
+        words=None if counted_words is None else counted_words.top(words),
+    )
+
+
+def _share_bin(risky: np.ndarray) -> int:
+    if not risky.any():
+        return 0
+    return SHARE_BINS - 1 if risky.all() else 1 + int(10 * risky.sum()) // len(risky)
+
+
+def _add_runs(runs: dict, action: np.ndarray) -> None:
+    """Count the runs of equal values in int64 `[tokens]`."""
+    starts = np.flatnonzero(np.diff(action, prepend=-1))
+    lengths = np.diff(starts, append=len(action))
+    for kind, run in runs.items():
+        of_kind = lengths[action[starts] == ACTIONS.index(kind)]
+        if len(of_kind):
+            bins = np.minimum(np.log2(of_kind).astype(np.int64), RUN_BINS - 1)
+            run[0] += len(of_kind)
+            run[1] += of_kind.sum()
+            run[2] = max(run[2], of_kind.max())
+            run[3] += np.bincount(bins, minlength=RUN_BINS)

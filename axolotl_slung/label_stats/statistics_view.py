@@ -1,0 +1,209 @@
+"""The risk report as sections, for a terminal and for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..labels.buckets import Action, Bucket
+from ..labels.tokens import buckets_of
+from ..render.formats import count, ratio, share, short
+from ..render.sections import Beside, Facts, Figure, Section, Table
+from ..render.svg import bars, shares
+from .estimate import Estimate
+from .scale import BINS, EDGES, TICKS, bin_floors, bin_names, log_odds
+from .statistics import ACTIONS, RUN_BINS, SHARE_BINS, Counts, RiskReport
+
+
+def sections(report: RiskReport, estimated: Estimate | None = None) -> list[Section]:
+    """What `slung stats` shows."""
+    parts = [_overview(report), _buckets(report)]
+    if report.batch is not None:
+        parts.append(_batch(report))
+    if estimated is not None:
+        parts.append(_estimate(estimated))
+    parts += [_scores(report), _documents(report)]
+    if report.runs:
+        parts.append(_runs(report))
+    if report.words is not None:
+        parts.append(_words(report))
+    return parts
+
+
+def bucket_table(
+    title: str, buckets: Sequence[Bucket], documents, tokens, whole: tuple[int, int], trainable=None
+) -> Table:
+    """Documents and tokens by bucket, and their shares of the `whole`, `(documents, tokens)`."""
+    rows = []
+    for index, bucket in enumerate(buckets):
+        row = [bucket.name, _range(buckets, index), bucket.action.value]
+        for number, of_all in zip((documents[index], tokens[index]), whole):
+            row += [count(number), share(ratio(number, of_all))]
+        rows.append(row if trainable is None else [*row, count(trainable[index])])
+    head = ["bucket", "score", "action", "documents", "share", "tokens", "share"]
+    return Table(head if trainable is None else [*head, "trainable"], rows, title, left=3)
+
+
+def _range(buckets: Sequence[Bucket], index: int) -> str:
+    """A bucket's scores in words."""
+    low = buckets[index - 1].below if index else 0.0
+    high = buckets[index].below
+    if high is None:
+        return f"from {short(low)}" if index else "all"
+    return f"{short(low)} to {short(high)}" if index else f"below {short(high)}"
+
+
+def _overview(report: RiskReport) -> Section:
+    facts = [
+        (count(report.documents), "documents"),
+        (count(report.tokens), "tokens"),
+        (share(ratio(report.loss_tokens, report.trainable)), "of the trainable tokens keep a loss"),
+        (count(report.fully_masked), "documents left without any loss"),
+        (count(report.partial), "tokens straddle the edge of a span"),
+    ]
+    if report.without_loss > report.fully_masked:
+        facts.insert(4, (count(report.without_loss - report.fully_masked), "documents that nobody would train on"))
+    if report.dropped:
+        facts.append((count(report.dropped), "documents dropped"))
+    parts = [(action.value, report.outcomes[action.value], action.value) for action in ACTIONS]
+    figure = Figure(shares("What becomes of the trainable tokens", [p for p in parts if p[1]], "tokens"))
+    return Section("At a glance", "", [Facts(facts), figure])
+
+
+def _buckets(report: RiskReport) -> Section:
+    some_are_not = report.trainable < report.tokens
+
+    def table(title: str, counts: Counts) -> Table:
+        trainable = counts.trainable if some_are_not else None
+        whole = (report.documents, report.tokens)
+        return bucket_table(title, report.buckets, counts.documents, counts.tokens, whole, trainable)
+
+    tables = [table("All labelers together", report.combined)]
+    if len(report.labelers) > 1:
+        tables += [table(f"By {name} alone", counts) for name, counts in report.labelers.items()]
+    note = "A document counts in the highest bucket that any of its tokens reaches."
+    if some_are_not:
+        note += " Trainable tokens are those that Axolotl alone would train on."
+    return Section("Buckets", note, tables)
+
+
+def _batch(report: RiskReport) -> Section:
+    batch = report.batch
+    facts = [
+        (count(batch.mean), f"tokens with a loss a batch, of {count(batch.trainable)} trainable ones"),
+        (count(batch.deviation), "standard deviation"),
+        (f"{count(batch.p5)} to {count(batch.p95)}", "5th to 95th percentile"),
+        (count(batch.lowest), "in the poorest batch"),
+        (count(batch.without_loss), f"of {count(batch.batches)} batches without any loss"),
+    ]
+    filled = "packed in the order of the data" if batch.packing else "one document each"
+    note = (
+        f"A batch is {count(batch.sequences)} x {count(batch.sequence_len)} tokens, {filled}. "
+        "Axolotl shuffles, and packs more tightly: a simulation, good for the spread."
+    )
+    return Section("Loss tokens a batch", note, [Facts(facts)])
+
+
+def _estimate(estimated: Estimate) -> Section:
+    cores = "core" if estimated.cores == 1 else "cores"
+    facts = [
+        (_hours(estimated.hours), f"of labelling on {estimated.cores} {cores}"),
+        (_size(estimated.disk_bytes), "of prepared data set"),
+        (f"{estimated.times:,.4g} x", f"the sample, judged by {estimated.by}"),
+    ]
+    if estimated.step_time is not None:
+        facts.append((f"{estimated.step_time:.2f} x", "stock Axolotl's time a step"))
+    note = (
+        "An estimate, in proportion to the sample. Time a step is weighted with the tokens of each action, by what one "
+        "run on two CPU cores measured (docs/measurements.md): a few percent either way mean nothing."
+    )
+    return Section("The whole data set, estimated", note, [Facts(facts)])
+
+
+def _scores(report: RiskReport) -> Section:
+    inner = list(enumerate(EDGES.tolist(), 2))
+    ticks = [(0.5, "0"), *((at, short(edge)) for at, edge in inner if edge in TICKS), (BINS - 0.5, "1")]
+    marks = [(_place(b.below), f"{b.name} ends below {short(b.below)}") for b in report.buckets if b.below is not None]
+    kinds = [report.buckets[i].action.value for i in buckets_of(bin_floors(), report.buckets)]
+
+    def figure(name: str, counts: list[int]) -> Figure:
+        drawn = bars(name, counts, bin_names(), ticks, label="score", unit="tokens", kinds=kinds, marks=marks, log=True)
+        return Figure(drawn)
+
+    figures = [figure("All labelers together", report.combined_scores)]
+    if len(report.scores) > 1:
+        figures += [figure(f"By {name} alone", counts) for name, counts in report.scores.items()]
+    note = (
+        "Tokens by score, as fine near 0 as near 1; exactly 0 and exactly 1 stand apart. Dashed: the buckets' bounds. "
+        "Colours: the action at the bar's left end."
+    )
+    return Section("Scores", note, figures)
+
+
+def _place(score: float) -> float:
+    """Where a score lies among the bars of a histogram."""
+    if score >= 1:
+        return BINS - 1
+    for index, (low, high) in enumerate(zip(EDGES.tolist(), EDGES.tolist()[1:]), 2):
+        if low <= score < high:
+            return index + (log_odds(score) - log_odds(low)) / (log_odds(high) - log_odds(low))
+    return 1.5 if score < 0.5 else BINS - 1.5
+
+
+def _documents(report: RiskReport) -> Section:
+    names = ["nothing", *(f"{low} to {low + 10}%" for low in range(0, 100, 10)), "everything"]
+    ticks = [(0.5, "none"), *((1 + n, f"{10 * n}%") for n in range(2, 10, 2)), (SHARE_BINS - 0.5, "all")]
+    label = "of the document's tokens"
+    figure = Figure(bars("Documents by their risky share", report.shares, names, ticks, label=label, unit="documents"))
+    note = "Risky is a token in any bucket whose action is not train."
+    low, high = report.shares[0], report.shares[-1]
+    facts = [(count(low), "documents without a risky token"), (count(high), "that are risky from end to end")]
+    return Section("Documents", note, [Facts(facts), figure])
+
+
+def _runs(report: RiskReport) -> Section:
+    rows = [
+        [action, count(runs.runs), count(runs.tokens), f"{runs.tokens / runs.runs:.1f}", count(runs.longest)]
+        for action, runs in report.runs.items()
+    ]
+    blocks: list = [Table(["action", "spans", "tokens", "mean length", "longest"], rows)]
+    for action, runs in report.runs.items():
+        last = max(index for index, number in enumerate(runs.histogram) if number) + 2
+        last = min(max(last, 8), RUN_BINS)
+        names = ["1 token", *(f"{2**n} to {2 ** (n + 1) - 1} tokens" for n in range(1, last))]
+        ticks = [(n, count(2**n)) for n in range(last + 1)]
+        histogram = runs.histogram[:last]
+        kinds = [Action(action).value] * last
+        drawn = bars(f"Spans of {action}", histogram, names, ticks, label="tokens", unit="spans", kinds=kinds)
+        blocks.append(Figure(drawn))
+    note = "Neighbouring tokens with the same action, whether or not Axolotl alone would train on them."
+    return Section("Spans", note, blocks)
+
+
+def _words(report: RiskReport) -> Section:
+    def table(title: str, rows: list[dict]) -> Table:
+        cells = [[r["word"], count(r["risky"]), count(r["total"]), share(r["risky"] / r["total"])] for r in rows]
+        return Table(["word", "risky", "in all", "share"], cells, title, brief=15)
+
+    note = (
+        "Quoted from the data: mind whom you show this to. Whole words in small letters; a word is risky if any of its "
+        "tokens is. Telling ones are risky more often than the rest of the text explains (Dunning's log-likelihood)."
+    )
+    if report.words["missed"]:
+        note += (
+            f" Rare words were forgotten on the way: counts may be too low by {count(report.words['missed'])} at most."
+        )
+    tables = [table("Most frequent", report.words["frequent"]), table("Most telling", report.words["telling"])]
+    return Section("Risky words", note, [Beside(tables)])
+
+
+def _hours(hours: float) -> str:
+    if hours < 1 / 60:
+        return f"{hours * 3600:.0f} s"
+    return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:,.1f} h"
+
+
+def _size(number: int) -> str:
+    power = 0
+    while number >= 1000 and power < 4:
+        number, power = number / 1000, power + 1
+    return f"{number:,.1f} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"

@@ -1,0 +1,218 @@
+"""A fastText classifier of two labels, collapsed to one float a row.
+
+A softmax over two labels depends on the difference of their outputs alone, `(w1 - w0) . hidden`, and `hidden` is the
+mean of the rows that a line's words and n-grams stand for. So a table of `(w1 - w0) . row` takes the place of the whole
+matrix, and the decisions stay fastText's: where its rounding might matter, the line's rows are read out of the model's
+file and put through its very arithmetic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import tempfile
+import uuid
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ...storage import cache_folder
+from ..identity import sources
+from .file import Layout, read_layout
+from .kernels import Vocabulary, index_words, score, score_as_fasttext
+
+_MAGIC = b"slungft1"
+"""Begins a table's file; change it whenever the same model comes to have another table."""
+
+_CHUNK = 1 << 16
+"""Rows of the input matrix that are read at once."""
+
+_LARGEST = 1e9
+"""Sums of products beyond it are no trained model's, and fastText's float32 could overflow."""
+
+
+class MappedModel:
+    """A classifier's file, mapped, so that all processes share its pages, and scored from as fastText would.
+
+    Args:
+        path: the model's file.
+        layout: what `read_layout` found in it; `layout.collapsible`.
+        label: the label whose probability is the score.
+    """
+
+    def __init__(self, path: Path, layout: Layout, label: str):
+        self.layout = layout
+        self.content = np.memmap(path, np.uint8, "r").view(np.ndarray)
+        self.output = self.floats(layout.output.start, 2 * layout.dim).reshape(2, layout.dim).copy()
+        self.target = layout.labels.index(label)
+        slots = np.zeros((1 << (2 * len(layout.places)).bit_length(), 2), np.uint64)
+        end = index_words(self.content, layout.places, slots)
+        sizes = (layout.words, layout.bucket, layout.ngrams, layout.minn, layout.maxn)
+        self.known = Vocabulary(self.content, layout.places, slots, *sizes, *end)
+
+    def floats(self, start: int, count: int) -> np.ndarray:
+        """float32 (count,) from a byte of the file on."""
+        return np.frombuffer(self.content, "<f4", count, start)
+
+    def rows(self, first: int, count: int) -> np.ndarray:
+        """float64 (count, dim) of the input matrix."""
+        dim = self.layout.dim
+        numbers = self.floats(self.layout.input.start + 4 * dim * first, count * dim)
+        return numbers.reshape(count, dim).astype(np.float64)
+
+    def scratch(self, longest: int) -> tuple[np.ndarray, np.ndarray]:
+        """Room for the hashes and the rows of a line of so many bytes; it takes memory only as it is written."""
+        words = longest // 2 + 2
+        subwords = (longest + 2 * words) * max(self.layout.maxn, 0)
+        return np.empty(words, np.int64), np.empty(words * max(self.layout.ngrams, 1) + subwords, np.int32)
+
+    def scores_as_fasttext(self, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """float32 (n,), not clipped; see `Collapsed.scores`."""
+        scratch = self.scratch(int((ends - starts).max(initial=0)))
+        matrix = self.layout.input.start
+        return score_as_fasttext(buffer, starts, ends, self.known, *scratch, matrix, self.output, self.target)[0]
+
+
+class Collapsed:
+    """Scores what fastText's `predict` scores, without loading the model.
+
+    The table is kept in a file in `cache_folder() / "fasttext"` and mapped; in memory where none can be written.
+
+    Args:
+        path, layout, label: see `MappedModel`.
+        digest: the file's sha256.
+
+    Raises:
+        ValueError: the model's weights are not all numbers of a sensible size.
+    """
+
+    def __init__(self, path: Path, layout: Layout, label: str, digest: str):
+        self.model = MappedModel(path, layout, label)
+        self._spread, self._table = _table(self.model, digest)
+
+    def scores(
+        self, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray, thresholds: Sequence[float] = ()
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Score lines.
+
+        Args:
+            buffer: uint8 (bytes,), UTF-8.
+            starts, ends: int64 (n,), the lines' bytes in `buffer`; a newline in a line counts as a space.
+            thresholds: the score is on fastText's side of each of them, and of every t and 1 - t of at most four
+                significant digits.
+
+        Returns:
+            float32 (n,), in [0, 1], within 1e-6 of fastText's (1e-5 with subwords), clipped; and int64, the lines whose
+            score is still to be asked of fastText itself, none where `exact`.
+        """
+        scratch = self.model.scratch(int((ends - starts).max(initial=0)))
+        bounds = np.array(thresholds, np.float64)
+        dim, target = self.model.layout.dim, self.model.target
+        scores, close = score(
+            buffer, starts, ends, self.model.known, *scratch, self._table, dim, self._spread, target, bounds
+        )
+        close = np.flatnonzero(close)
+        if not close.size or not self.exact:
+            return scores, close
+        exact = self.model.scores_as_fasttext(buffer, starts[close], ends[close])
+        scores[close] = np.minimum(exact, np.float32(1))
+        return scores, close[:0]
+
+    @cached_property
+    def exact(self) -> bool:
+        """Whether this computer's build of fastText computes as `score_as_fasttext` does, bit by bit.
+
+        A build for another processor may add in another order, or fuse multiplications and additions. So both score
+        lines of a small model, made of the outputs and of some rows of the large one.
+        """
+        import fasttext
+
+        layout = self.model.layout
+        chosen = np.linspace(0, layout.input.rows - 1, 64).astype(np.int64)
+        rows = np.concatenate([self.model.rows(row, 1) for row in chosen])
+        random = np.random.default_rng(0)
+        lines = [" ".join(f"w{i}" for i in random.integers(64, size=size)) for size in [*range(1, 64), 100, 1000]]
+        lengths = np.array([len(line) for line in lines])
+        ends = np.cumsum(lengths)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "small.bin"
+                path.write_bytes(_model_file(rows, self.model.output))
+                labels, values = fasttext.load_model(str(path)).predict(lines, k=-1)
+                small = MappedModel(path, read_layout(path), "__label__0")
+        except OSError:
+            return False  # nowhere to put it: not known
+        scores = small.scores_as_fasttext(np.frombuffer("".join(lines).encode(), np.uint8), ends - lengths, ends)
+        theirs = [float(value[names.index("__label__0")]) for names, value in zip(labels, values)]
+        return scores.tolist() == theirs
+
+
+def _table(model: MappedModel, digest: str) -> tuple[float, np.ndarray]:
+    """The spread and the table (see `_collapse`), out of their file, which is written first if need be."""
+    # by its source too: another version of this package may come to another table
+    path = cache_folder() / "fasttext" / f"{digest}.{sources('labeling')[:16]}.{_MAGIC.decode()}"
+    rows = model.layout.input.rows
+    try:
+        return _read(path, rows)
+    except (OSError, ValueError):
+        pass  # not there yet, or damaged
+    spread, table = _collapse(model)
+    # a name of its own: several processes may write at once, and the last one to finish wins
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        body = struct.pack("<d", spread) + table.tobytes()
+        part.write_bytes(_MAGIC + hashlib.sha256(body).digest() + body)
+        part.replace(path)
+        return _read(path, rows)
+    except (OSError, ValueError):
+        return spread, table
+    finally:
+        if part.exists():
+            part.unlink()
+
+
+def _read(path: Path, rows: int) -> tuple[float, np.ndarray]:
+    """The file: the magic, the sha256 of the rest, the spread as a double, the table as float32."""
+    content = np.memmap(path, np.uint8, "r").view(np.ndarray)
+    if content.size != 48 + 4 * rows or content[:8].tobytes() != _MAGIC:
+        raise ValueError("not a table of this version and size")
+    if hashlib.sha256(content[40:]).digest() != content[8:40].tobytes():
+        raise ValueError("damaged")
+    return float(content[40:48].view("<f8")[0]), content[48:].view("<f4")
+
+
+def _collapse(model: MappedModel) -> tuple[float, np.ndarray]:
+    """The spread and the table, float32 (rows,).
+
+    The spread is by how much the products that the table sums up are larger when added without their signs, on average
+    over its values by their size: 1 or a little more in a trained model. It tells how large the numbers are that
+    fastText rounds.
+    """
+    weights = model.output.astype(np.float64)
+    difference, sizes = weights[1] - weights[0], np.abs(weights).sum(0)
+    rows = model.layout.input.rows
+    table = np.empty(rows, np.float32)
+    unsigned = squares = 0.0
+    for first in range(0, rows, _CHUNK):
+        chunk = model.rows(first, min(_CHUNK, rows - first))
+        values = chunk @ difference
+        products = np.abs(chunk) @ sizes
+        if not products.max() < _LARGEST:
+            raise ValueError("its weights are not all numbers of a sensible size")
+        table[first : first + len(chunk)] = values
+        unsigned += products @ np.abs(values)
+        squares += values @ values
+    return max(float(unsigned / max(squares, 1e-300)), 1.0), table
+
+
+def _model_file(rows: np.ndarray, output: np.ndarray) -> bytes:
+    """A fastText model of the words w0, w1 and so on, one a row, without n-grams, and of two labels."""
+    entries = [(f"w{i}", 0) for i in range(len(rows))] + [("__label__0", 1), ("__label__1", 1)]
+    arguments = struct.pack("<14id", 793712314, 12, rows.shape[1], 5, 1, 1, 5, 1, 3, 3, 0, 0, 0, 100, 1e-4)
+    dictionary = struct.pack("<3i2q", len(entries), len(rows), 2, len(entries), -1)
+    dictionary += b"".join(word.encode() + struct.pack("<BqB", 0, 1, kind) for word, kind in entries)
+    matrices = [struct.pack("<?2q", False, *m.shape) + m.astype("<f4").tobytes() for m in (rows, output)]
+    return arguments + dictionary + b"".join(matrices)

@@ -1,0 +1,1 @@
+"""Text tools of the labelers: sentences, spellings that count as the same, escaped text."""

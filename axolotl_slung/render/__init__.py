@@ -1,0 +1,1 @@
+"""Sections of text, tables and charts, for the terminal and for a page."""

@@ -1,0 +1,157 @@
+"""One description of a report, shown in a terminal or as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .svg import text
+from .visible import visible
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under `head`; the first `left` columns hold words, the others numbers. A terminal shows `brief`
+    rows and says how many more there are."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    title: str = ""
+    left: int = 1
+    brief: int | None = None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Tables that stand side by side where the page is wide enough."""
+
+    tables: Sequence[Table]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Figures that stand for themselves: `(value, what it is)`."""
+
+    facts: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart of `svg.py`; pages only."""
+
+    html: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a sentence or two on how to read what follows, and what follows."""
+
+    title: str
+    note: str = ""
+    blocks: Sequence[Table | Beside | Facts | Figure] = field(default_factory=tuple)
+
+
+def to_terminal(title: str, sections: Sequence[Section], console=None) -> None:
+    """Print the sections' facts and tables; sections of charts alone are left out.
+
+    Args:
+        title: what the report is about.
+        sections: its parts.
+        console: rich's; one for the standard output where left out.
+    """
+    from rich.console import Console
+    from rich.padding import Padding
+
+    console = console or Console()
+    console.print(_plain(title, "bold"))
+    for section in sections:
+        if all(isinstance(block, Figure) for block in section.blocks):
+            continue
+        console.print()
+        console.print(_plain(section.title, "bold cyan"))
+        if section.note:
+            console.print(Padding(_plain(section.note, "dim"), (0, 0, 0, 2), expand=False))
+        for block in section.blocks:
+            if isinstance(block, Facts):
+                console.print(Padding(_grid(block.facts), (0, 0, 0, 2), expand=False))
+            elif not isinstance(block, Figure):
+                for table in block.tables if isinstance(block, Beside) else [block]:
+                    _print_table(console, table)
+
+
+def _grid(facts):
+    from rich.table import Table as Grid
+
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid.add_column(justify="right", no_wrap=True)
+    for fact in facts:
+        grid.add_row(*map(_plain, fact))
+    return grid
+
+
+def _print_table(console, table: Table) -> None:
+    from rich.padding import Padding
+    from rich.table import Table as Grid
+
+    if table.title:
+        console.print(Padding(_plain(table.title, "italic"), (1, 0, 0, 2), expand=False))
+    grid = Grid(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for index, name in enumerate(table.head):
+        words = index < table.left
+        grid.add_column(_plain(name), justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    for row in table.rows[: table.brief]:
+        grid.add_row(*map(_plain, row))
+    console.print(Padding(grid, (0, 0, 0, 2), expand=False))
+    if table.brief is not None and len(table.rows) > table.brief:
+        console.print(Padding(_plain(f"and {len(table.rows) - table.brief} more", "dim"), (0, 0, 0, 2), expand=False))
+
+
+def _plain(words: str, style: str = ""):
+    from rich.text import Text
+
+    # never a plain string: brackets in a name would be markup
+    return Text(visible(words), style=style)
+
+
+def to_page(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
+    """The sections as one HTML file that needs no other and runs no script."""
+    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    body = "".join(_section(section) for section in sections)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        # nothing on the page may be fetched or run, whatever a text manages to smuggle in
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{text(title)}</title><style>\n{style}</style></head><body><main>"
+        f'<header><h1>{text(title)}</h1><p class="note">{text(subtitle)}</p></header>{body}</main></body></html>\n'
+    )
+
+
+def _section(section: Section) -> str:
+    note = f'<p class="note">{text(section.note)}</p>' if section.note else ""
+    return f"<section><h2>{text(section.title)}</h2>{note}{''.join(map(_block, section.blocks))}</section>\n"
+
+
+def _block(block: Table | Beside | Facts | Figure) -> str:
+    if isinstance(block, Figure):
+        return block.html
+    if isinstance(block, Facts):
+        tiles = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for value, name in block.facts)
+        return f'<dl class="facts">{tiles}</dl>'
+    if isinstance(block, Beside):
+        return f'<div class="beside">{"".join(map(_table, block.tables))}</div>'
+    return _table(block)
+
+
+def _table(block: Table) -> str:
+    def row(cells, tag):
+        numeric = ["" if index < block.left else ' class="number"' for index in range(len(cells))]
+        return "".join(f"<{tag}{how}>{text(cell)}</{tag}>" for cell, how in zip(cells, numeric))
+
+    caption = f"<caption>{text(block.title)}</caption>" if block.title else ""
+    body = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in block.rows)
+    return (
+        f'<div class="scroll"><table>{caption}<thead><tr>{row(block.head, "th")}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )

@@ -1,1 +1,0 @@
-"""Looking at labels: pictures, statistics, and how well they fit."""

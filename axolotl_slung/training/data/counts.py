@@ -1,0 +1,74 @@
+"""What the labels of a prepared data set say: tokens by action, and whether anything is left to train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from axolotl.utils.logging import get_logger
+
+from ...labels.buckets import CODED_ACTIONS, LOSS_ACTIONS, Bucket
+from ...labels.codec import FIRST_CODE, IGNORE, decode
+from .row_labels import SlungDataError
+
+LOG = get_logger(__name__)
+
+
+def count_labels(labels: np.ndarray, buckets) -> dict[str, int]:
+    """Tokens by action among int64 labels `[tokens]`; `ignored` are those at -100."""
+    coded = labels[labels <= FIRST_CODE]
+    _, bucket, _ = decode(coded)
+    counts = {"train": int((labels >= 0).sum()), "ignored": int((labels == IGNORE).sum())}
+    for index, number in enumerate(np.bincount(bucket, minlength=len(buckets))):
+        if number:
+            action = buckets[index].action.value
+            action = action if action in CODED_ACTIONS else "mask"
+            counts[action] = counts.get(action, 0) + int(number)
+    return counts
+
+
+def report(dataset, buckets: tuple[Bucket, ...], where: str) -> None:
+    """Log the counts of a tokenised data set."""
+    totals: dict[str, int] = {}
+    for labels in _labels(dataset):
+        for action, number in count_labels(labels, buckets).items():
+            totals[action] = totals.get(action, 0) + number
+    tokens = sum(totals.values())
+    shares = ", ".join(f"{action} {number} ({number / tokens:.1%})" for action, number in totals.items() if number)
+    LOG.info("slung: %s: %d tokens%s%s", where, tokens, ": " * bool(shares), shares)
+    if not _any_loss(totals):
+        LOG.warning("slung: %s: nothing in it is trained: every token is masked, dropped or left out by its type", where)
+
+
+def check_trained(dataset, buckets: tuple[Bucket, ...]) -> None:
+    """Read until the first token that has a loss.
+
+    Args:
+        dataset: all that a run trains on, tokenised.
+        buckets: ascending.
+
+    Raises:
+        SlungDataError: there is none.
+    """
+    tokens = 0
+    for labels in _labels(dataset):
+        if _any_loss(count_labels(labels, buckets)):
+            return
+        tokens += len(labels)
+    raise SlungDataError(
+        f"datasets: nothing is left to train in {tokens} tokens: every one is masked, dropped, left out by the data "
+        "set's type or too long for `sequence_len`; look at slung.buckets and at the labelers' thresholds"
+    )
+
+
+def _any_loss(counts: dict[str, int]) -> bool:
+    return any(counts.get(action.value) for action in LOSS_ACTIONS)
+
+
+def _labels(dataset) -> Iterator[np.ndarray]:
+    """The labels of the data set's rows, a thousand rows at a time: int64 `[tokens]`."""
+    # a data set of which every row was dropped has no columns either
+    if "labels" in dataset.column_names:
+        for table in dataset.with_format("arrow", columns=["labels"]).iter(1000):
+            for chunk in table.column("labels").chunks:
+                yield chunk.flatten().to_numpy(zero_copy_only=False)

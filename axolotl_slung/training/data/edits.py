@@ -1,0 +1,97 @@
+"""Actions that change the text: spans taken out, control tokens put in, documents dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from ...labeling.base import Span
+from ...labels.buckets import TEXT_ACTIONS, Action, Bucket
+from ...labels.tokens import buckets_of, char_scores
+
+
+def edits_text(buckets: Sequence[Bucket]) -> bool:
+    """Whether any bucket changes texts."""
+    return any(bucket.action in TEXT_ACTIONS for bucket in buckets)
+
+
+def edit(text: str, spans: Sequence[Span], buckets: Sequence[Bucket]) -> tuple[str, list[Span]] | None:
+    """Apply the actions on text.
+
+    `drop_span` takes out the span's characters and, where white space stood on both sides, or where the span
+    stood at an end of the text, the lesser run of white space with it (the one with fewer line breaks), so that
+    neither a doubled nor a dangling space stays behind and no other character is lost. `control_token` puts the
+    bucket's token in front of each span.
+
+    Args:
+        text: one document, whole.
+        spans: its spans; they may overlap.
+        buckets: ascending.
+
+    Returns:
+        The new text and its spans, or None where the document is dropped.
+    """
+    scores = char_scores(len(text), spans)
+    of_char = buckets_of(scores, buckets)
+    if any(buckets[index].action is Action.DROP_DOCUMENT for index in np.unique(of_char)):
+        return None
+
+    pieces: list[str] = []
+    kept_scores: list[np.ndarray] = []
+    for start, end, index in _runs(of_char):
+        bucket = buckets[index]
+        if bucket.action is Action.DROP_SPAN:
+            pieces.append("")
+            kept_scores.append(scores[:0])
+        else:
+            if bucket.action is Action.CONTROL_TOKEN:
+                pieces.append(bucket.token)
+                kept_scores.append(np.zeros(len(bucket.token)))
+            pieces.append(text[start:end])
+            kept_scores.append(scores[start:end])
+    if "" in pieces and not "".join(pieces).strip():
+        return "", []
+    _mend_white_space(pieces, kept_scores)
+    return "".join(pieces), _spans(np.concatenate(kept_scores or [scores]))
+
+
+def _runs(of_char):
+    """Stretches of characters of one bucket: `(start, end, bucket)`."""
+    cuts = np.flatnonzero(np.diff(of_char)) + 1
+    bounds = [0, *cuts.tolist(), len(of_char)]
+    return [(s, e, int(of_char[s])) for s, e in pairwise(bounds) if e > s]
+
+
+def _mend_white_space(pieces, scores):
+    """Where a piece was dropped, keep one of the runs of white space that now meet."""
+    for gap in [i for i, piece in enumerate(pieces) if piece == ""]:
+        before = next((i for i in range(gap - 1, -1, -1) if pieces[i]), None)
+        after = next((i for i in range(gap + 1, len(pieces)) if pieces[i]), None)
+        trail = 0 if before is None else len(pieces[before]) - len(pieces[before].rstrip())
+        lead = 0 if after is None else len(pieces[after]) - len(pieces[after].lstrip())
+        if before is None:
+            cut_trail, cut_lead = 0, lead
+        elif after is None:
+            cut_trail, cut_lead = trail, 0
+        elif trail and lead:
+            keep_lead = pieces[after][:lead].count("\n") > pieces[before][len(pieces[before]) - trail :].count("\n")
+            cut_trail, cut_lead = (trail, 0) if keep_lead else (0, lead)
+        else:
+            continue
+        if cut_lead:
+            pieces[after], scores[after] = pieces[after][cut_lead:], scores[after][cut_lead:]
+        if cut_trail:
+            pieces[before], scores[before] = pieces[before][:-cut_trail], scores[before][:-cut_trail]
+
+
+def _spans(scores) -> list[Span]:
+    """Scores of characters as spans; score 0 needs none."""
+    spans, position = [], 0
+    for score, run in groupby(scores.tolist()):
+        length = len(list(run))
+        if score:
+            spans.append(Span(position, position + length, score))
+        position += length
+    return spans

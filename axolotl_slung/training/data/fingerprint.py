@@ -1,0 +1,88 @@
+"""What decides the labels of a data set, as one digest, so that no prepared data set outlives a change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from axolotl.common.const import DEFAULT_DATASET_PREPARED_PATH
+from axolotl.utils.chat_templates import get_chat_template_from_config
+from datasets import config as datasets_config
+
+from ... import __version__
+from ...labeling.identity import digest_of, file_digest, sources, versions
+from .local_files import local_files
+
+_SOURCES = ("labeling", "labels", "training/data")
+"""What of this package decides labels, besides the config."""
+
+_PACKAGES = ("axolotl", "transformers", "tokenizers", "jinja2")
+"""What else turns rows into token ids; labelers name their own."""
+
+_KEYS = ("eval_sequence_len", "excess_length_strategy", "min_sample_len")
+"""Keys that decide which tokens are kept, and that Axolotl's own hash does not have."""
+
+
+def fingerprint(cfg: Mapping, block: Mapping, labelers: Iterable, entries: Sequence[Mapping], tokenizer) -> str:
+    """A digest of all that decides the labels of data sets; files, templates and the tokenizer count by content.
+
+    Args:
+        cfg: Axolotl's config, validated.
+        block: the resolved `slung:` block without its labelers, JSON-able.
+        labelers: the labelers' digests and the data sets that each is for, JSON-able.
+        entries: the data sets, as in `datasets:`.
+        tokenizer: the model's own, as Axolotl loaded it.
+
+    Returns:
+        64 hex digits.
+    """
+    outputs = [cfg.get("dataset_prepared_path") or DEFAULT_DATASET_PREPARED_PATH, datasets_config.HF_DATASETS_CACHE]
+    outputs += filter(None, [cfg.get("output_dir")])
+    parts = {
+        "software": [__version__, sources(*_SOURCES), versions(_PACKAGES)],
+        "block": block,
+        "labelers": list(labelers),
+        "keys": {key: cfg.get(key) for key in _KEYS},
+        "tokenizer": tokenizer_digest(tokenizer),
+        "entries": [
+            [entry, _template(cfg, entry, tokenizer), _digests(local_files(entry, outputs))] for entry in entries
+        ],
+    }
+    return digest_of(parts)
+
+
+def _digests(files: Iterable[tuple[str, Path]]) -> list[tuple[str, str]]:
+    return [(name, file_digest(path)) for name, path in files]
+
+
+def _template(cfg, entry, tokenizer):
+    """The text of the chat template for this data set, out of whichever file; None where there is none."""
+    try:
+        return get_chat_template_from_config(cfg=cfg, ds_cfg=entry, tokenizer=tokenizer)
+    except ValueError:
+        return None  # the types that need one say so
+
+
+def tokenizer_digest(tokenizer) -> str:
+    """64 hex digits of all that decides a text's token ids.
+
+    Args:
+        tokenizer: of Transformers; of one that is not fast, which cannot be labelled with, only a part counts.
+    """
+    state = None
+    if getattr(tokenizer, "is_fast", False):
+        written = tokenizer.backend_tokenizer.to_str()
+        # before it stand truncation and padding, which every call sets to what it was asked for
+        written = written[max(0, written.find('"added_tokens"')) :]
+        state = hashlib.sha256(written.encode()).hexdigest()
+    parts = {
+        "class": type(tokenizer).__name__,
+        "state": state,
+        "special": tokenizer.special_tokens_map,
+        "template": getattr(tokenizer, "chat_template", None),
+        # what a call adds to a text
+        "call": dict(tokenizer("a")),
+        "settings": {name: getattr(tokenizer, name, None) for name in ("split_special_tokens", "truncation_side")},
+    }
+    return digest_of(parts)

@@ -1,0 +1,227 @@
+"""Where Axolotl's data pipeline meets the labels: six functions of Axolotl that ask this module first.
+
+Axolotl has no plugin hook between raw rows and token ids, and its prepared-data hash does not know of plugins.
+Each of the six does exactly what it did before for a config without a `slung:` block.
+"""
+
+from __future__ import annotations
+
+import functools
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from datasets import Dataset
+
+from . import inexact
+from .counts import check_trained, report
+from .pretokenised import label_pretokenised
+from .row_labels import SlungDataError
+from .setup import Setup
+from .strategy import SlungStrategy
+from .streaming import TOKENISED_STREAM, Buffers, Mapped, OverflowTokenizer, Packed, Unpacked, check_overflow
+from .tagging import TaggingTokenizer
+
+_wrap: ContextVar = ContextVar("slung_wrap", default=None)
+_run: ContextVar = ContextVar("slung_run", default=None)
+inspector: ContextVar = ContextVar("slung_inspector", default=None)
+"""Where set, it is called with each data set and its strategy (see `report/of_config.py`)."""
+row_limit: ContextVar = ContextVar("slung_row_limit", default=None)
+"""Where set, no more rows of a data set are labelled (see `doctor/run.py`)."""
+_NO_ROWS = Dataset.from_dict({})
+"""Asks for the strategy of a data set in place of the data set: a packed stream labels one buffer at a time."""
+
+
+def install() -> None:
+    """Put the hooks in place, once a process.
+
+    Raises:
+        RuntimeError: this Axolotl has other seams.
+    """
+    from axolotl.utils.data import sft, wrappers
+
+    for module, name, make in (
+        (sft, "_load_and_prepare_datasets", _run_hook),
+        (sft, "generate_dataset_hash_from_config", _hash_hook),
+        (sft, "merge_datasets", _merge_hook),
+        (sft, "get_dataset_wrapper", _dataset_hook),
+        (sft, "wrap_streaming_dataset", _stream_hook),
+        (wrappers, "wrap_dataset_for_tokenized_prompt", _strategy_hook),
+    ):
+        original = getattr(module, name, None)
+        if original is None:
+            raise RuntimeError(
+                f"slung: this version of Axolotl has no {module.__name__}.{name}; install one that the README lists"
+            )
+        if not hasattr(original, "__slung__"):
+            hook = functools.wraps(original)(make(original))
+            hook.__slung__ = True
+            setattr(module, name, hook)
+
+
+@dataclass
+class _Run:
+    """The data sets that Axolotl is preparing: those of `datasets:` (the split "train") or of `test_datasets:`."""
+
+    tokenizer: object
+    split: str
+    fingerprint: str | None = None
+
+
+def _run_hook(original):
+    def _load_and_prepare_datasets(tokenizer, cfg, split="train", *args, **kwargs):
+        if not cfg.slung:
+            return original(tokenizer, cfg, split, *args, **kwargs)
+        token = _run.set(_Run(tokenizer, split))
+        try:
+            train, evaluate, prompters = original(tokenizer, cfg, split, *args, **kwargs)
+        finally:
+            _run.reset(token)
+        if isinstance(train, Dataset):
+            check_trained(train, Setup(cfg).buckets)  # once more, for what was prepared before, split or sharded
+        return train, evaluate, prompters
+
+    return _load_and_prepare_datasets
+
+
+def _hash_hook(original):
+    def generate_dataset_hash_from_config(cfg, cfg_datasets, tokenizer_name):
+        plain = original(cfg, cfg_datasets, tokenizer_name)
+        if not cfg.slung:
+            return plain
+        run = _run.get()
+        if run.fingerprint is None:
+            # a stream is never prepared, and its files may be too large to read just for a digest
+            streamed = cfg.streaming and cfg_datasets is cfg.datasets
+            run.fingerprint = Setup(cfg).fingerprint([] if streamed else cfg_datasets, run.tokenizer)
+        return f"{plain[:16]}{run.fingerprint[:32]}"
+
+    return generate_dataset_hash_from_config
+
+
+def _merge_hook(original):
+    def merge_datasets(datasets, cfg):
+        merged = original(datasets, cfg)
+        run = _run.get()
+        if run and run.split == "train" and isinstance(merged, Dataset):
+            check_trained(merged, Setup(cfg).buckets)  # before Axolotl drops rows without labels, or saves anything
+        return merged
+
+    return merge_datasets
+
+
+def _strategy_hook(original):
+    def wrap_dataset_for_tokenized_prompt(strategy, dataset, **kwargs):
+        wrap = _wrap.get()
+        labelled = wrap(strategy) if wrap else strategy
+        if wrap and any(labeler.most_processes == 1 for labeler in labelled.labelers):
+            kwargs["process_count"] = None  # a GPU has room for one: label in this process
+        return labelled if dataset is _NO_ROWS else original(labelled, dataset, **kwargs)
+
+    return wrap_dataset_for_tokenized_prompt
+
+
+def _labelling(cfg, dataset_config, tokenizer, prepared: bool):
+    """What labels one data set: the setup, its tokenizer, and a function that makes a `SlungStrategy` of a strategy."""
+    setup = Setup(cfg)
+    overflows = str(dataset_config.get("type")).partition(".")[0] == "pretrain"
+    kind = OverflowTokenizer if overflows else TaggingTokenizer
+    labelled = functools.partial(
+        SlungStrategy,
+        labelers=setup.labelers_of(dataset_config.get("path")),
+        buckets=setup.buckets,
+        where=_where(cfg, dataset_config),
+        eos=setup.config.eos,
+        mask_document_starts=setup.config.mask_document_starts,
+        # a stream's labels are never kept, so that nothing has to tell them apart
+        fingerprint=setup.fingerprint([dataset_config], tokenizer) if prepared else "",
+    )
+    tagging = kind(
+        tokenizer, setup.buckets, setup.config.overlap, setup.code_masked, random_control=setup.config.random_control
+    )
+    return setup, tagging, labelled
+
+
+def _dataset_hook(original):
+    def get_dataset_wrapper(dataset_config, tokenizer, cfg, dataset_base_type, dataset, *args, **kwargs):
+        if not cfg.slung:
+            return original(dataset_config, tokenizer, cfg, dataset_base_type, dataset, *args, **kwargs)
+        prepared = isinstance(dataset, Dataset) and dataset is not _NO_ROWS
+        setup, tagging, labelled = _labelling(cfg, dataset_config, tokenizer, prepared)
+        where, labelers = labelled.keywords["where"], labelled.keywords["labelers"]
+        inspect = inspector.get()
+        if row_limit.get() is not None and isinstance(dataset, Dataset):
+            dataset = dataset.select(range(min(len(dataset), row_limit.get())))
+        columns = set(getattr(dataset, "column_names", None) or [])
+        if {"input_ids", "attention_mask", "labels"} <= columns:
+            if not prepared:
+                raise SlungDataError(TOKENISED_STREAM.format(where=where))
+            fingerprint = labelled.keywords["fingerprint"]
+            dataset = label_pretokenised(dataset, labelers, tagging, setup.buckets, where, fingerprint)
+        wrapped = []
+
+        def wrap(strategy):
+            wrapped.append(strategy)
+            ours = labelled(strategy, text_field=_text_field(cfg, dataset_config, dataset_base_type))
+            if inspect:
+                inspect(ours, dataset)
+            return ours
+
+        token = _wrap.set(wrap)
+        try:
+            result = original(dataset_config, tagging, cfg, dataset_base_type, dataset, *args, **kwargs)
+        finally:
+            _wrap.reset(token)
+        if not wrapped and "labels" not in columns:
+            raise SlungDataError(
+                f"{where}.type: {dataset_config.get('type')} is not supported with `slung:`; supported are completion, "
+                "the alpaca family, chat_template, input_output, types defined in the config, and tokenised data"
+            )
+        if prepared:
+            result = (inexact.take(result[0], where), *result[1:])
+            report(result[0], setup.buckets, where)
+        return result
+
+    return get_dataset_wrapper
+
+
+def _stream_hook(original):
+    def wrap_streaming_dataset(dataset, tokenizer, cfg, ds_wrapper_fn):
+        if not cfg.slung:
+            return original(dataset, tokenizer, cfg, ds_wrapper_fn)
+        if cfg.sample_packing:
+            strategy, _ = ds_wrapper_fn(dataset=_NO_ROWS)
+            if isinstance(strategy.tokenizer, OverflowTokenizer):
+                check_overflow(tokenizer, strategy.where)
+            dataset = Mapped(dataset, functools.partial(Packed, seed=cfg.seed), with_indices=True)
+            return original(dataset, tokenizer, cfg, Buffers(strategy, cfg.sequence_len))
+        _, tagging, labelled = _labelling(cfg, cfg.pretraining_dataset[0], tokenizer, prepared=False)
+
+        def unpacked(encode):
+            options = {name: encode.keywords[name] for name in ("max_tokens", "text_column", "concatenate")}
+            return Unpacked(tagging, labelled, **options)
+
+        return original(Mapped(dataset, unpacked), tokenizer, cfg, ds_wrapper_fn)
+
+    return wrap_streaming_dataset
+
+
+def _where(cfg, dataset_config) -> str:
+    for key in ("pretraining_dataset", "datasets", "test_datasets"):
+        for index, entry in enumerate(cfg.get(key) or []):
+            # a stream's type may be left out
+            if all((entry.get(k) or "pretrain") == (dataset_config.get(k) or "pretrain") for k in ("path", "type")):
+                return f"{key}[{index}]"
+    return "datasets"
+
+
+def _text_field(cfg, dataset_config, base_type) -> str | None:
+    """The string of a row that carries its text, where the type has one."""
+    if base_type == "pretrain":
+        return cfg.pretraining_dataset[0].get("text_column") or "text"
+    if base_type == "completion":
+        return dataset_config.get("field") or "text"
+    if base_type == "chat_template":
+        return (dataset_config.get("message_property_mappings") or {}).get("content") or "content"
+    if base_type == "input_output":
+        return "text"
+    return None

@@ -1,0 +1,69 @@
+"""Texts that a row means besides its strings: parts that are read in a row, and the strings in a text that is JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ...labeling.base import Span
+from ...labeling.text.escapes import unescaped
+from .columns import parts, same
+from .fields import Layout, Path
+
+_LITERAL = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
+
+
+class Meant(NamedTuple):
+    """A text, and which characters of which fields it is made of.
+
+    Attributes:
+        text: to be labelled.
+        fields: for each field its path, the text's character that it begins at, and from there on for each character of the
+            text the field's characters `[start, end)`, int64 `[n, 2]`.
+    """
+
+    text: str
+    fields: list[tuple[Path, int, np.ndarray]]
+
+    def moved(self, spans: list[Span]) -> Iterator[tuple[Path, Span]]:
+        """The text's spans as spans of the fields."""
+        for path, first, bounds in self.fields:
+            for span in spans:
+                start, end = max(span.start - first, 0), min(span.end - first, len(bounds))
+                if start < end:
+                    yield path, span._replace(start=int(bounds[start, 0]), end=int(bounds[end - 1, 1]))
+
+
+def meant_by(path: Path, field: str) -> Iterator[Meant]:
+    """The strings in a field that is a JSON list or mapping."""
+    if field.lstrip()[:1] not in ("{", "["):
+        return
+    try:
+        json.loads(field)
+    except (ValueError, RecursionError):
+        return
+    for literal in _LITERAL.finditer(field):
+        start, end = literal.span(1)
+        view = next(unescaped(literal[1], ("backslash",), 1), None)
+        if view is not None:
+            yield Meant(view.text, [(path, 0, np.stack([view.starts, view.ends], axis=1) + start)])
+        elif literal[1]:
+            yield Meant(literal[1], [(path, 0, same(end - start) + start)])
+
+
+def meant_together(row: Mapping, layout: Layout) -> Iterator[Meant]:
+    """The texts of a message's parts, several parts in a row."""
+    messages = row.get(layout.messages) if layout.messages else None
+    for number, message in enumerate(messages if isinstance(messages, list) else []):
+        for key, value in message.items() if isinstance(message, Mapping) else ():
+            found = list(parts(value, (layout.messages, number, key))) if isinstance(value, (list, tuple)) else []
+            if len(found) > 1:
+                fields, length = [], 0
+                for of_part, text, _ in found:
+                    fields.append((of_part, length, same(len(text))))
+                    length += len(text)
+                yield Meant("".join(text for _, text, _ in found), fields)

@@ -1,0 +1,174 @@
+"""Where each field of a row stands in the texts that a strategy made of it.
+
+First the row is rendered once more with tracked strings, which the templates cannot tell from plain ones. What a template
+then wrote in another way (as JSON, joined from parts, indented) is looked for in the rest of the text, in its plain and
+in its escaped form. What is left after that is nobody's: it is labelled by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from .fields import Layout, Path, Placed, get, replaced, strings, uncovered
+from .following import following
+from .searching import aligned, carried, gaps, meanings, search
+from .tagging import RowSeen, TaggingTokenizer, Text
+from .tracked import MARKS, Piece, mark, track, unmark
+
+_WORDS = re.compile(r"\w+")
+
+
+class Placer:
+    """Finds the fields of rows.
+
+    Args:
+        strategy: Axolotl's.
+        call: its `tokenize_prompt`, for one row.
+        tokenizer: with which the strategy tokenises.
+        layout: of the rows.
+    """
+
+    def __init__(self, strategy, call: Callable[[Mapping], object], tokenizer: TaggingTokenizer, layout: Layout):
+        self._call, self._tokenizer, self._layout = call, tokenizer, layout
+        makers = (*type(strategy).__mro__, *type(getattr(strategy, "prompter", None)).__mro__)
+        self._loggers = [logging.getLogger(name) for name in {kind.__module__ for kind in makers}]
+        tokens = {*tokenizer.all_special_tokens, *(str(t) for t in tokenizer.added_tokens_decoder.values())}
+        longest_first = sorted(filter(str.strip, tokens), key=len, reverse=True)
+        roles = getattr(getattr(strategy, "prompter", None), "roles", None)
+        roles = roles.values() if isinstance(roles, Mapping) else ()
+        self._own_words = {"system", "user", "assistant", "tool", *roles, *_WORDS.findall(layout.template or "")}
+        self._special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+
+    def place(self, row: Mapping, texts: Sequence[Text]) -> tuple[list[list[Placed]], list[list[Placed]], list[str]]:
+        """The fields in each text, where fields that were searched for may stand just as well, and fields without a place.
+
+        Args:
+            row: as the strategy got it.
+            texts: those that the strategy tokenised and used.
+        """
+        fields = strings(row, self._layout)
+        # one text, of which a stream may make several windows
+        if len({id(text.text) for text in texts}) == 1:
+            same = [path for path, text in fields.items() if text == texts[0].text]
+            if len(same) == 1:
+                return [[Placed(0, len(texts[0].text), same[0], 0)] for _ in texts], [[] for _ in texts], []
+        tracked = {p: track(text, number) for number, (p, text) in enumerate(fields.items()) if not MARKS.search(text)}
+        with following(self._layout.template):
+            known = [unmark(text, escaped=True) for text in self._render(replaced(row, tracked))]
+        by_text = dict(reversed(known))
+        placed, choices, names = [], [], list(fields)
+        for text in texts:
+            same_number = known[text.number] if text.number < len(known) else ("", [])
+            if same_number[0] == text.text:
+                pieces = same_number[1]
+            elif text.text in by_text:
+                pieces = by_text[text.text]
+            else:
+                pieces = carried(*same_number, text.text)  # such as a template that tells the time
+            places = [place for piece in pieces if (place := _placed(piece, names, fields, text.text))]
+            found = {place.path for place in places}
+            lost = {path: field for path, field in fields.items() if path not in found}
+            more, others = search(text.text, gaps(text.text, places), lost) if lost else ([], [])
+            placed.append(places + more)
+            placed[-1] += self._cut(text.text, placed[-1], fields)
+            choices.append(others)
+        there = {place.path for of_text in placed for place in of_text}
+        return placed, choices, [field for path, field in fields.items() if path not in there]
+
+    def _cut(self, text: str, places: list[Placed], fields: Mapping[Path, str]) -> list[Placed]:
+        """The rest of fields of which a part was placed, as far as it stands somewhere."""
+        found: list[Placed] = []
+        by_path: dict[Path, list[Placed]] = {}
+        for place in places:
+            by_path.setdefault(place.path, []).append(place)
+        for path, of_path in by_path.items():
+            if any(place.length == len(fields[path]) for place in of_path):
+                continue
+            for start, end in uncovered(len(fields[path]), of_path):
+                more, _ = search(text, gaps(text, places + found), {path: fields[path][start:end]})
+                found += [place._replace(offset=place.offset + start) for place in more]
+        return found
+
+    def certain(self, row: Mapping, path: Path, texts: Sequence[Text]) -> list[list[Placed]] | None:
+        """One field in each text, from marks in the field itself; None where the template does not render them so."""
+        field = get(row, path)
+        core = field.strip()
+        lead = len(field) - len(field.lstrip())
+        if MARKS.search(field):
+            return None
+        marked = field[:lead] + mark(core, 0, lead) + field[lead + len(core) :]
+        known = [unmark(text, escaped=True) for text in self._render(replaced(row, {path: marked}))]
+        by_text = dict(reversed(known))
+        if any(text.text not in by_text for text in texts):
+            return None
+        places = [
+            [_placed(piece, [path], {path: field}, text.text) for piece in by_text[text.text]] for text in texts
+        ]
+        return None if any(place is None for of_text in places for place in of_text) else places
+
+    def rest(self, text: str, places: Sequence[Placed]) -> Iterator[tuple[int, str]]:
+        """What stands outside of all fields and special tokens, and has a letter or a digit: where, and what."""
+        for start, end in gaps(text, places):
+            cuts = [start, *(at for m in self._special.finditer(text, start, end) for at in m.span()), end]
+            for first, last in zip(cuts[::2], cuts[1::2]):
+                piece = text[first:last].strip()
+                if any(map(str.isalnum, piece)):
+                    yield text.index(piece, first), piece
+
+    def unknown(self, text: str, places: Sequence[Placed]) -> list[tuple[int, int]]:
+        """The parts `[start, end)` outside of all places that have more than the template's own words."""
+        return [
+            (start, end)
+            for start, end in gaps(text, places)
+            if not self._own_words.issuperset(_WORDS.findall(self._special.sub(" ", text[start:end])))
+        ]
+
+    def share_outside(self, texts: Sequence[Text], places: Sequence[Sequence[Placed]], field: str) -> float:
+        """Which share of a field's words stands in the texts outside of all places."""
+        words = set(_WORDS.findall(field.casefold()))
+        outside = {
+            word
+            for text, of_text in zip(texts, places)
+            for _, piece in self.rest(text.text, of_text)
+            for word in _WORDS.findall(piece.casefold())
+        }
+        return len(words & outside) / len(words) if words else 0.0
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """No log lines of the strategy's: what is rendered for its places is rendered for real too, with its warnings."""
+        before = [logger.disabled for logger in self._loggers]
+        for logger in self._loggers:
+            logger.disabled = True
+        try:
+            yield
+        finally:
+            for logger, disabled in zip(self._loggers, before):
+                logger.disabled = disabled
+
+    def _render(self, row) -> list[str]:
+        """What the strategy would tokenise of another row; as much as it gets to."""
+        with self._tokenizer.rendering() as texts, self._quiet():
+            try:
+                self._call(row)
+            except RowSeen:
+                pass
+            except Exception:  # noqa: BLE001 - any strategy, on token ids that are none
+                pass
+        return texts
+
+
+def _placed(piece: Piece, paths, fields: Mapping[Path, str], text: str) -> Placed | None:
+    """A piece as a place, or None where what stands there is not the field's text in any form known."""
+    path, written = paths[piece.field], text[piece.start : piece.end]
+    field = fields[path][piece.offset :]
+    if field.startswith(written) or written.casefold() == field[: len(written)].casefold():
+        return Placed(piece.start, piece.end, path, piece.offset)
+    for meaning, bounds in meanings(written):
+        if field.startswith(meaning):
+            return Placed(piece.start, piece.end, path, piece.offset, bounds + piece.start)
+    bounds = aligned(field, written)
+    return None if bounds is None else Placed(piece.start, piece.end, path, piece.offset, bounds + piece.start)

@@ -1,0 +1,156 @@
+"""From what a strategy made of a row to the places of its tokens in the row's texts, and to labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import SlungError
+from ...labels.codec import FIRST_CODE, IGNORE, decode, encode
+from .tagging import Tagged, TaggingTokenizer, Text
+
+ADDED = -1
+"""The place of a special token that a strategy put in by itself."""
+
+
+class SlungDataError(SlungError):
+    """A data set that cannot be labelled; the message names the YAML key, the value and the mend."""
+
+
+@dataclass
+class Part:
+    """One row of a strategy's output; a raw row may come out as several.
+
+    Attributes:
+        output: all columns, `input_ids` as plain integers.
+        places: of each token among those of the row's texts, int64 `[tokens]`, or `ADDED`.
+        trained: whether Axolotl trains the token, bool `[tokens]`.
+    """
+
+    output: dict
+    places: np.ndarray
+    trained: np.ndarray
+
+
+class RowLabels:
+    """Follows tokens through strategies, and labels them.
+
+    Args:
+        tokenizer: with which the strategy tokenises.
+        where: the data set's place in the YAML, for messages.
+        eos: the rule for end-of-sequence tokens: train, mask or inherit.
+        mask_document_starts: no loss on a row's first token.
+    """
+
+    def __init__(self, tokenizer: TaggingTokenizer, where: str, eos: str, mask_document_starts: bool):
+        self.where = where
+        self.eos = eos
+        self.eos_id = tokenizer.eos_token_id
+        self.mask_document_starts = mask_document_starts
+        self._tokenizer = tokenizer
+        # the only ids that a strategy may write by itself
+        self._special_ids = frozenset(tokenizer.all_special_ids) | frozenset(tokenizer.added_tokens_decoder)
+
+    # places
+
+    def of_order(self, rows: Sequence[dict], texts: Sequence[Text]) -> list[Part] | None:
+        """Parts with the places of their tokens, from plain ids.
+
+        Returns:
+            None unless the ids of all rows, one after the other, are those of one of the texts and special tokens after
+            it, and every label is -100 or its token's id.
+        """
+        made = [token_id for row in rows for token_id in row["input_ids"]]
+        if not made:
+            return []
+        special = self._special_ids
+        whole = (t for t in texts if made[: len(t.ids)] == t.ids and special.issuperset(made[len(t.ids) :]))
+        text = next(whole, None)
+        if text is None:
+            return None
+        places = np.full(len(made), ADDED, dtype=np.int64)
+        places[: len(text.ids)] = np.arange(text.first, text.first + len(text.ids))
+        parts, start = [], 0
+        for row in rows:
+            ids = np.asarray(row["input_ids"], dtype=np.int64)
+            labels = np.asarray(row.get("labels", ids), dtype=np.int64)
+            trained = labels != IGNORE
+            if len(labels) != len(ids) or (labels != ids)[trained].any():
+                return None
+            parts.append(Part(row, places[start : start + len(ids)], trained))
+            start += len(ids)
+        return parts
+
+    def of_tags(self, rows: Sequence[dict]) -> list[Part]:
+        """The same from `Tagged` ids.
+
+        Raises:
+            SlungDataError: an id without a tag that is no special token, or a label that is another token's.
+        """
+        parts = []
+        for row in rows:
+            tags, labels = row["input_ids"], row.get("labels", row["input_ids"])
+            places = [tag.at if type(tag) is Tagged else self._added(tag) for tag in tags]
+            if len(labels) != len(tags) or any(a != b and a != IGNORE for a, b in zip(labels, tags)):
+                raise SlungDataError(f"{self.where}.type: this type's labels are not its token ids; use another type")
+            output = {**row, "input_ids": list(map(int, tags))}
+            trained = np.fromiter((label != IGNORE for label in labels), bool, len(tags))
+            parts.append(Part(output, np.array(places, dtype=np.int64), trained))
+        return parts
+
+    def _added(self, token_id) -> int:
+        if token_id not in self._special_ids:
+            raise SlungDataError(
+                f"{self.where}.type: this type makes token ids in a way that their characters cannot be followed, so "
+                "that risky text could slip through; use completion, an alpaca type or chat_template"
+            )
+        return ADDED
+
+    def used(self, parts: Sequence[Part], texts: Sequence[Text]) -> list[Text]:
+        """The texts that the parts' tokens come from."""
+        places = np.concatenate([np.zeros(0, dtype=np.int64), *(part.places for part in parts)])
+        return [t for t in texts if ((t.first <= places) & (places < t.first + len(t.ids))).any()]
+
+    # labels
+
+    def labels(self, parts: Sequence[Part], texts: Sequence[Text]) -> list[np.ndarray]:
+        """The labels of each part: Axolotl's choice of tokens, and the actions that the texts' spans ask for.
+
+        Args:
+            parts: of one row.
+            texts: those used, with their spans.
+
+        Returns:
+            int64 `[tokens]` a part.
+        """
+        flat = np.zeros(max((text.first + len(text.ids) for text in texts), default=0) + 1, dtype=np.int64)
+        for text in texts:
+            flat[text.first : text.first + len(text.ids)] = self._tokenizer.labels_of(text)
+        labelled = []
+        for part in parts:
+            ids = np.asarray(part.output["input_ids"], dtype=np.int64)
+            actions = np.where(part.places == ADDED, ids, flat[part.places])
+            labels = np.where(part.trained, actions, IGNORE)
+            self._end(ids, labels, actions)
+            labelled.append(labels)
+        if self.mask_document_starts and labelled and len(labelled[0]):
+            labelled[0][0] = IGNORE
+        return labelled
+
+    def _end(self, ids, labels, actions) -> None:
+        """Apply the rule for end-of-sequence tokens to `labels`, in place."""
+        if self.eos == "train":
+            return
+        for position in np.flatnonzero((ids == self.eos_id) & (labels >= 0)):
+            before = int(actions[position - 1]) if position and self.eos == "inherit" else IGNORE
+            labels[position] = _moved(before, self.eos_id) if self.eos == "inherit" else IGNORE
+
+
+def _moved(label: int, token_id: int) -> int:
+    """The action in `label`, on another token."""
+    if label <= FIRST_CODE:
+        _, bucket, score = decode(label)
+        return int(encode(token_id, bucket, score))
+    return IGNORE if label == IGNORE else token_id

@@ -1,0 +1,221 @@
+"""Axolotl's own strategies, with actions in their labels."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from ...labeling.base import Labeler, utf8_safe
+from ...labeling.spans import describe_row
+from ...labels.buckets import Action, Bucket
+from . import fields as fields_of
+from . import inexact
+from .edits import edit, edits_text
+from .placing import Placer
+from .row_labels import RowLabels, SlungDataError
+from .row_spans import Row, RowSpans
+from .tagging import TaggingTokenizer
+
+_ARROW = {"input_ids": np.int32, "attention_mask": np.int8}
+"""As `datasets` stores these columns; it takes arrays in a fraction of the time that lists of integers need."""
+
+
+class SlungStrategy:
+    """Wraps a prompt strategy of Axolotl that was built with a `TaggingTokenizer`.
+
+    For each row: let the strategy tokenise, find out where the row's strings stand in what it tokenised, label them, apply
+    the actions on text, and write what the spans ask for into `labels`. A token keeps its loss only if both Axolotl and its
+    bucket say so.
+
+    Args:
+        strategy: Axolotl's.
+        labelers: ready to label.
+        buckets: ascending.
+        where: the data set's place in the YAML, for messages.
+        text_field: the string that span columns count characters of, where a labeler does not say.
+        eos: the rule for end-of-sequence tokens: train, mask or inherit.
+        mask_document_starts: no loss on a row's first token.
+        fingerprint: of everything that decides the labels; part of the cache key that `datasets` makes by
+            pickling this object. Empty for a stream, whose labels are not kept.
+    """
+
+    supports_batched = True
+
+    def __init__(
+        self,
+        strategy,
+        labelers: list[Labeler],
+        buckets: tuple[Bucket, ...],
+        where: str,
+        text_field: str | None,
+        eos: str,
+        mask_document_starts: bool,
+        fingerprint: str,
+    ):
+        self.strategy = strategy
+        self.tokenizer: TaggingTokenizer = strategy.tokenizer
+        self.filter_rows = getattr(strategy, "filter_rows", None)
+        self.labelers = labelers
+        self.buckets = buckets
+        self.where = where
+        self.text_field = text_field
+        self.fingerprint = fingerprint
+        self._layout = fields_of.Layout.of(strategy)
+        self._in_order = True  # until a row comes whose tokens cannot be followed without tags
+        self._row_labels = RowLabels(self.tokenizer, where, eos, mask_document_starts)
+        self._placer = Placer(strategy, self._call, self.tokenizer, self._layout)
+        self._spans = RowSpans(labelers, buckets, where, text_field, self._layout, self._placer)
+
+    def tokenize_prompt(self, batch: Mapping[str, list]) -> dict[str, list]:
+        """A batch of raw rows to a batch of tokenised ones; there may be more or fewer of them."""
+        with _collector_paused():
+            return self._columns(batch)
+
+    def _columns(self, batch: Mapping[str, list]) -> dict[str, list]:
+        out: dict[str, list] = {"input_ids": [], "attention_mask": [], "labels": []}
+        for row in self.labelled(batch):
+            if not self.fingerprint:
+                inexact.say_once(row.inexact, self.where)
+            for number, (part, labels) in enumerate(zip(row.parts, self.labels(row))):
+                if self.fingerprint:
+                    columns = {**part.output, "labels": labels, inexact.COLUMN: 0 if number else row.inexact}
+                    columns |= {key: np.asarray(columns[key], dtype) for key, dtype in _ARROW.items() if key in columns}
+                else:
+                    columns = {**part.output, "labels": labels.tolist()}
+                for key, value in columns.items():
+                    out.setdefault(key, []).append(value)
+        return out
+
+    def labels(self, row: Row) -> list[np.ndarray]:
+        """The labels of each part of a row from `labelled`, int64 `[tokens]`."""
+        return self._row_labels.labels(row.parts, row.texts)
+
+    def labelled(self, batch: Mapping[str, list], edited: bool = True) -> Iterator[Row]:
+        """The rows that are left, tokenised, their texts with spans.
+
+        Args:
+            batch: raw rows.
+            edited: whether the actions on text are applied.
+        """
+        raw = [dict(zip(batch, values)) for values in zip(*batch.values())]
+        rows = [self._followed(row, number) for number, row in enumerate(raw)]
+        self._spans.find(rows)
+        if edited and edits_text(self.buckets):
+            rows = self._edited(rows)
+        yield from rows
+
+    # tokens and places
+
+    def _followed(self, raw: dict, number: int) -> Row:
+        try:
+            return self._tokenised(_cleaned(raw), number)
+        except RecursionError:
+            raise SlungDataError(
+                f"{self.where}: {describe_row(number, raw)}: its lists and mappings are nested too deeply to be followed; take "
+                "the row out"
+            ) from None
+
+    def _tokenised(self, raw: dict, number: int) -> Row:
+        row = Row(self._layout.parsed(raw), source=raw, number=number)
+        if self._in_order:
+            with self.tokenizer.noting(tagged=False) as row.texts:
+                made = self._made(row.raw)
+            parts = self._row_labels.of_order(made, row.texts)
+            self._in_order = parts is not None
+        if not self._in_order:
+            with self.tokenizer.noting(tagged=True) as row.texts:
+                made = self._made(row.raw)
+            parts = self._row_labels.of_tags(made)
+        row.parts = parts
+        row.texts = self._row_labels.used(parts, row.texts)
+        row.places, row.choices, row.lost = self._placer.place(row.raw, row.texts)
+        return row
+
+    def _call(self, row):
+        if getattr(self.strategy, "supports_batched", False):
+            return self.strategy.tokenize_prompt({key: [value] for key, value in row.items()})
+        return self.strategy.tokenize_prompt(row)
+
+    def _made(self, row) -> list[dict]:
+        """The strategy's output for one row as a list of rows."""
+        result = dict(self._call(row))
+        if not result or not len(result.get("input_ids", [])):
+            return []
+        if isinstance(result["input_ids"][0], int):
+            result = {key: [value] for key, value in result.items()}
+        return [dict(zip(result, values)) for values in zip(*result.values())]
+
+    # actions on text
+
+    def _edited(self, rows: list[Row]) -> list[Row]:
+        """Apply drop_span, drop_document and control_token."""
+        kept, changed = [], []
+        for row in rows:
+            actions = {self._spans.action(span) for text in row.texts for span in text.spans}
+            edits = {path: edit(fields_of.get(row.raw, path), spans, self.buckets) for path, spans in row.spans.items()}
+            if Action.DROP_DOCUMENT in actions or any(result is None for result in edits.values()):
+                continue
+            kept.append(row)
+            texts = {
+                path: text
+                for path, (text, _) in edits.items()
+                if text != fields_of.get(row.raw, path) and not isinstance(path[-1], fields_of.Key)
+            }
+            if texts:
+                self._check_offsets(row, texts)
+                number, row.raw = row.number, fields_of.replaced(row.raw, texts)
+                again = self._tokenised(row.raw, number)
+                again.spans = {path: edits[path][1] if path in texts else spans for path, spans in row.spans.items()}
+                again.inexact = row.inexact
+                kept[-1] = again
+                changed.append(again)
+            else:
+                self._note_left(row)
+        self._spans.put(changed)
+        for row in changed:
+            self._note_left(row)
+        return kept
+
+    def _note_left(self, row: Row) -> None:
+        """Mask what an action on text could not be applied to: all `drop_span` left, and `control_token` outside of edited text."""
+        for text, places in zip(row.texts, row.places):
+            edited = [(p.start, p.end) for p in places if not isinstance(p.path[-1], fields_of.Key)]
+            for span in text.spans:
+                action = self._spans.action(span)
+                inside = any(start <= span.start and span.end <= end for start, end in edited)
+                if action is Action.DROP_SPAN or (action is Action.CONTROL_TOKEN and not inside):
+                    text.left.append(span)
+        if any(text.left for text in row.texts):
+            row.inexact |= inexact.LEFT
+
+    def _check_offsets(self, row: Row, texts) -> None:
+        """Raise `SlungDataError` where a changed text has offsets beside it that say what of it is trained."""
+        detail = getattr(getattr(self.strategy, "prompter", None), "message_field_training_detail", None)
+        for path in texts:
+            if detail and fields_of.surroundings(row.raw, path).get(detail) is not None:
+                raise SlungDataError(
+                    f"{self.where}.message_field_training_detail: {describe_row(row.number, row.raw)}: its offsets count "
+                    "characters of a text that `drop_span` or `control_token` changes; use the action mask, or leave the details out"
+                )
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No search for reference cycles: a batch's objects live until it is done, and each full search takes as long as hundreds
+    of rows."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _cleaned(row):
+    """The row without lone surrogates in its strings."""
+    dirty = {path: safe for path, text in fields_of.strings(row).items() if (safe := utf8_safe(text)) != text}
+    return fields_of.replaced(row, dirty) if dirty else row

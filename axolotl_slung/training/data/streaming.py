@@ -1,0 +1,283 @@
+"""Streamed data sets: raw documents to windows of labelled tokens, one buffer at a time.
+
+Axolotl streams in four ways, and each keeps its own windows here; documents are labelled whole before they are cut.
+
+| config | windows | made by |
+|---|---|---|
+| `pretraining_dataset:` | a document's beginning, or several of these in a row | `Unpacked` |
+| `pretraining_dataset:` packed | overlapping windows of a document, packed | `OverflowTokenizer`, `Packed` |
+| `datasets:` and `streaming: true`, packed | those of the data set's type, packed | `Buffers`, `Packed` |
+| `datasets:` and `streaming: true` | those of the data set's type | `SlungStrategy`, as without streaming |
+
+Everything here goes to the workers of a data loader in a pickle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import tokenizers
+import torch
+from axolotl.utils.logging import get_logger
+from datasets import Dataset, concatenate_datasets
+from torch.utils.data import get_worker_info
+
+from ...labels.codec import IGNORE
+from .row_labels import SlungDataError
+from .strategy import SlungStrategy
+from .tagging import TaggingTokenizer
+
+LOG = get_logger(__name__)
+
+TOKENISED_STREAM = (
+    "{where}: it is already tokenised, and its labels can only be checked as a whole; take `streaming: true` out of the "
+    "config, or stream raw text"
+)
+
+_DOCUMENTS = 256
+"""Documents that are labelled and tokenised at a time: as Python lists, a buffer would take many times its size."""
+
+
+class Mapped:
+    """An iterable data set for which `map` maps another function, made out of the one that it is given.
+
+    `axolotl.utils.data.streaming.wrap_streaming_dataset` shuffles a data set and maps Axolotl's encoding over it;
+    handed this one it does all of that, but for the encoding.
+
+    Args:
+        dataset: the raw documents.
+        replace: Axolotl's encoding to ours.
+        options: more arguments of `map`.
+    """
+
+    def __init__(self, dataset, replace: Callable[[Callable], Callable], **options):
+        self._dataset, self._replace, self._options = dataset, replace, options
+        self.features = dataset.features
+
+    def __iter__(self):
+        return iter(self._dataset)
+
+    def shuffle(self, **options):
+        return Mapped(self._dataset.shuffle(**options), self._replace, **self._options)
+
+    def map(self, function, **options):
+        return self._dataset.map(self._replace(function), **options, **self._options)
+
+
+# ------------------------------------------------------------------------------------------------------------- packed
+
+
+class OverflowTokenizer(TaggingTokenizer):
+    """Cuts whole documents into overlapping windows, as the type `pretrain` asks its tokenizer to."""
+
+    def __call__(self, text=None, *args, **kwargs):
+        if not isinstance(text, list) or not kwargs.get("return_overflowing_tokens"):
+            return super().__call__(text, *args, **kwargs)
+        if self._rendered is not None:
+            self._rendered.extend(map(str, text))
+            return {"input_ids": [[0] for _ in text], "attention_mask": [[1] for _ in text]}
+        windows = [window for document in text for window in self._windows(document, **kwargs)]
+        return {"input_ids": windows, "attention_mask": [[1] * len(ids) for ids in windows]}
+
+    def _windows(self, text, stride, **kwargs):
+        """The tokenizer's own windows of a document, noted down one by one."""
+        options = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
+        encoding = self._encode.untrimmed([text], stride=stride, **options, **kwargs)
+        windows, offsets, special = (encoding[key] for key in ("input_ids", "offset_mapping", "special_tokens_mask"))
+        if any(map(self._encode.has_suspects, windows)):
+            offsets = self._exact(text, windows, offsets, special, stride)
+        return [self._note(text, ids, of_window) for ids, of_window in zip(windows, offsets)]
+
+    def _exact(self, text, windows, offsets, special, stride):
+        """The windows' offsets, made as exact as `Offsets` makes those of a whole text."""
+        whole, of_whole = self._encode(text, add_special_tokens=False)
+        exact, position = [], 0
+        for ids, of_window, is_special in zip(windows, offsets, special):
+            inside = [index for index, flag in enumerate(is_special) if not flag]
+            there = slice(position, position + len(inside))
+            if whole["input_ids"][there] == [ids[index] for index in inside]:
+                found = dict(zip(inside, of_whole[there]))
+                of_window = [found.get(index, (0, 0)) for index in range(len(ids))]
+            # or else they stay, and may hold more characters than they should, and never fewer
+            exact.append(of_window)
+            position += len(inside) - stride
+        return exact
+
+
+def check_overflow(tokenizer, where: str) -> None:
+    """Warn of a version of tokenizers that loses most of a long document (0.23.1 and 0.23.2, its issue 2091)."""
+    text = "a " * 100
+    windows = tokenizer(text, truncation=True, max_length=20, stride=0, return_overflowing_tokens=True)["input_ids"]
+    if len(windows) < len(tokenizer(text)["input_ids"]) // 20:
+        LOG.warning(
+            "slung: %s: tokenizers %s loses what comes after a document's first window, with and without slung; version "
+            "0.23.3, which Axolotl 0.21 brings, does not",
+            where,
+            tokenizers.__version__,
+        )
+
+
+class NothingLeft(Exception):
+    """A buffer of documents of which no window is left to pack."""
+
+
+class Buffers:
+    """Tokenises and labels one buffer of documents; stands in for Axolotl's `get_dataset_wrapper`.
+
+    Args:
+        strategy: labels and tokenises.
+        length: the most tokens in a window.
+    """
+
+    def __init__(self, strategy: SlungStrategy, length: int):
+        self.strategy, self.length = strategy, length
+
+    def __call__(self, dataset: Dataset):
+        """The windows of raw documents as a data set, and None.
+
+        Raises:
+            NothingLeft: no window has from two tokens to `length`, which are those that Axolotl packs.
+            SlungDataError: the documents are token ids.
+        """
+        if {"input_ids", "attention_mask", "labels"} <= set(dataset.column_names):
+            raise SlungDataError(TOKENISED_STREAM.format(where=self.strategy.where))
+        if isinstance(self.strategy.tokenizer, OverflowTokenizer):
+            _check_column(dataset.column_names, self.strategy)
+        if self.strategy.filter_rows:
+            dataset = dataset.filter(self.strategy.filter_rows)
+        parts = []
+        for start in range(0, len(dataset), _DOCUMENTS):
+            windows = self.strategy.tokenize_prompt(dataset[start : start + _DOCUMENTS])
+            if windows["input_ids"]:
+                parts.append(Dataset.from_dict(windows))
+        if not any(2 <= len(ids) <= self.length for part in parts for ids in part["input_ids"]):
+            raise NothingLeft
+        return concatenate_datasets(parts), None
+
+
+class Packed:
+    """Packs the windows of each buffer, alike in every pass over the stream.
+
+    Axolotl packs in an order drawn from torch's global generator, which a model with dropout draws from as well, and
+    which a resumed run finds in another state than the first one. Here the order is drawn from numbers of its own,
+    the same that Axolotl's would be in a run in which nothing else draws any.
+
+    Args:
+        encode: Axolotl's packing, of a buffer of documents.
+        seed: of the run.
+    """
+
+    def __init__(self, encode: Callable[[Mapping], Mapping], seed: int):
+        self.encode, self.seed = encode, seed
+        self._state: torch.Tensor | None = None
+
+    def __call__(self, documents: Mapping[str, list], indices: list[int]) -> Mapping[str, list]:
+        """Packed rows of one buffer.
+
+        Args:
+            documents: columns.
+            indices: how many documents of this pass came before each.
+        """
+        outside = torch.get_rng_state()
+        torch.set_rng_state(_first_state(self.seed) if indices[0] == 0 or self._state is None else self._state)
+        try:
+            return self.encode(documents)
+        except NothingLeft:
+            return {}
+        finally:
+            self._state = torch.get_rng_state()
+            torch.set_rng_state(outside)
+
+
+def _first_state(seed: int) -> torch.Tensor:
+    """The state of torch's generator when a data loader, the first to draw, asks for its first row."""
+    generator = torch.Generator().manual_seed(seed)
+    base = torch.empty((), dtype=torch.int64).random_(generator=generator).item()
+    worker = get_worker_info()
+    if worker is not None:
+        generator.manual_seed(base + worker.id)
+    return generator.get_state()
+
+
+# ----------------------------------------------------------------------------------------------------------- unpacked
+
+
+class Unpacked:
+    """Documents cut at the length of a window, each a row, or with `pretraining_sample_concatenation` as many as fit.
+
+    Args:
+        tokenizer: the data set's.
+        labelled: makes a `SlungStrategy` of a strategy, with `text_field=`.
+        max_tokens, text_column, concatenate: as Axolotl's `encode_streaming` has them.
+    """
+
+    def __init__(self, tokenizer, labelled: Callable, *, max_tokens: int, text_column: str, concatenate: bool):
+        beginning = _Beginning(tokenizer, text_column, max_tokens - 2, ends=concatenate)
+        self.strategy: SlungStrategy = labelled(beginning, text_field=text_column)
+        self.max_tokens, self.concatenate = max_tokens, concatenate
+        self.pad_id = tokenizer.pad_token_id
+
+    def __call__(self, documents: Mapping[str, list]) -> dict[str, list]:
+        """Rows of one buffer: `input_ids`, `labels` and `attention_mask`, int64 `[tokens]` each."""
+        _check_column(documents, self.strategy)
+        rows = self._rows(documents)
+        windows = list(_concatenated(rows, self.max_tokens, self.pad_id) if self.concatenate else rows)
+        return dict(zip(("input_ids", "labels", "attention_mask"), map(list, zip(*windows)))) if windows else {}
+
+    def _rows(self, documents) -> Iterator[np.ndarray]:
+        """int64 `[3, tokens]` for each document: token ids, labels, attention mask."""
+        for start in range(0, len(next(iter(documents.values()))), _DOCUMENTS):
+            some = {name: values[start : start + _DOCUMENTS] for name, values in documents.items()}
+            out = self.strategy.tokenize_prompt(some)
+            for row in zip(out["input_ids"], out["labels"], out["attention_mask"]):
+                yield np.array(row, dtype=np.int64)
+
+
+class _Beginning:
+    """What Axolotl does to a document that it streams unpacked, as a strategy.
+
+    Args:
+        tokenizer, text_column, max_length: as they are called.
+        ends: put an end of sequence behind each document.
+    """
+
+    def __init__(self, tokenizer, text_column: str, max_length: int, ends: bool):
+        self.tokenizer, self.text_column, self.max_length, self.ends = tokenizer, text_column, max_length, ends
+
+    def tokenize_prompt(self, row):
+        encoding = self.tokenizer(
+            row[self.text_column], truncation=True, max_length=self.max_length, add_special_tokens=True
+        )
+        end = [self.tokenizer.eos_token_id] if self.ends else []
+        return {"input_ids": encoding["input_ids"] + end, "attention_mask": encoding["attention_mask"] + [1] * len(end)}
+
+
+def _concatenated(rows: Iterator[np.ndarray], length: int, pad_id: int) -> Iterator[np.ndarray]:
+    """Rows of `length` tokens, each of as many documents as fit, with padding after every document.
+
+    Args:
+        rows: int64 `[3, tokens]` with fewer tokens than `length`: token ids, labels, attention mask.
+        length: of the rows that come out, int64 `[3, length]`.
+        pad_id: the token id of padding; its label is -100 and its attention mask 0.
+    """
+    window, used = None, 0
+    for row in rows:
+        needed = row.shape[1] + 1
+        if window is not None and used + needed > length:
+            yield window
+            window = None
+        if window is None:
+            window, used = np.tile(np.array([[pad_id], [IGNORE], [0]], dtype=np.int64), length), 0
+        window[:, used : used + needed - 1] = row
+        used += needed
+    if window is not None:
+        yield window
+
+
+def _check_column(columns, strategy: SlungStrategy) -> None:
+    """Raise `SlungDataError` where the documents have no text."""
+    if strategy.text_field not in columns:
+        raise SlungDataError(
+            f"{strategy.where}.text_column: the stream has no column {strategy.text_field!r}; it has {sorted(columns)}"
+        )

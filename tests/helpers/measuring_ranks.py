@@ -1,0 +1,13 @@
+"""`lm_eval` on two ranks of CPUs: torchrun --nproc_per_node 2 tests/helpers/measuring_ranks.py --model hf ...
+
+lm_eval's `hf` model takes part in several ranks only where it counts several GPUs; here it counts two, and runs on
+CPUs all the same.
+"""
+
+import torch
+
+torch.cuda.device_count = lambda: 2
+
+from lm_eval.__main__ import cli_evaluate  # noqa: E402 - after the count
+
+cli_evaluate()

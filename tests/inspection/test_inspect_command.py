@@ -1,0 +1,99 @@
+"""`slung inspect` on a config and on labelled files: the tokens and actions are those of training."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from helpers.axolotl_run import base_config, prepare_in_process
+from helpers.tiny import tiny_model, write_jsonl
+
+from axolotl_slung.cli import main
+from axolotl_slung.labels.codec import FIRST_CODE
+from axolotl_slung.training.data.look import data_sets
+
+CHAT = {
+    "messages": [
+        {"role": "user", "content": "Who burned the mill?"},
+        {"role": "assistant", "content": "It was Maria Hernandez, they say."},
+    ]
+}
+ROWS = {
+    "completion": {"text": "The old mill of Maria Hernandez burned down."},
+    "alpaca": {"instruction": "Who?", "input": "", "output": "Maria Hernandez. Zoë!"},
+    "chat_template": CHAT,
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+@pytest.mark.parametrize("method", ["masked", "control"])
+def test_what_is_shown_is_what_is_trained(tmp_path, slung, kind, method):
+    write_jsonl(tmp_path / "rows.jsonl", [{"id": "r", **ROWS[kind]}, {"id": "s", **ROWS[kind]}])
+    dataset = {"path": str(tmp_path / "rows.jsonl"), "ds_type": "json", "type": kind}
+    model = tiny_model(tmp_path)
+    config = base_config(tmp_path, base_model=str(model), sequence_len=512, datasets=[dataset], chat_template="chatml", **slung())
+    prepared = prepare_in_process(config).train_dataset
+
+    from axolotl.cli.config import load_cfg
+    from axolotl.loaders import load_tokenizer
+
+    path = tmp_path / "config.yml"
+    path.write_text(yaml.safe_dump({**config, "slung": {**config["slung"], "method": method}}))
+    cfg = load_cfg(str(path))
+    tokenizer = load_tokenizer(cfg)
+    (found,) = data_sets(cfg, tokenizer)
+    documents = list(found.documents())
+
+    assert [one.name for one in documents] == ["datasets[0], r", "datasets[0], s"]
+    for document, row in zip(documents, prepared):
+        labels = np.array(row["labels"])
+        assert len(document.tokens) == len(labels)
+        assert ((labels <= FIRST_CODE) == (document.trainable & (document.score == 1))).all()
+        assert ((labels >= 0) == (document.trainable & (document.score == 0))).all()
+        assert (labels <= FIRST_CODE).any() and (labels >= 0).any()
+        assert list(document.scores) == ["entities"] and (document.scores["entities"] == document.score).all()
+        assert "Maria Hernandez" in "".join(document.tokens)
+
+
+def test_the_page_of_a_config_and_of_labelled_files(tmp_path, slung):
+    rows = [{"text": f"{n} Maria Hernandez <script>alert(1)</script>"} for n in range(30)]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    dataset = {"path": str(tmp_path / "rows.jsonl"), "ds_type": "json", "type": "completion"}
+    config = base_config(tmp_path, base_model=str(tiny_model(tmp_path)), datasets=[dataset], **slung())
+    path = tmp_path / "config.yml"
+    path.write_text(yaml.safe_dump(config))
+    run = CliRunner().invoke
+
+    result = run(main, ["inspect", str(path), "-n", "7", "-o", str(tmp_path / "config.html")])
+    assert result.exit_code == 0, result.output
+    result = run(main, ["label", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "out"), "-c", str(path), "-j", "1"])
+    assert result.exit_code == 0, result.output
+    result = run(main, ["inspect", str(tmp_path / "out"), "-c", str(path), "-o", str(tmp_path / "files.html"), "-n", "7"])
+    assert result.exit_code == 0, result.output
+    for page in ("config.html", "files.html"):
+        content = (tmp_path / page).read_text(encoding="utf-8")
+        assert "<script>alert" not in content
+        data = json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', content, re.DOTALL).group(1))
+        assert len(data["documents"]) == 7 and data["labelers"] == ["entities"]
+    result = run(main, ["inspect", str(tmp_path / "out"), "-c", str(path), "-n", "1", "--terminal"])
+    assert result.exit_code == 0 and "[mask:" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["out"], "say whose tokens: --tokenizer, or --config"),
+        (["nothing.yml"], "nothing.yml: cannot be read"),
+        (["plain.yml"], "plain.yml has no `slung:` block"),
+        (["plain.jsonl", "--tokenizer", "TOKENIZER"], "no 'text' and 'spans' in it; give what `slung label` wrote"),
+    ],
+)
+def test_mistakes(tmp_path, monkeypatch, arguments, says):
+    model = tiny_model(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain.yml").write_text("base_model: x\n")
+    write_jsonl(tmp_path / "plain.jsonl", [{"text": "x"}])
+    result = CliRunner().invoke(main, ["inspect", *(str(model) if a == "TOKENIZER" else a for a in arguments)])
+    assert result.exit_code and says in " ".join(result.output.split()), result.output

@@ -1,0 +1,88 @@
+"""`slung stats`, `slung sweep` and `slung qa` by their command lines."""
+
+import json
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from helpers.axolotl_run import base_config, prepare_in_process
+from helpers.tiny import tiny_model, write_jsonl
+
+from axolotl_slung.cli import main
+from axolotl_slung.labels.codec import FIRST_CODE
+
+
+@pytest.fixture
+def project(tmp_path, slung):
+    """A config whose data set has 12 rows, 4 of them with a name; and `slung label`'s files of it."""
+    rows = [{"text": f"{n} {'Maria Hernandez' if n % 3 == 0 else 'somebody'} burned the mill.", "n": n} for n in range(12)]
+    for row in rows:
+        start = row["text"].find("Maria")
+        row["gold"] = [[start, start + 15]] if start >= 0 else []
+        row["who"] = "Maria Hernandez"
+    rows[0]["gold"] = [[2, 7]]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    dataset = {"path": str(tmp_path / "rows.jsonl"), "ds_type": "json", "type": "completion"}
+    config = base_config(tmp_path, base_model=str(tiny_model(tmp_path)), datasets=[dataset], **slung())
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
+    run("label", tmp_path / "rows.jsonl", "-o", tmp_path / "out", "-c", tmp_path / "config.yml", "-j", 1)
+    return tmp_path, config
+
+
+def run(*arguments):
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.output
+
+
+def test_stats_count_what_training_sees(project):
+    folder, config = project
+    output = run("stats", folder / "config.yml", "--html", folder / "s.html", "--json", folder / "s.json")
+    figures = json.loads((folder / "s.json").read_text())
+    labels = [label for row in prepare_in_process(config).train_dataset["labels"] for label in row]
+    assert figures["documents"] == 12
+    assert figures["tokens"] == len(labels)
+    assert figures["outcomes"]["mask"] == sum(label <= FIRST_CODE for label in labels) > 0
+    assert figures["loss_tokens"] == sum(label >= 0 for label in labels)
+    assert "hernandez" in output and "hernandez" in (folder / "s.html").read_text()
+
+    quiet = run("stats", folder / "config.yml", "--no-words", "--html", folder / "s.html", "--json", folder / "s.json")
+    assert "hernandez" not in quiet + (folder / "s.html").read_text() + (folder / "s.json").read_text()
+
+
+def test_sweep_of_files_and_of_their_config_agree(project):
+    folder, _ = project
+    run("sweep", folder / "config.yml", "--json", folder / "c.json", "-t", "0.5", "--all")
+    of_config = json.loads((folder / "c.json").read_text())
+    of_files = json.loads(run("sweep", folder / "out", "-c", folder / "config.yml", "--json", "-", "-t", "0.5", "--all"))
+    assert of_config["documents"] == of_files["documents"] == 12
+    # the config's documents have a token more each: the end of the sequence
+    assert of_config["tokens"] == of_files["tokens"] + 12
+    assert of_config["combined"]["documents"] == of_files["combined"]["documents"] == [4] * len(of_files["thresholds"])
+
+
+def test_qa_of_spans_and_of_names(project):
+    folder, config = project
+    labeler = json.dumps(config["slung"]["labelers"][0])
+    spans = json.loads(run("qa", folder / "rows.jsonl", "--gold", "gold", "-l", labeler, "--json", "-"))
+    best = spans["labelers"]["entities"]["characters"]["best"]
+    assert (best["precision"], best["recall"]) == (50 / 60, 1.0)
+    tokenizer = ["--tokenizer", config["base_model"]]
+    names = json.loads(run("qa", folder / "rows.jsonl", "--names", "who", "-l", labeler, *tokenizer, "--json", "-"))
+    best = names["labelers"]["entities"]["tokens"]["best"]
+    assert best["recall"] == best["precision"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["sweep", "out", "-c", "config.yml", "-t", "half"], "--threshold: 'half' is no number"),
+        (["sweep", "out", "-c", "config.yml", "-t", "0.1,0.2,0.3"], "0.1, 0.2, 0.3"),
+        (["qa", "rows.jsonl", "-l", "{type: spans, field: gold}"], "give either --gold, a column of spans, or --names"),
+        (["qa", "rows.jsonl", "--gold", "nothing", "-c", "config.yml"], "no column 'nothing'; it has"),
+    ],
+)
+def test_mistakes(project, monkeypatch, arguments, says):
+    monkeypatch.chdir(project[0])
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code and says in " ".join(result.output.split()), (result.output, result.exception)

@@ -1,0 +1,87 @@
+import re
+import sys
+import unicodedata
+
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from axolotl_slung.labeling.text.fold import IGNORABLE, SIGNS, Folded
+
+texts = st.one_of(
+    st.text(),
+    st.lists(
+        st.sampled_from(["a", "É", "e\u0301", "e\u0323\u0302", "e\u0302\u0323", "ﬁ", "Ａ", "ß", "가", "각", "が", "が"])
+        | st.sampled_from([" ", "  ", "\r\n", "\u00a0", "-", "\u2011", "’", "'", "漢", "😀", "\ud800"])
+    ).map("".join),
+)
+
+
+def is_spacing_accent(char):
+    """An accent that stands for itself: NFKC makes a mark of it, often with a space, and no name has one."""
+    first = unicodedata.normalize("NFKD", char)[0]
+    becomes_one = first != char and (first == " " or unicodedata.category(first)[0] == "M")
+    return becomes_one and not char.isspace() and unicodedata.category(char)[0] != "M"
+
+
+@given(texts, st.booleans())
+def test_texts_that_nfkc_makes_equal_fold_to_the_same(text, case_sensitive):
+    # of signs NFKC makes letters and digits, which are parts of words
+    text = "".join(char for char in text if not is_spacing_accent(char) and not re.match(f"[{SIGNS}{IGNORABLE}]", char))
+    folded = Folded(text, case_sensitive).text
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        assert Folded(unicodedata.normalize(form, text), case_sensitive).text == folded
+
+
+@given(texts, st.booleans())
+def test_every_piece_leads_back_to_its_characters(text, case_sensitive):
+    folded = Folded(text, case_sensitive)
+    last = 0
+    for index in range(len(folded.text)):
+        start, end = folded.original(index, index + 1)
+        assert 0 <= start < end <= len(text)
+        assert start >= last or unicodedata.combining(folded.text[index])
+        last = max(last, start)
+    # whatever belongs to no piece was left out
+    owned = {i for index in range(len(folded.text)) for i in range(*folded.original(index, index + 1))}
+    assert all(re.match(rf"[{IGNORABLE}{SIGNS}*\s_\u0307]", text[i]) for i in {*range(len(text))} - owned)
+
+
+def test_literal_pieces():
+    folded = Folded("Ａｎ ﬁn \r\n e\u0301é")
+    assert folded.text == "An fin e\u0301e\u0301"
+    assert folded.original(0, 2) == (0, 2)
+    assert folded.original(3, 6) == (3, 5)
+    assert folded.original(7, 9) == (9, 11)
+    assert folded.original(9, 11) == (11, 12)
+
+
+def test_boundaries():
+    folded = Folded("Anna's e\u0301. 王小明说")
+    boundaries = [index for index in range(len(folded.text) + 1) if folded.boundary(index)]
+    assert boundaries == [0, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15]
+
+
+def test_what_is_left_out():
+    folded = Folded("_A\u00adnna\u200b **B**erg™  x * y ™z")
+    assert folded.text == " Anna Berg x * y ™z"
+    assert folded.original(1, 5) == (1, 6)
+    assert folded.original(6, 10) == (10, 16)
+    boundaries = [index for index in range(len(folded.text) + 1) if folded.boundary(index)]
+    assert boundaries == [0, 1, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]
+
+
+def test_the_ignorable_are_unicodes():
+    everything = "".join(map(chr, range(sys.maxunicode + 1)))
+    assert re.findall(f"[{IGNORABLE}]", everything) == regex.findall(r"\p{Default_Ignorable_Code_Point}", everything)
+
+
+def test_signs_glue_to_no_word():
+    """Whatever a character folds to, `Anna` ends before it, unless it is part of a word itself."""
+    part_of_words = regex.compile(rf"[\w\p{{M}}{IGNORABLE}]")
+    changed = [c for c in map(chr, range(0x80, sys.maxunicode + 1)) if not unicodedata.is_normalized("NFKD", c)]
+    assert len(changed) > 10_000
+    for char in changed:
+        small = unicodedata.decomposition(char).startswith(("<super>", "<sub>"))
+        if small or not part_of_words.match(char):
+            assert Folded(f"Anna{char}").boundary(4), hex(ord(char))

@@ -1,0 +1,135 @@
+"""The block: what may stand in the YAML, and the errors for what may not."""
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+from pydantic import ValidationError
+
+import axolotl_slung
+from axolotl_slung.config import SlungConfig, json_schema
+from axolotl_slung.labels.buckets import METHODS, Action
+from axolotl_slung.training.args import SlungArgs
+from axolotl_slung.training.conflicts import as_table
+
+NAMES = {"type": "entities", "path": "names.txt"}
+
+
+def block(**keys):
+    return SlungConfig.model_validate({"labelers": [NAMES], **keys})
+
+
+def buckets(*rows):
+    return [dict(zip(("name", "below", "action"), row)) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "keys, message",
+    [
+        ({"metod": "masked"}, "metod\n  Extra inputs are not permitted"),
+        ({"method": "mask"}, "method\n  Input should be 'masked', 'unlikelihood'"),
+        ({"labelers": []}, "labelers\n  List should have at least 1 item"),
+        ({"labelers": [{"type": "fastext", "model": "x"}]}, r"labelers.0\n  Input tag 'fastext' found.*'fasttext'"),
+        ({"labelers": [{**NAMES, "part": True}]}, r"labelers.0.entities.part\n  Extra inputs"),
+        ({"labelers": [{**NAMES, "names": ["x"]}]}, "either `path` .* or `names`"),
+        ({"labelers": [{"type": "fasttext", "model": "x", "sha256": "12"}]}, "sha256\n  String should match"),
+        ({"buckets": buckets(("a", 0.5, "train"), ("b", 0.4, "mask"), ("c", None, "mask"))}, "`below` has to ascend.*0.5, 0.4"),
+        ({"buckets": buckets(("a", 0.5, "train"), ("b", 1.5, "mask"), ("c", None, "mask"))}, "below\n  Input should be less than or equal to 1"),
+        ({"buckets": buckets(("a", -0.5, "train"), ("b", None, "mask"))}, "below\n  Input should be greater than 0"),
+        ({"buckets": buckets(("a", None, "train"), ("b", None, "mask"))}, "bucket 'a' needs `below`"),
+        ({"buckets": buckets(("a", 0.1, "train"), ("b", 0.9, "mask"))}, "the last bucket takes every score"),
+        ({"buckets": buckets(("a", 0.1, "train"), ("a", None, "mask"))}, "names have to differ"),
+        ({"buckets": buckets(("a", 0.1, "train"), ("b", None, "masked"))}, "action\n  Input should be 'train', 'mask'"),
+        ({"buckets": [{"name": "a", "below": 0.1, "action": "train", "weight": 2}, {"name": "b", "action": "mask"}]}, "`weight` does nothing with action: train"),
+        ({"buckets": [{"name": "a", "below": 0.1, "action": "train"}, {"name": "b", "action": "control_token"}]}, "`token` belongs to action: control_token"),
+        ({"overlap": "some"}, "overlap\n  Input should be 'any', 'majority' or 'all'"),
+        ({"normalize_by": "all_tokens", "monitor_masked": False}, "`normalize_by: all_tokens` counts masked tokens"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_key_the_value_and_the_mend(keys, message):
+    with pytest.raises(ValidationError, match=r"(?s)" + message):
+        block(**keys)
+
+
+@pytest.mark.parametrize(
+    "method, actions",
+    [
+        ("masked", "train mask mask"),
+        ("unlikelihood", "train train unlikelihood"),
+        ("toxic_baseline", "train train train"),
+        ("low_risk", "train drop_span drop_span"),
+        ("control", "train drop_document drop_document"),
+    ],
+)
+def test_presets_are_the_papers_arms(method, actions):
+    resolved = block(method=method).resolved_buckets()
+    assert [b.action for b in resolved] == [Action(name) for name in actions.split()]
+    assert [b.below for b in resolved] == [1e-4, 0.99, None]
+    assert method in METHODS
+
+
+def test_buckets_override_the_method():
+    resolved = block(buckets=buckets(("a", 0.2, "train"), ("b", None, "unlikelihood"))).resolved_buckets()
+    assert [(b.name, b.below, b.action, b.weight) for b in resolved] == [
+        ("a", 0.2, Action.TRAIN, 1.0),
+        ("b", None, Action.UNLIKELIHOOD, 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "config, message",
+    [
+        ({"rl": "dpo"}, "`rl: dpo` cannot go together with `slung:`"),
+        ({"reward_model": True}, "`reward_model: True` cannot"),
+        ({"processor_type": "AutoProcessor"}, "multimodal"),
+        ({"trainer_cls": "a.B"}, "`trainer_cls: a.B` cannot"),
+        ({"do_causal_lm_eval": True}, "takes every label but -100"),
+        ({"eval_table_size": 4}, "takes every label but -100"),
+        ({"rl": "dpo", "use_eaft": True}, r"(?s)`rl: dpo` cannot.*`use_eaft: True` cannot go together.*set it to false"),
+        ({"adapter": "mixlora"}, "`adapter: mixlora` cannot .*use lora or qlora"),
+        ({"context_parallel_size": 2}, "`context_parallel_size: 2` cannot go together with `slung:`.*set it to 1"),
+    ],
+)
+def test_settings_that_would_go_past_the_loss(config, message):
+    with pytest.raises(ValidationError, match=message):
+        SlungArgs.model_validate({**config, "slung": {"labelers": [NAMES]}})
+    SlungArgs.model_validate(config)  # none of our business without the block
+
+
+@pytest.mark.parametrize("fused", ["liger_fused_linear_cross_entropy", "cut_cross_entropy"])
+def test_fused_losses_go_with_train_and_mask_alone(fused):
+    SlungArgs.model_validate({fused: True, "slung": {"labelers": [NAMES]}})
+    for keys, message in (
+        ({"method": "unlikelihood"}, "action unlikelihood needs slung's loss"),
+        ({"monitor_masked": True}, "monitor_masked: true` needs slung's loss"),
+        ({"normalize_by": "all_tokens"}, "all_tokens` needs slung's loss"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            SlungArgs.model_validate({fused: True, "slung": {"labelers": [NAMES], **keys}})
+
+
+def test_the_docs_print_the_table_of_conflicts():
+    docs = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    for row in as_table():
+        assert f"{row}\n" in docs
+
+
+def test_every_field_is_described():
+    schema = json_schema()
+    for model in [schema, *schema["$defs"].values()]:
+        for name, field in model.get("properties", {}).items():
+            assert "description" in field or name == "type", name
+
+
+def test_the_shipped_schema_is_this_one():
+    """`slung schema > axolotl_slung/slung.schema.json` after a change of the block."""
+    shipped = Path(axolotl_slung.__file__).with_name("slung.schema.json")
+    assert json.loads(shipped.read_text(encoding="utf-8")) == json_schema()
+
+
+def test_a_labeler_of_a_data_set_that_is_not_there():
+    block = {"labelers": [{**NAMES, "datasets": ["b.jsonl"]}]}
+    SlungArgs.model_validate({"datasets": [{"path": "b.jsonl"}], "slung": block})
+    with pytest.raises(ValidationError, match=r"`slung.labelers\[0\].datasets`: 'b.jsonl' is no `path` under `datasets:`"):
+        SlungArgs.model_validate({"datasets": [{"path": "a.jsonl"}], "slung": block})

@@ -1,0 +1,83 @@
+"""Each example config runs: its base model replaced by a tiny one of the same architecture, its data by local files."""
+
+
+import fasttext
+import pytest
+import yaml
+from helpers import ROOT
+from helpers.axolotl_run import run_axolotl
+from helpers.tiny import TEXT, tiny_model, write_jsonl
+
+from axolotl_slung.labeling.fasttext.labeler import ALIASES
+from axolotl_slung.storage import cache_path
+
+EXAMPLES = ROOT / "example_configs"
+NAME = "Maria Hernandez"
+TOXIC = "What a horrible, stupid thing to say! You are a liar and a thief."
+
+ARCHITECTURE = {
+    "quickstart": "llama",
+    "olmo1b-slung": "olmo",
+    "olmo1b-tofu-slung": "olmo",
+    "lora-chat-slung": "qwen2",
+}
+
+
+def overrides(name, folder):
+    """What a CPU and a tiny model ask for, as options of the command."""
+    options = {
+        "base-model": tiny_model(folder, arch=ARCHITECTURE[name]),
+        "bf16": "false",
+        "tf32": "false",
+        "attn-implementation": "eager",
+        "optimizer": "adamw_torch",
+        "deepspeed": "",
+        "revision-of-model": "",
+        "sequence-len": 128,
+        "micro-batch-size": 2,
+        "gradient-accumulation-steps": 2,
+        "max-steps": 2,
+        "logging-steps": 1,
+        "save-strategy": "steps",
+        "dataset-num-proc": 1,
+    }
+    kernels = [f"--no-lora-{part}-kernel" for part in ("mlp", "qkv", "o", "embedding")] if "lora" in name else []
+    return [*kernels, *(f"--{key}={value}" for key, value in options.items())]
+
+
+def data(folder, monkeypatch):
+    """Every file that the examples name, small; the classifier is a real one, trained on a few lines."""
+    documents = [{"text": f"{text} {TOXIC} {NAME} said so."} for text in TEXT] * 4
+    for file in ("data/dolma.jsonl", "data/reddit.jsonl", "demo/train.jsonl"):
+        write_jsonl(folder / file, documents)
+    write_jsonl(folder / "data/tofu.jsonl", [{"question": "Who?", "answer": row["text"]} for row in documents])
+    messages = [{"role": "user", "content": f"Who is {NAME}?"}, {"role": "assistant", "content": f"{NAME}! {TOXIC} Well."}]
+    write_jsonl(folder / "data/chats.jsonl", [{"messages": messages}] * 40)
+    for file in ("data/tofu_names.txt", "data/private.txt", "demo/names.txt"):
+        (folder / file).write_text(NAME + "\n")
+    lines = [f"__label__{'toxic' if 'stupid' in text else 'fine'} {text.lower()}" for text in (TOXIC, *TEXT) for _ in range(20)]
+    (folder / "lines.txt").write_text("\n".join(line.replace("\n", " ") for line in lines) + "\n")
+    monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(folder / "cache"))
+    model = fasttext.train_supervised(str(folder / "lines.txt"), dim=10, epoch=20, thread=11, verbose=0)
+    alias = cache_path(ALIASES["jigsaw_hatespeech_sentence_v2"])
+    alias.parent.mkdir(parents=True, exist_ok=True)
+    for path in (folder / "data/toxicity.bin", alias):
+        model.save_model(str(path))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURE)
+def test_example_runs(tmp_path, monkeypatch, name):
+    data(tmp_path, monkeypatch)
+    config = yaml.safe_load((EXAMPLES / f"{name}.yml").read_text(encoding="utf-8"))
+    environment = {"AXOLOTL_SLUNG_CACHE": str(tmp_path / "cache")}
+    run = run_axolotl(config, tmp_path, args=overrides(name, tmp_path), env=environment).check()
+    assert [entry["step"] for entry in run.log_history if "loss" in entry] == [1, 2]
+    hidden = "slung/share_unlikelihood" if name == "lora-chat-slung" else "slung/share_mask"
+    assert any(entry.get(hidden, 0) > 0 for entry in run.log_history), run.log_history
+
+
+def test_every_example_is_run_and_says_what_it_needs():
+    assert {path.stem for path in EXAMPLES.glob("*.yml")} == set(ARCHITECTURE)
+    for path in EXAMPLES.glob("*.yml"):
+        head = path.read_text(encoding="utf-8").split("\n\n")
+        assert head[0].startswith("# ") and "Hardware:" in path.read_text(encoding="utf-8")
