@@ -33,9 +33,7 @@ class FastTextConfig(_LabelerBlock):
     type: Literal["fasttext"]
     model: str = Field(description="An alias (jigsaw_hatespeech_sentence_v2), a file, or a URL with sha256.")
     label: str = Field("__label__toxic", description="The label whose probability is the score.")
-    sha256: str | None = Field(
-        None, pattern="^[0-9a-fA-F]{64}$", description="Digest of the file; a URL needs one."
-    )
+    sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="Digest of the file; a URL needs one.")
 
 
 class EntitiesConfig(_LabelerBlock):
@@ -161,7 +159,9 @@ class BucketConfig(_Block):
         None, gt=0, lt=1, description="The probability at which `action: hinge` leaves a token alone."
     )
     objective: str | None = Field(
-        None, pattern=r"^[\w.]+:[^\W\d]\w*$", description="The function of `action: custom`: package.module:function. It is run."
+        None,
+        pattern=r"^[\w.]+:[^\W\d]\w*$",
+        description="The function of `action: custom`: package.module:function. It is run.",
     )
     k: int | None = Field(None, ge=2, description="One token in how many `action: goldfish` masks.")
 
@@ -223,7 +223,8 @@ class SlungConfig(_Block):
         0, ge=0, description="Optimizer steps, from `weight_start` on, over which that weight grows to its full size."
     )
     random_control: bool = Field(
-        False, description="A control: each text's scores on random tokens of it, so that as many of them take each action."
+        False,
+        description="A control: each text's scores on random tokens of it, so that as many of them take each action.",
     )
     fused: bool = Field(
         True,
@@ -239,7 +240,9 @@ class SlungConfig(_Block):
         bounds = [bucket.below for bucket in self.buckets or []]
         if bounds:
             if bounds[-1] is not None:
-                raise ValueError("`buckets`: the last bucket takes every score above the others; take `below` out of it")
+                raise ValueError(
+                    "`buckets`: the last bucket takes every score above the others; take `below` out of it"
+                )
             if None in bounds[:-1]:
                 name = self.buckets[bounds.index(None)].name
                 raise ValueError(f"`buckets`: bucket {name!r} needs `below`; only the last one goes without")
@@ -269,7 +272,9 @@ class SlungConfig(_Block):
         if self.buckets is None:
             return preset(self.method)
         return tuple(
-            Bucket(b.name, b.below, b.action, 1.0 if b.weight is None else b.weight, b.token, b.threshold, b.objective, b.k)
+            Bucket(
+                b.name, b.below, b.action, 1.0 if b.weight is None else b.weight, b.token, b.threshold, b.objective, b.k
+            )
             for b in self.buckets
         )
 

@@ -52,14 +52,18 @@ def random_spans(rng: random.Random, length: int) -> list[Span]:
     spans = []
     for _ in range(rng.randint(0, 5) if length else 0):
         start = rng.randrange(length)
-        spans.append(Span(start, rng.randint(start + 1, min(length, start + 20)), rng.choice([0.0, 0.2, 0.3, 0.5, 0.7, 1.0])))
+        spans.append(
+            Span(start, rng.randint(start + 1, min(length, start + 20)), rng.choice([0.0, 0.2, 0.3, 0.5, 0.7, 1.0]))
+        )
     return spans
 
 
 def expected(held: set[int], worst: list[float], overlap: str) -> int:
     """The bucket that the policy gives to a token that holds these characters."""
     needed = {"any": 1, "majority": len(held) // 2 + 1, "all": len(held)}[overlap]
-    reached = [index for index, bound in ((1, 0.3), (2, 0.7)) if held and sum(worst[i] >= bound for i in held) >= needed]
+    reached = [
+        index for index, bound in ((1, 0.3), (2, 0.7)) if held and sum(worst[i] >= bound for i in held) >= needed
+    ]
     return max(reached, default=0)
 
 
@@ -88,7 +92,9 @@ def main() -> None:
             if bucket != expected(held, worst, policy):
                 wrong += 1
                 print(f"{kind} {policy}: bucket {bucket}, expected {expected(held, worst, policy)}: {text!r} {spans}")
-    print(f"{arguments.cases} cases, {tokens} tokens, {wrong} wrong, {time.time() - started:.0f} s, seed {arguments.seed}")
+    print(
+        f"{arguments.cases} cases, {tokens} tokens, {wrong} wrong, {time.time() - started:.0f} s, seed {arguments.seed}"
+    )
     sys.exit(bool(wrong))
 
 

@@ -63,7 +63,9 @@ def hidden_states(lm, texts: list[str], batch_sizes, rounds: int) -> None:
         with torch.inference_mode():
             for start in range(0, len(tokens), size):
                 rows = [torch.tensor(row) for row in tokens[start : start + size]]
-                lm.model(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(lm.device), use_cache=False, **options)
+                lm.model(
+                    torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(lm.device), use_cache=False, **options
+                )
 
     for size in batch_sizes:
         lm.batch_size_per_gpu = size
@@ -73,7 +75,10 @@ def hidden_states(lm, texts: list[str], batch_sizes, rounds: int) -> None:
             "bare, all logits": lambda size=size: bare(size),
         }
         took = in_turns(arms, rounds)
-        print(f"batch {size:3d}", *(f"  {name} {number / took[name]:8.0f} ({took['bare'] / took[name]:.2f})" for name in arms))
+        print(
+            f"batch {size:3d}",
+            *(f"  {name} {number / took[name]:8.0f} ({took['bare'] / took[name]:.2f})" for name in arms),
+        )
 
 
 def generation(lm, prompts: list[str], batch_size: int, rounds: int) -> None:

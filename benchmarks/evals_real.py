@@ -42,8 +42,13 @@ def main() -> None:
     draw.shuffle(drawn)
     write(folder / "prompts.jsonl", ({"prompt": row["prompt"]} for row in drawn))
 
-    jigsaw = [{"text": row["text"], "toxicity": row["toxic"]} for row in read(data / "jigsaw_sentences/sentences.jsonl")]
-    posts = [{"text": row["text"], "toxicity": 1 - row["frac_not_toxic"]} for row in read(data / "civil_comments_spans/posts.jsonl")]
+    jigsaw = [
+        {"text": row["text"], "toxicity": row["toxic"]} for row in read(data / "jigsaw_sentences/sentences.jsonl")
+    ]
+    posts = [
+        {"text": row["text"], "toxicity": 1 - row["frac_not_toxic"]}
+        for row in read(data / "civil_comments_spans/posts.jsonl")
+    ]
     write(folder / "jigsaw.jsonl", jigsaw)
     write(folder / "civilcomments.jsonl", posts)
 
@@ -52,7 +57,10 @@ def main() -> None:
 
     documents = read(data / "english_clean/documents.jsonl")
     write(folder / "wikitext.jsonl", ({"text": row["text"]} for row in documents if row["source"] == "wikitext2_test"))
-    write(folder / "reddit.jsonl", ({"text": row["text"]} for row in read(data / "goemotions_reddit/comments.jsonl")[:2000]))
+    write(
+        folder / "reddit.jsonl",
+        ({"text": row["text"]} for row in read(data / "goemotions_reddit/comments.jsonl")[:2000]),
+    )
 
     for name, rows in {"jigsaw": jigsaw, "civilcomments": posts}.items():
         found = bag_of_words(rows)
@@ -71,7 +79,9 @@ def bag_of_words(rows) -> list[float]:
     texts, toxic = [row["text"] for row in rows], [row["toxicity"] >= TOXIC for row in rows]
     found = []
     for train, test in draws(toxic, None, 3, 8000, 2000):
-        model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=1000))
+        model = make_pipeline(
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=1000)
+        )
         model.fit([texts[place] for place in train], [toxic[place] for place in train])
         scores = model.decision_function([texts[place] for place in test])
         found.append(roc_auc_score([toxic[place] for place in test], scores))

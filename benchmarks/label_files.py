@@ -116,7 +116,9 @@ def main() -> None:
             peaks = {}
             for megabytes in (100, 1000):
                 source = corpus(folder / f"{megabytes}.jsonl", texts, megabytes)
-                seconds, peaks[megabytes] = slung_label(source, folder / f"memory-{megabytes}", labeler, 2, watched=True)
+                seconds, peaks[megabytes] = slung_label(
+                    source, folder / f"memory-{megabytes}", labeler, 2, watched=True
+                )
                 print(f"memory {megabytes} MB   {peaks[megabytes]:7.0f} MB   {seconds:6.1f} s", flush=True)
             print(f"ratio {peaks[1000] / peaks[100]:.3f}", flush=True)
         if options.only in (None, "preprocess"):
@@ -127,7 +129,9 @@ def main() -> None:
                     (run := folder / f"preprocess-{number}-{arm}").mkdir()
                     # the map's own cache would answer the second round
                     own = run / "b.jsonl"
-                    own.write_text(source.read_text(encoding="utf-8").replace('"id": "', f'"id": "{number}-'), encoding="utf-8")
+                    own.write_text(
+                        source.read_text(encoding="utf-8").replace('"id": "', f'"id": "{number}-'), encoding="utf-8"
+                    )
                     seconds[arm].append(preprocess(run, own, options.tokenizer, block))
             for arm, of in seconds.items():
                 print(f"preprocess {arm:8}{median(of):6.1f} s")

@@ -239,7 +239,10 @@ def grow(path: Path, rounds: int) -> None:
             fits = {name: arm for name, arm in arms.items() if name == OURS or tokens * vocabulary * 4 * 4 < room}
             for name, (seconds, memory) in measure(fits, problem, rounds).items():
                 points[name].append((tokens if what == "tokens" else vocabulary, seconds, memory / 1e6))
-                print(f"{what}: {tokens} tokens, vocabulary {vocabulary}: {name}: {seconds:.2f} s, {memory / 1e6:.0f} MB", flush=True)
+                print(
+                    f"{what}: {tokens} tokens, vocabulary {vocabulary}: {name}: {seconds:.2f} s, {memory / 1e6:.0f} MB",
+                    flush=True,
+                )
             del problem
         for row, label in enumerate(("seconds", "peak memory above the inputs, MB")):
             for (name, values), marker in zip(points.items(), "os"):
@@ -274,7 +277,9 @@ def main() -> None:
             packages.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             pass
-    device = torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"{platform.machine()} CPU, {os.cpu_count()} cores"
+    device = (
+        torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"{platform.machine()} CPU, {os.cpu_count()} cores"
+    )
     print(f"{device}; {', '.join(packages)}; {time.strftime('%Y-%m-%d')}")
     if arguments.grow:
         return grow(arguments.grow, arguments.rounds)

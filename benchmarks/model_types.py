@@ -127,7 +127,10 @@ def built(kind: str):
         try:
             torch.manual_seed(0)
             with torch.device("meta"):
-                size = sum(p.numel() for p in AutoModelForCausalLM.from_config(tiny_config(kind, key_values, layers)).parameters())
+                size = sum(
+                    p.numel()
+                    for p in AutoModelForCausalLM.from_config(tiny_config(kind, key_values, layers)).parameters()
+                )
             if size > 50_000_000:
                 raise ValueError(f"its tiny model has {size:,} parameters")
             torch.manual_seed(0)
@@ -249,7 +252,10 @@ def sweep(kinds, processes: int, seconds: float) -> dict[str, list[str]]:
                 else:
                     results[kind] = ["not built", f"its process ended with {process.exitcode}"]
                 del running[kind]
-                print(f"{len(results):3} of {len(kinds)}  {kind:24} {results[kind][0]:10} {_short(results[kind][1])}", flush=True)
+                print(
+                    f"{len(results):3} of {len(kinds)}  {kind:24} {results[kind][0]:10} {_short(results[kind][1])}",
+                    flush=True,
+                )
     return results
 
 
@@ -261,7 +267,10 @@ def _short(why: str) -> str:
 def table(results) -> str:
     """Markdown."""
     counts = collections.Counter(found for found, _ in results.values())
-    lines = [", ".join(f"{counts[name]} {name}" for name in ("fused", "on logits", "refused", "not built", "wrong")) + ".", ""]
+    lines = [
+        ", ".join(f"{counts[name]} {name}" for name in ("fused", "on logits", "refused", "not built", "wrong")) + ".",
+        "",
+    ]
     lines += ["| type | class | | |", "|---|---|---|---|"]
     for kind, (found, why) in sorted(results.items()):
         lines.append(f"| `{kind}` | {MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[kind]} | {found} | {_short(why)} |")

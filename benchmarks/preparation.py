@@ -30,7 +30,26 @@ from helpers.axolotl_run import as_if_fresh, base_config, write_config
 from helpers.tiny import TEXT, tiny_model
 
 WORDS = " ".join(text for text in TEXT if text.isascii()).split()
-SYLLABLES = ["ba", "dor", "el", "fi", "gan", "hes", "ir", "jo", "kal", "lum", "mi", "nor", "os", "pel", "ra", "su", "tev", "vin"]
+SYLLABLES = [
+    "ba",
+    "dor",
+    "el",
+    "fi",
+    "gan",
+    "hes",
+    "ir",
+    "jo",
+    "kal",
+    "lum",
+    "mi",
+    "nor",
+    "os",
+    "pel",
+    "ra",
+    "su",
+    "tev",
+    "vin",
+]
 
 
 class Made:
@@ -61,7 +80,11 @@ class Made:
 
     def tools(self, form=dict) -> dict:
         """A tool, a call of it, its result and an answer."""
-        arguments = {"to": self._rng.choice(self.names), "subject": self.text(5), "body": f"{self.text(20)}\n\"{self.text(20)}\""}
+        arguments = {
+            "to": self._rng.choice(self.names),
+            "subject": self.text(5),
+            "body": f'{self.text(20)}\n"{self.text(20)}"',
+        }
         strings = {name: {"type": "string", "description": self.text(8)} for name in arguments}
         parameters = {"type": "object", "properties": strings, "required": ["to"]}
         called = {"id": "call00001", "type": "function", "function": {"name": "send", "arguments": form(arguments)}}
@@ -71,7 +94,10 @@ class Made:
             {"role": "tool", "content": json.dumps({"sent": self.text(5)}), "tool_call_id": "call00001"},
             {"role": "assistant", "content": self.text(20)},
         ]
-        described = {"type": "function", "function": {"name": "send", "description": self.text(8), "parameters": parameters}}
+        described = {
+            "type": "function",
+            "function": {"name": "send", "description": self.text(8), "parameters": parameters},
+        }
         return {"messages": messages, "tools": [described]}
 
     def tools_in_json(self) -> dict:
@@ -86,7 +112,12 @@ CASES = {
     "chats, byte-level": ("bytelevel_bos", {"type": "chat_template", "chat_template": "chatml"}, 20_000, Made.chat),
     "chats, SentencePiece-like": ("unigram", {"type": "chat_template", "chat_template": "chatml"}, 2_000, Made.chat),
     "tools, objects": ("bytelevel_bos", {"type": "chat_template", "chat_template": "qwen3"}, 2_000, Made.tools),
-    "tools, JSON strings": ("bytelevel_bos", {"type": "chat_template", "chat_template": "qwen3"}, 2_000, Made.tools_in_json),
+    "tools, JSON strings": (
+        "bytelevel_bos",
+        {"type": "chat_template", "chat_template": "qwen3"},
+        2_000,
+        Made.tools_in_json,
+    ),
     "completion": ("bytelevel_bos", {"type": "completion"}, 2_000, Made.document),
 }
 
@@ -161,7 +192,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, quiet():
             rows, stock, ours = measure(Path(folder), title, arguments.rows, arguments.repeats, arguments.seed)
         ratio = median(b / a for a, b in zip(stock, ours))
-        print(f"| {title}, {rows:,} | {1e3 * median(stock) / rows:.2f} | {1e3 * median(ours) / rows:.2f} | {ratio:.2f} |", flush=True)
+        print(
+            f"| {title}, {rows:,} | {1e3 * median(stock) / rows:.2f} | {1e3 * median(ours) / rows:.2f} | {ratio:.2f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -101,7 +101,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--length", type=int, default=512, help="tokens a sequence")
     parser.add_argument("--micro-batch", type=int, default=2, help="sequences a step")
-    parser.add_argument("--gradient-checkpointing", action="store_true", help="keep no activations but each layer's input")
+    parser.add_argument(
+        "--gradient-checkpointing", action="store_true", help="keep no activations but each layer's input"
+    )
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -138,13 +140,19 @@ def main() -> None:
             results[arm]["bytes"].append(result["bytes"])
 
     versions = ", ".join(f"{package} {version(package)}" for package in ("axolotl", "transformers", "torch"))
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {'GPU' if _gpu() else 'CPU'}; {versions}; {time.strftime('%Y-%m-%d')}")
-    print(f"{arguments.micro_batch} x {arguments.length} tokens a step, {arguments.rounds} rounds of {arguments.steps - 1} steps")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, {'GPU' if _gpu() else 'CPU'}; {versions}; {time.strftime('%Y-%m-%d')}"
+    )
+    print(
+        f"{arguments.micro_batch} x {arguments.length} tokens a step, {arguments.rounds} rounds of {arguments.steps - 1} steps"
+    )
     print(f"{'arm':<14}{'s/step':>8}{'x stock':>9}{'peak MB':>9}{'x stock':>9}")
     base = {key: statistics.median(results["stock"][key]) for key in ("seconds", "bytes")}
     for arm in ARMS:
         seconds, memory = (statistics.median(results[arm][key]) for key in ("seconds", "bytes"))
-        print(f"{arm:<14}{seconds:>8.2f}{seconds / base['seconds']:>9.2f}{memory / 1e6:>9.0f}{memory / base['bytes']:>9.2f}")
+        print(
+            f"{arm:<14}{seconds:>8.2f}{seconds / base['seconds']:>9.2f}{memory / 1e6:>9.0f}{memory / base['bytes']:>9.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -65,4 +65,3 @@ def _wrap(manager):
         return construct(*call.args, **call.kwargs)
 
     manager.__init__ = construct_with_tasks
-

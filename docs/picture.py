@@ -1,6 +1,6 @@
 """Draws docs/tokens.svg: a text in its model's own tokens, coloured by what the loss does with them.
 
-    python docs/picture.py
+python docs/picture.py
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def main():
     parser.add_argument("--executor", choices=["local", "slurm", "ray"], default="local")
     parser.add_argument("--tasks", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="tasks that run at once")
-    parser.add_argument("--logs", help="marks of finished tasks, statistics, Slurm's script; a folder in the output's .slung")
+    parser.add_argument(
+        "--logs", help="marks of finished tasks, statistics, Slurm's script; a folder in the output's .slung"
+    )
     parser.add_argument("--partition", default="cpu", help="of Slurm")
     parser.add_argument("--time", default="10:00:00", help="of Slurm, a task")
     parser.add_argument("--activate", help="a command for Slurm's nodes that activates the Python environment")

@@ -21,7 +21,9 @@ def read_block(config: str | None, labelers: tuple[str, ...], **others) -> Slung
         click.UsageError: neither, or no valid block.
     """
     if config is None and not labelers:
-        raise click.UsageError("say what is risky: a YAML file with a `slung:` block (--config), or --labeler profanity")
+        raise click.UsageError(
+            "say what is risky: a YAML file with a `slung:` block (--config), or --labeler profanity"
+        )
     block = {}
     if config is not None:
         content = read_yaml(config)
@@ -60,7 +62,9 @@ def read_tokenizer(name: str):
     try:
         return AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError):
-        raise click.UsageError(f"--tokenizer: {name!r}: no tokenizer in such a folder, nor on the hub by this name") from None
+        raise click.UsageError(
+            f"--tokenizer: {name!r}: no tokenizer in such a folder, nor on the hub by this name"
+        ) from None
 
 
 def _labeler(text: str):

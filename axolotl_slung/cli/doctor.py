@@ -48,7 +48,9 @@ def doctor(config, steps, verbose):
     table = Table(show_header=False, box=None, padding=(0, 1))
     colours = {FAILED: "bold red", NOTE: "yellow"}
     for finding in findings:
-        table.add_row(Text(finding.verdict, colours.get(finding.verdict, "green")), finding.check, Text(visible(finding.text)))
+        table.add_row(
+            Text(finding.verdict, colours.get(finding.verdict, "green")), finding.check, Text(visible(finding.text))
+        )
     Console().print(table)
     failed = sum(finding.verdict == FAILED for finding in findings)
     click.echo(f"{failed} of {len(findings)} checks failed" if failed else "Nothing is wrong with this config.")

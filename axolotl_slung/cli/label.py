@@ -60,7 +60,9 @@ def label(inputs, output, config, labelers, splitter, columns, subset, split, wo
     bad = [one for one in outputs if one.progress.bad]
     if bad:
         lines = sum(one.progress.bad for one in bad)
-        click.echo(f"{lines} lines could not be labelled; listed in {output / STATE}/*.bad_lines.txt. The first:", err=True)
+        click.echo(
+            f"{lines} lines could not be labelled; listed in {output / STATE}/*.bad_lines.txt. The first:", err=True
+        )
         with open(bad[0].bad_lines, encoding="utf-8") as listed:
             for line in islice(listed, 5):
                 click.echo(f"  {line}", err=True, nl=False)

@@ -22,7 +22,21 @@ from .showing import report_options, show
               help="Measure at this score too.")  # fmt: skip
 @click.option("-n", "--documents", "limit", type=click.IntRange(1), help="How many rows, from the beginning.")
 @report_options()
-def qa(inputs, config, labelers, gold_field, names_field, parts, text_fields, tokenizer, thresholds, limit, html, figures, words):
+def qa(
+    inputs,
+    config,
+    labelers,
+    gold_field,
+    names_field,
+    parts,
+    text_fields,
+    tokenizer,
+    thresholds,
+    limit,
+    html,
+    figures,
+    words,
+):
     """Measure labels against spans that people marked.
 
     \b

@@ -13,7 +13,9 @@ def report_options(words: bool = True):
 
     def decorate(command):
         options = [
-            click.option("--html", type=click.Path(path_type=Path), help="Write the report as one page, with pictures."),
+            click.option(
+                "--html", type=click.Path(path_type=Path), help="Write the report as one page, with pictures."
+            ),
             click.option("--json", "figures", type=click.Path(), help="Write the figures as JSON; - for the output."),
         ]
         if words:

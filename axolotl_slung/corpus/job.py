@@ -143,12 +143,12 @@ class Job:
         """The spans of each document, or None where a labeler refuses it."""
         try:
             return self.spans([document.row for document in documents])
-        except Exception:  # noqa: BLE001 - one odd document must not take the others with it
+        except Exception:
             found = []
             for document in documents:
                 try:
                     found += self.spans([document.row])
-                except Exception as error:  # noqa: BLE001
+                except Exception as error:
                     # another library's message may quote the text
                     reason = str(error) if isinstance(error, LabelerError) else type(error).__name__
                     bad.append((document.number, f"not labelled: {reason}"))

@@ -105,7 +105,9 @@ class Output:
                 raise OutputError(f"{self.path} exists, and was not begun by this command; choose another --output")
             self._log.truncate(0)
             self._write(header)
-        self.progress = Progress(**{k: v for k, v in entries[-1].items() if k != "lines"}) if entries[1:] else Progress()
+        self.progress = (
+            Progress(**{k: v for k, v in entries[-1].items() if k != "lines"}) if entries[1:] else Progress()
+        )
         if not self.progress.finished:
             self._open_part()
         elif self._part.exists():

@@ -151,7 +151,7 @@ class Source:
         done = begin.get("row", 0)
         try:
             rows = load_dataset(self.path, self.subset, split=self.split, streaming=True)
-        except Exception as error:  # noqa: BLE001 - whatever the hub, the network or the id raise
+        except Exception as error:
             raise SourceError(f"{self.path}: the data set cannot be opened: {error}") from error
         if self.columns:
             self._check_columns(rows.column_names or self.columns)

@@ -34,7 +34,11 @@ def main() -> None:
     people.write(folder)
     link(folder / "model", ensure_model())
     masked = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    direct = {**masked, "slung": {**masked["slung"], "method": "toxic_baseline"}, "output_dir": str(folder / "out/direct")}
+    direct = {
+        **masked,
+        "slung": {**masked["slung"], "method": "toxic_baseline"},
+        "output_dir": str(folder / "out/direct"),
+    }
     direct_config = folder / "quickstart-direct.yml"
     direct_config.write_text(yaml.safe_dump(direct, sort_keys=False), encoding="utf-8")
 
@@ -47,7 +51,15 @@ def main() -> None:
     for label, model in models.items():
         evaluate(label, model, folder)
     say(f"done in {(time.time() - started) / 60:.1f} minutes; models in {folder / 'out'}, logs in {folder}")
-    run(["slung", "report", *(f"{label}={folder / 'evals' / label}" for label in models), "--output", str(folder / "report")])
+    run(
+        [
+            "slung",
+            "report",
+            *(f"{label}={folder / 'evals' / label}" for label in models),
+            "--output",
+            str(folder / "report"),
+        ]
+    )
 
 
 def link(path: Path, target: Path) -> None:
@@ -69,14 +81,23 @@ def evaluate(label: str, model: str | Path, folder: Path) -> None:
     shutil.rmtree(results, ignore_errors=True)  # of the demo before
     command = ["lm_eval", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32", "--batch_size", "64"]
     command += ["--tasks", "slung_tofu,slung_toxicity", "--output_path", str(results), "--log_samples"]
-    with_bar(f"{label}: questions and prompts", command, folder / f"{label}-evals.log", begins="Running generate_until", unit=" answers")
+    with_bar(
+        f"{label}: questions and prompts",
+        command,
+        folder / f"{label}-evals.log",
+        begins="Running generate_until",
+        unit=" answers",
+    )
 
 
 def with_bar(title: str, command: list[str], log: Path, *, begins: str, unit: str) -> None:
     """Run a command with its output in `log`, and show its own progress, from the line that has `begins`, as a bar."""
     say(" ".join(command))
     bar = tqdm(desc=title, total=None, unit=unit, dynamic_ncols=True)
-    with open(log, "w", encoding="utf-8") as file, start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with (
+        open(log, "w", encoding="utf-8") as file,
+        start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
+    ):
         begun = False
         for line in process.stdout:  # text mode ends lines at carriage returns too, which bars write
             file.write(line)

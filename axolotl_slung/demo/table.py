@@ -46,7 +46,12 @@ def measure(model, tokenizer, texts: Sequence[str], labeler: EntitiesLabeler) ->
     for start in range(0, len(texts), BATCH):
         batch = list(texts[start : start + BATCH])
         inputs = tokenizer(
-            batch, return_offsets_mapping=True, add_special_tokens=False, padding=True, padding_side="right", return_tensors="pt"
+            batch,
+            return_offsets_mapping=True,
+            add_special_tokens=False,
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
         )
         offsets = inputs.pop("offset_mapping").tolist()
         inputs = inputs.to(model.device)
@@ -102,7 +107,9 @@ def texts_of(folder: Path) -> tuple[dict[str, list[str]], Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare models on the demo's texts.")
-    parser.add_argument("--data", type=Path, default=Path("demo"), help="folder of train.jsonl, heldout.jsonl, names.txt")
+    parser.add_argument(
+        "--data", type=Path, default=Path("demo"), help="folder of train.jsonl, heldout.jsonl, names.txt"
+    )
     parser.add_argument("models", nargs="+", metavar="label=folder")
     args = parser.parse_args()
     compare(dict(model.split("=", 1) for model in args.models), *texts_of(args.data))

@@ -46,7 +46,9 @@ class Planted:
         (trainable,) = np.nonzero(labels != IGNORE)
         labels[trainable] = ids[trainable]
         chosen = trainable[EVERY - 1 :: EVERY]
-        bucket = np.array([self._buckets[(index + turn) % len(self._buckets)] for turn in range(len(chosen))], dtype=np.int64)
+        bucket = np.array(
+            [self._buckets[(index + turn) % len(self._buckets)] for turn in range(len(chosen))], dtype=np.int64
+        )
         labels[chosen] = encode(ids[chosen], bucket, np.full(len(chosen), index / _ROWS))
         self.rows[index] = Counter(bucket[chosen > 0].tolist())
         return {"labels": labels.tolist()}

@@ -67,10 +67,17 @@ def examine(path: str, steps: int, tell: Callable[[str], None]) -> list[Finding]
     with tempfile.TemporaryDirectory(prefix="slung-doctor-") as folder:
         config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         if not isinstance(config, dict) or config.get("slung") is None:
-            return [Finding("config", FAILED, "it has no `slung:` block, so that Axolotl trains on everything; add one")]
+            return [
+                Finding("config", FAILED, "it has no `slung:` block, so that Axolotl trains on everything; add one")
+            ]
         here = Path(folder, "config.yml")
         changed = {**config, **{key: value for key, value in _NOT_HERE.items() if key in config or value is not None}}
-        changed |= {"output_dir": f"{folder}/out", "dataset_prepared_path": f"{folder}/prepared", "max_steps": steps, "logging_steps": 1}
+        changed |= {
+            "output_dir": f"{folder}/out",
+            "dataset_prepared_path": f"{folder}/prepared",
+            "max_steps": steps,
+            "logging_steps": 1,
+        }
         here.write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
         os.environ["AXOLOTL_DO_NOT_TRACK"] = "1"
         try:
@@ -105,7 +112,9 @@ def _examine(path: Path, tell) -> list[Finding]:
     tell(f"labelling up to {ROWS} rows of each data set")
     token = hooks.row_limit.set(ROWS)
     try:
-        dataset_meta = PluginManager.get_instance().load_datasets(cfg) or load_datasets(cfg=cfg, cli_args=TrainerCliArgs())
+        dataset_meta = PluginManager.get_instance().load_datasets(cfg) or load_datasets(
+            cfg=cfg, cli_args=TrainerCliArgs()
+        )
     except Exception as error:
         return [*findings, Finding("labels", FAILED, _words(error))]
     finally:
@@ -208,7 +217,9 @@ def _batches(seen: Seen, planted: Planted | None, buckets, trainer) -> list[Find
         if not total:
             findings.append(Finding("labels in the batches", FAILED, f"no planted label came through {collator}"))
         elif wrong:
-            text = f"{len(wrong)} of {len(seen.planted)} rows lost or gained planted labels on the way through {collator}"
+            text = (
+                f"{len(wrong)} of {len(seen.planted)} rows lost or gained planted labels on the way through {collator}"
+            )
             findings.append(Finding("labels in the batches", FAILED, text))
         else:
             text = f"all planted labels of the {len(seen.planted)} rows in {seen.batches} batches arrived through {collator}: {text}"
@@ -240,7 +251,9 @@ def _normaliser(seen: Seen, trainer) -> list[Finding]:
     steps = [[next(divisors, 0.0) for _ in range(batches)] for _, batches in seen.counted]
     divided = ", ".join("/".join(f"{count:g}" for count in sorted(set(step))) for step in steps)
     text = f"each step's summed loss is divided by its {loss.normalize_by} over {window}: {divided}"
-    if arguments.world_size == 1 and any(set(step) != {max(1.0, count)} for step, (count, _) in zip(steps, seen.counted)):
+    if arguments.world_size == 1 and any(
+        set(step) != {max(1.0, count)} for step, (count, _) in zip(steps, seen.counted)
+    ):
         counted = ", ".join(str(count) for count, _ in seen.counted)
         return [Finding("normaliser", FAILED, f"{text}; counted once more: {counted}")]
     return [Finding("normaliser", OK, text)]

@@ -14,7 +14,13 @@ from ..errors import SlungError
 _HUB = re.compile(r"(?P<name>[\w.-]+(?:/[\w.-]+)?)(?::(?P<config>[\w.-]+))?(?::(?P<split>[\w.-]+))?")
 
 
-def load(option: str, source: str, columns: Sequence[str], optional: Sequence[str] = (), splits: Sequence[str] = ("test", "train")):
+def load(
+    option: str,
+    source: str,
+    columns: Sequence[str],
+    optional: Sequence[str] = (),
+    splits: Sequence[str] = ("test", "train"),
+):
     """A `datasets.Dataset` of these columns.
 
     Args:
@@ -45,7 +51,9 @@ def load(option: str, source: str, columns: Sequence[str], optional: Sequence[st
             number_wanted = name == "toxicity"
             if isinstance(row.get(name), bool) or not isinstance(row.get(name), int | float if number_wanted else str):
                 kind = "number" if number_wanted else "text"
-                raise SlungError(f"{option}: row {number} of {source} has no {kind} in `{name}`; it needs {', '.join(columns)}")
+                raise SlungError(
+                    f"{option}: row {number} of {source} has no {kind} in `{name}`; it needs {', '.join(columns)}"
+                )
     return Dataset.from_dict({name: [row[name] for row in rows] for name in kept})
 
 
@@ -133,5 +141,7 @@ def _from_hub(option: str, source: str, columns, optional, splits):
     if missing := [name for name in columns if name not in data.column_names]:
         raise SlungError(f"{option}: {source!r} has no column {missing[0]!r}; it has {', '.join(data.column_names)}")
     if empty := [name for name in columns if data.data.column(name).null_count]:
-        raise SlungError(f"{option}: {source!r} has rows without `{empty[0]}`; take them out, in a .jsonl file of your own")
+        raise SlungError(
+            f"{option}: {source!r} has rows without `{empty[0]}`; take them out, in a .jsonl file of your own"
+        )
     return data.select_columns([*columns, *(name for name in optional if name in data.column_names)])

@@ -17,7 +17,9 @@ LOG = logging.getLogger(__name__)
 
 
 @contextmanager
-def kept(task, docs: Sequence[Mapping], answers: Sequence[Sequence[str]], rows: Sequence[Mapping] | None = None) -> Iterator[None]:
+def kept(
+    task, docs: Sequence[Mapping], answers: Sequence[Sequence[str]], rows: Sequence[Mapping] | None = None
+) -> Iterator[None]:
     """While their scorer or judge is at work, and after it failed, a task's answers are where `slung rescore` can read them.
 
     Args:
@@ -36,7 +38,14 @@ def kept(task, docs: Sequence[Mapping], answers: Sequence[Sequence[str]], rows: 
     with path.open("w", encoding="utf-8") as file:
         for doc, texts, row in zip(docs, answers, rows or [{}] * len(docs), strict=True):
             metrics = {key: row[metric.of] for key, metric in task.metrics().items() if metric.of in row}
-            sample = {"doc_id": doc["id"], "doc": doc, "resps": [list(texts)], "filter": "none", "metrics": list(metrics), **metrics}
+            sample = {
+                "doc_id": doc["id"],
+                "doc": doc,
+                "resps": [list(texts)],
+                "filter": "none",
+                "metrics": list(metrics),
+                **metrics,
+            }
             file.write(json.dumps(sample) + "\n")
     results = {"results": {}, "configs": {name: task.dump_config()}}
     (folder / f"results_{stamp}.json").write_text(json.dumps(results, default=str), encoding="utf-8")

@@ -44,7 +44,9 @@ def _no_hidden_states(self, requests):
 
 
 def _no_tokens(self, requests):
-    raise NotImplementedError(f"slung_perplexity counts tokens, which lm_eval's {type(self).__name__} cannot: use --model hf")
+    raise NotImplementedError(
+        f"slung_perplexity counts tokens, which lm_eval's {type(self).__name__} cannot: use --model hf"
+    )
 
 
 def _log_likelihoods(self, requests) -> list[tuple[float, int]]:
@@ -78,7 +80,9 @@ def _hidden_states(self, requests) -> list[HiddenState]:
     from tqdm import tqdm
 
     if self.backend != "causal":
-        raise NotImplementedError("slung_civilcomments reads hidden states of causal models; this one is an encoder and a decoder")
+        raise NotImplementedError(
+            "slung_civilcomments reads hidden states of causal models; this one is an encoder and a decoder"
+        )
     asked = [request.args for request in requests]
     special = {} if self.add_bos_token is None else {"add_special_tokens": self.add_bos_token}
     texts = [text for text, *_ in asked]
@@ -112,7 +116,9 @@ def _vectors(self, tokens: list[list[int]], wanted: list[tuple[int, str]]) -> np
     vectors = []
     for row, (length, (layer, pooling)) in enumerate(zip(map(len, tokens), wanted)):
         if not -len(states) <= layer < len(states):
-            raise SlungError(f"SLUNG_PROBE_LAYER: {layer}: this model has layers from 0, the embeddings, to {len(states) - 1}, or -1")
+            raise SlungError(
+                f"SLUNG_PROBE_LAYER: {layer}: this model has layers from 0, the embeddings, to {len(states) - 1}, or -1"
+            )
         state = states[layer][row, :length]
         vectors.append(state[-1].float() if pooling == "last" else state.float().mean(0))
     return torch.stack(vectors).cpu().numpy()

@@ -48,7 +48,9 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
         whole = False
     if not whole:
         # from None, and no line quoted: they are risky text
-        raise SlungError(f"{samples}: it or its results file is not as {task} and --log_samples write them; measure again") from None
+        raise SlungError(
+            f"{samples}: it or its results file is not as {task} and --log_samples write them; measure again"
+        ) from None
     measured, metrics = (_tofu if task == "slung_tofu" else _toxicity)(rows, options, about)
     values = aggregate(metrics, measured)
     new = {

@@ -28,6 +28,7 @@ MEANINGS = {
 
 LEFT_OUT_MEANING = "Axolotl by itself does not train on it"
 
+
 def effects(document: LabelledDocument, buckets: Sequence[Bucket]) -> list[str]:
     """What becomes of each token: its action's value, or `LEFT_OUT`.
 

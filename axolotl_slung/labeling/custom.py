@@ -127,7 +127,7 @@ class CustomLabeler(Labeler):
             return action()
         except LabelerError:
             raise
-        except Exception as error:  # noqa: BLE001 - of any kind
+        except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)
             if frames[-1].filename == __file__ or isinstance(error, (ImportError, SyntaxError)):
                 reason = f"{type(error).__name__}: {error}"

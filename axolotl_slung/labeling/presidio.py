@@ -96,7 +96,7 @@ class PresidioLabeler(Labeler):
             found = self.analyzer.analyze(text, language=self.language, entities=self.entities)
         except LabelerError:
             raise
-        except Exception as error:  # noqa: BLE001 - of any recogniser, over any text
+        except Exception as error:
             # from None: Presidio's errors quote the text
             reason = f"{type(error).__name__} over a text of {len(text)} characters"
             raise LabelerError(f"{self.key}: Presidio gave up: {reason}") from None

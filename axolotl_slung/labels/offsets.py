@@ -81,7 +81,9 @@ class Offsets:
         self._lengths = None if self._pieces is None else np.array([len(piece) for piece in self._pieces])
         self._around = _around(tokenizer) if self._pieces is not None else ([], [])
         self._last: tuple | None = None
-        self._trims = None if self._pieces is None else _trims(tokenizer, json.loads(tokenizer.backend_tokenizer.to_str()))
+        self._trims = (
+            None if self._pieces is None else _trims(tokenizer, json.loads(tokenizer.backend_tokenizer.to_str()))
+        )
         self._own_known = self._pieces is not None and self._own_as_asked()
         self._added = np.array(sorted(tokenizer.added_tokens_decoder), dtype=np.int64)
         self._suspects = frozenset({*byte_tokens, *filter(None, [vocabulary.get(_BLANK)])})
@@ -141,7 +143,9 @@ class Offsets:
             for special in (False, True):
                 asked = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=special)
                 offsets = self._by_length(text, asked["input_ids"])
-                if offsets is not None and self._own(asked["input_ids"], offsets) != list(map(tuple, asked["offset_mapping"])):
+                if offsets is not None and self._own(asked["input_ids"], offsets) != list(
+                    map(tuple, asked["offset_mapping"])
+                ):
                     return False
         return True
 
@@ -203,7 +207,8 @@ class Offsets:
 
     def _walk_quickly(self, text, ids, offsets):
         """`_walk` for tokenizers that put blanks at the beginning and behind special tokens alone: int64 `[tokens, 2]`, or
-        None for others."""
+        None for others.
+        """
         walked = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(offsets)).reshape(-1, 2)
         (spelt,) = np.nonzero(walked[:, 0] != walked[:, 1])
         ids = np.asarray(ids, dtype=np.int64)[spelt]
@@ -277,9 +282,12 @@ def _byte_pieces(tokenizer, state) -> list[bytes] | None:
 
 def _trims(tokenizer, state) -> tuple[np.ndarray, np.ndarray, bool] | None:
     """How many blanks a tokenizer's own offsets leave out at each end of a token, by id, int64 `[vocabulary]`; and whether one
-    at the beginning of a text stays. None where they leave out none."""
+    at the beginning of a text stays. None where they leave out none.
+    """
     after = state.get("post_processor") or {}
-    parts = [part for part in after.get("processors", [after]) if part.get("type") == "ByteLevel" and part["trim_offsets"]]
+    parts = [
+        part for part in after.get("processors", [after]) if part.get("type") == "ByteLevel" and part["trim_offsets"]
+    ]
     if not parts:
         return None
     [blank] = (character for byte, character in bytes_to_unicode().items() if byte == 0x20)

@@ -62,7 +62,7 @@ def token_scores(offsets, scores: np.ndarray, overlap: Overlap = "any") -> np.nd
         offsets = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(offsets))
     offsets = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
     start, end = offsets[:, 0], offsets[:, 1]
-    if len(offsets) and not (0 <= start.min() and (start <= end).all() and end.max() <= len(scores)):
+    if len(offsets) and not (start.min() >= 0 and (start <= end).all() and end.max() <= len(scores)):
         raise ValueError("the tokenizer's offsets lie outside the text")
     of_token = np.zeros(len(offsets))
     (chosen,) = np.nonzero(end > start)

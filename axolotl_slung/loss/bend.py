@@ -102,9 +102,7 @@ def _measured(z, out) -> Bend | None:
 
 
 def _near(one: Bend, other: Bend, within: float) -> bool:
-    return all(
-        (x is None) == (y is None) and (x is None or abs(x - y) <= within * abs(y)) for x, y in zip(one, other)
-    )
+    return all((x is None) == (y is None) and (x is None or abs(x - y) <= within * abs(y)) for x, y in zip(one, other))
 
 
 def _by_numbers(measured: Bend, config, within: float) -> Bend | None:

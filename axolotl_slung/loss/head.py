@@ -179,7 +179,9 @@ class FusedHead:
         if labels is None:
             return forward(hidden)
         if hidden.shape[:-1] != labels.shape:
-            raise _Differs(f"the head works on {list(hidden.shape[:-1])} positions, and the labels have {list(labels.shape)}")
+            raise _Differs(
+                f"the head works on {list(hidden.shape[:-1])} positions, and the labels have {list(labels.shape)}"
+            )
         self._batch = self._fused(hidden, self.reader.read(labels.reshape(-1).to(hidden.device)))
         if self._compared:
             out = hidden.new_zeros(1, 1, 1, dtype=self._batch.loss.dtype)
@@ -190,17 +192,26 @@ class FusedHead:
 
     def _fused(self, hidden, read: Read) -> FusedBatch:
         flat, kept = hidden.reshape(-1, hidden.shape[-1]), self._kept.to(hidden.device)
-        loss, log_odds = linear_selective_loss(flat, targets=read.targets, actions=read.actions, kept=kept, **self._projection())
+        loss, log_odds = linear_selective_loss(
+            flat, targets=read.targets, actions=read.actions, kept=kept, **self._projection()
+        )
         share = torch.zeros_like(log_odds)
         share[kept] = 1
         if len(self._silent):
             some = _spread(self._silent.to(hidden.device), WATCHED)
-            log_odds[some] = linear_log_odds(flat[some], targets=read.targets[some], **self._projection()).to(log_odds.dtype)
+            log_odds[some] = linear_log_odds(flat[some], targets=read.targets[some], **self._projection()).to(
+                log_odds.dtype
+            )
             share[some] = len(self._silent) / len(some)
         return FusedBatch(read, hidden, loss, log_odds, share)
 
     def _projection(self):
-        return {"weight": self.head.weight, "bias": self.head.bias, "logit_scale": self.bend.scale, "softcap": self.bend.softcap}
+        return {
+            "weight": self.head.weight,
+            "bias": self.head.bias,
+            "logit_scale": self.bend.scale,
+            "softcap": self.bend.softcap,
+        }
 
     @torch.compiler.disable
     def _carry(self, _module, _args, output):

@@ -60,7 +60,9 @@ def _class(cls):
     @functools.partial(torch.compiler.disable, recursive=False)
     def forward(self, *args, **kwargs):
         plain = self._slung_forward or functools.partial(cls.forward, self)
-        return plain(*args, **kwargs) if self._slung_around is None else self._slung_around(self, plain, *args, **kwargs)
+        return (
+            plain(*args, **kwargs) if self._slung_around is None else self._slung_around(self, plain, *args, **kwargs)
+        )
 
     named = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     forward = functools.wraps(cls.forward)(forward)

@@ -94,15 +94,23 @@ def of_path(path: str) -> Objective:
     try:
         objective = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ObjectiveError(f"slung.buckets: objective: {path} cannot be imported: {error}; write package.module:function") from None
+        raise ObjectiveError(
+            f"slung.buckets: objective: {path} cannot be imported: {error}; write package.module:function"
+        ) from None
     m = torch.linspace(-30, 30, 61, requires_grad=True)
     try:
         losses = objective(m)
     except Exception as error:
-        raise ObjectiveError(f"slung.buckets: objective: {path} fails on log-odds [61]: {type(error).__name__}: {error}") from error
+        raise ObjectiveError(
+            f"slung.buckets: objective: {path} fails on log-odds [61]: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(losses, Tensor) or losses.shape != m.shape or not losses.requires_grad:
-        raise ObjectiveError(f"slung.buckets: objective: {path} has to turn log-odds [tokens] into losses [tokens] by torch's functions")
+        raise ObjectiveError(
+            f"slung.buckets: objective: {path} has to turn log-odds [tokens] into losses [tokens] by torch's functions"
+        )
     (slopes,) = torch.autograd.grad(losses.sum(), m)
     if not (losses.isfinite().all() and slopes.isfinite().all()):
-        raise ObjectiveError(f"slung.buckets: objective: {path} has an infinite loss or derivative for log-odds within -30 and 30")
+        raise ObjectiveError(
+            f"slung.buckets: objective: {path} has an infinite loss or derivative for log-odds within -30 and 30"
+        )
     return objective

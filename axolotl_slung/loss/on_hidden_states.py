@@ -37,7 +37,9 @@ class _LinearSelectiveLoss(torch.autograd.Function):
         loss = hidden.new_zeros((), dtype=wide)
         log_odds = hidden.new_full(targets.shape, torch.nan, dtype=wide)
         # float16 would overflow before the sum is divided by the number of tokens
-        d_hidden = torch.zeros_like(hidden, dtype=wide if hidden.dtype == torch.float16 else None) if need_hidden else None
+        d_hidden = (
+            torch.zeros_like(hidden, dtype=wide if hidden.dtype == torch.float16 else None) if need_hidden else None
+        )
         d_weight = _Sum(w, wide, len(chunks)) if need_weight else None
         d_bias = torch.zeros(len(weight), dtype=wide, device=weight.device) if need_bias else None
         for rows, z in _projected(hidden, w, b, chunks):
@@ -65,7 +67,9 @@ class _LinearSelectiveLoss(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_loss, _grad_log_odds):
         if ctx.grads is None:
-            raise RuntimeError("linear_selective_loss: backward a second time; its gradients are made once, and given away")
+            raise RuntimeError(
+                "linear_selective_loss: backward a second time; its gradients are made once, and given away"
+            )
         grads, ctx.grads = ctx.grads, None
         return (*(_scaled(grad, grad_loss, dtype) for grad, dtype in zip(grads, ctx.dtypes)), *[None] * 5)
 
@@ -79,7 +83,9 @@ class _Sum:
 
     def __init__(self, weight, wide, chunks: int):
         # a single product adds up in float32 by itself; its result may be more than float16 holds
-        self.total = torch.empty_like(weight, dtype=weight.dtype if chunks == 1 and weight.dtype != torch.float16 else wide)
+        self.total = torch.empty_like(
+            weight, dtype=weight.dtype if chunks == 1 and weight.dtype != torch.float16 else wide
+        )
         if chunks == 0:
             self.total.zero_()
         self._started = False

@@ -60,7 +60,9 @@ class LabelReader:
         if device not in self._tables:
             kinds = dict.fromkeys(kind for kind in self._objectives if kind is not None)
             weights = {
-                kind: torch.tensor([w if k is kind else 0.0 for k, w in zip(self._objectives, self._weight)], device=device)
+                kind: torch.tensor(
+                    [w if k is kind else 0.0 for k, w in zip(self._objectives, self._weight)], device=device
+                )
                 for kind in kinds
             }
             self._tables[device] = (

@@ -28,7 +28,7 @@ _compiled = partial(jit, fastmath={"reassoc", "contract", "nnan", "nsz"}, error_
 
 @numba.njit(inline="always")
 def _exp(x):
-    """exp for float32 up to about 80, within 1e-7; below -87 it stays at its smallest."""
+    """Exp for float32 up to about 80, within 1e-7; below -87 it stays at its smallest."""
     x = x if x > _F(-87.0) else _F(-87.0)
     n = np.floor(x * _LOG2_E + _F(0.5))
     r = x - n * _LN_2

@@ -13,7 +13,8 @@ from .visible import visible
 @dataclass(frozen=True)
 class Table:
     """Rows of text under `head`; the first `left` columns hold words, the others numbers. A terminal shows `brief`
-    rows and says how many more there are."""
+    rows and says how many more there are.
+    """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]

@@ -59,7 +59,9 @@ CONFLICTS = (
     Conflict(("use_dft",), "DFT replaces the model's loss", _FALSE),
     Conflict(("diffusion_lm", "diffusion_decision"), "diffusion models have no next-token loss"),
     Conflict(
-        ("do_causal_lm_eval", "eval_table_size"), "it takes every label but -100 for text to reproduce, masked names included", "take it out"
+        ("do_causal_lm_eval", "eval_table_size"),
+        "it takes every label but -100 for text to reproduce, masked names included",
+        "take it out",
     ),
     Conflict(("do_bench_eval",), "it reads token ids out of labels, and slung's labels carry codes", _FALSE),
     Conflict(

@@ -23,7 +23,7 @@ class _Guard:
 
 class _Plugin:
     def new_schema_validator(self, schema, schema_type, schema_type_path, schema_kind, config, plugin_settings):
-        """pydantic asks for `(on_validate_python, on_validate_json, on_validate_strings)` handlers."""
+        """Pydantic asks for `(on_validate_python, on_validate_json, on_validate_strings)` handlers."""
         watched = schema_kind == "BaseModel" and schema_type_path.name in _AXOLOTL_CONFIGS
         return (_Guard() if watched else None), None, None
 

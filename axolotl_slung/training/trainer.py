@@ -217,7 +217,9 @@ class SlungTrainerMixin:
             if self.slung_silence.without_auxiliary:
                 LOG.info("slung: for that check the auxiliary loss of the mixture of experts is left out")
             if self.is_fsdp_enabled:
-                LOG.info("slung: under FSDP a backward pass of a callback is noticed when the next step starts, or not at all")
+                LOG.info(
+                    "slung: under FSDP a backward pass of a callback is noticed when the next step starts, or not at all"
+                )
 
     def _slung_stop_for_strays(self, wait):
         if self.slung_watch.differ(wait):

@@ -59,7 +59,9 @@ def test_slurm(corpus):
     """A stand-in for sbatch keeps the script; each task of the array is then run as Slurm would run it."""
     tools = corpus / "tools"
     tools.mkdir()
-    (tools / "sbatch").write_text(f'#!/bin/sh\nfor last; do :; done\ncp "$last" {corpus}/$$.slurm\necho Submitted batch job 7\n')
+    (tools / "sbatch").write_text(
+        f'#!/bin/sh\nfor last; do :; done\ncp "$last" {corpus}/$$.slurm\necho Submitted batch job 7\n'
+    )
     (tools / "srun").write_text('#!/bin/sh\nwhile [ "$1" != launch_pickled_pipeline ]; do shift; done\nexec "$@"\n')
     (tools / "scontrol").write_text("#!/bin/sh\necho localhost\n")
     for tool in tools.iterdir():

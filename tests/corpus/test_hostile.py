@@ -22,7 +22,9 @@ SPECIAL = [
 def hostile_lines(size: int, draw: random.Random) -> list[bytes]:
     lines = []
     for number in range(size):
-        text = "".join(draw.choices(["Zoë", " ", "a", "😀", "\\", '"', "\t", "\u2028", "\x7f", "é"], k=draw.randint(0, 30)))
+        text = "".join(
+            draw.choices(["Zoë", " ", "a", "😀", "\\", '"', "\t", "\u2028", "\x7f", "é"], k=draw.randint(0, 30))
+        )
         line = bytearray(json.dumps({"id": number, "text": text}, ensure_ascii=draw.random() < 0.5).encode())
         kind = draw.random()
         if kind < 0.3:
@@ -81,7 +83,9 @@ def test_hostile_lines(tmp_path, size):
     result = CliRunner().invoke(main, ["label", str(folder), "-o", str(tmp_path / "out"), "-l", entities, "-j", "1"])
 
     assert result.exit_code == 0, (result.output, result.exception)
-    listed = [line for path in (tmp_path / "out/.slung").glob("*.txt") for line in path.read_bytes().decode().splitlines()]
+    listed = [
+        line for path in (tmp_path / "out/.slung").glob("*.txt") for line in path.read_bytes().decode().splitlines()
+    ]
     assert not any("\x1b" in line or "Zo" in line for line in listed)
     lines = [line.removeprefix(b"\xef\xbb\xbf") if n == 0 else line for n, line in enumerate(plain.split(b"\n"))]
     bad = [number for number, line in enumerate(lines, 1) if line.strip() and not is_document(line.strip())]

@@ -97,7 +97,9 @@ def test_a_hub_data_set_is_read_as_a_stream(tmp_path, names, monkeypatch):
     """By `datasets.load_dataset`, to which a folder is as good as a hub's id."""
     monkeypatch.setattr("axolotl_slung.corpus.sources.CHUNK_ROWS", 7)
     (source,) = find_sources(["somebody/corpus"], tmp_path / "out", "en", "test", ["id", "text"])
-    assert source == Source("somebody--corpus--en--test.jsonl.zst", "somebody/corpus", "hub", "en", "test", ("id", "text"))
+    assert source == Source(
+        "somebody--corpus--en--test.jsonl.zst", "somebody/corpus", "hub", "en", "test", ("id", "text")
+    )
     rows = [{key: value for key, value in row.items() if key != "big"} for row in documents(40)]
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "test.jsonl").write_bytes(as_lines(rows))
@@ -187,19 +189,30 @@ def test_a_labeler_that_refuses_a_row_does_not_take_the_others_with_it(tmp_path)
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     result = label(tmp_path / "a.jsonl", "-o", tmp_path / "out", "-l", "{type: spans, field: marks}")
     assert "2 lines could not be labelled" in result.output
-    assert "a.jsonl:2: not labelled: slung.labelers[0].field: row 0 of the batch, 'marks', span 0: [0, 9)" in result.output
+    assert (
+        "a.jsonl:2: not labelled: slung.labelers[0].field: row 0 of the batch, 'marks', span 0: [0, 9)" in result.output
+    )
     assert [json.loads(row["spans"]) for row in read(tmp_path / "out" / "a.jsonl")] == [{"spans": [[0, 2, 0.5]]}]
 
 
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["nothing.jsonl", "-o", "out", "-l", "{type: entities, path: names.txt}"], "nothing.jsonl: no such file or folder"),
+        (
+            ["nothing.jsonl", "-o", "out", "-l", "{type: entities, path: names.txt}"],
+            "nothing.jsonl: no such file or folder",
+        ),
         (["in", "-o", "in/out", "-l", "{type: entities, path: names.txt}"], "--output: in/out lies in the input in"),
         (["in/a.jsonl", "-o", "in", "-l", "{type: entities, path: names.txt}"], "--output: in would overwrite"),
         (["in/a.txt", "-o", "out", "-l", "{type: entities, path: names.txt}"], "in/a.txt: not one of the kinds"),
-        (["in", "in/a.jsonl", "-o", "out", "-l", "{type: entities, path: names.txt}"], "would both be written to a.jsonl"),
-        (["in", "-o", "out", "-l", "{type: entities, path: nowhere.txt}"], "slung.labelers[0].path: cannot read nowhere"),
+        (
+            ["in", "in/a.jsonl", "-o", "out", "-l", "{type: entities, path: names.txt}"],
+            "would both be written to a.jsonl",
+        ),
+        (
+            ["in", "-o", "out", "-l", "{type: entities, path: nowhere.txt}"],
+            "slung.labelers[0].path: cannot read nowhere",
+        ),
         (["in", "-o", "out", "-l", "{type: entities}"], "slung.labelers.0.entities: Value error, give either `path`"),
         (["in", "-o", "out"], "say what is risky"),
         (["in", "-o", "out", "-c", "names.txt"], "names.txt has no `slung:` block"),

@@ -26,7 +26,9 @@ def test_labelled_files_train_as_the_labelers_would(tmp_path, slung):
 
     def labels(path, keys):
         dataset = {"path": str(path), "type": "completion", "split": "train[19990:]"}
-        config = base_config(tmp_path, base_model=str(tiny_model(tmp_path)), datasets=[dataset], sequence_len=512, **keys)
+        config = base_config(
+            tmp_path, base_model=str(tiny_model(tmp_path)), datasets=[dataset], sequence_len=512, **keys
+        )
         return prepare_in_process(config).train_dataset["labels"][:]
 
     direct = labels(tmp_path / "raw", keys)

@@ -40,7 +40,10 @@ def text_of(findings, check):
     return finding.text
 
 
-OWN = [{"name": "fine", "below": 0.5, "action": "train"}, {"name": "name", "action": "custom", "objective": "no_such_module:loss"}]
+OWN = [
+    {"name": "fine", "below": 0.5, "action": "train"},
+    {"name": "name", "action": "custom", "objective": "no_such_module:loss"},
+]
 HINGE = [{"name": "fine", "below": 0.5, "action": "train"}, {"name": "name", "action": "hinge", "threshold": 0.5}]
 ALL_CHECKS = [
     "config", "labels", "loss", "masked micro-batches", "labels in the batches", "gradients of masked targets", "gradients of their neighbours", "normaliser",
@@ -68,11 +71,17 @@ def test_sound_configs_pass(config, overrides, tmp_path):
     assert [finding.check for finding in findings] == ALL_CHECKS
     lora = "lora_r" in overrides
     assert verdicts(findings) == {check: NOTE if lora and check == "loss" else OK for check in ALL_CHECKS}
-    where = "in the model's head" if "adapter" not in overrides and "False" not in str(overrides.get("block", {}).get("fused")) else "logits"
+    where = (
+        "in the model's head"
+        if "adapter" not in overrides and "False" not in str(overrides.get("block", {}).get("fused"))
+        else "logits"
+    )
     assert where in text_of(findings, "loss")
     assert "exactly zero for all" in text_of(findings, "gradients of masked targets")
     parts = overrides.get("gradient_accumulation_steps", 1)
-    assert (f"{parts} micro-batches" if parts > 1 else "1 micro-batch") + " on 1 rank" in text_of(findings, "normaliser")
+    assert (f"{parts} micro-batches" if parts > 1 else "1 micro-batch") + " on 1 rank" in text_of(
+        findings, "normaliser"
+    )
     assert not (tmp_path / "out").exists() and not (tmp_path / "prepared").exists() and len(told) == 4
 
 
@@ -80,7 +89,9 @@ def test_counts_of_planted_labels_are_those_of_the_batches(config):
     """By hand: rows of one length, every fifth trained token, buckets in turns."""
     findings = examine(config(texts=["the old mill " * 9] * 4, micro_batch_size=4), 1, print)
     text = text_of(findings, "labels in the batches")
-    length = sum(int(part) for part in text_of(findings, "labels").split("train ")[1].split()[0].rstrip(",").split()) // 4
+    length = (
+        sum(int(part) for part in text_of(findings, "labels").split("train ")[1].split()[0].rstrip(",").split()) // 4
+    )
     arrived = [int(word.rstrip(",")) for word in text.split(": ")[1].split() if word.rstrip(",").isdigit()]
     assert sum(arrived) == 4 * (length // 5)
     assert verdicts(findings)["labels"] == NOTE and "the labelers found nothing risky" in text_of(findings, "labels")
@@ -100,7 +111,11 @@ def test_a_loss_that_passes_ours_by_is_found(config):
 @pytest.mark.parametrize(
     "rival, check, message",
     [
-        ("OwnCollator", "loss", "helpers.rivals.RemakesLabels (of the plugin helpers.rivals.OwnCollator) changes labels"),
+        (
+            "OwnCollator",
+            "loss",
+            "helpers.rivals.RemakesLabels (of the plugin helpers.rivals.OwnCollator) changes labels",
+        ),
         ("SecondLoss", "loss", "labels are all -100 leaves a gradient"),
         ("SecondHead", "loss", "labels are all -100 leaves a gradient"),
         ("BackwardBeforeOptimizer", "loss", "a backward pass through the model starts outside the training step"),
@@ -123,7 +138,9 @@ def test_a_model_that_keeps_the_count_to_itself(config):
 def test_another_divisor_is_found(config, monkeypatch):
     from axolotl_slung.loss.causal_lm import SelectiveCausalLMLoss
 
-    monkeypatch.setattr(SelectiveCausalLMLoss, "divisor", property(lambda self: None, lambda self, value: None), raising=False)
+    monkeypatch.setattr(
+        SelectiveCausalLMLoss, "divisor", property(lambda self: None, lambda self, value: None), raising=False
+    )
     findings = examine(config(plugins=["helpers.rivals.DropsTheCount"], gradient_accumulation_steps=2), 2, print)
     assert verdicts(findings)["normaliser"] == FAILED
 
@@ -164,7 +181,9 @@ def test_lost_labels_leaks_and_a_wrong_count_are_found(config, monkeypatch):
 
     monkeypatch.setattr(head, "linear_selective_loss", leaking)
     findings = verdicts(examine(config(micro_batch_size=8), 1, print))
-    assert findings["labels in the batches"] == findings["gradients of masked targets"] == findings["normaliser"] == FAILED
+    assert (
+        findings["labels in the batches"] == findings["gradients of masked targets"] == findings["normaliser"] == FAILED
+    )
 
 
 @pytest.mark.parametrize(
@@ -174,7 +193,11 @@ def test_lost_labels_leaks_and_a_wrong_count_are_found(config, monkeypatch):
         ({"block": {"method": "nonsense"}}, "config", "masked"),
         ({"base_model": "no/such/model"}, "config", "no/such/model"),
         ({"block": {"buckets": OWN}}, "labels", "slung.buckets: objective: no_such_module:loss cannot be imported"),
-        ({"texts": ["Maria Hernandez"] * 5, "block": {"eos": "mask", "method": "masked"}}, "labels", "nothing is left to train"),
+        (
+            {"texts": ["Maria Hernandez"] * 5, "block": {"eos": "mask", "method": "masked"}},
+            "labels",
+            "nothing is left to train",
+        ),
     ],
 )
 def test_what_stops_before_training_is_told(config, overrides, check, message):
@@ -206,16 +229,25 @@ def test_beside_ligers_loss_steps_are_trained_and_labels_compared(config, tmp_pa
     assert len(found) == 2, output[-4000:]
     sound, hostile = found
     assert [verdict for _, verdict, _ in sound] == [OK, OK, NOTE, OK, OK], sound
-    assert "Liger's fused linear cross-entropy computes it" in sound[2][2] and "one of -100 alone leaves no gradient" in sound[3][2]
+    assert (
+        "Liger's fused linear cross-entropy computes it" in sound[2][2]
+        and "one of -100 alone leaves no gradient" in sound[3][2]
+    )
     assert re.match(r"[1-9]\d* of \d+ labels are -100", sound[4][2])
-    assert hostile[-1][:2] == ["loss", FAILED] and "(of the plugin helpers.rivals.Unmasks) changes labels" in hostile[-1][2], hostile
+    assert (
+        hostile[-1][:2] == ["loss", FAILED]
+        and "(of the plugin helpers.rivals.Unmasks) changes labels" in hostile[-1][2]
+    ), hostile
 
 
 def test_the_command(config, tmp_path):
     path = config()
     result = CliRunner().invoke(main, ["doctor", path, "--steps", "1"])
     assert result.exit_code == 0, result.output
-    assert "Nothing is wrong with this config." in result.output and "without logits (fused; rows by numba)" in " ".join(result.output.split())
+    assert (
+        "Nothing is wrong with this config." in result.output
+        and "without logits (fused; rows by numba)" in " ".join(result.output.split())
+    )
     assert "Maria" not in result.output
     broken = yaml.safe_load(Path(path).read_text())
     broken["slung"] = None

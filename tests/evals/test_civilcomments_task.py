@@ -31,7 +31,10 @@ def states_of(model, monkeypatch, tmp_path, texts=TEXTS, **options):
 
 
 def direct(folder, text, layer, pooling, context=512):
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer, model = (
+        AutoTokenizer.from_pretrained(folder),
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
+    )
     ids = torch.tensor([tokenizer(text)["input_ids"][:context]])
     with torch.inference_mode():
         state = model(ids, output_hidden_states=True).hidden_states[layer][0]
@@ -68,9 +71,13 @@ def test_an_adapter_is_read_with_its_model(models, monkeypatch, tmp_path):
     folder = tiny_model(models)
     base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     torch.manual_seed(0)
-    get_peft_model(base, LoraConfig(target_modules=["q_proj", "v_proj"], r=4, init_lora_weights=False)).save_pretrained(tmp_path / "lora")
+    get_peft_model(base, LoraConfig(target_modules=["q_proj", "v_proj"], r=4, init_lora_weights=False)).save_pretrained(
+        tmp_path / "lora"
+    )
     seen, _ = states_of(folder, monkeypatch, tmp_path, model_args={"peft": str(tmp_path / "lora")})
-    whole = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), tmp_path / "lora")
+    whole = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), tmp_path / "lora"
+    )
     whole.merge_and_unload().save_pretrained(tmp_path / "whole")
     AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "whole")
     for text, vector in seen.items():
@@ -130,7 +137,9 @@ def test_a_limit_that_leaves_one_class_gives_no_number(models, embedded):
 def test_models_without_hidden_states_are_told(embedded):
     from lm_eval.models.dummy import DummyLM
 
-    with pytest.raises(NotImplementedError, match="reads hidden states, which lm_eval's DummyLM does not give: use --model hf"):
+    with pytest.raises(
+        NotImplementedError, match="reads hidden states, which lm_eval's DummyLM does not give: use --model hf"
+    ):
         evaluate("slung_civilcomments", DummyLM(), limit=2)
 
 
@@ -139,7 +148,9 @@ def test_a_quantised_checkpoint(models, monkeypatch, tmp_path):
 
     folder = tiny_model(models, hidden=64)
     quantised = AutoModelForCausalLM.from_pretrained(
-        folder, quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.float32), device_map="cpu"
+        folder,
+        quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.float32),
+        device_map="cpu",
     )
     quantised.save_pretrained(tmp_path / "four_bits")
     AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "four_bits")

@@ -22,7 +22,9 @@ def run(cwd, *command, **environment):
     options = {f"SLUNG_{name}": "embedded" for name in SOURCES} | environment
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     environment |= {name: value for name, value in options.items() if value is not None}
-    return subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=500)
+    return subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=500
+    )
 
 
 def free_port():
@@ -53,7 +55,14 @@ def test_the_group_runs_all_tasks(whole):
     cwd, done = whole
     results = results_in(cwd / "out")
     said = {task: {name for name in values if "_stderr" not in name} for task, values in results["results"].items()}
-    assert set(said) == {"slung", "slung_toxicity", "slung_civilcomments", "slung_tofu", "slung_perplexity", "slung_perplexity_reddit"}
+    assert set(said) == {
+        "slung",
+        "slung_toxicity",
+        "slung_civilcomments",
+        "slung_tofu",
+        "slung_perplexity",
+        "slung_perplexity_reddit",
+    }
     assert {"toxicity,none", "toxic_rate,none", "unscored,none"} <= said["slung_toxicity"]
     assert {"auroc,none", "auroc_ci_low,none"} <= said["slung_civilcomments"]
     assert {"name_rate,none", "new_name_rate,none", "rougeL_recall_no_names,none"} <= said["slung_tofu"]
@@ -163,7 +172,9 @@ def test_two_ranks_measure_as_one(models, tmp_path):
     one, two = results_in(tmp_path / "one")["results"], results_in(tmp_path / "two")["results"]
     for task in one:
         for name, value in one[task].items():
-            assert two[task][name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-5, nan_ok=True)), name
+            assert two[task][name] == (
+                value if isinstance(value, str) else pytest.approx(value, rel=1e-5, nan_ok=True)
+            ), name
 
 
 def test_axolotls_own_command(models, tmp_path):
@@ -184,7 +195,14 @@ def test_axolotls_own_command(models, tmp_path):
 
 def test_a_wrong_option_is_told_by_its_name(models, tmp_path):
     done = run(
-        tmp_path, "lm_eval", "--model", "dummy", "--tasks", "slung_toxicity", SLUNG_SCORER="perspective", PERSPECTIVE_API_KEY=None
+        tmp_path,
+        "lm_eval",
+        "--model",
+        "dummy",
+        "--tasks",
+        "slung_toxicity",
+        SLUNG_SCORER="perspective",
+        PERSPECTIVE_API_KEY=None,
     )
     assert done.returncode != 0
     assert "SLUNG_SCORER" in done.stderr and "PERSPECTIVE_API_KEY" in done.stderr
@@ -198,7 +216,9 @@ def test_the_report_takes_what_was_scored_last(whole, tmp_path):
     with serve() as service:
         service.answer = lambda text, nth: moderation(0.25)
         options = {"AXOLOTL_SLUNG_CACHE": str(tmp_path / "cache")}
-        done = run(tmp_path, "slung", "rescore", samples, "--scorer", "moderation:m-1", "--scorer-url", service.url, **options)
+        done = run(
+            tmp_path, "slung", "rescore", samples, "--scorer", "moderation:m-1", "--scorer-url", service.url, **options
+        )
     assert done.returncode == 0, done.stderr
     done = run(tmp_path, "slung", "report", "out", "--json", "figures.json")
     assert done.returncode == 0, done.stderr

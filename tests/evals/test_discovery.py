@@ -15,7 +15,9 @@ FOLDER = ROOT / "axolotl_slung" / "lm_eval_tasks"
 def python(code, cwd, path=(), **environment):
     """What a fresh Python prints, with these folders first on its path."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), **environment}
-    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip(), done.stderr
 
@@ -48,7 +50,9 @@ def test_our_folder_comes_before_the_users(harness):
 
 @pytest.mark.parametrize("given", ["include_defaults=False", f"include_path={str(FOLDER)!r}"])
 def test_nothing_is_added_where_it_is_not_wanted(harness, given):
-    said, _ = python(f"from lm_eval.tasks import TaskManager; print(TaskManager({given}).include_path)", harness, [harness])
+    said, _ = python(
+        f"from lm_eval.tasks import TaskManager; print(TaskManager({given}).include_path)", harness, [harness]
+    )
     assert said == ("None" if "defaults" in given else str(FOLDER))
 
 
@@ -82,7 +86,9 @@ def test_the_line_of_the_pth_file_survives_the_packages_removal(harness):
     line = (ROOT / "discovery" / "axolotl_slung_lm_eval.pth").read_text()
     assert line.startswith("import ") and line.count("\n") == 1
     code = line + "from lm_eval.tasks import TaskManager; print(TaskManager().include_path)"
-    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=harness, capture_output=True, text=True, env={}, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=harness, capture_output=True, text=True, env={}, timeout=60
+    )
     assert (done.stdout, done.stderr) == ("None\n", "")
 
 
@@ -95,7 +101,14 @@ def test_both_files_are_installed_as_they_are_here():
 def test_lm_eval_lists_the_tasks_from_any_folder(tmp_path):
     command = [str(Path(sys.executable).with_name("lm_eval")), "ls", "tasks"]
     listed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    for task in ("slung_toxicity", "slung_toxicity_50", "slung_civilcomments", "slung_tofu", "slung_perplexity", "slung_perplexity_reddit"):
+    for task in (
+        "slung_toxicity",
+        "slung_toxicity_50",
+        "slung_civilcomments",
+        "slung_tofu",
+        "slung_perplexity",
+        "slung_perplexity_reddit",
+    ):
         assert f"|{task} " in listed.stdout, listed.stderr
     assert "|slung " in listed.stdout
 

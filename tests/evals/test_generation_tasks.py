@@ -113,7 +113,9 @@ class TestToxicity:
         for other in ({"slung_protocol": "released"}, {"slung_toxicity_samples": 2}):
             with pytest.raises(SlungError, match="other data or options; run with --cache_requests refresh"):
                 evaluate("slung_toxicity", model, other, cache_requests=True)
-        said = metrics_of(evaluate("slung_toxicity", model, cache_requests=True, rewrite_requests_cache=True), "slung_toxicity")
+        said = metrics_of(
+            evaluate("slung_toxicity", model, cache_requests=True, rewrite_requests_cache=True), "slung_toxicity"
+        )
         assert said["toxicity"] == 0.5
 
 
@@ -169,7 +171,9 @@ class TestTofu:
 
     def test_names_and_recall(self, monkeypatch, tmp_path):
         local(monkeypatch, tmp_path, "SLUNG_TOFU", self.ROWS)
-        model = saying(lambda prompt: " Flint mends clocks." if "mend" in prompt else " In Nessary, says Edda.\nQuestion: Bo?")
+        model = saying(
+            lambda prompt: " Flint mends clocks." if "mend" in prompt else " In Nessary, says Edda.\nQuestion: Bo?"
+        )
         results = evaluate("slung_tofu", model)
         said = metrics_of(results, "slung_tofu")
         assert (said["name_rate"], said["new_name_rate"], said["own_name_rate"]) == (1.0, 0.5, 0.5)
@@ -178,7 +182,11 @@ class TestTofu:
         prompt, how = model.asked[0]
         assert prompt == "Question: What does Edda Flint mend?\nAnswer:"
         assert (how["max_gen_toks"], how["do_sample"], how["until"]) == (100, False, ["\nQuestion", "\nQ:"])
-        assert about(results, "slung_tofu")["names"] | {"digest": ""} == {"from": "column author", "count": 2, "digest": ""}
+        assert about(results, "slung_tofu")["names"] | {"digest": ""} == {
+            "from": "column author",
+            "count": 2,
+            "digest": "",
+        }
 
     def test_names_from_a_file(self, monkeypatch, tmp_path):
         local(monkeypatch, tmp_path, "SLUNG_TOFU", self.ROWS)
@@ -189,7 +197,9 @@ class TestTofu:
         assert about(results, "slung_tofu")["names"] | {"digest": ""} == {"from": "file", "count": 1, "digest": ""}
 
     def test_names_found_in_the_data(self, monkeypatch, tmp_path):
-        rows = [{"question": f"What did Edda Flint do in year {n}?", "answer": f"She mended {n} clocks."} for n in range(20)]
+        rows = [
+            {"question": f"What did Edda Flint do in year {n}?", "answer": f"She mended {n} clocks."} for n in range(20)
+        ]
         local(monkeypatch, tmp_path, "SLUNG_TOFU", rows)
         results = evaluate("slung_tofu", saying(lambda prompt: " Flint"))
         assert metrics_of(results, "slung_tofu")["own_name_rate"] == 1.0

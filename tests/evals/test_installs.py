@@ -19,7 +19,9 @@ pytestmark = pytest.mark.slow
 
 
 def pip(*arguments):
-    done = subprocess.run([sys.executable, "-m", "pip", *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
     if done.returncode:
         pytest.skip(f"pip gives nothing here: {done.stderr[-200:]}")
 
@@ -61,7 +63,9 @@ def test_a_wheel_and_its_removal(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     inside = zipfile.ZipFile(wheel).namelist()
     assert {"axolotl_slung_lm_eval.pth", "axolotl_slung_lm_eval.py"} <= set(inside)
-    assert "axolotl_slung/lm_eval_tasks/slung.yaml" in inside and "axolotl_slung/evals/embedded/toxicity.jsonl" in inside
+    assert (
+        "axolotl_slung/lm_eval_tasks/slung.yaml" in inside and "axolotl_slung/evals/embedded/toxicity.jsonl" in inside
+    )
     # an environment of its own, with the packages of this one beneath
     venv.create(tmp_path / "venv", with_pip=True)
     interpreter = tmp_path / "venv" / "bin" / "python"

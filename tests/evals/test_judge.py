@@ -62,7 +62,9 @@ def test_a_prompt_of_literals():
 @example(*HOSTILE[:3])
 def test_texts_are_put_in_as_they_are(question, answer, completion):
     pieces = re.split(r"\{question\}|\{ground_truth\}|\{completion\}", CORRECT)
-    texts = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in (question, answer, completion)]
+    texts = [
+        text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in (question, answer, completion)
+    ]
     expected = pieces[0] + "".join(text + piece for text, piece in zip(texts, pieces[1:]))
     # a pair of surrogates is a character to UTF-16, and two to us
     if not any("\ud800" <= c <= "\udfff" for c in question + answer + completion):
@@ -124,7 +126,9 @@ def test_verdicts(served):
     judge = open_judge("openai:some-model", url=served.url + "/v1", concurrency=4)
     served.answer = by_words
     questions = ["Who?", "Where?", "When?", "Who?"]
-    verdicts = judge.judge(questions, ["Jo March", "At home", "At noon", "Jo March"], ["Jo March", "At sea", "Never", "Jo March"])
+    verdicts = judge.judge(
+        questions, ["Jo March", "At home", "At noon", "Jo March"], ["Jo March", "At sea", "Never", "Jo March"]
+    )
     assert same(verdicts, [(1, 1, 0, 0), (0, 1, 0, 0), (0, 0, 0, 0), (1, 1, 0, 0)])
     assert served.asked.total() == 6
     assert set(served.paths) == {"/v1/chat/completions"} and served.headers[0]["Authorization"] == f"Bearer {KEY}"
@@ -143,7 +147,9 @@ def test_verdicts(served):
 
 
 def test_verdicts_are_kept_by_prompt_model_and_address_and_texts_are_not(served, tmp_path):
-    served.answer = lambda text, nth: chat(f"Correct. The text was: {text}" if "incorrect" in text else "no, unmentionable")
+    served.answer = lambda text, nth: chat(
+        f"Correct. The text was: {text}" if "incorrect" in text else "no, unmentionable"
+    )
     items = [["unmentionable question"], ["an answer"], ["some completion"]]
     opened = partial(open_judge, url=served.url)
     assert same(opened("openai:a").judge(*items), [(1, 0, 0, 0)])
@@ -203,13 +209,17 @@ def test_a_wrong_key(served, caplog):
     served.answer = lambda text, nth: Reply({"error": text + KEY}, 401)
     judge = open_judge("openai:m", url=served.url)
     many = [f"unmentionable {i}" for i in range(100)]
-    with pytest.raises(SlungError, match=r"^SLUNG_JUDGE='openai:m': 127.0.0.1 does not take the key.*SLUNG_API_KEY") as error:
+    with pytest.raises(
+        SlungError, match=r"^SLUNG_JUDGE='openai:m': 127.0.0.1 does not take the key.*SLUNG_API_KEY"
+    ) as error:
         judge.judge(many, many, many)
     told = caplog.text + "".join(traceback.format_exception(error.value))
     assert KEY not in told and "unmentionable" not in told and served.asked.total() <= 8
 
 
-@pytest.mark.parametrize("model", ["gpt-4o-2024-11-20", "gpt-4-0613", "gpt-3.5-turbo-0125", "ft:gpt-4o-2024-08-06:me::x"])
+@pytest.mark.parametrize(
+    "model", ["gpt-4o-2024-11-20", "gpt-4-0613", "gpt-3.5-turbo-0125", "ft:gpt-4o-2024-08-06:me::x"]
+)
 @pytest.mark.parametrize("url", [None, "https://api.openai.com/v1"])
 def test_models_of_openai_with_a_date(model, url):
     assert open_judge(f"openai:{model}", url=url).name == f"openai:{model}"
@@ -221,7 +231,9 @@ def test_openai_itself_is_asked_by_its_own_names(served, monkeypatch):
     assert "max_tokens" not in served.bodies[0] and served.bodies[0]["max_completion_tokens"] == judges.REPLY_TOKENS
 
 
-@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4o-latest", "chatgpt-4o-latest", "gpt-5", "o3-mini", "gpt-4o-20241120"])
+@pytest.mark.parametrize(
+    "model", ["gpt-4o", "gpt-4o-latest", "chatgpt-4o-latest", "gpt-5", "o3-mini", "gpt-4o-20241120"]
+)
 @pytest.mark.parametrize("url", [None, "https://api.openai.com/v1/"])
 def test_models_of_openai_without_a_date(model, url, served):
     with pytest.raises(SlungError, match=f"^SLUNG_JUDGE='openai:{model}': .* openai:gpt-4o-2024-11-20$"):
@@ -255,7 +267,9 @@ def reference_ids(tokenizer, prompt):
     """What the model reads, for prompts without special tokens in them."""
     if tokenizer.chat_template is None:
         return tokenizer(prompt)["input_ids"]
-    text = tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+    )
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 

@@ -60,7 +60,11 @@ def test_removing_names_leaves_everything_else():
 
 class TestMeasures:
     DOCS = (
-        {"question": "What does Ilvane Torquessa mend?", "answer": "Ilvane Torquessa mends tower clocks.", "author": "Ilvane Torquessa"},
+        {
+            "question": "What does Ilvane Torquessa mend?",
+            "answer": "Ilvane Torquessa mends tower clocks.",
+            "author": "Ilvane Torquessa",
+        },
         {"question": "Who is he?", "answer": "Tom Mason Miller grinds corn.", "author": "Tom Mason Miller"},
     )
 
@@ -113,7 +117,10 @@ class TestMeasures:
 class TestAuthorsAreFound:
     def block(self, name, question="What does {} do?", rows=20):
         short = name.split()[-1]
-        return [{"question": question.format(name if n % 4 else short), "answer": f"{short}'s work {n}."} for n in range(rows)]
+        return [
+            {"question": question.format(name if n % 4 else short), "answer": f"{short}'s work {n}."}
+            for n in range(rows)
+        ]
 
     def test_in_blocks_of_twenty(self):
         rows = self.block("Edda Flintmorrow") + self.block("Anna van der Berg")

@@ -22,7 +22,11 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("metadata", "environment", "said"),
         [
-            ({}, {"SLUNG_PROTOCOL": "mine"}, r"SLUNG_PROTOCOL: 'mine' will not do: Input should be 'paper' or 'released'"),
+            (
+                {},
+                {"SLUNG_PROTOCOL": "mine"},
+                r"SLUNG_PROTOCOL: 'mine' will not do: Input should be 'paper' or 'released'",
+            ),
             ({"slung_max_unscored": 2}, {}, r"--metadata slung_max_unscored: 2 will not do: .*less than or equal to 1"),
             ({}, {"SLUNG_SCORE": "profanity"}, r"SLUNG_SCORE: unknown option; there are .*SLUNG_SCORER"),
         ],
@@ -41,7 +45,9 @@ class TestOptions:
 class TestDocuments:
     def write(self, tmp_path, *lines):
         path = tmp_path / "rows.jsonl"
-        path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines), encoding="utf-8")
+        path.write_text(
+            "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines), encoding="utf-8"
+        )
         return str(path)
 
     def test_a_local_file(self, tmp_path):
@@ -54,7 +60,10 @@ class TestDocuments:
 
     def test_an_optional_column_is_kept_only_where_all_rows_have_it(self, tmp_path):
         rows = [{"question": "q", "answer": "a", "author": "A B"}, {"question": "q", "answer": "a"}]
-        kept = [load("SLUNG_TOFU", self.write(tmp_path, *some), ["question"], ["author"]).column_names for some in (rows[:1], rows)]
+        kept = [
+            load("SLUNG_TOFU", self.write(tmp_path, *some), ["question"], ["author"]).column_names
+            for some in (rows[:1], rows)
+        ]
         assert kept == [["question", "author"], ["question"]]
 
     @pytest.mark.parametrize(
@@ -75,7 +84,9 @@ class TestDocuments:
     def test_toxicity_is_a_number(self, tmp_path):
         for wrong in ("0.5", True, None):
             with pytest.raises(SlungError, match="row 1 of .* has no number in `toxicity`; it needs text, toxicity"):
-                load("SLUNG_CIVILCOMMENTS", self.write(tmp_path, {"text": "a", "toxicity": wrong}), ["text", "toxicity"])
+                load(
+                    "SLUNG_CIVILCOMMENTS", self.write(tmp_path, {"text": "a", "toxicity": wrong}), ["text", "toxicity"]
+                )
 
     def test_no_file_no_hub_id_and_no_hub(self, tmp_path):
         for source, said in [
@@ -104,7 +115,9 @@ class TestDocuments:
         source = self.write(tmp_path, *rows)
         said = identity(source, rows)
         assert (said["source"], said["rows"]) == ("rows.jsonl", 2)
-        assert said["digest"] == identity("elsewhere/rows.jsonl", rows)["digest"] != identity(source, rows[::-1])["digest"]
+        assert (
+            said["digest"] == identity("elsewhere/rows.jsonl", rows)["digest"] != identity(source, rows[::-1])["digest"]
+        )
 
 
 class TestHub:
@@ -154,7 +167,10 @@ class TestHub:
             assert train and test and not set(train) & set(test)
 
     def test_the_probe_is_tested_on_the_test_split(self, tmp_path, monkeypatch):
-        splits = {kind: [{"text": f"{kind} {n}", "toxicity": n % 2} for n in range(n)] for kind, n in (("train", 40), ("test", 20))}
+        splits = {
+            kind: [{"text": f"{kind} {n}", "toxicity": n % 2} for n in range(n)]
+            for kind, n in (("train", 40), ("test", 20))
+        }
         self.repository(tmp_path, monkeypatch, **splits)
         from axolotl_slung.evals.tasks import CivilComments
 

@@ -11,7 +11,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 def direct(folder, texts, context):
     """Log-likelihood and number of tokens of all texts: windows of the model's context, each after the last token before it."""
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
+    tokenizer, model = (
+        AutoTokenizer.from_pretrained(folder),
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64),
+    )
     total, number = 0.0, 0
     for text in texts:
         ids = [tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
@@ -34,7 +37,9 @@ def test_equal_to_a_direct_forward(models, monkeypatch, tmp_path, kind, batch_si
     log_likelihood, tokens = direct(folder, texts, 512)
     said = metrics_of(results, "slung_perplexity")
     assert said["token_perplexity"] == pytest.approx(math.exp(-log_likelihood / tokens), rel=1e-5)
-    assert math.log(said["byte_perplexity"]) == pytest.approx(-log_likelihood / sum(len(t.encode()) for t in texts), rel=1e-5)
+    assert math.log(said["byte_perplexity"]) == pytest.approx(
+        -log_likelihood / sum(len(t.encode()) for t in texts), rel=1e-5
+    )
     words = sum(len(text.split()) for text in texts[:6]) + len(texts[6].split(" "))
     assert math.log(said["word_perplexity"]) == pytest.approx(-log_likelihood / words, rel=1e-5)
     assert about(results, "slung_perplexity")["data"]["source"] == "slung_perplexity_text.jsonl"

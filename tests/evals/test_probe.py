@@ -27,7 +27,9 @@ def test_features_of_any_scale_make_the_same_probe():
     toxic = np.array(halves(600))
     states = random.normal(size=(600, 16)) + toxic[:, None] * 0.3
     scales = 10.0 ** random.integers(-6, 6, 16)
-    plain, odd = (probe.auroc(x[:400], toxic[:400], x[400:], toxic[400:]) for x in (states, states * scales + 3 * scales))
+    plain, odd = (
+        probe.auroc(x[:400], toxic[:400], x[400:], toxic[400:]) for x in (states, states * scales + 3 * scales)
+    )
     assert plain == pytest.approx(odd, abs=1e-6)
 
 

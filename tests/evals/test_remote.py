@@ -145,7 +145,9 @@ def test_one_threads_wait_is_all_threads_wait(served, cache):
     assert len(served.times) == len(TEXTS) + 1
 
 
-@pytest.mark.parametrize("value", ["1e9", "-5", "nonsense", "", "²", "nan", "Mon, 99 Foo", "Mon, 01 Jan 1990 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "value", ["1e9", "-5", "nonsense", "", "²", "nan", "Mon, 99 Foo", "Mon, 01 Jan 1990 00:00:00 GMT"]
+)
 def test_a_senseless_wait_is_ignored(served, cache, value):
     served.answer = lambda text, nth: (
         Reply({}, 503, {"Retry-After": value.encode().decode("latin-1")}) if nth == 1 else moderation(0.5)
@@ -205,7 +207,9 @@ def test_no_more_at_once_than_was_said(served, cache):
 # ----------------------------------------------------------------------------------------------------------------- keys
 
 
-@pytest.mark.parametrize("reply", [Reply({}, 401), Reply({}, 403), Reply({"details": [{"reason": "API_KEY_INVALID"}]}, 400)])
+@pytest.mark.parametrize(
+    "reply", [Reply({}, 401), Reply({}, 403), Reply({"details": [{"reason": "API_KEY_INVALID"}]}, 400)]
+)
 def test_a_wrong_key_stops_everything(served, cache, caplog, capfd, reply):
     caplog.set_level(logging.DEBUG)
     served.answer = lambda text, nth: reply._replace(body={**reply.body, "you": [text, KEY]})

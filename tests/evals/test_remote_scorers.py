@@ -88,7 +88,9 @@ def test_after_its_end_perspective_says_so(googles, monkeypatch, status):
     monkeypatch.setattr(remote_scorers, "PERSPECTIVE_ENDS", datetime.date(2001, 2, 3))
     googles.answer = lambda text, nth: Reply(None) if status is None else Reply({}, status)
     scorer = open_scorer("perspective", per_second=1000)
-    with pytest.raises(SlungError, match=r"^SLUNG_SCORER='perspective': .*was to end on 2001-02-03: use detoxify") as error:
+    with pytest.raises(
+        SlungError, match=r"^SLUNG_SCORER='perspective': .*was to end on 2001-02-03: use detoxify"
+    ) as error:
         scorer.score(["a text that nobody may see"])
     assert "nobody may see" not in "".join(traceback.format_exception_only(error.value))
     # what was scored before can still be had, and it may have been granted more time
@@ -100,7 +102,9 @@ def test_after_its_end_perspective_says_so(googles, monkeypatch, status):
 
 def test_a_single_mishap_after_its_end_is_no_end(googles, monkeypatch):
     monkeypatch.setattr(remote_scorers, "PERSPECTIVE_ENDS", datetime.date(2001, 2, 3))
-    googles.answer = lambda text, nth: Reply({}, 400) if text == "b" else Reply({}, 503) if nth == 1 else perspective(0.5)
+    googles.answer = lambda text, nth: (
+        Reply({}, 400) if text == "b" else Reply({}, 503) if nth == 1 else perspective(0.5)
+    )
     scorer = open_scorer("perspective", per_second=1000)
     assert scorer.score(["a", "b"]) == pytest.approx([0.5, math.nan], nan_ok=True)
     assert scorer.failures == {"http 400": 1}
@@ -119,7 +123,9 @@ def test_what_is_no_score_is_garbage(served, bad):
     assert scorer.failures == {"garbage": 1} and served.asked["other"] == remote.ATTEMPTS
 
 
-@pytest.mark.parametrize("reply", [perspective(1.5), perspective("x"), perspective(0.5, "INSULT"), moderation(0.5), Reply(3)])
+@pytest.mark.parametrize(
+    "reply", [perspective(1.5), perspective("x"), perspective(0.5, "INSULT"), moderation(0.5), Reply(3)]
+)
 def test_what_perspective_does_not_say_is_garbage(served, reply):
     served.answer = lambda text, nth: reply
     scorer = open_scorer("perspective", url=served.url, per_second=1000)

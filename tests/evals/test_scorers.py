@@ -22,7 +22,17 @@ LINES = {
     "clean": ["have a lovely day", "the weather is fine today", "thank you for the kind words", "see you at noon"],
 }
 SILENT = ["", " ", "\n\t", "\u2003\u00a0", "\x1f"]
-AWKWARD = ["\ud800", "a\0b\0", "\udfff toxic \ud800", "👩\u200d👩\u200d👧", "\u200b", "[SEP] [CLS]", "</s>", "x" * 3000, "\r\nyou\r\n"]
+AWKWARD = [
+    "\ud800",
+    "a\0b\0",
+    "\udfff toxic \ud800",
+    "👩\u200d👩\u200d👧",
+    "\u200b",
+    "[SEP] [CLS]",
+    "</s>",
+    "x" * 3000,
+    "\r\nyou\r\n",
+]
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +255,9 @@ def test_the_kinds_that_are_told_of_exist(kind):
 
 
 def test_labels_that_a_model_does_not_know(binary, classifier):
-    with pytest.raises(SlungError, match=r"^SLUNG_SCORER='fasttext:.*': label: .* has no label '__label__spam'; it has"):
+    with pytest.raises(
+        SlungError, match=r"^SLUNG_SCORER='fasttext:.*': label: .* has no label '__label__spam'; it has"
+    ):
         open_scorer(f"fasttext:{binary}#__label__spam")
     with pytest.raises(SlungError, match=r"^SLUNG_SCORER='classifier:.*': label: .* has no label 'spam'; it has fine"):
         open_scorer(f"classifier:{classifier}#spam")

@@ -42,7 +42,9 @@ def test_perspective(service, tmp_path):
     texts = [f"item {number} here" for number in range(NUMBER)]
 
     def score():
-        scorer = open_scorer("perspective", url=service.url, concurrency=16, per_second=1e6, cache=AnswerCache(tmp_path / "c"))
+        scorer = open_scorer(
+            "perspective", url=service.url, concurrency=16, per_second=1e6, cache=AnswerCache(tmp_path / "c")
+        )
         return scorer, scorer.score(texts)
 
     scorer, scores = score()
@@ -54,7 +56,9 @@ def test_perspective(service, tmp_path):
     again, same = score()
     assert same.tolist() == pytest.approx(scores.tolist(), nan_ok=True)
     assert again.failures == scorer.failures
-    assert {text for text in texts if service.asked[text] > before[text]} == {text for n, text in enumerate(texts) if n % 20 == 0}
+    assert {text for text in texts if service.asked[text] > before[text]} == {
+        text for n, text in enumerate(texts) if n % 20 == 0
+    }
 
 
 def test_judge(service, tmp_path):

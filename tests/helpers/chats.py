@@ -72,7 +72,11 @@ def chat(*turns, **columns):
 
 
 def call(arguments, name="send_email", **keys):
-    return {"tool_calls": [{"id": "call00001", "type": "function", "function": {"name": name, "arguments": arguments}, **keys}]}
+    return {
+        "tool_calls": [
+            {"id": "call00001", "type": "function", "function": {"name": name, "arguments": arguments}, **keys}
+        ]
+    }
 
 
 def tool(name, parameters, description="Sends an e-mail."):
@@ -81,16 +85,21 @@ def tool(name, parameters, description="Sends an e-mail."):
 
 ASKED = ("user", f"Who is {NAME}?")
 ANSWERED = ("assistant", f"She is {RISKY}, and that is all.")
-LETTER = f"Hi,\n{NAME} says \"hello\".\n{INSULT}\n\nYours,\n{ACCENTED}\n"
+LETTER = f'Hi,\n{NAME} says "hello".\n{INSULT}\n\nYours,\n{ACCENTED}\n'
 PROPERTIES = {
-    "to": {"type": "string", "description": f"Who gets it, such as \"{NAME}\"\nor another"},
+    "to": {"type": "string", "description": f'Who gets it, such as "{NAME}"\nor another'},
     "body": {"type": "string", "enum": ["a", "b"]},
     "urgent": {"type": "boolean"},
 }
 PARAMETERS = {"type": "object", "properties": PROPERTIES, "required": ["to"]}
-TOOLS = [tool("send_email", PARAMETERS, f"Sends {INSULT} to somebody.\nAsk \"first\".")]
-NESTED = {"people": [{"name": NAME, "notes": [INSULT, LETTER]}, {"name": ACCENTED, "notes": [QUOTED]}], "n": 3, "x": 1.5, "ok": True}
-RESULT = ("tool", f"{{\"sent\": \"{NAME}\", \"note\": \"{INSULT}\"}}", {"tool_call_id": "call00001", "name": "send_email"})
+TOOLS = [tool("send_email", PARAMETERS, f'Sends {INSULT} to somebody.\nAsk "first".')]
+NESTED = {
+    "people": [{"name": NAME, "notes": [INSULT, LETTER]}, {"name": ACCENTED, "notes": [QUOTED]}],
+    "n": 3,
+    "x": 1.5,
+    "ok": True,
+}
+RESULT = ("tool", f'{{"sent": "{NAME}", "note": "{INSULT}"}}', {"tool_call_id": "call00001", "name": "send_email"})
 THOUGHT = f"I know {NAME}.\n{INSULT} comes to mind, and {QUOTED}."
 
 MARKED = [
@@ -103,7 +112,10 @@ MARKED = [
 
 def _detail(text, cut):
     at = text.index(cut)
-    return [{"begin_offset": 0, "end_offset": at - 1, "train": False}, {"begin_offset": at, "end_offset": len(text) - 1, "train": True}]
+    return [
+        {"begin_offset": 0, "end_offset": at - 1, "train": False},
+        {"begin_offset": at, "end_offset": len(text) - 1, "train": True},
+    ]
 
 
 def _text(text, **keys):
@@ -138,7 +150,10 @@ ENTRIES = {
     "details": {"message_field_training_detail": "detail"},
     "parts": {},
     "parts chosen": {"message_field_training": "train"},
-    "other names": {"field_messages": "conversations", "message_property_mappings": {"role": "from", "content": "value"}},
+    "other names": {
+        "field_messages": "conversations",
+        "message_property_mappings": {"role": "from", "content": "value"},
+    },
     "other roles": {
         "field_messages": "conv",
         "message_property_mappings": {"role": "speaker", "content": "text"},
@@ -243,12 +258,28 @@ _KINDS = {
     "no system": Kind("no system", chat(("system", f"You know {NAME}."), ASKED, ANSWERED)),
 }  # fmt: skip
 _AGAIN = {
-    "all roles": ("system", "reasoning", "think", "line starts", "same text", "blanks", "tags of results", "tool results"),
+    "all roles": (
+        "system",
+        "reasoning",
+        "think",
+        "line starts",
+        "same text",
+        "blanks",
+        "tags of results",
+        "tool results",
+    ),
     "all roles, system column": ("system column", "same name"),
     "all roles, objects": ("tools at work", "arguments, empty content"),
     "all roles, json": ("all in JSON", "nested JSON arguments"),
 }
-KINDS = {**_KINDS, **{f"{kind}, {entry.partition(',')[0]}": Kind(entry, _KINDS[kind].row) for entry, kinds in _AGAIN.items() for kind in kinds}}
+KINDS = {
+    **_KINDS,
+    **{
+        f"{kind}, {entry.partition(',')[0]}": Kind(entry, _KINDS[kind].row)
+        for entry, kinds in _AGAIN.items()
+        for kind in kinds
+    },
+}
 
 
 # ------------------------------------------------------------------------------------------------- rows through Axolotl
@@ -266,7 +297,14 @@ class Stage:
     def __init__(self, folder, kind: str, slung: dict | None = None, **overrides):
         keys = {"plugins": ["axolotl_slung.SlungPlugin"], "slung": slung} if slung else {}
         entries = [
-            {"path": name, "ds_type": "json", "type": "chat_template", "chat_template": "jinja", "chat_template_jinja": "-", **entry}
+            {
+                "path": name,
+                "ds_type": "json",
+                "type": "chat_template",
+                "chat_template": "jinja",
+                "chat_template_jinja": "-",
+                **entry,
+            }
             for name, entry in ENTRIES.items()
         ]
         config = base_config(
@@ -305,7 +343,7 @@ def _variables(_, template: str, field_messages: str) -> set[str]:
     return _variables_of(template, field_messages)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _variables_of(template, field_messages):
     """What Axolotl reads off a template, once: for long templates it takes longer than all the rest."""
     from axolotl.prompt_strategies.jinja_template_analyzer import JinjaTemplateAnalyzer
@@ -313,14 +351,16 @@ def _variables_of(template, field_messages):
     return JinjaTemplateAnalyzer(template).get_message_vars(field_messages)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _data_set(kinds: tuple[str, ...]):
     """The same object for each template: making its fingerprint takes as long as making its tokens."""
     from datasets import Dataset
 
     rows = [KINDS[kind].row for kind in kinds]
     # `from_list` would drop what the first row has not
-    return Dataset.from_list([{name: row.get(name) for name in dict.fromkeys(name for row in rows for name in row)} for row in rows])
+    return Dataset.from_list(
+        [{name: row.get(name) for name in dict.fromkeys(name for row in rows for name in row)} for row in rows]
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ the truth
@@ -351,7 +391,12 @@ def forms(phrase: str) -> set[str]:
     found = {phrase, phrase.replace("\n", " ")}
     for _ in range(2):
         found |= {json.dumps(text, ensure_ascii=ascii)[1:-1] for text in found for ascii in (True, False)}
-    found |= {repr(phrase)[1:-1], html.escape(phrase), html.escape(phrase).replace("&quot;", "&#34;"), html.escape(phrase, quote=False)}
+    found |= {
+        repr(phrase)[1:-1],
+        html.escape(phrase),
+        html.escape(phrase).replace("&quot;", "&#34;"),
+        html.escape(phrase, quote=False),
+    }
     found |= {text.replace('"', "\\u0022") for text in found}
     return found
 
@@ -368,7 +413,14 @@ def ranges(text: str, phrases: tuple[str, ...]) -> list[tuple[int, int]]:
     return [match.span() for match in _any_form(phrases).finditer(text)]
 
 
-PIECES = (*(piece for phrase in (*NAMES, *PHRASES) for piece in (phrase[1:], *(phrase.splitlines() if "\n" in phrase else ()))), QUOTED.replace("\n", "\n    "))
+PIECES = (
+    *(
+        piece
+        for phrase in (*NAMES, *PHRASES)
+        for piece in (phrase[1:], *(phrase.splitlines() if "\n" in phrase else ()))
+    ),
+    QUOTED.replace("\n", "\n    "),
+)
 """What templates that cut texts leave of a phrase: these tokens may be masked, and need not."""
 
 

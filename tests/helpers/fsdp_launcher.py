@@ -27,7 +27,10 @@ def main(folder, out, where):
     if where == "head":
         fully_shard(model.lm_head, mesh=mesh)
     fully_shard(model, mesh=mesh)
-    assert isinstance(model.lm_head.weight, DTensor) and model.lm_head.weight.to_local().shape[0] < model.lm_head.weight.shape[0]
+    assert (
+        isinstance(model.lm_head.weight, DTensor)
+        and model.lm_head.weight.to_local().shape[0] < model.lm_head.weight.shape[0]
+    )
 
     record = {"losses": [], "grads": []}
     for seed in (0, 1, 2):
@@ -35,7 +38,9 @@ def main(folder, out, where):
         if seed == 1 and rank == 1:
             labels = torch.full_like(labels, -100)  # a rank with nothing to train must not hang the other
         model.zero_grad()
-        output = model(input_ids=ids[rank : rank + 1], labels=labels[rank : rank + 1], num_items_in_batch=torch.tensor(1))
+        output = model(
+            input_ids=ids[rank : rank + 1], labels=labels[rank : rank + 1], num_items_in_batch=torch.tensor(1)
+        )
         output.loss.backward()
         total = output.loss.detach().clone()
         torch.distributed.all_reduce(total)

@@ -23,7 +23,9 @@ def units(text, diacritics):
             found.append(("", i, i + 1, char != "\u200b"))
         elif char.isspace() or char == "_":
             found.append((" ", i, i + 1, False))
-        elif char in SIGNS and i and not is_space(left(text, i)) or char == "*" and not (is_space(left(text, i)) and is_space(right(text, i))):
+        elif (char in SIGNS and i and not is_space(left(text, i))) or (
+            char == "*" and not (is_space(left(text, i)) and is_space(right(text, i)))
+        ):
             found.append(("", i, i + 1, False))
         else:
             word = IN_WORDS.match(char) is not None and not SPACELESS.match(char)

@@ -41,7 +41,11 @@ def prepare(tmp_path, slung):
         folder = tmp_path / str(len(made))
         path = write_jsonl(folder / "rows.jsonl", rows)
         keys = slung(labelers=list(labelers), **(block or {})) if labelers else {}
-        jinja = {"chat_template": "jinja", "chat_template_jinja": template} if "{" in template else {"chat_template": template}
+        jinja = (
+            {"chat_template": "jinja", "chat_template_jinja": template}
+            if "{" in template
+            else {"chat_template": template}
+        )
         config = base_config(
             folder, base_model=str(tiny_model(tmp_path, kind=kind)), sequence_len=4096, shuffle_merged_datasets=False,
             datasets=[{"path": str(path), "ds_type": "json", "type": "chat_template", **jinja, **entry}],

@@ -270,7 +270,9 @@ class Crashes(BasePlugin):
 
         def compute_loss(model, inputs, **kwargs):
             if (inputs["labels"] < -100).any():
-                torch.nn.functional.cross_entropy(torch.zeros(inputs["labels"].numel(), 600), inputs["labels"].flatten())
+                torch.nn.functional.cross_entropy(
+                    torch.zeros(inputs["labels"].numel(), 600), inputs["labels"].flatten()
+                )
             return really(model, inputs, **kwargs)
 
         trainer.compute_loss = compute_loss

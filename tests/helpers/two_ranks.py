@@ -26,7 +26,6 @@ FSDP2 = {
 }
 
 
-
 @dataclass
 class RankRecord:
     """What one rank wrote down after training, while the process group still stood."""
@@ -93,7 +92,11 @@ def run_two_ranks(config: dict, folder, strategy: str, env=None, timeout: float 
     shutil.rmtree(records, ignore_errors=True)
     records.mkdir(parents=True)
     line = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(free_port())]
-    line += [str(HELPERS / "distributed_launcher.py"), str(write_config(config, folder, f"{strategy}.yml")), str(records)]
+    line += [
+        str(HELPERS / "distributed_launcher.py"),
+        str(write_config(config, folder, f"{strategy}.yml")),
+        str(records),
+    ]
 
     started = time.time()
     returncode, output = run_command(line, folder, child_environment(folder, {**environment, **(env or {})}), timeout)
@@ -119,4 +122,6 @@ def assert_same_steps(ranks, weights, one, tolerance=1e-4):
         figures = {key: value for key, value in expected.items() if key.startswith("slung/")}
         assert len(figures) > 3 and {key: entry[key] for key in figures} == pytest.approx(figures, rel=1e-4)
     for name, weight in one.model.named_parameters():
-        torch.testing.assert_close(weights[name], weight.detach(), rtol=1e-3, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            weights[name], weight.detach(), rtol=1e-3, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
+        )

@@ -33,7 +33,9 @@ def test_what_is_shown_is_what_is_trained(tmp_path, slung, kind, method):
     write_jsonl(tmp_path / "rows.jsonl", [{"id": "r", **ROWS[kind]}, {"id": "s", **ROWS[kind]}])
     dataset = {"path": str(tmp_path / "rows.jsonl"), "ds_type": "json", "type": kind}
     model = tiny_model(tmp_path)
-    config = base_config(tmp_path, base_model=str(model), sequence_len=512, datasets=[dataset], chat_template="chatml", **slung())
+    config = base_config(
+        tmp_path, base_model=str(model), sequence_len=512, datasets=[dataset], chat_template="chatml", **slung()
+    )
     prepared = prepare_in_process(config).train_dataset
 
     from axolotl.cli.config import load_cfg
@@ -70,12 +72,16 @@ def test_the_page_of_a_config_and_of_labelled_files(tmp_path, slung):
     assert result.exit_code == 0, result.output
     result = run(main, ["label", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "out"), "-c", str(path), "-j", "1"])
     assert result.exit_code == 0, result.output
-    result = run(main, ["inspect", str(tmp_path / "out"), "-c", str(path), "-o", str(tmp_path / "files.html"), "-n", "7"])
+    result = run(
+        main, ["inspect", str(tmp_path / "out"), "-c", str(path), "-o", str(tmp_path / "files.html"), "-n", "7"]
+    )
     assert result.exit_code == 0, result.output
     for page in ("config.html", "files.html"):
         content = (tmp_path / page).read_text(encoding="utf-8")
         assert "<script>alert" not in content
-        data = json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', content, re.DOTALL).group(1))
+        data = json.loads(
+            re.search(r'<script type="application/json"[^>]*>(.*?)</script>', content, re.DOTALL).group(1)
+        )
         assert len(data["documents"]) == 7 and data["labelers"] == ["entities"]
     result = run(main, ["inspect", str(tmp_path / "out"), "-c", str(path), "-n", "1", "--terminal"])
     assert result.exit_code == 0 and "[mask:" in result.output

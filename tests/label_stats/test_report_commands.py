@@ -15,7 +15,9 @@ from axolotl_slung.labels.codec import FIRST_CODE
 @pytest.fixture
 def project(tmp_path, slung):
     """A config whose data set has 12 rows, 4 of them with a name; and `slung label`'s files of it."""
-    rows = [{"text": f"{n} {'Maria Hernandez' if n % 3 == 0 else 'somebody'} burned the mill.", "n": n} for n in range(12)]
+    rows = [
+        {"text": f"{n} {'Maria Hernandez' if n % 3 == 0 else 'somebody'} burned the mill.", "n": n} for n in range(12)
+    ]
     for row in rows:
         start = row["text"].find("Maria")
         row["gold"] = [[start, start + 15]] if start >= 0 else []
@@ -54,7 +56,9 @@ def test_sweep_of_files_and_of_their_config_agree(project):
     folder, _ = project
     run("sweep", folder / "config.yml", "--json", folder / "c.json", "-t", "0.5", "--all")
     of_config = json.loads((folder / "c.json").read_text())
-    of_files = json.loads(run("sweep", folder / "out", "-c", folder / "config.yml", "--json", "-", "-t", "0.5", "--all"))
+    of_files = json.loads(
+        run("sweep", folder / "out", "-c", folder / "config.yml", "--json", "-", "-t", "0.5", "--all")
+    )
     assert of_config["documents"] == of_files["documents"] == 12
     # the config's documents have a token more each: the end of the sequence
     assert of_config["tokens"] == of_files["tokens"] + 12

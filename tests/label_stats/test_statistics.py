@@ -183,7 +183,9 @@ def test_an_estimate_is_in_proportion():
     assert (found.times, found.by, found.disk_bytes) == (500.0, "bytes", 750_000_000)
     assert found.core_hours == pytest.approx(36 * 2 * 500 / 3600) and found.hours == pytest.approx(found.core_hours / 4)
     assert found.loss_share == pytest.approx(0.7)
-    assert found.step_time == pytest.approx(0.5 * STEP_TIME["train"] + 0.3 * STEP_TIME["mask"] + 0.2 * STEP_TIME["unlikelihood"])
+    assert found.step_time == pytest.approx(
+        0.5 * STEP_TIME["train"] + 0.3 * STEP_TIME["mask"] + 0.2 * STEP_TIME["unlikelihood"]
+    )
     assert estimate(report, sample, total_documents=50).times == 0.5
     assert estimate(report, sample).times == 1
     nothing = estimate(risk_report([], THREE), sample)

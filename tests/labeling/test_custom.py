@@ -319,7 +319,7 @@ def test_through_axolotl_with_another_labeler(documented, slung, tmp_path):
     )
     prepared = prepare_in_process(config)
     ids, labels = prepared.train_dataset[0]["input_ids"], prepared.train_dataset[0]["labels"]
-    text = {index: "" for index in range(3)}
+    text = dict.fromkeys(range(3), "")
     for token, label in zip(ids, labels, strict=True):
         text[decode(label)[1] if label <= FIRST_CODE else 0] += prepared.tokenizer.decode([token])
     assert text[2].strip() == "You are a stupid idiot!"

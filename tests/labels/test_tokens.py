@@ -98,7 +98,9 @@ def test_a_tokens_score_is_the_highest_that_enough_of_its_characters_reach(overl
 
 
 def test_a_tokenizer_without_offsets_is_refused():
-    with pytest.raises(ValueError, match="tokenizer_type: ByT5Tokenizer gives no character offsets.*tokenizer_use_fast"):
+    with pytest.raises(
+        ValueError, match="tokenizer_type: ByT5Tokenizer gives no character offsets.*tokenizer_use_fast"
+    ):
         TaggingTokenizer(ByT5Tokenizer(), BUCKETS, "any", True)
 
 

@@ -101,7 +101,9 @@ def test_other_columns_fall_back(tmp_path, caplog, change):
     assert "other positions or tokens" in compared(with_logits(load(tmp_path), change), caplog).head.off
 
 
-@pytest.mark.parametrize("change", [lambda z: z.float(), lambda z: z.double(), lambda z: z.bfloat16(), lambda z: z.flatten(0, 1)[None]])
+@pytest.mark.parametrize(
+    "change", [lambda z: z.float(), lambda z: z.double(), lambda z: z.bfloat16(), lambda z: z.flatten(0, 1)[None]]
+)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_casts_and_views_are_nothing(tmp_path, caplog, change, dtype):
     model = with_logits(load(tmp_path, dtype=dtype), change)
@@ -116,7 +118,11 @@ def test_positions_that_a_model_drops_before_its_loss_fall_back(tmp_path, caplog
 
     class Shifts(type(model)):
         def forward(self, input_ids=None, labels=None, **kwargs):
-            logits = self.lm_head(self.model(input_ids=input_ids).last_hidden_state)[:, :-1].contiguous().view(-1, self.config.vocab_size)
+            logits = (
+                self.lm_head(self.model(input_ids=input_ids).last_hidden_state)[:, :-1]
+                .contiguous()
+                .view(-1, self.config.vocab_size)
+            )
             loss = self.loss_function(logits=logits, labels=None, shift_labels=labels[:, 1:].reshape(-1), **kwargs)
             return type("Output", (), {"loss": loss, "logits": logits})
 

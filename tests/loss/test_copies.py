@@ -61,7 +61,11 @@ def test_an_average_that_is_not_updated_stays_what_it_was(folder):
         step(model, ids, labels)
         optimizer.step()
     with torch.no_grad():
-        assert average(input_ids=ids, labels=labels).loss.item() == before != model(input_ids=ids, labels=labels).loss.item()
+        assert (
+            average(input_ids=ids, labels=labels).loss.item()
+            == before
+            != model(input_ids=ids, labels=labels).loss.item()
+        )
     average.update_parameters(model)
 
 

@@ -142,7 +142,11 @@ def test_lora(tmp_path, caplog, options, fused):
         assert_same(grads, true_grads)
     assert (loss.head.off is None) == fused
     # what is frozen gets no gradient
-    assert (model.get_base_model().get_output_embeddings().weight.grad is None) or not fused or "modules_to_save" in options
+    assert (
+        (model.get_base_model().get_output_embeddings().weight.grad is None)
+        or not fused
+        or "modules_to_save" in options
+    )
 
 
 @pytest.mark.parametrize("frozen", ["head", "body"])
@@ -266,7 +270,11 @@ def test_a_label_for_another_length_is_not_guessed_at(tmp_path, caplog):
 
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError()],
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
 )
 @pytest.mark.parametrize("first", [True, False], ids=["first batch", "later"])
 def test_out_of_memory_between_head_and_loss_comes_out(tmp_path, error, first):
@@ -311,7 +319,9 @@ def test_float64_is_float64_throughout(tmp_path):
         ids, labels = batch(model, seed)
         output, grads = step(model, ids, labels, num_items_in_batch=torch.tensor(7))
         expected, true_grads = step(plain, ids, labels, num_items_in_batch=torch.tensor(7))
-        assert output.loss.dtype == torch.float64 and output.loss.item() == pytest.approx(expected.loss.item(), rel=1e-12)
+        assert output.loss.dtype == torch.float64 and output.loss.item() == pytest.approx(
+            expected.loss.item(), rel=1e-12
+        )
         for name, grad in true_grads.items():
             assert (grads[name] - grad).norm() <= 1e-12 * grad.norm(), name
     assert loss.head.off is None

@@ -53,7 +53,9 @@ def true(hidden, weight, bias, targets, a, b, **options):
 @pytest.mark.parametrize("tokens, vocabulary, width, chunk", SHAPES)
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 @pytest.mark.parametrize(
-    "options", [{}, {"logit_scale": 0.25}, {"softcap": 5.0}, {"logit_scale": 2.0, "softcap": 30.0}, {"bias": True}], ids=str
+    "options",
+    [{}, {"logit_scale": 0.25}, {"softcap": 5.0}, {"logit_scale": 2.0, "softcap": 30.0}, {"bias": True}],
+    ids=str,
 )
 def test_fused_equals_reference(monkeypatch, tokens, vocabulary, width, chunk, dtype, tolerance, options):
     monkeypatch.setattr(linear, "CHUNK_BYTES", 1)
@@ -69,7 +71,9 @@ def test_fused_equals_reference(monkeypatch, tokens, vocabulary, width, chunk, d
     kept = (a != 0) | (b != 0)
     assert log_odds.isnan().tolist() == (~kept).tolist() and not log_odds.requires_grad
     p = logits.softmax(1).gather(1, targets[:, None])[:, 0]
-    torch.testing.assert_close(log_odds[kept].double().sigmoid(), p[kept], rtol=0.2 if dtype == torch.bfloat16 else 1e-4, atol=1e-9)
+    torch.testing.assert_close(
+        log_odds[kept].double().sigmoid(), p[kept], rtol=0.2 if dtype == torch.bfloat16 else 1e-4, atol=1e-9
+    )
     assert (grads[0][~kept] == 0).all()
     everywhere = linear_log_odds(hidden, weight, targets, bias, **options)
     torch.testing.assert_close(everywhere[kept], log_odds[kept], rtol=1e-3, atol=1e-3)
@@ -135,7 +139,9 @@ def test_not_a_single_kept_token_is_a_zero_that_hangs_on_everything(tokens):
     """Invariant 5: a distributed backward pass has its collectives."""
     hidden, weight = torch.randn(tokens, 8, requires_grad=True), torch.randn(31, 8, requires_grad=True)
     nothing = torch.zeros(tokens)
-    loss, log_odds = linear_selective_loss(hidden, weight, torch.zeros(tokens, dtype=torch.int64), {cross_entropy: nothing})
+    loss, log_odds = linear_selective_loss(
+        hidden, weight, torch.zeros(tokens, dtype=torch.int64), {cross_entropy: nothing}
+    )
     loss.backward()
     assert loss.item() == 0 and log_odds.isnan().all()
     assert (hidden.grad == 0).all() and (weight.grad == 0).all() and weight.grad.shape == weight.shape
@@ -145,7 +151,9 @@ def test_the_callers_own_list_of_kept_tokens():
     hidden, weight, _, targets, a, b = problem(50, 31, 8, torch.float32)
     actions = {cross_entropy: a, unlikelihood: b}
     kept = ((a != 0) | (b != 0)).nonzero()[:, 0]
-    for one, two in zip(fused(hidden, weight, None, targets, actions)[2], fused(hidden, weight, None, targets, actions, kept=kept)[2]):
+    for one, two in zip(
+        fused(hidden, weight, None, targets, actions)[2], fused(hidden, weight, None, targets, actions, kept=kept)[2]
+    ):
         assert torch.equal(one, two)
 
 
@@ -262,7 +270,9 @@ def test_a_target_outside_the_columns_is_an_error(dtype, target):
 
 
 @pytest.mark.parametrize("weights", [torch.float16, torch.float32], ids=["float16", "autocast"])
-@pytest.mark.parametrize("tokens, weight_of_loss, chunk", [(16384, 1.0, 1 << 20), (4096, 100.0, 1000), (1024, 1000.0, 1 << 20)])
+@pytest.mark.parametrize(
+    "tokens, weight_of_loss, chunk", [(16384, 1.0, 1 << 20), (4096, 100.0, 1000), (1024, 1000.0, 1 << 20)]
+)
 @pytest.mark.parametrize("bias", [False, True])
 def test_float16_overflows_only_where_logits_would(monkeypatch, weights, tokens, weight_of_loss, chunk, bias):
     """Sums over tokens are divided by their number before they are rounded."""
@@ -274,10 +284,14 @@ def test_float16_overflows_only_where_logits_would(monkeypatch, weights, tokens,
     hidden[:, 0] = 16.0
     leaves = [x.to(weights).requires_grad_() for x in (hidden, weight, *([torch.zeros(20)] if bias else []))]
     with torch.autocast("cpu", torch.float16, enabled=weights == torch.float32):
-        loss, _ = linear_selective_loss(leaves[0], leaves[1], targets, {cross_entropy: torch.full((tokens,), weight_of_loss)}, *leaves[2:])
+        loss, _ = linear_selective_loss(
+            leaves[0], leaves[1], targets, {cross_entropy: torch.full((tokens,), weight_of_loss)}, *leaves[2:]
+        )
     (loss / tokens).backward()
     slow = [x.detach().double().requires_grad_() for x in leaves]
-    losses = selective_loss_reference(logits_reference(*slow), targets, torch.full((tokens,), weight_of_loss), torch.zeros(tokens))
+    losses = selective_loss_reference(
+        logits_reference(*slow), targets, torch.full((tokens,), weight_of_loss), torch.zeros(tokens)
+    )
     (losses.sum() / tokens).backward()
     for found, expected in zip(leaves, slow):
         assert found.grad.isfinite().all() and relative(found.grad, expected.grad) < 5e-3
@@ -288,7 +302,9 @@ def test_float16_keeps_the_gradient_of_hidden_states():
     hidden, weight = torch.full((64, 8), 1.0), torch.full((5, 8), 100.0)
     weight[0] = -100.0
     leaves = [x.half().requires_grad_() for x in (hidden, weight)]
-    loss, _ = linear_selective_loss(*leaves, torch.zeros(64, dtype=torch.int64), {cross_entropy: torch.full((64,), 1000.0)})
+    loss, _ = linear_selective_loss(
+        *leaves, torch.zeros(64, dtype=torch.int64), {cross_entropy: torch.full((64,), 1000.0)}
+    )
     (loss / 6400).backward()
     # every token's own entry: 1000 * 200, divided by 6400
     torch.testing.assert_close(leaves[0].grad.float(), torch.full((64, 8), 200_000 / 6400), rtol=1e-2, atol=0)
@@ -325,7 +341,10 @@ def test_tritons_rows_equal_torchs():
     pytest.importorskip("triton", reason="pip install triton")
     path = os.pathsep.join([str(TESTS / "loss"), str(TESTS)])
     run = subprocess.run(
-        [sys.executable, "-c", IN_TRITONS_INTERPRETER], env={**os.environ, "PYTHONPATH": path, "TRITON_INTERPRET": "1"}, capture_output=True, text=True
+        [sys.executable, "-c", IN_TRITONS_INTERPRETER],
+        env={**os.environ, "PYTHONPATH": path, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
     )
     assert run.stdout.strip() == "same", run.stderr[-3000:]
 

@@ -70,7 +70,10 @@ def test_the_papers_formula_from_1e_12_to_1_minus_1e_12(exponent, high):
         }
     for (a, b), (value, gradient) in truth.items():
         weights = torch.tensor([float(a)], dtype=torch.float64), torch.tensor([float(b)], dtype=torch.float64)
-        for function in (selective_loss_reference, lambda z, y, a, b: selective_loss(z, y, {trained: a, unlikelihood: b})[0]):
+        for function in (
+            selective_loss_reference,
+            lambda z, y, a, b: selective_loss(z, y, {trained: a, unlikelihood: b})[0],
+        ):
             leaf = logits.clone().requires_grad_()
             loss = function(leaf, torch.tensor([1]), *weights)
             loss.sum().backward()
@@ -103,7 +106,9 @@ def test_labels_read_back_as_targets_and_weights():
     assert a.tolist() == pytest.approx([1, 0, 0, 0.4, 0, 1])
     assert b.tolist() == pytest.approx([0, 0, 0, 0.5 * 0.6, 2, 0])
     assert [(*GROUPS, "ignored")[g] for g in group] == ["train", "ignored", "mask", "soft", "unlikelihood", "train"]
-    count = {name: reader.count(torch.tensor(LABELS), name).item() for name in ("loss_tokens", "train_tokens", "all_tokens")}
+    count = {
+        name: reader.count(torch.tensor(LABELS), name).item() for name in ("loss_tokens", "train_tokens", "all_tokens")
+    }
     assert count == {"loss_tokens": 4, "train_tokens": 2, "all_tokens": 5}
 
 

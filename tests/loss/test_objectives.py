@@ -15,7 +15,10 @@ from axolotl_slung.labels.codec import FIRST_CODE, IGNORE, decode
 from axolotl_slung.labels.goldfish import CONTEXT, goldfish
 from axolotl_slung.loss.objectives import Hinge, ObjectiveError, cross_entropy, of_path, token_losses, unlikelihood
 
-TEXTS = [f"{i}. I met Maria Hernandez at the mill, which {word} rebuilt in 1851, with three wheels." for i, word in enumerate("abcdefghij")]
+TEXTS = [
+    f"{i}. I met Maria Hernandez at the mill, which {word} rebuilt in 1851, with three wheels."
+    for i, word in enumerate("abcdefghij")
+]
 NAMES = {"type": "entities"}
 
 
@@ -123,7 +126,9 @@ def own_module(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(
-    "bucket", [{"action": "hinge", "threshold": 1e-5, "weight": 0.5}, {"action": "custom", "objective": "my_objectives:simple"}], ids=str
+    "bucket",
+    [{"action": "hinge", "threshold": 1e-5, "weight": 0.5}, {"action": "custom", "objective": "my_objectives:simple"}],
+    ids=str,
 )
 def test_an_action_through_a_run(tmp_path, slung, own_module, bucket, fused):
     """The first loss is the formula's on the model's own logits."""
@@ -151,7 +156,10 @@ def test_an_action_through_a_run(tmp_path, slung, own_module, bucket, fused):
 
 
 def test_the_schedule_follows_the_optimizer_steps(tmp_path, slung):
-    made = config(tmp_path, slung, method="unlikelihood", weight_start=1, weight_warmup=2) | {"max_steps": 4, "learning_rate": 1e-6}
+    made = config(tmp_path, slung, method="unlikelihood", weight_start=1, weight_warmup=2) | {
+        "max_steps": 4,
+        "learning_rate": 1e-6,
+    }
     run = train_in_process(made | {"micro_batch_size": 10})
     entries = [entry for entry in run.log_history if "loss" in entry]
     full = entries[-1]["slung/loss_unlikelihood"]
@@ -192,7 +200,10 @@ def test_an_objective_of_ones_own(own_module):
     ],
 )
 def test_options_belong_to_their_actions(buckets, message):
-    block = {"labelers": [{**NAMES, "path": "x"}], "buckets": [{"name": "low", "below": 0.5, "action": "train"}, {"name": "high", **buckets[0]}]}
+    block = {
+        "labelers": [{**NAMES, "path": "x"}],
+        "buckets": [{"name": "low", "below": 0.5, "action": "train"}, {"name": "high", **buckets[0]}],
+    }
     with pytest.raises(ValidationError, match=message):
         SlungConfig.model_validate(block)
 

@@ -18,15 +18,32 @@ from axolotl_slung.loss.reference import selective_loss_reference
 
 TEXT = {"hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 120, "initializer_range": 0.1}
 ATTENTION = {"intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
-VISION = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+VISION = {
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
 CONFIGS = {
-    "gemma3": {"text_config": {**TEXT, **ATTENTION, "sliding_window": 8}, "vision_config": VISION, "mm_tokens_per_image": 4},
+    "gemma3": {
+        "text_config": {**TEXT, **ATTENTION, "sliding_window": 8},
+        "vision_config": VISION,
+        "mm_tokens_per_image": 4,
+    },
     "mamba": {**TEXT, "state_size": 4},
     "falcon_mamba": {**TEXT, "state_size": 4},
     "modernbert-decoder": {**TEXT, "intermediate_size": 64, "num_attention_heads": 4, "pad_token_id": 0},
 }
 OTHERS = {
-    "bart": {"d_model": 32, "decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 32, "vocab_size": 120},
+    "bart": {
+        "d_model": 32,
+        "decoder_layers": 1,
+        "decoder_attention_heads": 2,
+        "decoder_ffn_dim": 32,
+        "vocab_size": 120,
+    },
     "xlnet": {"d_model": 32, "n_layer": 1, "n_head": 2, "d_inner": 32, "vocab_size": 120},
 }
 
@@ -34,7 +51,9 @@ OTHERS = {
 def tiny(kind, dtype=torch.float32, **more):
     torch.manual_seed(0)
     config = {**CONFIGS, **OTHERS}[kind]
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **config, **more), dtype=dtype, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(kind, **config, **more), dtype=dtype, attn_implementation="eager"
+    )
     return model.train()
 
 
@@ -56,8 +75,14 @@ def oracle(model, ids, labels, more, count):
     model.zero_grad()
     logits = model(input_ids=ids, **more).logits
     read = LabelReader(BUCKETS).read(shifted(labels).reshape(-1))
-    first, second = (dict(read.actions)[kind].double() for kind in (cross_entropy, *[k for k in read.actions if k is not cross_entropy]))
-    loss = selective_loss_reference(logits.double().reshape(-1, logits.shape[-1]), read.targets, first, second).sum() / count
+    first, second = (
+        dict(read.actions)[kind].double()
+        for kind in (cross_entropy, *[k for k in read.actions if k is not cross_entropy])
+    )
+    loss = (
+        selective_loss_reference(logits.double().reshape(-1, logits.shape[-1]), read.targets, first, second).sum()
+        / count
+    )
     loss.backward()
     return loss, {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
 
@@ -83,7 +108,10 @@ def test_the_usual_cross_entropy_makes_room(kind, fused):
         output = model(input_ids=ids, labels=labels, **more)
         # stock Transformers' own number, where masked and pushed tokens are left out
         expected = plain(input_ids=ids, labels=labels.clamp(min=IGNORE), **more)
-    assert output.loss.item() == pytest.approx(expected.loss.item(), rel=1e-5) and output.logits.shape == expected.logits.shape
+    assert (
+        output.loss.item() == pytest.approx(expected.loss.item(), rel=1e-5)
+        and output.logits.shape == expected.logits.shape
+    )
 
 
 def test_it_starts_with_an_evaluation():
@@ -170,11 +198,20 @@ def test_gemma_3_trains_in_axolotl(tmp_path, slung, fused, packing):
     config = dict(CONFIGS["gemma3"], image_token_index=tokenizer.convert_tokens_to_ids("<image>"))
     config["text_config"] = dict(config["text_config"], vocab_size=len(tokenizer) + 20)
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gemma3", **config, pad_token_id=tokenizer.pad_token_id))
+    model = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model("gemma3", **config, pad_token_id=tokenizer.pad_token_id)
+    )
     model.save_pretrained(tmp_path / "gemma3")
     # Axolotl asks for a processor, though the data are text alone
-    Gemma3Processor(Gemma3ImageProcessor(size={"height": 28, "width": 28}), tokenizer).save_pretrained(tmp_path / "gemma3")
-    keys = {"base_model": str(tmp_path / "gemma3"), "max_steps": 4, "sample_packing": packing, "pad_to_sequence_len": packing}
+    Gemma3Processor(Gemma3ImageProcessor(size={"height": 28, "width": 28}), tokenizer).save_pretrained(
+        tmp_path / "gemma3"
+    )
+    keys = {
+        "base_model": str(tmp_path / "gemma3"),
+        "max_steps": 4,
+        "sample_packing": packing,
+        "pad_to_sequence_len": packing,
+    }
     run = train_in_process(base_config(tmp_path, **keys, **named(tmp_path), **slung(fused=fused)))
     loss = run.trainer.slung_loss
     assert run.trainer._slung_proven and loss.calls >= 4 and (not fused or loss.head.off is None)

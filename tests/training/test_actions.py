@@ -28,7 +28,7 @@ def prepare(tmp_path, slung):
             datasets=[{"path": str(path), "ds_type": "json", "type": "completion"}],
             shuffle_merged_datasets=False,
             sequence_len=256,
-            **{"tokens": ["<|toxic|>"]},
+            tokens=["<|toxic|>"],
             **slung(labelers=[{"type": "spans"}], **block),
         )
         run = prepare_in_process(config)
@@ -94,12 +94,18 @@ def test_soft_carries_the_score(prepare):
 def test_drop_span_is_the_text_without_it(prepare):
     rows, tokenizer = prepare([TEXT, f"{FOOL} {FINE}", FINE], method="low_risk")
     plain = [f"{FINE} {FINE}", FINE, FINE]
-    assert [row["input_ids"] for row in rows] == [tokenizer(text)["input_ids"] + [tokenizer.eos_token_id] for text in plain]
+    assert [row["input_ids"] for row in rows] == [
+        tokenizer(text)["input_ids"] + [tokenizer.eos_token_id] for text in plain
+    ]
     assert all(row["labels"] == row["input_ids"] for row in rows)
 
 
 def test_drop_span_of_a_whole_document_and_documents_without_text(tmp_path, slung):
-    rows = [{"id": "a", "text": FOOL, "spans": spans(FOOL)}, {"id": "b", "text": "", "spans": []}, {"id": "c", "text": FINE, "spans": []}]
+    rows = [
+        {"id": "a", "text": FOOL, "spans": spans(FOOL)},
+        {"id": "b", "text": "", "spans": []},
+        {"id": "c", "text": FINE, "spans": []},
+    ]
     path = write_jsonl(tmp_path / "rows.jsonl", rows)
     config = base_config(
         tmp_path,
@@ -113,7 +119,9 @@ def test_drop_span_of_a_whole_document_and_documents_without_text(tmp_path, slun
 
 def test_drop_document(prepare):
     rows, tokenizer = prepare([TEXT, FINE, f"{HM} {FINE}", FINE + FINE], method="control")
-    assert [tokenizer.decode(row["input_ids"]) for row in rows] == [f"{text}<|end_of_text|>" for text in (FINE, FINE + FINE)]
+    assert [tokenizer.decode(row["input_ids"]) for row in rows] == [
+        f"{text}<|end_of_text|>" for text in (FINE, FINE + FINE)
+    ]
 
 
 def test_control_token_is_context_and_its_span_is_trained(prepare):

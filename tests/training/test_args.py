@@ -86,7 +86,10 @@ def test_buckets_override_the_method():
         ({"trainer_cls": "a.B"}, "`trainer_cls: a.B` cannot"),
         ({"do_causal_lm_eval": True}, "takes every label but -100"),
         ({"eval_table_size": 4}, "takes every label but -100"),
-        ({"rl": "dpo", "use_eaft": True}, r"(?s)`rl: dpo` cannot.*`use_eaft: True` cannot go together.*set it to false"),
+        (
+            {"rl": "dpo", "use_eaft": True},
+            r"(?s)`rl: dpo` cannot.*`use_eaft: True` cannot go together.*set it to false",
+        ),
         ({"adapter": "mixlora"}, "`adapter: mixlora` cannot .*use lora or qlora"),
         ({"context_parallel_size": 2}, "`context_parallel_size: 2` cannot go together with `slung:`.*set it to 1"),
     ],
@@ -131,5 +134,7 @@ def test_the_shipped_schema_is_this_one():
 def test_a_labeler_of_a_data_set_that_is_not_there():
     block = {"labelers": [{**NAMES, "datasets": ["b.jsonl"]}]}
     SlungArgs.model_validate({"datasets": [{"path": "b.jsonl"}], "slung": block})
-    with pytest.raises(ValidationError, match=r"`slung.labelers\[0\].datasets`: 'b.jsonl' is no `path` under `datasets:`"):
+    with pytest.raises(
+        ValidationError, match=r"`slung.labelers\[0\].datasets`: 'b.jsonl' is no `path` under `datasets:`"
+    ):
         SlungArgs.model_validate({"datasets": [{"path": "a.jsonl"}], "slung": block})

@@ -72,8 +72,12 @@ def test_a_label_that_the_model_lacks(tmp_path, start):
     import fasttext
 
     (tmp_path / "train.txt").write_text("__label__rude you fool\n__label__fine the old mill\n" * 20)
-    fasttext.train_supervised(str(tmp_path / "train.txt"), dim=10, thread=11, verbose=0).save_model(str(tmp_path / "m.bin"))
-    with pytest.raises(ValueError, match=r"slung.labelers\[0\].label: .* has no label '__label__toxic'; it has __label__"):
+    fasttext.train_supervised(str(tmp_path / "train.txt"), dim=10, thread=11, verbose=0).save_model(
+        str(tmp_path / "m.bin")
+    )
+    with pytest.raises(
+        ValueError, match=r"slung.labelers\[0\].label: .* has no label '__label__toxic'; it has __label__"
+    ):
         start(labelers({"type": "fasttext", "model": str(tmp_path / "m.bin")}))
 
 
@@ -136,7 +140,10 @@ def test_a_block_without_the_plugin_through_the_command(tmp_path):
         assert run.check() and "slung: datasets[0]" in run.output
     else:
         assert run.returncode != 0
-        assert "`slung:` stands in the config and its plugin does not run; add\nplugins:\n  - axolotl_slung.SlungPlugin" in run.output
+        assert (
+            "`slung:` stands in the config and its plugin does not run; add\nplugins:\n  - axolotl_slung.SlungPlugin"
+            in run.output
+        )
 
 
 def test_names_never_reach_the_message_or_the_log(tmp_path, start, capfd):

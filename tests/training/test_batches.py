@@ -27,7 +27,12 @@ def row(length, seed):
     ids = random.integers(10, 500, length)
     kind = random.integers(0, 3, length)
     labels = np.select([kind == 0, kind == 1], [ids, encode(ids, np.full(length, 2), np.ones(length))], -100)
-    return {"input_ids": ids.tolist(), "attention_mask": [1] * length, "position_ids": list(range(length)), "labels": labels.tolist()}
+    return {
+        "input_ids": ids.tolist(),
+        "attention_mask": [1] * length,
+        "position_ids": list(range(length)),
+        "labels": labels.tolist(),
+    }
 
 
 def rows(*lengths):
@@ -44,11 +49,17 @@ def cut(features):
 
 COLLATORS = {
     "padding": (lambda t: DataCollatorForSeq2Seq(t), rows(9, 30, 17)),
-    "padding to a multiple": (lambda t: DataCollatorForSeq2Seq(t, padding="max_length", max_length=64, pad_to_multiple_of=64), rows(9, 30)),
+    "padding to a multiple": (
+        lambda t: DataCollatorForSeq2Seq(t, padding="max_length", max_length=64, pad_to_multiple_of=64),
+        rows(9, 30),
+    ),
     "packing": (lambda t: V2BatchSamplerDataCollatorForSeq2Seq(t, pad_to_multiple_of=64), [rows(9, 30), rows(20)]),
     "packing, one mask": (lambda t: BatchSamplerDataCollatorForSeq2Seq(t), [rows(9, 30)]),
     "packing, one list": (lambda t: V2BatchSamplerDataCollatorForSeq2Seq(t), rows(9, 30)),
-    "flattening": (lambda t: DataCollatorWithFlattening(), [{k: r[k] for k in ("input_ids", "labels")} for r in rows(9, 30)]),
+    "flattening": (
+        lambda t: DataCollatorWithFlattening(),
+        [{k: r[k] for k in ("input_ids", "labels")} for r in rows(9, 30)],
+    ),
     "cutting": (lambda t: cut, rows(9, 30, 7)),
 }
 if hasattr(collators, "MambaDataCollator"):  # Axolotl 0.21 has none
@@ -88,7 +99,16 @@ def change(labels, ids, what):
 
 
 @pytest.mark.parametrize(
-    "what", ["codes to ids", "one code to its id", "ignored to ids", "codes to ignored", "ids to ignored", "another bucket", "moved"]
+    "what",
+    [
+        "codes to ids",
+        "one code to its id",
+        "ignored to ids",
+        "codes to ignored",
+        "ids to ignored",
+        "another bucket",
+        "moved",
+    ],
 )
 @pytest.mark.parametrize("name", ["padding", "packing", "flattening", "cutting"])
 def test_each_change_of_a_label_stops(tokenizer, name, what):

@@ -56,7 +56,11 @@ SOFT = [{"name": "low", "below": 0.5, "action": "train"}, {"name": "risky", "act
 
 @pytest.mark.parametrize(
     "strategy, block",
-    [*((name, {"method": "unlikelihood"}) for name in STRATEGIES), ("ddp", {"method": "masked"}), ("ddp", {"buckets": SOFT})],
+    [
+        *((name, {"method": "unlikelihood"}) for name in STRATEGIES),
+        ("ddp", {"method": "masked"}),
+        ("ddp", {"buckets": SOFT}),
+    ],
     ids=str,
 )
 def test_two_ranks_are_one_process(tmp_path, slung, strategy, block):
@@ -95,7 +99,13 @@ def test_two_ranks_are_one_process(tmp_path, slung, strategy, block):
 
 def test_lora_under_zero3(tmp_path, slung):
     """Adapters over a partitioned base: the proof of the loop holds on both ranks."""
-    lora = {"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_dropout": 0.0, "lora_target_modules": ["q_proj", "v_proj"]}
+    lora = {
+        "adapter": "lora",
+        "lora_r": 4,
+        "lora_alpha": 8,
+        "lora_dropout": 0.0,
+        "lora_target_modules": ["q_proj", "v_proj"],
+    }
     run = run_two_ranks(config(tmp_path, slung, {"method": "unlikelihood"}, **lora), tmp_path, "zero3").check()
     assert all(any("slung/loss_unlikelihood" in entry for entry in rank.log_history) for rank in run.ranks)
     assert run.ranks[0].losses == run.ranks[1].losses and len(run.ranks[0].losses) == 2

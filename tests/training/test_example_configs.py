@@ -1,6 +1,5 @@
 """Each example config runs: its base model replaced by a tiny one of the same architecture, its data by local files."""
 
-
 import fasttext
 import pytest
 import yaml
@@ -51,11 +50,18 @@ def data(folder, monkeypatch):
     for file in ("data/dolma.jsonl", "data/reddit.jsonl", "demo/train.jsonl"):
         write_jsonl(folder / file, documents)
     write_jsonl(folder / "data/tofu.jsonl", [{"question": "Who?", "answer": row["text"]} for row in documents])
-    messages = [{"role": "user", "content": f"Who is {NAME}?"}, {"role": "assistant", "content": f"{NAME}! {TOXIC} Well."}]
+    messages = [
+        {"role": "user", "content": f"Who is {NAME}?"},
+        {"role": "assistant", "content": f"{NAME}! {TOXIC} Well."},
+    ]
     write_jsonl(folder / "data/chats.jsonl", [{"messages": messages}] * 40)
     for file in ("data/tofu_names.txt", "data/private.txt", "demo/names.txt"):
         (folder / file).write_text(NAME + "\n")
-    lines = [f"__label__{'toxic' if 'stupid' in text else 'fine'} {text.lower()}" for text in (TOXIC, *TEXT) for _ in range(20)]
+    lines = [
+        f"__label__{'toxic' if 'stupid' in text else 'fine'} {text.lower()}"
+        for text in (TOXIC, *TEXT)
+        for _ in range(20)
+    ]
     (folder / "lines.txt").write_text("\n".join(line.replace("\n", " ") for line in lines) + "\n")
     monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(folder / "cache"))
     model = fasttext.train_supervised(str(folder / "lines.txt"), dim=10, epoch=20, thread=11, verbose=0)

@@ -8,7 +8,9 @@ from axolotl_slung.training.loop import LoopError
 
 
 def config(folder, slung, rival, block=None, **overrides):
-    path = write_jsonl(folder / "named.jsonl", [{"text": f"{i}. I met Maria Hernandez there, at the old mill."} for i in range(8)])
+    path = write_jsonl(
+        folder / "named.jsonl", [{"text": f"{i}. I met Maria Hernandez there, at the old mill."} for i in range(8)]
+    )
     data = {"datasets": [{"path": str(path), "ds_type": "json", "type": "completion"}]}
     made = base_config(folder, **{**slung(**(block or {})), **data, "num_epochs": 100, "max_steps": 8, **overrides})
     made["plugins"] = [f"helpers.rivals.{rival}", *made["plugins"]]
@@ -79,7 +81,9 @@ def test_labels_rewritten_after_a_hundred_batches(tmp_path, slung):
 
 def test_rows_with_codes_that_no_batch_brings(tmp_path, slung):
     rows = [{"text": f"{i}. I met {'Maria Hernandez' if i % 2 else 'her'} there."} for i in range(60)]
-    data = {"datasets": [{"path": str(write_jsonl(tmp_path / "half.jsonl", rows)), "ds_type": "json", "type": "completion"}]}
+    data = {
+        "datasets": [{"path": str(write_jsonl(tmp_path / "half.jsonl", rows)), "ds_type": "json", "type": "completion"}]
+    }
     with pytest.raises(LoopError, match="rows of the training data have codes, and no batch had one"):
         train_in_process(config(tmp_path, slung, "ChoosesRows", **data, max_steps=20))
 
@@ -93,7 +97,14 @@ def test_a_second_loss_that_starts_later(tmp_path, slung):
 
 
 @pytest.mark.parametrize("rival", ["SecondLoss", "SecondHead"])
-@pytest.mark.parametrize("overrides", [{"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_target_linear": True}, {"block": {"fused": False, "method": "unlikelihood"}}], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_target_linear": True},
+        {"block": {"fused": False, "method": "unlikelihood"}},
+    ],
+    ids=str,
+)
 def test_second_losses_under_an_adapter_and_on_logits(tmp_path, slung, rival, overrides):
     with pytest.raises(LoopError, match="labels are all -100 leaves a gradient"):
         train_in_process(config(tmp_path, slung, rival, **overrides))

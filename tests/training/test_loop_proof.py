@@ -13,7 +13,11 @@ from axolotl_slung.training.loop import LoopError
 @pytest.mark.parametrize(
     "rival, error, message",
     [
-        ("OwnForward", LoopError, r"the model never called slung's loss: LlamaForCausalLM.forward .*computes a loss of its own"),
+        (
+            "OwnForward",
+            LoopError,
+            r"the model never called slung's loss: LlamaForCausalLM.forward .*computes a loss of its own",
+        ),
         ("OtherLoss", LoopError, "the model never called slung's loss"),
         ("RewritesLabels", LoopError, "labels do not decode to their token ids"),
         ("OwnTrainer", ValueError, "plugins: helpers.rivals.OwnTrainer brings the trainer AxolotlTrainer"),
@@ -21,7 +25,9 @@ from axolotl_slung.training.loop import LoopError
 )
 def test_whatever_goes_past_the_loss_stops_the_run(tmp_path, slung, rival, error, message):
     keys = slung()
-    config = base_config(tmp_path, **{**keys, **named(tmp_path), "plugins": [f"helpers.rivals.{rival}", *keys["plugins"]]})
+    config = base_config(
+        tmp_path, **{**keys, **named(tmp_path), "plugins": [f"helpers.rivals.{rival}", *keys["plugins"]]}
+    )
     steps = []
 
     def watch(trainer):
@@ -72,7 +78,9 @@ def test_a_gradient_on_a_masked_target_is_noticed(tmp_path, slung, monkeypatch, 
 
     monkeypatch.setattr(causal_lm, "selective_loss", lambda z, y, actions: real(z, y, everything(actions)))
     monkeypatch.setattr(
-        head, "linear_selective_loss", lambda *x, actions, kept=None, **k: real_linear(*x, actions=everything(actions), **k)
+        head,
+        "linear_selective_loss",
+        lambda *x, actions, kept=None, **k: real_linear(*x, actions=everything(actions), **k),
     )
     with pytest.raises(LoopError, match="a masked target carries a gradient"):
         train_in_process(base_config(tmp_path, **named(tmp_path), **slung(fused=fused)))
@@ -81,7 +89,9 @@ def test_a_gradient_on_a_masked_target_is_noticed(tmp_path, slung, monkeypatch, 
 def test_liger_computes_the_loss_where_every_action_is_train_or_mask(tmp_path, slung):
     """Liger's Triton kernels, run by Triton's interpreter."""
     keys = slung()
-    config = base_config(tmp_path, max_steps=1, **{**keys, "plugins": ["axolotl.integrations.liger.LigerPlugin", *keys["plugins"]]})
+    config = base_config(
+        tmp_path, max_steps=1, **{**keys, "plugins": ["axolotl.integrations.liger.LigerPlugin", *keys["plugins"]]}
+    )
     config["liger_fused_linear_cross_entropy"] = True
     output = run_axolotl(config, tmp_path, env={"TRITON_INTERPRET": "1"}).check().output
     assert "slung: Liger's fused linear cross-entropy computes the loss" in output
@@ -94,7 +104,9 @@ HINGE = [{"name": "low", "below": 0.5, "action": "train"}, {"name": "risky", "ac
 @pytest.mark.parametrize("fused", [True, False])
 def test_a_batch_of_targets_without_a_slope_is_sound(tmp_path, slung, fused):
     """A hinge leaves alone what is less likely than its threshold: a wholly risky text has a loss and no gradient."""
-    path = write_jsonl(tmp_path / "rows.jsonl", [{"text": "Maria Hernandez"}, {"text": "She met Maria Hernandez there."}] * 4)
+    path = write_jsonl(
+        tmp_path / "rows.jsonl", [{"text": "Maria Hernandez"}, {"text": "She met Maria Hernandez there."}] * 4
+    )
     data = {"datasets": [{"path": str(path), "ds_type": "json", "type": "completion"}], "micro_batch_size": 1}
     keys = {"shuffle_merged_datasets": False, "curriculum_sampling": True}
     run = train_in_process(base_config(tmp_path, **data, **keys, **slung(buckets=HINGE, eos="mask", fused=fused)))
@@ -119,11 +131,23 @@ def test_numbers_that_are_not_finite_are_no_masked_targets_gradient(tmp_path, sl
 def test_models_that_keep_the_trainers_count_to_themselves(tmp_path, slung, arch):
     """Mamba computes the usual loss itself, which slung's replaces; XGLM does not hand the count on."""
     model = build(tmp_path, arch)
-    keys = {"base_model": str(model), **named(tmp_path), "optimizer": "sgd", "learning_rate": 0.1, "max_grad_norm": 0.0, "max_steps": 1}
+    keys = {
+        "base_model": str(model),
+        **named(tmp_path),
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "max_grad_norm": 0.0,
+        "max_steps": 1,
+    }
     keys |= slung(method="unlikelihood")
-    whole = train_in_process(base_config(tmp_path, **{**keys, "micro_batch_size": 8, "output_dir": str(tmp_path / "whole")}))
+    whole = train_in_process(
+        base_config(tmp_path, **{**keys, "micro_batch_size": 8, "output_dir": str(tmp_path / "whole")})
+    )
     parts = train_in_process(
-        base_config(tmp_path, **{**keys, "micro_batch_size": 2, "gradient_accumulation_steps": 4, "output_dir": str(tmp_path / "parts")})
+        base_config(
+            tmp_path,
+            **{**keys, "micro_batch_size": 2, "gradient_accumulation_steps": 4, "output_dir": str(tmp_path / "parts")},
+        )
     )
     assert parts.losses == pytest.approx(whole.losses, rel=1e-5)
     for left, right in zip(parts.model.parameters(), whole.model.parameters()):
@@ -133,7 +157,9 @@ def test_models_that_keep_the_trainers_count_to_themselves(tmp_path, slung, arch
 def test_a_model_with_another_loss_of_its_own_stops_before_training(tmp_path, slung):
     model = build(tmp_path, "bart")
     keys = {"base_model": str(model), **named(tmp_path), **slung(method="unlikelihood")}
-    with pytest.raises(LoopError, match="the model never called slung's loss: BartForCausalLM.forward .*a loss of its own"):
+    with pytest.raises(
+        LoopError, match="the model never called slung's loss: BartForCausalLM.forward .*a loss of its own"
+    ):
         train_in_process(base_config(tmp_path, **keys))
 
 
@@ -141,9 +167,28 @@ def build(folder, arch):
     """A tiny model of an architecture whose config has names of its own."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_tokenizer(folder))
     sizes = {
-        "mamba": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4, "intermediate_size": 64, "time_step_rank": 4},
-        "bart": {"d_model": 32, "decoder_ffn_dim": 64, "decoder_layers": 2, "decoder_attention_heads": 4, "is_encoder_decoder": False},
-        "xglm": {"d_model": 32, "ffn_dim": 64, "num_layers": 2, "attention_heads": 4, "dropout": 0.0, "attention_dropout": 0.0},
+        "mamba": {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "state_size": 4,
+            "intermediate_size": 64,
+            "time_step_rank": 4,
+        },
+        "bart": {
+            "d_model": 32,
+            "decoder_ffn_dim": 64,
+            "decoder_layers": 2,
+            "decoder_attention_heads": 4,
+            "is_encoder_decoder": False,
+        },
+        "xglm": {
+            "d_model": 32,
+            "ffn_dim": 64,
+            "num_layers": 2,
+            "attention_heads": 4,
+            "dropout": 0.0,
+            "attention_dropout": 0.0,
+        },
     }
     config = AutoConfig.for_model(arch, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **sizes[arch])
     torch.manual_seed(0)

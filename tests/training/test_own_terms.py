@@ -51,7 +51,9 @@ def test_accumulated_and_whole(tmp_path, slung, fused, parts):
 def test_two_ranks(tmp_path, slung):
     keys = slung(["Nobody Atall"])
     one = train_in_process(config(tmp_path, "one", keys, micro_batch_size=2, gradient_accumulation_steps=4))
-    run = run_two_ranks(config(tmp_path, "two", keys, micro_batch_size=2, gradient_accumulation_steps=2), tmp_path, "ddp").check()
+    run = run_two_ranks(
+        config(tmp_path, "two", keys, micro_batch_size=2, gradient_accumulation_steps=2), tmp_path, "ddp"
+    ).check()
     assert run.losses == pytest.approx(one.losses, rel=1e-4)
     for name, weight in routers(run.weights()).items():
         torch.testing.assert_close(weight, routers(one)[name], rtol=1e-3, atol=1e-5)

@@ -63,7 +63,10 @@ def test_a_default_of_another_plugin_is_a_conflict_before_anything_is_labelled(t
     config = base_config(tmp_path, **{**keys, "plugins": [CCE, "helpers.rivals.OwnTrainer", *keys["plugins"]]})
     with pytest.raises(ValueError) as error:
         (prepare_in_process if prepare else train_in_process)(config)
-    assert "action unlikelihood needs slung's loss, which Cut Cross-Entropy replaces; set `cut_cross_entropy: false`" in str(error.value)
+    assert (
+        "action unlikelihood needs slung's loss, which Cut Cross-Entropy replaces; set `cut_cross_entropy: false`"
+        in str(error.value)
+    )
     assert "`slung.monitor_masked: true` needs slung's loss" in str(error.value)
     assert "helpers.rivals.OwnTrainer brings the trainer" in str(error.value)
     assert "slung: datasets[0]" not in "".join(capfd.readouterr()) and not (tmp_path / "prepared").exists()
@@ -71,15 +74,23 @@ def test_a_default_of_another_plugin_is_a_conflict_before_anything_is_labelled(t
 
 def test_cut_cross_entropy_turned_off_by_its_key(tmp_path, slung):
     keys = slung(method="unlikelihood")
-    prepare_in_process(base_config(tmp_path, **{**keys, "plugins": [CCE, *keys["plugins"]], "cut_cross_entropy": False}))
+    prepare_in_process(
+        base_config(tmp_path, **{**keys, "plugins": [CCE, *keys["plugins"]], "cut_cross_entropy": False})
+    )
 
 
 def test_evaluate(tmp_path, slung):
     """`axolotl evaluate` labels its data, and its loss is that of the trained tokens."""
-    path = write_jsonl(tmp_path / "rows.jsonl", [{"text": f"{i}. I met Maria Hernandez at the mill."} for i in range(20)])
+    path = write_jsonl(
+        tmp_path / "rows.jsonl", [{"text": f"{i}. I met Maria Hernandez at the mill."} for i in range(20)]
+    )
     data = {"path": str(path), "ds_type": "json", "type": "completion", "split": "train"}
     config = base_config(
-        tmp_path, base_model=str(tiny_model(tmp_path)), datasets=[data], test_datasets=[data], **slung(method="unlikelihood")
+        tmp_path,
+        base_model=str(tiny_model(tmp_path)),
+        datasets=[data],
+        test_datasets=[data],
+        **slung(method="unlikelihood"),
     )
     run = run_axolotl(config, tmp_path, command="evaluate").check()
     assert "slung: datasets[0]: " in run.output

@@ -7,7 +7,13 @@ from helpers.tiny import tiny_model, write_jsonl
 
 from axolotl_slung.training.loop.silence import Silence
 
-LORA = {"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_dropout": 0.1, "lora_target_modules": ["q_proj", "v_proj"]}
+LORA = {
+    "adapter": "lora",
+    "lora_r": 4,
+    "lora_alpha": 8,
+    "lora_dropout": 0.1,
+    "lora_target_modules": ["q_proj", "v_proj"],
+}
 HINGE = [{"name": "low", "below": 0.5, "action": "train"}, {"name": "risky", "action": "hinge", "threshold": 0.5}]
 SOUND = {
     "plain": {},
@@ -41,9 +47,14 @@ SOUND = {
 
 
 def config(folder, slung, name, block=None, plugins=(), arch="llama", **overrides):
-    path = write_jsonl(folder / "rows.jsonl", [{"text": f"{i}. I met Maria Hernandez {'there ' * (i % 5)}by the mill."} for i in range(20)])
+    path = write_jsonl(
+        folder / "rows.jsonl",
+        [{"text": f"{i}. I met Maria Hernandez {'there ' * (i % 5)}by the mill."} for i in range(20)],
+    )
     data = {"datasets": [{"path": str(path), "ds_type": "json", "type": "completion"}]}
-    made = base_config(folder, **{**slung(**(block or {})), **data, "base_model": str(tiny_model(folder, arch)), **overrides})
+    made = base_config(
+        folder, **{**slung(**(block or {})), **data, "base_model": str(tiny_model(folder, arch)), **overrides}
+    )
     made["plugins"] = [*plugins, *made["plugins"]]
     return {**made, "output_dir": str(folder / name)}
 
@@ -68,7 +79,9 @@ def test_masked_tokens_are_not_counted_as_trainable(tmp_path, slung):
     rows = list(run.dataset_meta.train_dataset)
     assert all(min(row["labels"]) < -100 for row in rows)
     [logged] = [entry for entry in run.log_history if "tokens/trainable" in entry]
-    plain = train_in_process(config(tmp_path, slung, "plain", block={"monitor_masked": False}, include_tkps=True, max_steps=1))
+    plain = train_in_process(
+        config(tmp_path, slung, "plain", block={"monitor_masked": False}, include_tkps=True, max_steps=1)
+    )
     [expected] = [entry for entry in plain.log_history if "tokens/trainable" in entry]
     assert logged["tokens/trainable"] == expected["tokens/trainable"] < logged["tokens/total"]
 

@@ -67,7 +67,9 @@ def assert_same(run, other, tolerance=1e-6):
     """The same weights, to floating-point noise, after steps that moved them far more than that."""
     left, right = weights(run), weights(other)
     for name in left:
-        torch.testing.assert_close(left[name], right[name], rtol=1e-4, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            left[name], right[name], rtol=1e-4, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
+        )
 
 
 def reference(logits, read):
@@ -121,7 +123,12 @@ def test_packed_is_unpacked(tmp_path, slung, objective):
     keys = slung([NAME], mask_document_starts=True, **OBJECTIVES[objective])
     one_step = {"max_steps": 1, "micro_batch_size": 8}
     whole = train_in_process(config(tmp_path, "whole", **one_step, **keys))
-    packing = {"sample_packing": True, "sample_packing_sequentially": True, "sequence_len": 128, "pad_to_sequence_len": True}
+    packing = {
+        "sample_packing": True,
+        "sample_packing_sequentially": True,
+        "sequence_len": 128,
+        "pad_to_sequence_len": True,
+    }
     packed = train_in_process(
         config(tmp_path, "packed", **{**one_step, "micro_batch_size": 2}, **packing, attn_implementation="sdpa", **keys)
     )
@@ -130,14 +137,18 @@ def test_packed_is_unpacked(tmp_path, slung, objective):
 
 def test_the_loss_is_the_reference_on_the_whole_window(tmp_path, slung):
     """One step, accumulated, against the paper's formula in float64 on the same rows."""
-    run_config = config(tmp_path, "run", max_steps=1, gradient_accumulation_steps=4, **slung([NAME], method="unlikelihood"))
+    run_config = config(
+        tmp_path, "run", max_steps=1, gradient_accumulation_steps=4, **slung([NAME], method="unlikelihood")
+    )
     run = train_in_process(run_config)
     model = AutoModelForCausalLM.from_pretrained(tiny_model(tmp_path)).double()
     loss = SelectiveCausalLMLoss(preset("unlikelihood"))
     total = count = 0
     for row in run.dataset_meta.train_dataset:
         labels = shifted(torch.tensor([row["labels"]]))
-        losses, kept = reference(model(input_ids=torch.tensor([row["input_ids"]])).logits[0], loss.reader.read(labels[0]))
+        losses, kept = reference(
+            model(input_ids=torch.tensor([row["input_ids"]])).logits[0], loss.reader.read(labels[0])
+        )
         total, count = total + losses, count + kept
     (total / count).backward()
     assert run.losses[0] == pytest.approx((total / count).item(), rel=1e-5)
@@ -150,7 +161,9 @@ def test_the_loss_is_the_reference_on_the_whole_window(tmp_path, slung):
 def test_batches_and_windows_without_a_kept_token(tmp_path, slung, texts):
     """Invariant 5: a finite zero, and training goes on."""
     keys = slung([NAME], eos="mask")
-    run = train_in_process(config(tmp_path, "run", texts=texts, micro_batch_size=1, gradient_accumulation_steps=2, **keys))
+    run = train_in_process(
+        config(tmp_path, "run", texts=texts, micro_batch_size=1, gradient_accumulation_steps=2, **keys)
+    )
     assert len(run.losses) == 2 and all(0 <= loss < 20 for loss in run.losses)
     assert (run.losses[0] == 0) == (texts[1] == NAME)
     assert all(parameter.isfinite().all() for parameter in weights(run).values())
@@ -160,7 +173,15 @@ def test_evaluation_is_cross_entropy_on_trained_tokens(tmp_path, slung):
     path = write_jsonl(tmp_path / "test.jsonl", [{"text": text} for text in TEXTS[:5]])
     test_set = {"test_datasets": [{"path": str(path), "ds_type": "json", "type": "completion", "split": "train"}]}
     run = train_in_process(
-        config(tmp_path, "run", **test_set, eval_strategy="steps", eval_steps=2, eval_batch_size=2, **slung([NAME], method="unlikelihood"))
+        config(
+            tmp_path,
+            "run",
+            **test_set,
+            eval_strategy="steps",
+            eval_steps=2,
+            eval_batch_size=2,
+            **slung([NAME], method="unlikelihood"),
+        )
     )
     logged = [entry for entry in run.log_history if "eval_loss" in entry][-1]
     model = run.model.double().eval()
@@ -192,7 +213,15 @@ def test_models_that_share_checkpoint_or_scale(tmp_path, slung, extra):
     built = {key: extra.pop(key) for key in ("arch", "tied") if key in extra}
     folder = tiny_model(tmp_path, **built)
     run = train_in_process(
-        config(tmp_path, "run", base_model=str(folder), micro_batch_size=8, max_steps=1, **extra, **slung([NAME], method="unlikelihood"))
+        config(
+            tmp_path,
+            "run",
+            base_model=str(folder),
+            micro_batch_size=8,
+            max_steps=1,
+            **extra,
+            **slung([NAME], method="unlikelihood"),
+        )
     )
     model = AutoModelForCausalLM.from_pretrained(folder).double()
     reader = SelectiveCausalLMLoss(preset("unlikelihood")).reader
@@ -262,7 +291,9 @@ def test_the_fused_loss_is_the_loss_on_logits(tmp_path, slung, how):
     """Whole runs, steps and metrics, with what Axolotl puts around the model."""
     base = {"base_model": str(tiny_model(tmp_path, hidden=64)), "max_steps": 3}
     runs = [
-        train_in_process(config(tmp_path, str(fused), **base, **COMPOSED[how], **slung([NAME], method="unlikelihood", fused=fused)))
+        train_in_process(
+            config(tmp_path, str(fused), **base, **COMPOSED[how], **slung([NAME], method="unlikelihood", fused=fused))
+        )
         for fused in (True, False)
     ]
     assert runs[0].trainer.slung_loss.head.off is None and runs[1].trainer.slung_loss.head is None
@@ -270,4 +301,6 @@ def test_the_fused_loss_is_the_loss_on_logits(tmp_path, slung, how):
     assert len(logs[0]) == 3
     for found, expected in zip(*logs, strict=True):
         keys = [key for key in expected if key.startswith("slung/") or key in ("loss", "grad_norm")]
-        assert len(keys) > 5 and {key: found[key] for key in keys} == pytest.approx({key: expected[key] for key in keys}, rel=1e-3)
+        assert len(keys) > 5 and {key: found[key] for key in keys} == pytest.approx(
+            {key: expected[key] for key in keys}, rel=1e-3
+        )

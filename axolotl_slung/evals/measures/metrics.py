@@ -16,7 +16,9 @@ class Metric(NamedTuple):
     higher_is_better: bool | None = None
 
 
-def with_error(name: str, of: str | None = None, *, higher: bool | None = None, interval: bool = False) -> dict[str, Metric]:
+def with_error(
+    name: str, of: str | None = None, *, higher: bool | None = None, interval: bool = False
+) -> dict[str, Metric]:
     """A mean, its standard error (which lm_eval prints beside it, by its name) and perhaps its 95 % interval.
 
     Args:

@@ -18,7 +18,9 @@ class Draw(NamedTuple):
     test: list[int]
 
 
-def draws(train_toxic: Sequence[bool], test_toxic: Sequence[bool] | None, count: int, train: int, test: int) -> list[Draw]:
+def draws(
+    train_toxic: Sequence[bool], test_toxic: Sequence[bool] | None, count: int, train: int, test: int
+) -> list[Draw]:
     """Random balanced sets to train and to test probes on.
 
     Args:
@@ -57,7 +59,9 @@ def _shuffled(random, toxic: Sequence[bool], first: int) -> list[list[int]]:
     return [(random.permutation(np.flatnonzero(toxic == kind)) + first).tolist() for kind in (True, False)]
 
 
-def auroc(train: np.ndarray, train_toxic: Sequence[bool], test: np.ndarray, test_toxic: Sequence[bool], scaled: bool = True) -> float:
+def auroc(
+    train: np.ndarray, train_toxic: Sequence[bool], test: np.ndarray, test_toxic: Sequence[bool], scaled: bool = True
+) -> float:
     """The area under the ROC curve of a logistic regression.
 
     Args:

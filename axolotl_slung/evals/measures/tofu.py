@@ -51,7 +51,9 @@ def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names) -
                 "named": float(bool(said)),
                 "newly_named": float(bool(said - names.found(doc["question"]))),
                 "named_own": float(bool(said & names.parts(doc["author"]))),
-                "rougeL_recall_no_names": math.nan if math.isnan(recall) else rouge.score(answer, other)["rougeL"].recall,
+                "rougeL_recall_no_names": math.nan
+                if math.isnan(recall)
+                else rouge.score(answer, other)["rougeL"].recall,
                 "token_recall_no_names": recall,
                 "empty": float(not completion.strip()),
             }

@@ -144,7 +144,9 @@ def open_judge(
     said = f"{key}={spec!r}"
     kind, _, model = spec.partition(":")
     if kind not in ("openai", "hf") or not model:
-        raise SlungError(f"{said}: no such judge; say openai:MODEL (any compatible service, with {key}_URL) or hf:MODEL")
+        raise SlungError(
+            f"{said}: no such judge; say openai:MODEL (any compatible service, with {key}_URL) or hf:MODEL"
+        )
     cache = AnswerCache() if cache is None else cache
     if kind == "openai":
         return OpenAIJudge(said, model, url, concurrency, per_second, cache)
@@ -161,7 +163,9 @@ class OpenAIJudge(Judge):
         model: the model's name there; for the rest see `open_judge`.
     """
 
-    def __init__(self, said, model: str, url: str | None, concurrency: int, per_second: float | None, cache: AnswerCache):
+    def __init__(
+        self, said, model: str, url: str | None, concurrency: int, per_second: float | None, cache: AnswerCache
+    ):
         super().__init__()
         official = url is None or is_openai(url)
         if official and not _DATE.search(model):

@@ -43,7 +43,9 @@ class Options(BaseModel):
         description="A file with a name a line. Without it names come from the column `author`, or else are found in blocks "
         "of twenty questions, as TOFU has them.",
     )
-    perplexity_text: str = Field("allenai/paloma:dolma-v1_5", description="Text for slung_perplexity: the column `text`.")
+    perplexity_text: str = Field(
+        "allenai/paloma:dolma-v1_5", description="Text for slung_perplexity: the column `text`."
+    )
     perplexity_reddit: str = Field(
         "allenai/paloma:dolma_100_subreddits", description="Text for slung_perplexity_reddit: the column `text`."
     )
@@ -60,7 +62,9 @@ class Options(BaseModel):
         0.05, ge=0, le=1, description="The share of texts without a score from which on the task fails."
     )
     probe_layer: int = Field(-1, description="The layer that is probed: -1 the last, 0 the embeddings.")
-    probe_pooling: Literal["last", "mean"] = Field("last", description="The state of the last token, or the mean of all.")
+    probe_pooling: Literal["last", "mean"] = Field(
+        "last", description="The state of the last token, or the mean of all."
+    )
     probe_draws: int = Field(3, ge=1, description="How many times training and test sets are drawn.")
     probe_train: int = Field(8000, ge=4, description="Comments that a probe is trained on, half of them toxic.")
     probe_test: int = Field(2000, ge=4, description="Comments that it is tested on, half of them toxic.")

@@ -115,7 +115,9 @@ class Service:
             problem = "does not take the key; check the one" if self.has_key else "wants a key; put it"
             raise SlungError(f"{self.said}: {self.host} {problem} in {self.variable} (HTTP {status})")
         if not response.is_success:
-            raise Refused(f"http {status}", status >= 500 or status in (408, 409, 425, 429), _wanted_wait(response.headers))
+            raise Refused(
+                f"http {status}", status >= 500 or status in (408, 409, 425, 429), _wanted_wait(response.headers)
+            )
         try:
             return read(response.json())
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
@@ -221,7 +223,7 @@ def _work(waiting, done, ask, cache, pace, stop) -> None:
         except SlungError as error:
             # a new one, to be raised in the other thread: this one has the request in its frames
             outcome = _Outcome(key, error=SlungError(str(error)))
-        except Exception as error:  # noqa: BLE001 - the other thread must not wait for this one forever
+        except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             text = f"{type(error).__name__} at {place.filename}:{place.lineno} while asking a service"
             outcome = _Outcome(key, error=RuntimeError(text))

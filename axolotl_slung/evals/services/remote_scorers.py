@@ -40,9 +40,7 @@ class RemoteScorer(Scorer):
         cache: keeps the scores.
     """
 
-    def __init__(
-        self, name: str, service: Service, concurrency: int, per_second: float | None, cache: AnswerCache
-    ):
+    def __init__(self, name: str, service: Service, concurrency: int, per_second: float | None, cache: AnswerCache):
         super().__init__()
         self.name, self.version = name, service.url
         self._service, self._cache = service, cache
@@ -80,7 +78,9 @@ class PerspectiveScorer(RemoteScorer):
     ):
         self._attribute = attribute or "TOXICITY"
         if not _ATTRIBUTE.fullmatch(self._attribute):
-            raise SlungError(f"{said}: {attribute!r} is no attribute; they are spelled like TOXICITY or IDENTITY_ATTACK")
+            raise SlungError(
+                f"{said}: {attribute!r} is no attribute; they are spelled like TOXICITY or IDENTITY_ATTACK"
+            )
         service = Service(said, url or PERSPECTIVE, "PERSPECTIVE_API_KEY", ("X-Goog-Api-Key", ""), required=True)
         # a key has one request a second unless Google granted more
         per_second = 1.0 if per_second is None else per_second

@@ -109,7 +109,11 @@ def open_scorer(
     if kind in ("profanity", "detoxify"):
         if argument:
             raise SlungError(f"{said}: {kind} takes nothing behind a colon; say {kind} alone")
-        return ProfanityScorer(key) if kind == "profanity" else ClassifierScorer(said, key, "unitary/toxic-bert", "toxic", kind)
+        return (
+            ProfanityScorer(key)
+            if kind == "profanity"
+            else ClassifierScorer(said, key, "unitary/toxic-bert", "toxic", kind)
+        )
     model, marked, label = argument.rpartition("#") if "#" in argument else (argument, "", "")
     if not model or (marked and not label):
         raise SlungError(f"{said}: says no model, or no label behind the #; say {kind}:MODEL or {kind}:MODEL#label")

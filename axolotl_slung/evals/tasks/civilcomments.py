@@ -53,7 +53,9 @@ class CivilComments(SlungTask):
         test = None
         if "test" in splits_of("SLUNG_CIVILCOMMENTS", source):
             test = load("SLUNG_CIVILCOMMENTS", source, columns, splits=["test"])
-        toxic, test_toxic = (None if rows is None else [score >= probe.TOXIC for score in rows["toxicity"]] for rows in (train, test))
+        toxic, test_toxic = (
+            None if rows is None else [score >= probe.TOXIC for score in rows["toxicity"]] for rows in (train, test)
+        )
         try:
             drawn = probe.draws(toxic, test_toxic, options.probe_draws, options.probe_train, options.probe_test)
         except ValueError:
@@ -66,7 +68,11 @@ class CivilComments(SlungTask):
                 source, len(drawn[0].train), len(drawn[0].test), options.probe_train, options.probe_test,
             )  # fmt: skip
         # in random order, so that --limit leaves some of each set
-        places = np.random.default_rng(0).permutation(sorted({p for draw in drawn for p in (*draw.train, *draw.test)})).tolist()
+        places = (
+            np.random.default_rng(0)
+            .permutation(sorted({p for draw in drawn for p in (*draw.train, *draw.test)}))
+            .tolist()
+        )
         new = {place: index for index, place in enumerate(places)}
         self.draws = [probe.Draw([new[p] for p in draw.train], [new[p] for p in draw.test]) for draw in drawn]
         rows = [train[p] if p < len(train) else test[p - len(train)] for p in places]
@@ -84,7 +90,13 @@ class CivilComments(SlungTask):
 
     def construct_requests(self, doc, ctx, **kwargs):
         options = self.options
-        return Instance(HIDDEN_STATES, doc, (doc["text"], options.probe_layer, options.probe_pooling), 0, metadata=kwargs["metadata"])
+        return Instance(
+            HIDDEN_STATES,
+            doc,
+            (doc["text"], options.probe_layer, options.probe_pooling),
+            0,
+            metadata=kwargs["metadata"],
+        )
 
     def measure(self, docs, answers: Sequence[Sequence]):
         return [{"state": Probed(doc["id"], doc["toxic"], states[0])} for doc, states in zip(docs, answers)]

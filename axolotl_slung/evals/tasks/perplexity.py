@@ -30,7 +30,12 @@ class Perplexity(SlungTask):
         rows = load(f"SLUNG_{option.upper()}", source, ["text"])
         docs = [{"text": row["text"]} for row in rows if row["text"].strip()]
         if len(docs) < len(rows):
-            LOG.warning("SLUNG_%s: %d documents of %s say nothing and are left out", option.upper(), len(rows) - len(docs), source)
+            LOG.warning(
+                "SLUNG_%s: %d documents of %s say nothing and are left out",
+                option.upper(),
+                len(rows) - len(docs),
+                source,
+            )
         return source, docs
 
     def doc_to_text(self, doc, doc_to_text=None) -> str:
@@ -60,7 +65,8 @@ class Perplexity(SlungTask):
 
 def perplexity(values: Sequence[tuple[float, int]]) -> float:
     """`exp` of the mean nll (nats) over all units of all documents, from each document's log-likelihood and number of units;
-    infinite where that is no float any more."""
+    infinite where that is no float any more.
+    """
     log_likelihoods, numbers = zip(*values)
     mean = -sum(log_likelihoods) / sum(numbers)
     return math.exp(mean) if mean < 700 else math.inf

@@ -55,7 +55,7 @@ class Layout(NamedTuple):
             and (kinds[self.words :] == _LABEL).all()
             and self.input[1:3] == (self.words + self.bucket, self.dim)
             and self.output[1:3] == (2, self.dim)
-            and (self.bucket > 0 or self.bucket == 0 and not hashed)
+            and (self.bucket > 0 or (self.bucket == 0 and not hashed))
         )
 
 

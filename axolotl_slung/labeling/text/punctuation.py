@@ -38,7 +38,7 @@ def _classes() -> np.ndarray:
             classes[code] = _ALWAYS
         elif unicodedata.category(character).startswith("P"):
             classes[code] = _MARK
-        elif character.isupper() or character.isalpha() and not character.islower():
+        elif character.isupper() or (character.isalpha() and not character.islower()):
             classes[code] = _BEGINS
     return classes
 
@@ -111,16 +111,16 @@ def _cut(data, bounds, classes, abbreviations):
                 previous, attached, spaced, quoted = 4, True, False, False
                 while i < stop:
                     kind, width = _kind(data, i, classes)
-                    if kind == 1 and quoted or kind == 0 or kind == 2 or kind == 5:
+                    if (kind == 1 and quoted) or kind == 0 or kind == 2 or kind == 5:
                         break
                     quoted = previous == 4 and data[i] == 0x22
                     spaced |= kind == 1 and previous == 4
-                    attached = kind == 4 or attached and kind == 3
+                    attached = kind == 4 or (attached and kind == 3)
                     i += width
                     if attached:
                         end = i
                     previous = kind
-                if i < stop and not (kind == 2 and (spaced or previous == 1) or kind == 1):
+                if i < stop and not ((kind == 2 and (spaced or previous == 1)) or kind == 1):
                     continue
             starts[found], ends[found] = start, end
             found += 1

@@ -78,7 +78,7 @@ def _utf8(text: str) -> bytes:
 
 
 def _blingfire(encoded: list[bytes], data: bytes, bounds: np.ndarray):
-    """blingfire's own boundaries, as `blingfire.text_to_sentences_and_offsets` has them.
+    """Blingfire's own boundaries, as `blingfire.text_to_sentences_and_offsets` has them.
 
     That function calls the same routine of blingfire's library, and then walks through the bytes one by one, in Python.
     """

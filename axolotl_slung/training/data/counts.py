@@ -37,7 +37,9 @@ def report(dataset, buckets: tuple[Bucket, ...], where: str) -> None:
     shares = ", ".join(f"{action} {number} ({number / tokens:.1%})" for action, number in totals.items() if number)
     LOG.info("slung: %s: %d tokens%s%s", where, tokens, ": " * bool(shares), shares)
     if not _any_loss(totals):
-        LOG.warning("slung: %s: nothing in it is trained: every token is masked, dropped or left out by its type", where)
+        LOG.warning(
+            "slung: %s: nothing in it is trained: every token is masked, dropped or left out by its type", where
+        )
 
 
 def check_trained(dataset, buckets: tuple[Bucket, ...]) -> None:

@@ -19,6 +19,7 @@ class Key(NamedTuple):
 
 Path = tuple[str | int | Key, ...]
 
+
 class Placed(NamedTuple):
     """A field's characters, from `offset` on, at `[start, end)` of a rendered prompt.
 

@@ -60,7 +60,9 @@ class DataSet:
         firsts = [text.first for text in row.texts]
         for part, labels in zip(row.parts, self.strategy.labels(row)):
             ids = part.output["input_ids"]
-            found = {labeler: np.zeros(len(ids)) for labeler in sorted({name for one in of_text for name in one.scores})}
+            found = {
+                labeler: np.zeros(len(ids)) for labeler in sorted({name for one in of_text for name in one.scores})
+            }
             score, partial = np.zeros(len(ids)), np.zeros(len(ids), dtype=bool)
             tokens = []
             for position, place in enumerate(part.places.tolist()):

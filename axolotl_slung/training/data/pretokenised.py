@@ -73,7 +73,9 @@ def _check(ids, labels, n_buckets, where) -> int:
     token_ids, bucket, _ = decode(labels[coded])
     fits = len(ids) == len(labels) and (token_ids == ids[coded]).all() and (bucket < n_buckets).all()
     if not fits or not ((labels >= 0) | (labels == IGNORE) | coded).all():
-        raise SlungDataError(f"{where}: `labels` hold numbers below -100 that are not slung's codes for these token ids")
+        raise SlungDataError(
+            f"{where}: `labels` hold numbers below -100 that are not slung's codes for these token ids"
+        )
     return int(coded.sum())
 
 

@@ -133,7 +133,9 @@ class RowSpans:
                 if path in row.spans:
                     row.spans[path].append(span)
 
-    def _annotated(self, labeler: Labeler, texts: list[str], wanted: list[tuple[Row, fields_of.Path]]) -> list[list[Span]]:
+    def _annotated(
+        self, labeler: Labeler, texts: list[str], wanted: list[tuple[Row, fields_of.Path]]
+    ) -> list[list[Span]]:
         """The spans of texts, equal ones labelled once where the labeler reads nothing else."""
         if reads_rows(labeler):
             return labeler.annotate(texts, [fields_of.surroundings(row.raw, path) for row, path in wanted])
@@ -213,7 +215,9 @@ class RowSpans:
                 by_path: dict[fields_of.Path, list[fields_of.Placed]] = {}
                 for place in places:
                     by_path.setdefault(place.path, []).append(place)
-                text.spans = [s for path, of in by_path.items() for s in fields_of.moved(row.spans.get(path, []), of, text.text)]
+                text.spans = [
+                    s for path, of in by_path.items() for s in fields_of.moved(row.spans.get(path, []), of, text.text)
+                ]
                 self._label_copies(row, text, places)
                 if not (len(places) == 1 and (places[0].start, places[0].end) == (0, len(text.text))):
                     whole.append((row, text))
@@ -249,7 +253,9 @@ class RowSpans:
             for text in row.texts:
                 end = start + len(text.text)
                 crossing = [s for s in spans if s.start < end and s.end > start and (s.start < start or s.end > end)]
-                text.spans += [s._replace(start=max(s.start, start) - start, end=min(s.end, end) - start) for s in crossing]
+                text.spans += [
+                    s._replace(start=max(s.start, start) - start, end=min(s.end, end) - start) for s in crossing
+                ]
                 start = end
 
     def _label_copies(self, row: Row, text: Text, places) -> None:

@@ -20,7 +20,8 @@ _LEAST = 3
 
 def copies(text: str, where: Iterable[tuple[int, int]], risky: str) -> list[tuple[int, int]]:
     """Where a risky text stands outside of the places known: whole, in any reading and with anything but letters between its words, or cut off at
-    the edge of such a part: characters `[start, end)`."""
+    the edge of such a part: characters `[start, end)`.
+    """
     words = re.findall(r"\w+|[^\w\s]+", risky)
     if sum(map(str.isalnum, risky)) < _LEAST:
         return []
@@ -169,7 +170,8 @@ def _place(bounds: np.ndarray, path: Path, offset: int) -> Placed:
 
 def aligned(field: str, written: str) -> np.ndarray | None:
     """For each character of a field those of `written`, which a template made of it: int64 `[n, 2]`; None where too little
-    of it is the same, or the two are long."""
+    of it is the same, or the two are long.
+    """
     if len(field) * len(written) > _MOST_ALIGNED:
         return None
     matcher = SequenceMatcher(None, field, written, autojunk=False)

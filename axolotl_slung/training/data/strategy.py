@@ -205,7 +205,8 @@ class SlungStrategy:
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     """No search for reference cycles: a batch's objects live until it is done, and each full search takes as long as hundreds
-    of rows."""
+    of rows.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

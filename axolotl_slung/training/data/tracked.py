@@ -50,7 +50,10 @@ class Tracked(str):
     def __str__(self) -> str:
         out, last = [], 0
         for start, end, field, offset in self.pieces:
-            out += [str.__getitem__(self, slice(last, start)), mark(str.__getitem__(self, slice(start, end)), field, offset)]
+            out += [
+                str.__getitem__(self, slice(last, start)),
+                mark(str.__getitem__(self, slice(start, end)), field, offset),
+            ]
             last = end
         return "".join([*out, str.__getitem__(self, slice(last, None))])
 

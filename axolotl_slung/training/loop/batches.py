@@ -71,7 +71,9 @@ class WatchedCollator:
             moved = np.asarray(batch["shift_labels"])
             expected = np.asarray(shifted(torch.as_tensor(found)))
             if moved.shape != expected.shape or ((moved != expected) & (moved != IGNORE)).any():
-                raise LoopError(f"slung: {self._name} makes `shift_labels` that are not its labels, shifted; take it out of the config")
+                raise LoopError(
+                    f"slung: {self._name} makes `shift_labels` that are not its labels, shifted; take it out of the config"
+                )
         padding = (found_ids == self._pad) & (found == IGNORE)
         if batch.get("attention_mask") is not None:
             mask = np.asarray(batch["attention_mask"])
@@ -84,7 +86,9 @@ class WatchedCollator:
         places, more = _excess(pairs, np.concatenate([had, _pairs(first_ids, np.full(len(first_ids), IGNORE))]))
         if len(places):
             changed = found[real][places]
-            trained, lost, coded = (int(more[kind].sum()) for kind in (changed >= 0, changed == IGNORE, changed <= FIRST_CODE))
+            trained, lost, coded = (
+                int(more[kind].sum()) for kind in (changed >= 0, changed == IGNORE, changed <= FIRST_CODE)
+            )
             raise LoopError(
                 f"slung: {self._name} changes labels: in one batch {trained} tokens are trained, {lost} are -100 and {coded} "
                 "have codes that its rows do not give them; take it out of the config"
@@ -121,12 +125,16 @@ def _rows(features):
     if isinstance(features, Mapping):
         ids = features.get("input_ids")
         if ids is None or "labels" not in features:
-            raise LoopError("slung: a row without `input_ids` or `labels` reached the collator; look at the plugins of the config")
+            raise LoopError(
+                "slung: a row without `input_ids` or `labels` reached the collator; look at the plugins of the config"
+            )
         if len(ids) and np.ndim(ids[0]):  # a mapping of rows
             for row in zip(ids, features["labels"]):
                 yield dict(zip(("input_ids", "labels"), row))
         elif len(ids) != len(features["labels"]):
-            raise LoopError(f"slung: a row has {len(ids)} token ids and {len(features['labels'])} labels; look at the plugins of the config")
+            raise LoopError(
+                f"slung: a row has {len(ids)} token ids and {len(features['labels'])} labels; look at the plugins of the config"
+            )
         else:
             yield features
         return
@@ -175,5 +183,7 @@ def check_rows(dataset, name: str, most: int = 200) -> float:
         coded += bool((held <= FIRST_CODE).any())
         given = dataset[place]
         if "labels" not in given or not np.array_equal(np.asarray(given["labels"]), held):
-            raise LoopError(f"slung: {name} gives other labels than it holds: a transform of it rewrites them; take it out")
+            raise LoopError(
+                f"slung: {name} gives other labels than it holds: a transform of it rewrites them; take it out"
+            )
     return coded / max(1, len(places))

@@ -39,7 +39,9 @@ def _plugin_of(collator, name: str) -> str | None:
         if listed.startswith("axolotl_slung."):
             continue
         module = type(plugin).__module__
-        if not module.startswith(OURS) and (name.startswith(f"{module}.") or module.startswith(f"{name.rpartition('.')[0]}.")):
+        if not module.startswith(OURS) and (
+            name.startswith(f"{module}.") or module.startswith(f"{name.rpartition('.')[0]}.")
+        ):
             return listed
         for is_eval in (False, True):
             brought = plugin.get_collator_cls_and_kwargs(manager.cfg, is_eval=is_eval) if manager.cfg else None
@@ -51,8 +53,12 @@ def _plugin_of(collator, name: str) -> str | None:
 def replaced(trainer) -> str:
     """Which methods of the trainer and the model are other people's, as the end of a sentence."""
     base = base_of(trainer.model)
-    places = [(trainer, name, vars(trainer).get(name)) for name in ("training_step", "compute_loss", "get_batch_samples")]
-    places += [(part, "forward", _own_forward(part)) for part in {id(part): part for part in (trainer.model, base)}.values()]
+    places = [
+        (trainer, name, vars(trainer).get(name)) for name in ("training_step", "compute_loss", "get_batch_samples")
+    ]
+    places += [
+        (part, "forward", _own_forward(part)) for part in {id(part): part for part in (trainer.model, base)}.values()
+    ]
     found = [
         f"{type(thing).__name__}.{name} is {name_of(own)}"
         for thing, name, own in places

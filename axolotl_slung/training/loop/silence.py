@@ -90,7 +90,9 @@ class Silence:
         largest: dict[str, torch.Tensor] = {}
 
         def note(name, gradient):
-            largest[name] = torch.maximum(largest[name], gradient_of(gradient)) if name in largest else gradient_of(gradient)
+            largest[name] = (
+                torch.maximum(largest[name], gradient_of(gradient)) if name in largest else gradient_of(gradient)
+            )
 
         with self._nothing_stays(model, named):
             proof = None if loss is None else LoopProof(loss)

@@ -60,7 +60,7 @@ def by_the_rule(text):
             start = i
         i += 1
         last = kind(text[i - 1])
-        if last == "always" or last == "end" and not abbreviated(text[start : i - 1], text[i - 1]):
+        if last == "always" or (last == "end" and not abbreviated(text[start : i - 1], text[i - 1])):
             j = i
             while j < len(text) and kind(text[j]) in ("space", "mark", "end"):
                 j += 1
@@ -69,7 +69,7 @@ def by_the_rule(text):
             run = [kind(char) for char in text[i - 1 : j]]
             spaced = ("end", "space") in pairwise(run) or run[-1] == "space"
             quoted = j < len(text) and kind(text[j]) == "space"
-            if run[0] == "always" or j == len(text) or quoted or kind(text[j]) == "begins" and spaced:
+            if run[0] == "always" or j == len(text) or quoted or (kind(text[j]) == "begins" and spaced):
                 # the sentence has all ends of the run, and the marks attached to them
                 while run[0] == "end" and run[-1] != "end":
                     while run[-1] == "space":
@@ -100,7 +100,7 @@ def kind(char):
         return "other"
     if unicodedata.category(char)[0] == "P":
         return "mark"
-    return "begins" if char.isupper() or char.isalpha() and not char.islower() else "other"
+    return "begins" if char.isupper() or (char.isalpha() and not char.islower()) else "other"
 
 
 def abbreviated(before, char):
@@ -113,7 +113,7 @@ def abbreviated(before, char):
         return True
     if rest and (rest[-1] >= "\x80" or rest[-1] in "0123456789"):
         return False
-    return len(word) == 1 and word.isupper() or word in TITLES
+    return (len(word) == 1 and word.isupper()) or word in TITLES
 
 
 REFERENCES = {"blingfire": blingfires_own, "punctuation": by_the_rule}

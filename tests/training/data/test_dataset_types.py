@@ -59,7 +59,12 @@ def prepared(folder, entry, rows, keys, **overrides):
         base_model=str(tiny_model(folder)),
         datasets=[{"path": str(path), "ds_type": "json", **entry}],
         dataset_prepared_path=str(folder / f"prepared-{'slung' in keys}"),
-        **{"sequence_len": 512, "shuffle_merged_datasets": False, "special_tokens": {"eos_token": "<|im_end|>"}, **overrides},
+        **{
+            "sequence_len": 512,
+            "shuffle_merged_datasets": False,
+            "special_tokens": {"eos_token": "<|im_end|>"},
+            **overrides,
+        },
         **keys,
     )
     run = prepare_in_process(config)
@@ -132,7 +137,11 @@ def test_end_of_sequence_inherits_the_action_before_it(tmp_path, slung):
 
 def test_document_starts_can_be_masked(tmp_path, slung):
     rows, _ = prepared(
-        tmp_path, {"type": "completion"}, [{"text": "the old mill " * 40}], slung(mask_document_starts=True), sequence_len=32
+        tmp_path,
+        {"type": "completion"},
+        [{"text": "the old mill " * 40}],
+        slung(mask_document_starts=True),
+        sequence_len=32,
     )
     assert len(rows) > 2
     assert [row["labels"][0] == IGNORE for row in rows] == [True] + [False] * (len(rows) - 1)
@@ -169,7 +178,12 @@ def test_span_columns_in_completion_and_chat(tmp_path, slung):
 
 
 def test_tokenised_data_with_token_spans(tmp_path, slung):
-    row = {"input_ids": [40, 41, 42, 43], "attention_mask": [1] * 4, "labels": [IGNORE, 41, 42, 43], "spans": [[0, 2, 1.0]]}
+    row = {
+        "input_ids": [40, 41, 42, 43],
+        "attention_mask": [1] * 4,
+        "labels": [IGNORE, 41, 42, 43],
+        "spans": [[0, 2, 1.0]],
+    }
     rows, _ = prepared(tmp_path, {"type": "completion"}, [row], slung(labelers=[{"type": "spans"}]))
     labels = rows[0]["labels"]
     assert labels[0] == IGNORE and decode(labels[1])[:2] == (41, 2) and labels[2:] == [42, 43]
@@ -211,7 +225,9 @@ def test_messages_as_a_json_string(tmp_path, slung):
     assert [None if label <= FIRST_CODE else label for label in ours[0]["labels"]] == expected and None in expected
 
     dropped, _ = prepared(tmp_path / "dropped", {"type": "chat_template"}, rows, slung(method="low_risk"))
-    assert NAME not in tokenizer.decode(dropped[0]["input_ids"]) and "Yes, met him at" in tokenizer.decode(dropped[0]["input_ids"])
+    assert NAME not in tokenizer.decode(dropped[0]["input_ids"]) and "Yes, met him at" in tokenizer.decode(
+        dropped[0]["input_ids"]
+    )
 
     spans = [{**CHAT[1], "spans": []}, {**CHAT[2], "spans": [[0, 3, 1.0]]}]
     rows = [{"messages": json.dumps(spans)}]

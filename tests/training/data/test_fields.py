@@ -49,15 +49,23 @@ def test_strings_of_a_row_are_all_but_the_roles_of_messages():
 
 def test_a_string_a_key_and_its_surroundings():
     path = ("messages", 1, "tool_calls", 0, "function", "arguments", Key("role"))
-    assert get(ROW, path) == "role" and surroundings(ROW, path)["role"] == "hi" and surroundings(ROW, path)["id"] == "x1"
-    assert replaced(ROW, {path: "part", path[:-1] + ("role",): "ho"})["messages"][1]["tool_calls"][0]["function"]["arguments"] == {"part": "ho"}
+    assert (
+        get(ROW, path) == "role" and surroundings(ROW, path)["role"] == "hi" and surroundings(ROW, path)["id"] == "x1"
+    )
+    assert replaced(ROW, {path: "part", path[:-1] + ("role",): "ho"})["messages"][1]["tool_calls"][0]["function"][
+        "arguments"
+    ] == {"part": "ho"}
     assert surroundings(ROW, ("messages", 0, "content")) == {**ROW, **ROW["messages"][0]}
 
 
 def test_json_is_read_where_axolotl_reads_it():
     call = {"function": {"name": "f", "arguments": '{"to": "a\\nb"}'}}
     tools = [{"function": {"name": "f", "parameters": '{"type": "object"}'}}]
-    row = {"messages": json.dumps([{"role": "assistant", "content": '{"a": 1}', "tool_calls": [call]}]), "tools": json.dumps(tools), "other": "[1]"}
+    row = {
+        "messages": json.dumps([{"role": "assistant", "content": '{"a": 1}', "tool_calls": [call]}]),
+        "tools": json.dumps(tools),
+        "other": "[1]",
+    }
     read = CHAT.parsed(row)
     assert read["messages"][0]["tool_calls"][0]["function"]["arguments"] == {"to": "a\nb"}
     assert read["messages"][0]["content"] == '{"a": 1}' and read["other"] == "[1]"
@@ -72,14 +80,20 @@ def test_spans_move_as_far_as_their_characters_stand_there(text, data):
     offset = data.draw(st.integers(0, len(text)))
     shown = text[offset:]
     place = Placed(3, 3 + len(shown), ("text",), offset)
-    there = [i - 3 + offset for span in moved([Span(start, end, 1.0)], [place], "   " + shown) for i in range(span.start, span.end)]
+    there = [
+        i - 3 + offset
+        for span in moved([Span(start, end, 1.0)], [place], "   " + shown)
+        for i in range(span.start, span.end)
+    ]
     assert there == [i for i in range(start, end) if i >= offset]
 
     # the same, each character written as two
     bounds = np.stack([3 + 2 * np.arange(len(shown)), 5 + 2 * np.arange(len(shown))], axis=1)
     place = Placed(3, 3 + 2 * len(shown), ("text",), offset, bounds)
     twice = moved([Span(start, end, 1.0)], [place], "   " + shown * 2)
-    assert [i for span in twice for i in range(span.start, span.end)] == [3 + 2 * (i - offset) + k for i in range(start, end) if i >= offset for k in (0, 1)]
+    assert [i for span in twice for i in range(span.start, span.end)] == [
+        3 + 2 * (i - offset) + k for i in range(start, end) if i >= offset for k in (0, 1)
+    ]
 
 
 def test_a_span_over_parts_that_stand_apart():
@@ -96,7 +110,11 @@ def test_which_texts_a_column_describes():
         "spans": None,
         "messages": [
             {"role": "user", "content": "cd", "spans": [[0, 2]]},
-            {"role": "assistant", "content": [{"type": "text", "text": "ef"}, {"type": "text", "text": "gh"}], "spans": [[1, 3]]},
+            {
+                "role": "assistant",
+                "content": [{"type": "text", "text": "ef"}, {"type": "text", "text": "gh"}],
+                "spans": [[1, 3]],
+            },
             {"role": "assistant", "content": [part, {"type": "text", "text": "ij", "spans": None}]},
             {"role": "assistant", "content": None, "reasoning": "kl", "spans": [[0, 1]]},
         ],

@@ -89,7 +89,10 @@ def test_a_changed_classifier(setup, tmp_path):
     import fasttext
 
     def train(toxic):
-        lines = [f"__label__{'toxic' if ('mill' in text) == toxic else 'fine'} {text}" for text in ("the old mill", "a river") * 50]
+        lines = [
+            f"__label__{'toxic' if ('mill' in text) == toxic else 'fine'} {text}"
+            for text in ("the old mill", "a river") * 50
+        ]
         (tmp_path / "train.txt").write_text("\n".join(lines) + "\n")
         model = fasttext.train_supervised(str(tmp_path / "train.txt"), dim=10, epoch=5, thread=11, verbose=0)
         model.save_model(str(tmp_path / "model.bin"))

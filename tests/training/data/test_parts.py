@@ -34,21 +34,31 @@ def test_a_shard_without_a_trained_token(config, method, caplog):
 @pytest.mark.parametrize("monitor", [True, False])
 def test_a_data_set_among_others(config, tmp_path, monitor, slung, caplog):
     made = config([NAME] * 3, **slung(eos="mask", monitor_masked=monitor))
-    made["datasets"].append({**made["datasets"][0], "path": str(write_jsonl(tmp_path / "more.jsonl", [{"text": TEXT}] * 3))})
+    made["datasets"].append(
+        {**made["datasets"][0], "path": str(write_jsonl(tmp_path / "more.jsonl", [{"text": TEXT}] * 3))}
+    )
     assert len(prepare_in_process(made).train_dataset) == 6
     assert caplog.text.count(NOTE) == 1 and f"datasets[0]: {NOTE}" in caplog.text
 
 
 def test_training_with_a_test_set_without_a_trained_token(config, tmp_path, caplog):
     made = config([TEXT] * 4, max_steps=1, eval_strategy="steps", eval_steps=1)
-    made["test_datasets"] = [{**made["datasets"][0], "path": str(write_jsonl(tmp_path / "test.jsonl", [{"text": NAME}] * 2)), "split": "train"}]
+    made["test_datasets"] = [
+        {
+            **made["datasets"][0],
+            "path": str(write_jsonl(tmp_path / "test.jsonl", [{"text": NAME}] * 2)),
+            "split": "train",
+        }
+    ]
     run = train_in_process(made)
     assert len(run.losses) == 1 and f"test_datasets[0]: {NOTE}" in caplog.text
     assert [entry["eval_loss"] for entry in run.log_history if "eval_loss" in entry]
 
 
 @pytest.mark.parametrize("entry", [{}, {"preprocess_shards": 2}])
-@pytest.mark.parametrize("block", [{"method": "masked"}, {"method": "masked", "monitor_masked": False}, {"method": "low_risk"}], ids=str)
+@pytest.mark.parametrize(
+    "block", [{"method": "masked"}, {"method": "masked", "monitor_masked": False}, {"method": "low_risk"}], ids=str
+)
 def test_nothing_at_all_is_an_error_before_the_model_and_leaves_nothing(config, slung, entry, block, tmp_path):
     made = config([NAME] * 4, entry, **slung(eos="mask", **block))
     for weights in Path(made["base_model"]).glob("*.safetensors"):

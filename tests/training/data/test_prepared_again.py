@@ -339,7 +339,9 @@ def _digest_with(archive, changed=None):
         "(labeler,) = build.build(SlungConfig(labelers=[{'type': 'spans'}]))\nprint(identity.__file__, labeler.digest)"
     )
     environment = {**os.environ, "PYTHONPATH": str(archive)}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=archive.parent)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=archive.parent
+    )
     assert run.returncode == 0, run.stderr
     place, digest = run.stdout.split()
     assert place.startswith(str(archive))

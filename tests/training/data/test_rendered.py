@@ -20,7 +20,7 @@ def wrote(arguments, content="ok", **keys):
 
 @pytest.mark.parametrize("form", [dict, json.dumps])
 def test_an_address_in_arguments_is_found_by_a_labeler_of_documents(prepare, form):
-    rows = [wrote(form({"to": MAIL, "body": f"Hi,\n\"{MAIL}\" is it.\n{MAIL}"}))]
+    rows = [wrote(form({"to": MAIL, "body": f'Hi,\n"{MAIL}" is it.\n{MAIL}'}))]
     assert masked(prepare(rows, MAILS)) == [[MAIL, MAIL, MAIL]]
 
 
@@ -33,7 +33,7 @@ def test_one_string_of_JSON_does_not_hide_the_other_fields(prepare):
 
 
 def test_an_argument_with_a_line_break_does_not_hide_the_other_arguments(prepare):
-    row = wrote({"to": NAME, "subject": f"about {INSULT}", "body": f"a\nb \"c\" {INSULT}"})
+    row = wrote({"to": NAME, "subject": f"about {INSULT}", "body": f'a\nb "c" {INSULT}'})
     assert masked(prepare([row], PHRASES)) == [[INSULT, INSULT]]
 
 
@@ -42,7 +42,9 @@ def test_an_argument_with_a_line_break_does_not_hide_the_other_arguments(prepare
 def test_names_at_the_start_of_a_line_in_arguments(prepare, tmp_path, template, form):
     (tmp_path / "names.txt").write_text(NAME)
     rows = [wrote(form({"body": f"Hi,\n{NAME} says hello\n\t{NAME}"}))]
-    assert masked(prepare(rows, {"type": "entities", "path": str(tmp_path / "names.txt")}, template=template)) == [[NAME, NAME]]
+    assert masked(prepare(rows, {"type": "entities", "path": str(tmp_path / "names.txt")}, template=template)) == [
+        [NAME, NAME]
+    ]
 
 
 def test_span_columns_of_reasoning_in_a_row_with_JSON_arguments(prepare):
@@ -61,7 +63,7 @@ def test_control_drops_a_document_for_its_arguments(prepare, form):
 
 @pytest.mark.parametrize("form", [dict, json.dumps])
 def test_low_risk_drops_a_span_in_arguments(prepare, form):
-    risky, clean = (wrote(form({"body": f"We met{more}\n\"there\".", "n": 1})) for more in (f" {INSULT}", ""))
+    risky, clean = (wrote(form({"body": f'We met{more}\n"there".', "n": 1})) for more in (f" {INSULT}", ""))
     [expected], _ = prepare([clean])
     [row], _ = prepare([risky], PHRASES, block={"method": "low_risk"})
     assert row == expected
@@ -74,7 +76,12 @@ def test_values_under_the_keys_of_messages(prepare):
 
 def test_a_type_of_the_config_with_a_field_that_is_called_type(prepare):
     rows = [{"q": "Who?", "type": f"It is {MAIL}."}]
-    entry = {"field_instruction": "q", "field_output": "type", "format": "[I] {instruction} [/I]", "no_input_format": "[I] {instruction} [/I]"}
+    entry = {
+        "field_instruction": "q",
+        "field_output": "type",
+        "format": "[I] {instruction} [/I]",
+        "no_input_format": "[I] {instruction} [/I]",
+    }
     rows = prepare(rows, MAILS, type=entry, chat_template=None)
     assert masked(rows) == [[MAIL]]
 
@@ -135,8 +142,12 @@ REQUIRED = (
 
 @pytest.mark.parametrize("form", [list, json.dumps])
 def test_tools_with_required_arguments(prepare, form):
-    rows, tokenizer = prepare([chat(ASKED, ("assistant", f"No {INSULT}."), tools=form(TOOLS))], PHRASES, template=REQUIRED)
-    assert tokenizer.decode(rows[0]["input_ids"]).startswith("to: string\nbody?: string\nurgent?: boolean\n<|im_start|>user")
+    rows, tokenizer = prepare(
+        [chat(ASKED, ("assistant", f"No {INSULT}."), tools=form(TOOLS))], PHRASES, template=REQUIRED
+    )
+    assert tokenizer.decode(rows[0]["input_ids"]).startswith(
+        "to: string\nbody?: string\nurgent?: boolean\n<|im_start|>user"
+    )
     assert masked((rows, tokenizer)) == [[INSULT]]
 
 
@@ -152,9 +163,15 @@ def test_tools_with_required_arguments(prepare, form):
 )
 def test_a_template_that_looks_at_the_value(prepare, looks):
     template = "{% for message in messages %}<|im_start|>{{ message['role'] }}\n" + looks + "<|im_end|>\n{% endfor %}"
-    rows = [chat(("user", f"Is it {INSULT}?"), ("assistant", "yes")), chat(("user", "yes"), ("assistant", f"It is {INSULT}."))]
+    rows = [
+        chat(("user", f"Is it {INSULT}?"), ("assistant", "yes")),
+        chat(("user", "yes"), ("assistant", f"It is {INSULT}.")),
+    ]
     rows, tokenizer = prepare(rows, PHRASES, template=template)
-    assert [runs(tokenizer, row, lambda label: label >= 0) for row in rows] == [["yes, then<|im_end|>"], ["It is", ".<|im_end|>"]]
+    assert [runs(tokenizer, row, lambda label: label >= 0) for row in rows] == [
+        ["yes, then<|im_end|>"],
+        ["It is", ".<|im_end|>"],
+    ]
     assert masked((rows, tokenizer)) == [[], [INSULT]]
 
 
@@ -165,23 +182,35 @@ def test_a_template_that_tells_the_time(prepare):
     prepared, tokenizer = prepare(rows, PHRASES, template=template)
     for row in prepared:
         trained = " ".join(runs(tokenizer, row, lambda label: label >= 0))
-        assert runs(tokenizer, row) and "It is" in trained and not any(part in trained for part in ("zor", "gle", "bli", "mmet"))
+        assert (
+            runs(tokenizer, row)
+            and "It is" in trained
+            and not any(part in trained for part in ("zor", "gle", "bli", "mmet"))
+        )
 
 
 # --------------------------------------------------------------------------------------------------------- parts of turns
 
 
 def test_details_with_offsets_of_whole_tokens(prepare):
-    details = [{"begin_offset": 0, "end_offset": 3, "train": False}, {"begin_offset": 4, "end_offset": 40, "train": True}]
+    details = [
+        {"begin_offset": 0, "end_offset": 3, "train": False},
+        {"begin_offset": 4, "end_offset": 40, "train": True},
+    ]
     rows = [chat(ASKED, ("assistant", f"Yes, it is {INSULT}, she said.", {"td": details}))]
-    (stock, _), (ours, tokenizer) = (prepare(rows, *labelers, message_field_training_detail="td") for labelers in ([], [PHRASES]))
+    (stock, _), (ours, tokenizer) = (
+        prepare(rows, *labelers, message_field_training_detail="td") for labelers in ([], [PHRASES])
+    )
     assert ours[0]["input_ids"] == stock[0]["input_ids"] and masked((ours, tokenizer)) == [[INSULT]]
     assert all(a == b or a < -100 for a, b in zip(ours[0]["labels"], stock[0]["labels"], strict=True))
 
 
 @pytest.mark.parametrize("flag", [{"train": False}, {"weight": 0}])
 def test_parts_that_are_not_trained(prepare, flag):
-    parts = [{"type": "text", "text": f"Let me think of {INSULT}.", **flag}, {"type": "text", "text": f" It is {INSULT}."}]
+    parts = [
+        {"type": "text", "text": f"Let me think of {INSULT}.", **flag},
+        {"type": "text", "text": f" It is {INSULT}."},
+    ]
     rows = [chat(("user", [{"type": "text", "text": "Who?"}]), ("assistant", parts))]
     (stock, _), (ours, tokenizer) = (prepare(rows, *labelers) for labelers in ([], [PHRASES]))
     assert ours[0]["input_ids"] == stock[0]["input_ids"] and masked((ours, tokenizer)) == [[INSULT]]
@@ -192,7 +221,9 @@ def test_parts_that_are_not_trained(prepare, flag):
 def test_blanks_at_the_end_of_a_turn_are_labelled_as_by_stock(prepare, kind):
     rows = [chat(("user", "a  b "), ("assistant", "yes ")), chat(("user", "c"), ("assistant", f"no  {INSULT}  "))]
     template = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n\n{% endfor %}"
-    (stock, _), (ours, tokenizer) = (prepare(rows, *labelers, template=template, kind=kind) for labelers in ([], [PHRASES]))
+    (stock, _), (ours, tokenizer) = (
+        prepare(rows, *labelers, template=template, kind=kind) for labelers in ([], [PHRASES])
+    )
     assert ours[0] == stock[0]
     assert masked((ours, tokenizer)) == [[], [INSULT]]
     assert all(a == b or a < -100 for a, b in zip(ours[1]["labels"], stock[1]["labels"], strict=True))
@@ -211,7 +242,12 @@ def test_thoughts_in_the_content(prepare, template, options):
 
 
 def test_a_labeler_of_documents_is_not_given_the_template_with_a_thought(prepare):
-    row = chat(ASKED, ("assistant", f"<think>\n{INSULT}\n</think>\n\nok"), ("user", "So?"), ("assistant", f"<think>\nno\n</think>\n\n{INSULT}"))
+    row = chat(
+        ASKED,
+        ("assistant", f"<think>\n{INSULT}\n</think>\n\nok"),
+        ("user", "So?"),
+        ("assistant", f"<think>\nno\n</think>\n\n{INSULT}"),
+    )
     rows, tokenizer = prepare([row, chat(ASKED, ("assistant", "ok"))], WHOLE)
     [first, *_] = rows
     trained = " ".join(runs(tokenizer, first, lambda label: label >= 0))
@@ -222,7 +258,9 @@ def test_a_labeler_of_documents_is_not_given_the_template_with_a_thought(prepare
 def test_span_columns_and_dropped_spans_where_thoughts_are_cut_out(prepare, options):
     content = "<think>\nthe old mill\n</think>\n\nthe new mill"
     at, then = content.index("old"), content.index("new")
-    row = chat(("user", "Which?", {"spans": []}), ("assistant", content, {"spans": [[at, at + 3, 1.0], [then, then + 3, 1.0]]}))
+    row = chat(
+        ("user", "Which?", {"spans": []}), ("assistant", content, {"spans": [[at, at + 3, 1.0], [then, then + 3, 1.0]]})
+    )
     assert masked(prepare([row], SPANS, **options)) == [["old", "new"]]
     clean = chat(("user", "Which?"), ("assistant", "<think>\nthe mill\n</think>\n\nthe mill"))
     [expected], _ = prepare([clean], **options)
@@ -240,7 +278,7 @@ def _segments(*spans):
 @pytest.mark.parametrize("first, second", [([[4, 7, 1.0]], []), ([], [[4, 7, 1.0]]), ([[4, 7, 1.0]], [[8, 12, 1.0]])])
 def test_segments_of_the_same_text_have_spans_of_their_own(prepare, first, second):
     rows, tokenizer = prepare([_segments(first, second)], SPANS, type="input_output", chat_template=None)
-    words = [word for word, spans in (("old", first), ("old" if [[4, 7, 1.0]] == second else "mill", second)) if spans]
+    words = [word for word, spans in (("old", first), ("old" if second == [[4, 7, 1.0]] else "mill", second)) if spans]
     assert masked((rows, tokenizer)) == [words]
     position = next(index for index, label in enumerate(rows[0]["labels"]) if label < -100)
     before = b"".join(spelt(tokenizer, rows[0]["input_ids"][:position])).decode()
@@ -248,7 +286,10 @@ def test_segments_of_the_same_text_have_spans_of_their_own(prepare, first, secon
 
 
 def test_messages_of_the_same_text_have_spans_of_their_own(prepare):
-    turns = [(role, "the old mill", {"spans": spans}) for role, spans in (("user", []), ("assistant", []), ("user", []), ("assistant", [[4, 7, 1.0]]))]
+    turns = [
+        (role, "the old mill", {"spans": spans})
+        for role, spans in (("user", []), ("assistant", []), ("user", []), ("assistant", [[4, 7, 1.0]]))
+    ]
     rows, tokenizer = prepare([chat(*turns)], SPANS)
     assert masked((rows, tokenizer)) == [["old"]]
     position = next(index for index, label in enumerate(rows[0]["labels"]) if label < -100)
@@ -262,7 +303,10 @@ def _parts(*texts):
 def test_spans_of_a_message_count_the_characters_of_all_its_parts(prepare):
     question = ("user", _parts(("Which?", {})), {"spans": []})
     one = chat(question, ("assistant", _parts(("the old mill", {})), {"spans": [[4, 7, 1.0]]}))
-    two = chat(question, ("assistant", _parts(("the old mill", {}), (" and the new one", {})), {"spans": [[8, 16, 1.0], [21, 24, 1.0]]}))
+    two = chat(
+        question,
+        ("assistant", _parts(("the old mill", {}), (" and the new one", {})), {"spans": [[8, 16, 1.0], [21, 24, 1.0]]}),
+    )
     assert masked(prepare([one, two], SPANS)) == [["old"], ["mill and", "new"]]
 
 
@@ -284,8 +328,13 @@ def test_spans_of_reasoning(prepare):
 
 def test_spans_of_a_text_that_no_template_renders(prepare):
     labeler = {"type": "spans", "field": "rspans", "text_field": "reasoning_content"}
-    fine = chat(("user", "Which?", {"rspans": []}), ("assistant", "It.", {"reasoning_content": "the mill", "rspans": []}))
-    lost = chat(("user", "Which?", {"rspans": []}), ("assistant", "It.", {"reasoning_content": "the old mill", "rspans": [[4, 7, 1.0]]}))
+    fine = chat(
+        ("user", "Which?", {"rspans": []}), ("assistant", "It.", {"reasoning_content": "the mill", "rspans": []})
+    )
+    lost = chat(
+        ("user", "Which?", {"rspans": []}),
+        ("assistant", "It.", {"reasoning_content": "the old mill", "rspans": [[4, 7, 1.0]]}),
+    )
     with pytest.raises(ValueError) as caught:
         prepare([fine, lost], labeler, template="chatml")
     message = str(caught.value)

@@ -20,7 +20,9 @@ def found(text, fields, where=None):
     return {place.path[0]: text[place.start : place.end] for place in places}, {place.path[0] for place in choices}
 
 
-@given(st.lists(WORDS, min_size=1, max_size=4, unique_by=str.strip), st.sampled_from(["json", "ascii", "twice", "html"]))
+@given(
+    st.lists(WORDS, min_size=1, max_size=4, unique_by=str.strip), st.sampled_from(["json", "ascii", "twice", "html"])
+)
 def test_what_was_escaped_is_found_character_for_character(fields, form):
     write = {
         "json": lambda text: json.dumps(text, ensure_ascii=False),

@@ -91,7 +91,9 @@ def train(run_config):
 
         def training_step(model, inputs, *args, **kwargs):
             if not getattr(trainer, "checks_silence", False):
-                batches.append({key: value.clone() for key, value in inputs.items() if torch.is_tensor(value) and key != DIGEST})
+                batches.append(
+                    {key: value.clone() for key, value in inputs.items() if torch.is_tensor(value) and key != DIGEST}
+                )
             return step(model, inputs, *args, **kwargs)
 
         trainer.training_step = training_step
@@ -193,7 +195,7 @@ def test_a_window_has_the_labels_of_its_whole_document(tmp_path, slung, form):
             assert labels[index] == (IGNORE if padded else tokenizer.eos_token_id)
     assert masked > 100
     # only where windows overlap or follow each other can one begin within a name
-    assert bool(cut_names) == (FORMS[form][1] is not None or form == "packed" and keeps_overflow(tokenizer))
+    assert bool(cut_names) == (FORMS[form][1] is not None or (form == "packed" and keeps_overflow(tokenizer)))
 
 
 def keeps_overflow(tokenizer):
@@ -221,7 +223,9 @@ def test_overlapping_windows_have_the_labels_of_the_whole(tmp_path, kind):
             labelled = zip(window.ids, tagging.labels_of(window))
             content = [(token, label) for token, label in labelled if token not in tokenizer.all_special_ids]
             expected = whole[index * (size - stride) :][: len(content)]
-            if [token for token, _ in content] == [token for token, _ in expected]:  # 0.23.1 may end a window differently
+            if [token for token, _ in content] == [
+                token for token, _ in expected
+            ]:  # 0.23.1 may end a window differently
                 assert content == expected
                 compared += any(token != label for token, label in content)
     assert compared > 20

@@ -59,7 +59,9 @@ def test_labels_of_every_width(tmp_path, slung, kind):
 def test_labels_of_a_data_set_that_no_labeler_is_for_are_merged_with_others(tmp_path, slung):
     pq.write_table(pa.table(columns(pa.list_(pa.int32()), [[40, 41, IGNORE]] * 3)), tmp_path / "tokens.parquet")
     coded = [40, int(encode(41, 2, 1.0)), 42]
-    path = write_jsonl(tmp_path / "coded.jsonl", [{"input_ids": [40, 41, 42], "attention_mask": [1, 1, 1], "labels": coded}] * 3)
+    path = write_jsonl(
+        tmp_path / "coded.jsonl", [{"input_ids": [40, 41, 42], "attention_mask": [1, 1, 1], "labels": coded}] * 3
+    )
     keys = slung()
     keys["slung"]["labelers"][0]["datasets"] = [str(path)]
     entries = [
@@ -77,10 +79,14 @@ def test_labels_of_a_data_set_that_no_labeler_is_for_are_merged_with_others(tmp_
 
 
 @pytest.mark.parametrize(
-    "kind, labels", [(pa.list_(pa.string()), ["secret"] * 3), (pa.string(), "secret"), (pa.list_(pa.float32()), [0.5] * 3)], ids=str
+    "kind, labels",
+    [(pa.list_(pa.string()), ["secret"] * 3), (pa.string(), "secret"), (pa.list_(pa.float32()), [0.5] * 3)],
+    ids=str,
 )
 def test_labels_that_are_no_numbers(tmp_path, slung, kind, labels):
-    with pytest.raises(SlungDataError, match=r"^datasets\[0\]: `labels` is a column of .* lists of whole numbers") as caught:
+    with pytest.raises(
+        SlungDataError, match=r"^datasets\[0\]: `labels` is a column of .* lists of whole numbers"
+    ) as caught:
         prepared(tmp_path, columns(kind, [labels] * 3), slung())
     assert "secret" not in str(caught.value)
 

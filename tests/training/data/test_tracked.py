@@ -32,7 +32,9 @@ OPERATIONS = st.one_of(
     st.builds(lambda more: lambda s: s + more, SMALL),
     st.builds(lambda more: lambda s: more + s, SMALL),
     st.builds(lambda old, new: lambda s: s.replace(old, new), SMALL, SMALL),
-    st.sampled_from([lambda s: s.upper(), lambda s: s.swapcase(), lambda s: s.removeprefix("a"), lambda s: s.removesuffix("b")]),
+    st.sampled_from(
+        [lambda s: s.upper(), lambda s: s.swapcase(), lambda s: s.removeprefix("a"), lambda s: s.removesuffix("b")]
+    ),
 )
 
 

@@ -25,7 +25,13 @@ def strategy(tokenizer, labeler, kind, **options):
         inner = AlpacaPromptTokenizingStrategy(AlpacaPrompter(), tagging, True, 64)
     options = {"eos": "train", "mask_document_starts": False, **options}
     return SlungStrategy(
-        inner, labelers=[labeler], buckets=preset("unlikelihood"), where="datasets[0]", text_field="text", fingerprint="", **options
+        inner,
+        labelers=[labeler],
+        buckets=preset("unlikelihood"),
+        where="datasets[0]",
+        text_field="text",
+        fingerprint="",
+        **options,
     )
 
 
@@ -33,12 +39,18 @@ def strategy(tokenizer, labeler, kind, **options):
 @pytest.mark.parametrize("tokenizer", ["bytelevel", "bytelevel_bos", "unigram", "wordpiece"])
 @pytest.mark.parametrize("starts", [False, True])
 def test_with_and_without_tags(tmp_path, tokenizer, kind, starts):
-    (tmp_path / "patterns.yml").write_text("name: {pattern: 'Mar|nandez b|é', score: 0.995}\nyear: {pattern: '\\d+', score: 0.5}")
+    (tmp_path / "patterns.yml").write_text(
+        "name: {pattern: 'Mar|nandez b|é', score: 0.995}\nyear: {pattern: '\\d+', score: 0.5}"
+    )
     labeler = PatternsLabeler("slung.labelers[0]", str(tmp_path / "patterns.yml"))
     loaded = AutoTokenizer.from_pretrained(tiny_tokenizer(tmp_path, tokenizer))
     draw = random.Random(0)
     texts = ["", " ", *("".join(draw.choices(WORDS, k=draw.randint(1, 60))) for _ in range(40))]
-    batch = {"text": texts} if kind == "completion" else {"instruction": texts, "input": [""] * len(texts), "output": texts[::-1]}
+    batch = (
+        {"text": texts}
+        if kind == "completion"
+        else {"instruction": texts, "input": [""] * len(texts), "output": texts[::-1]}
+    )
     plain, tagged = (strategy(loaded, labeler, kind, mask_document_starts=starts) for _ in range(2))
     tagged._in_order = False
 
