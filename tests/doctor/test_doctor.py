@@ -207,7 +207,7 @@ def test_what_stops_before_training_is_told(config, overrides, check, message):
 
 TWICE = """
 import json, sys
-from axolotl_run import as_if_fresh
+from helpers.axolotl_run import as_if_fresh
 from axolotl_slung.doctor.run import examine
 for path in sys.argv[2:]:
     with as_if_fresh(sys.argv[1]):

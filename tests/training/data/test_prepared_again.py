@@ -301,7 +301,7 @@ def test_a_hidden_file_of_a_folder_in_the_options(words):
 def _prepare_with(package, config):
     """Prepare with a copy of the package, in a process of its own: the labels, and the folder of the package."""
     code = (
-        "import json, sys, axolotl_slung\nfrom axolotl_run import prepare_in_process\n"
+        "import json, sys, axolotl_slung\nfrom helpers.axolotl_run import prepare_in_process\n"
         "rows = prepare_in_process(json.loads(sys.argv[1])).train_dataset\n"
         "json.dump([axolotl_slung.__file__, rows['labels'][:]], open('labels.json', 'w'))"
     )

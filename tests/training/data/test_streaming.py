@@ -399,7 +399,7 @@ import sys
 from pathlib import Path
 
 import yaml
-from axolotl_run import prepare_in_process
+from helpers.axolotl_run import prepare_in_process
 
 if __name__ == "__main__":
     tokens = 0
