@@ -1,1 +1,1 @@
-"""`slung doctor`: a config's own run, a few batches of it, with labels planted that can be followed to the loss."""
+"""`slung doctor`: runs a config for a few batches, with planted labels that are followed to the loss."""

@@ -1,4 +1,4 @@
-"""Planted labels: codes of every bucket at known places of a prepared data set, found again in the batches."""
+"""Planted labels: codes of every bucket at known places of a prepared data set, which are then found in the batches."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ..labels.buckets import TEXT_ACTIONS, Action, Bucket
 from ..labels.codec import FIRST_CODE, IGNORE, decode, encode
 
 EVERY = 5
-"""Of a row's trained tokens, one in this many gets a planted label."""
+"""One in this many of a row's trained tokens gets a planted label."""
 
 _ROWS = (1 << 24) - 1
-"""A code's score has 24 bits, which say which row it was planted in."""
+"""The score of a code has 24 bits, which hold the number of the row that it was planted in."""
 
 
 class Planted:
-    """Codes planted in rows, and what of them arrives.
+    """Plants codes in rows, and counts those that arrive.
 
     Args:
-        buckets: the block's; those that act on the text or train are left out.
+        buckets: the block's buckets. Those that act on the text, and those that train, are left out.
 
     Attributes:
-        rows: by row, how many codes of each bucket it holds, without those on its first token, which nothing predicts.
+        rows: per row, its number of codes of each bucket. A code on the first token is left out: nothing predicts it.
     """
 
     def __init__(self, buckets: Sequence[Bucket]):
@@ -36,11 +36,14 @@ class Planted:
             self._buckets.append(next((i for i, b in enumerate(buckets) if b.action in left_out), 0))
 
     def plant(self, row: dict, index: int) -> dict:
-        """The row's labels, anew: its trained tokens stay trained but for one in `EVERY`, whose bucket takes turns.
+        """New labels for a row: one in `EVERY` of its trained tokens gets a code, and the buckets take turns.
 
         Args:
-            row: with `input_ids` and `labels`.
-            index: the row's number, which the codes carry as their score.
+            row: a row with `input_ids` and `labels`.
+            index: the row's number, which its codes hold as their score.
+
+        Returns:
+            A dict of only `labels`, as a list.
         """
         ids, labels = np.asarray(row["input_ids"]), np.asarray(row["labels"], dtype=np.int64)
         (trainable,) = np.nonzero(labels != IGNORE)
@@ -54,7 +57,7 @@ class Planted:
         return {"labels": labels.tolist()}
 
     def found(self, labels) -> dict[int, Counter]:
-        """The same counts out of a batch's shifted labels, for the rows that it holds.
+        """The counts of `rows`, taken from a batch's shifted labels, for the rows in the batch.
 
         Args:
             labels: int64 array of any shape.

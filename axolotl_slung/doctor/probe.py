@@ -1,4 +1,4 @@
-"""Watches every micro-batch of a run: the labels that reach the loss, and the gradients that come back."""
+"""Watches every micro-batch of a run: the labels that reach the loss, and the gradients of the loss."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Seen:
 
     Attributes:
         batches: micro-batches that reached the loss.
-        planted: by row, the codes of each bucket that reached the loss.
-        labels: labels of all batches, and how many of them are -100.
+        planted: per row, the number of codes of each bucket that reached the loss.
+        labels: the number of labels in all batches, and how many of them are -100.
         silent: masked and ignored targets.
-        leaks: those of them with a gradient that is not exactly zero.
+        leaks: `silent` targets with a gradient that is not exactly zero.
         kept: targets whose loss has a slope.
-        moved: those of them with a gradient.
-        beside: targets with a loss right before or after one without.
-        beside_moved: those of them with a gradient.
+        moved: `kept` targets with a gradient.
+        beside: `kept` targets right before or after a masked one.
+        beside_moved: `beside` targets with a gradient.
         gradients: micro-batches whose gradient was seen.
-        infinite: those of them in which a number is not finite, and nothing else was counted.
-        counted: for each optimizer step, the tokens that its loss should be divided by on this rank, counted once more, and
-            its micro-batches.
-        divided: what the loss of each micro-batch was divided by.
+        infinite: micro-batches of `gradients` with a number that is not finite; nothing else is counted in them.
+        counted: per optimizer step, a second count of the tokens by which its loss should be divided on this rank, and
+            its number of micro-batches.
+        divided: the divisor of the loss of each micro-batch.
     """
 
     batches: int = 0
@@ -51,11 +51,11 @@ class Seen:
 
 
 class Probe:
-    """Put around a run.
+    """Watches a run.
 
     Args:
-        trainer: with `slung_loss`, which may be None.
-        planted: what was planted, or None.
+        trainer: a trainer with the attribute `slung_loss`, which may be None.
+        planted: the planted labels, or None.
     """
 
     def __init__(self, trainer, planted):
@@ -86,7 +86,7 @@ class Probe:
                 self.seen.planted.setdefault(row, Counter()).update(counts)
         read = self._loss.reader.read(labels.reshape(-1))
         kept = has_loss(read.actions)
-        # neighbours in the same row; packing does not matter, a neighbour is only somewhere to look
+        # neighbors in the same tensor row; after packing they may be of different documents, which does not matter here
         silent = (~kept & (read.group != IGNORED)).reshape(labels.shape)
         beside = torch.zeros_like(silent)
         beside[..., 1:] |= silent[..., :-1]
@@ -124,7 +124,7 @@ class Probe:
         trainer.get_batch_samples = get_batch_samples
 
     def _count(self, batch) -> int:
-        """Tokens of one micro-batch that the loss is divided by, one label at a time."""
+        """The tokens of one micro-batch by which the loss is divided, counted one label at a time."""
         loss, labels = self._loss, batch["labels"][..., 1:].reshape(-1)
         if "shift_labels" in batch:
             labels = batch["shift_labels"].reshape(-1)

@@ -1,4 +1,4 @@
-"""Runs a config for a few steps with planted labels, and says in plain words what it saw."""
+"""Runs a config for a few steps with planted labels, and reports what it found in plain words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .plant import Planted
 from .probe import Probe, Seen
 
 ROWS = 200
-"""Of each data set, at most."""
+"""The maximum number of rows per data set."""
 
 OK, NOTE, FAILED = "ok", "note", "FAILED"
 
@@ -43,9 +43,9 @@ class Finding:
     """One line of the doctor's report.
 
     Attributes:
-        check: what was looked at.
+        check: what was checked.
         verdict: `OK`, `NOTE` (worth knowing) or `FAILED`.
-        text: what was found, in plain words.
+        text: the result, in plain words.
     """
 
     check: str
@@ -54,22 +54,20 @@ class Finding:
 
 
 def examine(path: str, steps: int, tell: Callable[[str], None]) -> list[Finding]:
-    """Train by a config for a few steps, in a temporary folder.
+    """Train with a config for a few steps, in a temporary folder.
 
     Args:
         path: an Axolotl config with a `slung:` block.
-        steps: optimizer steps.
-        tell: called with what is being done.
+        steps: the number of optimizer steps.
+        tell: called with the name of each stage as it starts.
 
     Returns:
-        What was found; where a part fails, what comes after it is left out.
+        The findings. After a stage that fails, the later ones are left out.
     """
     with tempfile.TemporaryDirectory(prefix="slung-doctor-") as folder:
         config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         if not isinstance(config, dict) or config.get("slung") is None:
-            return [
-                Finding("config", FAILED, "it has no `slung:` block, so that Axolotl trains on everything; add one")
-            ]
+            return [Finding("config", FAILED, "it has no `slung:` block, so Axolotl trains on everything; add one")]
         here = Path(folder, "config.yml")
         changed = {**config, **{key: value for key, value in _NOT_HERE.items() if key in config or value is not None}}
         changed |= {
@@ -107,9 +105,9 @@ def _examine(path: Path, tell) -> list[Finding]:
         raise
     except Exception as error:
         return [Finding("config", FAILED, _words(error))]
-    findings = [Finding("config", OK, "nothing in it goes past the loss or misreads its labels")]
+    findings = [Finding("config", OK, "no setting bypasses the loss or misreads its labels")]
 
-    tell(f"labelling up to {ROWS} rows of each data set")
+    tell(f"labeling up to {ROWS} rows of each data set")
     token = hooks.row_limit.set(ROWS)
     try:
         dataset_meta = PluginManager.get_instance().load_datasets(cfg) or load_datasets(
@@ -124,7 +122,7 @@ def _examine(path: Path, tell) -> list[Finding]:
     planted = None
     if setup.fused_loss is None and isinstance(dataset_meta.train_dataset, Dataset):
         planted = Planted(setup.buckets)
-        # not from a cache: planting notes down what it plants
+        # not from a cache: `plant` must run to record what it plants
         plant = {"with_indices": True, "num_proc": None, "load_from_cache_file": False}
         dataset_meta.train_dataset = dataset_meta.train_dataset.map(planted.plant, **plant)
 
@@ -145,11 +143,11 @@ def _examine(path: Path, tell) -> list[Finding]:
     findings += [_loss(trainer, setup), _silence(trainer)]
     if trainer.slung_loss is None:
         return [*findings, _ignored(probe.seen, trainer)]
-    return [*findings, *_batches(probe.seen, planted, setup.buckets, trainer), *_normaliser(probe.seen, trainer)]
+    return [*findings, *_batches(probe.seen, planted, setup.buckets, trainer), *_normalizer(probe.seen, trainer)]
 
 
 def _words(error: Exception, quotes: bool | None = None) -> str:
-    """An error for the report: its own words where they are about settings, else its type and place alone."""
+    """An error for the report: its message if it is about settings, otherwise only its type and place."""
     if quotes if quotes is not None else isinstance(error, (SlungError, OSError, ValueError)):
         return str(error)
     last = traceback.extract_tb(error.__traceback__)[-1]
@@ -160,7 +158,7 @@ def _labels(dataset, setup) -> Finding:
     from ..training.data.counts import count_labels
 
     if not isinstance(dataset, Dataset):
-        return Finding("labels", NOTE, "the data is streamed and labelled as it comes; nothing is planted in it")
+        return Finding("labels", NOTE, "the data is streamed and labeled during training; no labels are planted in it")
     counts: dict[str, int] = {}
     for row in itertools.islice(dataset, ROWS):
         for action, number in count_labels(np.asarray(row["labels"]), setup.buckets).items():
@@ -168,16 +166,16 @@ def _labels(dataset, setup) -> Finding:
     text = ", ".join(f"{action} {number}" for action, number in counts.items() if number)
     text = f"{min(len(dataset), ROWS)} rows of the config's own data: {text} tokens"
     if not setup.code_masked:
-        return Finding("labels", OK, f"{text}; masked tokens are -100 there, as those are that Axolotl leaves out")
+        return Finding("labels", OK, f"{text}; masked tokens are -100, like those that Axolotl ignores")
     if not any(number for action, number in counts.items() if action not in (Action.TRAIN.value, "ignored")):
-        return Finding("labels", NOTE, f"{text}; the labelers found nothing risky there")
+        return Finding("labels", NOTE, f"{text}; the labelers found nothing risky in them")
     return Finding("labels", OK, text)
 
 
 def _loss(trainer, setup) -> Finding:
     loss = trainer.slung_loss
     if loss is None:
-        text = f"{setup.fused_loss} computes it, on labels in which masked tokens are -100; gradients cannot be followed there"
+        text = f"{setup.fused_loss} computes it, and masked tokens are -100; gradients cannot be checked there"
         return Finding("loss", NOTE, text)
     fell_back = loss.head is not None and loss.head.off
     return Finding("loss", NOTE if fell_back else OK, f"slung's, {loss.place}")
@@ -186,18 +184,22 @@ def _loss(trainer, setup) -> Finding:
 def _silence(trainer) -> Finding:
     why = trainer.slung_silence.cannot()
     if why:
-        return Finding("masked micro-batches", NOTE, f"not tried: {why}")
-    kinds = "of -100 alone, and one of masked codes," if len(trainer.slung_silence.buckets()) > 1 else "of -100 alone"
-    text = f"one {kinds} leaves no gradient on any parameter"
+        return Finding("masked micro-batches", NOTE, f"not checked: {why}")
+    both = len(trainer.slung_silence.buckets()) > 1
+    kinds = "one of only -100 and one of masked codes leave" if both else "one of only -100 leaves"
+    text = f"{kinds} no gradient on any parameter"
     if trainer.slung_silence.without_auxiliary:
-        text += "; the auxiliary loss of the mixture of experts is left out of that"
+        text += "; this check leaves out the auxiliary loss of the mixture of experts"
     return Finding("masked micro-batches", OK, text)
 
 
 def _ignored(seen: Seen, trainer) -> Finding:
     number, ignored = seen.labels
     collator = collator_name(trainer.data_collator)
-    text = f"{ignored} of {number} labels are -100, padding included, and the others token ids, as in the rows that {collator} was given"
+    text = (
+        f"{ignored} of {number} labels are -100, including padding; the others are token ids, as in the rows given to "
+        f"{collator}"
+    )
     return Finding("labels in the batches", OK, text)
 
 
@@ -215,38 +217,44 @@ def _batches(seen: Seen, planted: Planted | None, buckets, trainer) -> list[Find
                 by_action[action] = by_action.get(action, 0) + number
         text = ", ".join(f"{action} {number}" for action, number in sorted(by_action.items()))
         if not total:
-            findings.append(Finding("labels in the batches", FAILED, f"no planted label came through {collator}"))
-        elif wrong:
-            text = (
-                f"{len(wrong)} of {len(seen.planted)} rows lost or gained planted labels on the way through {collator}"
+            findings.append(
+                Finding("labels in the batches", FAILED, f"no planted label reached the loss through {collator}")
             )
+        elif wrong:
+            text = f"{len(wrong)} of {len(seen.planted)} rows lost or gained planted labels in {collator}"
             findings.append(Finding("labels in the batches", FAILED, text))
         else:
-            text = f"all planted labels of the {len(seen.planted)} rows in {seen.batches} batches arrived through {collator}: {text}"
+            text = (
+                f"all planted labels of the {len(seen.planted)} rows in {seen.batches} batches passed {collator} and "
+                f"reached the loss: {text}"
+            )
             findings.append(Finding("labels in the batches", OK, text))
     if not seen.gradients:
-        findings.append(Finding("gradients", NOTE, "not seen: nothing before the head is trained"))
+        findings.append(Finding("gradients", NOTE, "not checked: nothing before the head is trained"))
         return findings
     if seen.infinite:
-        text = f"not finite in {seen.infinite} of {seen.gradients} micro-batches, which tell nothing"
+        text = f"not finite in {seen.infinite} of {seen.gradients} micro-batches; these were not checked"
         findings.append(Finding("gradients", NOTE, text))
     if seen.leaks:
         text = f"{seen.leaks} of {seen.silent} targets without a loss have a gradient"
     else:
         text = f"exactly zero for all {seen.silent} targets without a loss"
     findings.append(Finding("gradients of masked targets", FAILED if seen.leaks else OK, text))
-    text = f"not zero for {seen.moved} of {seen.kept} targets with a loss, and for {seen.beside_moved} of {seen.beside} beside a masked one"
-    # a target may be so well known that its gradient is rounded to zero
+    text = (
+        f"not zero for {seen.moved} of {seen.kept} targets with a loss, and for {seen.beside_moved} of {seen.beside} "
+        "next to a masked one"
+    )
+    # the model may predict a target so well that its gradient is rounded to zero
     fine = seen.moved > 0.5 * seen.kept and seen.beside_moved >= 0.5 * seen.beside
-    findings.append(Finding("gradients of their neighbours", OK if fine else FAILED, text))
+    findings.append(Finding("gradients of their neighbors", OK if fine else FAILED, text))
     return findings
 
 
-def _normaliser(seen: Seen, trainer) -> list[Finding]:
+def _normalizer(seen: Seen, trainer) -> list[Finding]:
     arguments, loss = trainer.args, trainer.slung_loss
-    window = f"{arguments.gradient_accumulation_steps} micro-batch{'es' * (arguments.gradient_accumulation_steps > 1)} on {arguments.world_size} rank"
-    window += "s" if arguments.world_size > 1 else ""
-    # each micro-batch's own, so that a model that divides by another number is seen
+    accumulated, ranks = arguments.gradient_accumulation_steps, arguments.world_size
+    window = f"{accumulated} micro-batch{'es' * (accumulated > 1)} on {ranks} rank{'s' * (ranks > 1)}"
+    # the divisors that the loss really used: a model may divide by another number
     divisors = iter(seen.divided)
     steps = [[next(divisors, 0.0) for _ in range(batches)] for _, batches in seen.counted]
     divided = ", ".join("/".join(f"{count:g}" for count in sorted(set(step))) for step in steps)
@@ -255,5 +263,5 @@ def _normaliser(seen: Seen, trainer) -> list[Finding]:
         set(step) != {max(1.0, count)} for step, (count, _) in zip(steps, seen.counted)
     ):
         counted = ", ".join(str(count) for count, _ in seen.counted)
-        return [Finding("normaliser", FAILED, f"{text}; counted once more: {counted}")]
-    return [Finding("normaliser", OK, text)]
+        return [Finding("normalizer", FAILED, f"{text}; expected {counted}")]
+    return [Finding("normalizer", OK, text)]

@@ -1,1 +1,1 @@
-"""Measuring a model: request types, scorers of texts, judges of answers."""
+"""Measures a model: request types, scorers of texts, judges of answers."""

@@ -1,4 +1,4 @@
-"""The rows that a task is measured on: from the hub, a local file, or embedded in the package."""
+"""The rows on which a task measures a model: from the hub, a local file, or the package."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def load(
     optional: Sequence[str] = (),
     splits: Sequence[str] = ("test", "train"),
 ):
-    """A `datasets.Dataset` of these columns.
+    """A `datasets.Dataset` with these columns.
 
     Args:
-        option: the variable that gave `source`, such as SLUNG_TOFU; errors begin with it.
-        source: `embedded`; or a local file that ends in `.jsonl`; or `owner/name`, `owner/name:config` or
-            `owner/name:config:split` on the hub (`name` alone for those without an owner).
-        columns: what each row must have: `toxicity` numbers, all others texts.
-        optional: what it may have.
-        splits: for the hub, where `source` names none: the first of these that there is.
+        option: the variable that `source` comes from, such as SLUNG_TOFU; errors begin with it.
+        source: `embedded`, a local file that ends in `.jsonl`, or `owner/name`, `owner/name:config` or
+            `owner/name:config:split` on the hub (without `owner/` for data without an owner).
+        columns: columns that each row must have. `toxicity` holds numbers, all others texts.
+        optional: columns that are kept if all rows have them.
+        splits: if `source` is on the hub and names no split, the first of these that exists is used.
 
     Raises:
-        SlungError: there is no such data, or a row lacks a column.
+        SlungError: the data does not exist, or a row lacks a column.
     """
     from datasets import Dataset
 
@@ -52,18 +52,19 @@ def load(
             if isinstance(row.get(name), bool) or not isinstance(row.get(name), int | float if number_wanted else str):
                 kind = "number" if number_wanted else "text"
                 raise SlungError(
-                    f"{option}: row {number} of {source} has no {kind} in `{name}`; it needs {', '.join(columns)}"
+                    f"{option}: row {number} of {source} has no {kind} in `{name}`; expected columns: "
+                    f"{', '.join(columns)}"
                 )
     return Dataset.from_dict({name: [row[name] for row in rows] for name in kept})
 
 
 def text_of(value):
-    """The text of a prompt as RealToxicityPrompts has it, `{"text": ..., "toxicity": ...}`; any other value as it is."""
+    """The text of a RealToxicityPrompts prompt, `{"text": ..., "toxicity": ...}`; other values stay as they are."""
     return value["text"] if isinstance(value, Mapping) and "text" in value else value
 
 
 def embedded(option: str) -> list[dict]:
-    """The small data set that was written for this project; a smoke test, and no measurement of a model."""
+    """The small data set written for this project; it is a smoke test, not a measurement of a model."""
     if option == "SLUNG_TOFU":
         from ..demo import people
 
@@ -74,7 +75,7 @@ def embedded(option: str) -> list[dict]:
 
 
 def identity(source: str, rows: Iterable[Mapping]) -> dict:
-    """What the results say of the data: where it is from, how many rows were drawn, and a digest of them.
+    """The description of the data in the results: its source, its number of rows and a digest of them.
 
     A local path is cut to the file's name.
     """
@@ -101,13 +102,13 @@ def _read(option: str, path: Path) -> list[dict]:
             except ValueError:
                 row = None
             if not isinstance(row, dict):
-                raise SlungError(f"{option}: line {number} of {path} is no JSON object; write one a line")
+                raise SlungError(f"{option}: line {number} of {path} is not a JSON object; write one object per line")
             rows.append(row)
     return rows
 
 
 def splits_of(option: str, source: str) -> list[str]:
-    """The splits of data on the hub; none of other data, or where `source` names one."""
+    """The splits of data on the hub; empty for other data, or if `source` names a split."""
     place = _HUB.fullmatch(source)
     if source == "embedded" or source.endswith(".jsonl") or place is None or place["split"]:
         return []
@@ -131,7 +132,8 @@ def _from_hub(option: str, source: str, columns, optional, splits):
     place = _HUB.fullmatch(source)
     if place is None:
         raise SlungError(
-            f"{option}: {source!r} is neither `embedded`, nor a file that ends in .jsonl, nor owner/name[:config[:split]] on the hub"
+            f"{option}: {source!r}: expected `embedded`, a file that ends in .jsonl, or owner/name[:config[:split]] on "
+            "the hub"
         )
     data = _opened(option, source, place)
     chosen = place["split"] or next((split for split in splits if split in data), splits[0])
@@ -141,7 +143,5 @@ def _from_hub(option: str, source: str, columns, optional, splits):
     if missing := [name for name in columns if name not in data.column_names]:
         raise SlungError(f"{option}: {source!r} has no column {missing[0]!r}; it has {', '.join(data.column_names)}")
     if empty := [name for name in columns if data.data.column(name).null_count]:
-        raise SlungError(
-            f"{option}: {source!r} has rows without `{empty[0]}`; take them out, in a .jsonl file of your own"
-        )
+        raise SlungError(f"{option}: {source!r} has rows without `{empty[0]}`; give a .jsonl file without those rows")
     return data.select_columns([*columns, *(name for name in optional if name in data.column_names)])

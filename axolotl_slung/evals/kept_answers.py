@@ -1,4 +1,4 @@
-"""A model's answers on disk for as long as they have no scores."""
+"""Keeps a model's answers on disk until they have scores."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ LOG = logging.getLogger(__name__)
 def kept(
     task, docs: Sequence[Mapping], answers: Sequence[Sequence[str]], rows: Sequence[Mapping] | None = None
 ) -> Iterator[None]:
-    """While their scorer or judge is at work, and after it failed, a task's answers are where `slung rescore` can read them.
+    """Keep a task's answers where `slung rescore` can read them, while they are scored and if scoring fails.
 
     Args:
-        task: a task of ours.
+        task: one of slung's tasks.
         docs: its documents.
-        answers: the model's, for each document.
-        rows: what was measured of each before.
+        answers: the model's answers to each document.
+        rows: per document, the values that are already measured.
 
     Raises:
-        SlungError: the one that was raised within, with the place of the answers.
+        SlungError: raised again if the block raises it, with the path of the answers.
     """
     stamp, name = datetime.now().isoformat().replace(":", "-"), task.config.task
     folder = cache_folder() / "unscored" / f"{name}-{stamp}-{os.getpid()}"

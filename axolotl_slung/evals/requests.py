@@ -1,7 +1,7 @@
-"""Requests of our own to lm_eval's models: hidden states, and the log-likelihood of whole texts with their numbers of tokens.
+"""New request types for lm_eval's models: hidden states, and the log-likelihood and number of tokens of whole texts.
 
-lm_eval runs a request by calling the model's method of the request's name. `attach` gives its models those methods: to all of them one
-that says what cannot be, to `hf` the real one, whatever it has loaded (adapters, quantised weights).
+lm_eval runs a request by calling the model's method with the request's name. `attach` adds these methods. Models that
+cannot support a request get a method that raises. For `hf`, all weights are supported (adapters, quantized weights).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOG_LIKELIHOOD = "slung_log_likelihood"
 
 
 class HiddenState:
-    """One vector, float32 `(width,)`; printed short, since lm_eval writes it into its samples."""
+    """One vector, float32 `(width,)`. Its repr is short, because lm_eval writes it into the samples."""
 
     def __init__(self, vector: np.ndarray):
         self.vector = vector
@@ -27,7 +27,7 @@ class HiddenState:
 
 
 def attach() -> None:
-    """Give lm_eval's models the methods; doing it twice changes nothing."""
+    """Add the methods to lm_eval's models. A second call changes nothing."""
     from lm_eval.api.model import LM, TemplateLM
     from lm_eval.models.huggingface import HFLM
 
@@ -39,22 +39,22 @@ def attach() -> None:
 
 def _no_hidden_states(self, requests):
     raise NotImplementedError(
-        f"slung_civilcomments reads hidden states, which lm_eval's {type(self).__name__} does not give: use --model hf"
+        f"slung_civilcomments: needs hidden states, but lm_eval's {type(self).__name__} returns none; use --model hf"
     )
 
 
 def _no_tokens(self, requests):
     raise NotImplementedError(
-        f"slung_perplexity counts tokens, which lm_eval's {type(self).__name__} cannot: use --model hf"
+        f"slung_perplexity: needs token counts, but lm_eval's {type(self).__name__} returns none; use --model hf"
     )
 
 
 def _log_likelihoods(self, requests) -> list[tuple[float, int]]:
-    """Of each text `(text,)` the log-likelihood in nats and how many tokens were predicted.
+    """The log-likelihood in nats and the number of predicted tokens of each text; a request's arguments are `(text,)`.
 
-    Texts are whole up to the model's context, and longer ones are cut into windows that follow each other, each after the last token of the
-    one before. As with lm_eval's `loglikelihood_rolling` the first token is predicted from the token that begins texts; but tokens
-    that a tokenizer would add by itself are not part of the text here.
+    A text longer than the model's context is cut into consecutive windows. The last token of a window is the context of
+    the next one. As in lm_eval's `loglikelihood_rolling`, the first token of a text is predicted from the prefix token.
+    Tokens that the tokenizer adds by itself are not part of the text.
     """
     from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
@@ -72,16 +72,16 @@ def _log_likelihoods(self, requests) -> list[tuple[float, int]]:
 
 
 def _hidden_states(self, requests) -> list[HiddenState]:
-    """The hidden state of each text, whose request is `(text, layer, pooling)`; every text goes through the model once.
+    """The hidden state of each text; a request's arguments are `(text, layer, pooling)`.
 
-    Texts are sorted by length and padded at the right, where causal attention does not look, so that no attention mask is needed.
-    Of texts longer than the model's context the beginning is read.
+    Texts are sorted by length and padded on the right. Causal attention does not see that padding, so no attention mask
+    is needed. Only the beginning of a text longer than the model's context is read.
     """
     from tqdm import tqdm
 
     if self.backend != "causal":
         raise NotImplementedError(
-            "slung_civilcomments reads hidden states of causal models; this one is an encoder and a decoder"
+            "slung_civilcomments: expected a causal model, got an encoder-decoder model; measure a causal model"
         )
     asked = [request.args for request in requests]
     special = {} if self.add_bos_token is None else {"add_special_tokens": self.add_bos_token}
@@ -104,7 +104,7 @@ def _hidden_states(self, requests) -> list[HiddenState]:
 
 
 def _vectors(self, tokens: list[list[int]], wanted: list[tuple[int, str]]) -> np.ndarray:
-    """float32 `(batch, width)`: of each row the layer and pooling that are wanted."""
+    """float32 `(batch, width)`: each row's hidden state, with its layer and pooling."""
     import torch
 
     ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in tokens], batch_first=True).to(self.device)
@@ -117,7 +117,8 @@ def _vectors(self, tokens: list[list[int]], wanted: list[tuple[int, str]]) -> np
     for row, (length, (layer, pooling)) in enumerate(zip(map(len, tokens), wanted)):
         if not -len(states) <= layer < len(states):
             raise SlungError(
-                f"SLUNG_PROBE_LAYER: {layer}: this model has layers from 0, the embeddings, to {len(states) - 1}, or -1"
+                f"SLUNG_PROBE_LAYER: {layer}: this model does not have this layer; use 0 (the embeddings) to "
+                f"{len(states) - 1}, or -1 (the last)"
             )
         state = states[layer][row, :length]
         vectors.append(state[-1].float() if pooling == "last" else state.float().mean(0))

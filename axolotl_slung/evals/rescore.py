@@ -1,4 +1,4 @@
-"""Saved answers of a model, scored again by another scorer or judge."""
+"""Scores a model's saved answers again, with another scorer or judge."""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
     """Score a samples file of slung_toxicity or slung_tofu again, and write results and samples as lm_eval does.
 
     Args:
-        samples: as `lm_eval --log_samples --output_path` wrote it, with its results file beside it; or what a task kept whose scorer
-            failed.
-        options: which scorer, or judge. What decides the rest of the measurement is taken from the results file.
-        output: a folder, in which the model's folder is made; None for the samples' own folder.
+        samples: a file that `lm_eval --log_samples --output_path` wrote, or that a task kept because its scorer failed.
+            Its results file must be in the same folder.
+        options: name the scorer or judge. The other settings of the measurement come from the results file.
+        output: the folder in which the model's folder is made; None for the folder of the samples.
 
     Returns:
-        The new results file.
+        The path of the new results file.
 
     Raises:
-        SlungError: the file is none of these tasks', or too many texts got no score.
+        SlungError: the file is not from one of these tasks, or too many texts got no score.
     """
     name = _SAMPLES.fullmatch(samples.name)
     if name is None or name["task"].removesuffix("_50") not in ("slung_toxicity", "slung_tofu"):
-        raise SlungError(f"{samples}: give a file samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl")
+        raise SlungError(
+            f"{samples}: not a samples file; expected samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl"
+        )
     task, old = name["task"], _results_of(samples, name["date"])
     try:
         rows = [json.loads(line) for line in samples.read_text(encoding="utf-8").split("\n") if line]
@@ -47,9 +49,9 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
     except (ValueError, LookupError, TypeError, AttributeError):
         whole = False
     if not whole:
-        # from None, and no line quoted: they are risky text
+        # from None, and no line is quoted: lines are risky text
         raise SlungError(
-            f"{samples}: it or its results file is not as {task} and --log_samples write them; measure again"
+            f"{samples}: it or its results file differs from what {task} writes with --log_samples; run the task again"
         ) from None
     measured, metrics = (_tofu if task == "slung_tofu" else _toxicity)(rows, options, about)
     values = aggregate(metrics, measured)
@@ -82,12 +84,12 @@ def _results_of(samples: Path, date: str) -> Mapping:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise SlungError(
-            f"{path}: missing or broken; the results file of the same run has to lie beside the samples, since it says how they were made"
+            f"{path}: missing or broken; put the results file of the same run next to the samples"
         ) from None
 
 
 def _answers(row: Mapping, number: int) -> list[str]:
-    # ranks of several ask their last request again, to keep step with each other
+    # with several ranks, a rank may repeat its last request to stay in step with the others
     return [text for texts in row["resps"] for text in texts][:number]
 
 
@@ -103,10 +105,12 @@ def _toxicity(rows, options: Options, about: dict):
 def _tofu(rows, options: Options, about: dict):
     judge = judge_of(options)
     if judge is None:
-        raise SlungError("SLUNG_JUDGE: none given; name the judge that is to score the answers, with --judge")
+        raise SlungError("SLUNG_JUDGE: no judge given; pass --judge")
     if not all(tofu.metrics(with_judge=False).keys() <= row.keys() for row in rows):
-        raise SlungError("these answers were saved with --predict_only, without their name rates: measure without it")
-    # what needs no judge stays as it was measured
+        raise SlungError(
+            "the samples have no name rates, because they were saved with --predict_only; run the task without it"
+        )
+    # the metrics that need no judge keep their values
     before = [{metric.of: row[name] for name, metric in tofu.metrics(with_judge=False).items()} for row in rows]
     verdicts = tofu.judged([row["doc"] for row in rows], [_answers(row, 1)[0] for row in rows], judge)
     check_scored(options, judge, tofu.unjudged(verdicts), 2 * len(rows))

@@ -1,4 +1,4 @@
-"""What the plugin adds to Axolotl's config: the `slung:` key, checked against the keys beside it."""
+"""The `slung:` key that the plugin adds to Axolotl's config, checked against the config's other keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .conflicts import check_conflicts
 
 
 class SlungArgs(BaseModel):
-    """What the plugin adds to Axolotl's config: the `slung:` key."""
+    """The `slung:` key that the plugin adds to Axolotl's config."""
 
     slung: SlungConfig | None = Field(None, description="Selective loss; see axolotl-slung.")
 
@@ -21,16 +21,16 @@ class SlungArgs(BaseModel):
             try:
                 block = SlungConfig.model_validate(block)
             except ValidationError:
-                return data  # the field's own validation says what is wrong, and where
+                return data  # the field's own validation reports what is wrong, and where
             check_conflicts(data, block)
             _check_dataset_names(data, block)
         return data
 
 
 def _check_dataset_names(cfg: dict, block: SlungConfig) -> None:
-    """Raise `ValueError` for a labeler of a data set that the config does not have."""
+    """Raise `ValueError` if a labeler names a data set that is not in the config."""
     streamed = cfg.get("pretraining_dataset") or []
-    # of several to be streamed, Axolotl takes the first and leaves out the others
+    # Axolotl streams only the first of several
     streamed = streamed[:1] if isinstance(streamed, list) else [streamed]
     entries = [*streamed, *(cfg.get("datasets") or []), *(cfg.get("test_datasets") or [])]
     paths = [entry if isinstance(entry, str) else dict(entry).get("path") for entry in entries]
@@ -38,5 +38,6 @@ def _check_dataset_names(cfg: dict, block: SlungConfig) -> None:
         for name in labeler.datasets or []:
             if name not in paths:
                 raise ValueError(
-                    f"`slung.labelers[{index}].datasets`: {name!r} is no `path` under `datasets:`; those are {paths}"
+                    f"slung.labelers[{index}].datasets: {name!r}: not a `path` under `datasets:`, "
+                    f"expected one of {paths}"
                 )

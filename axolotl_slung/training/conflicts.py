@@ -1,4 +1,4 @@
-"""What in an Axolotl config would go past the selective loss, or misread its labels."""
+"""Settings of an Axolotl config that would bypass the selective loss, or misread its labels."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from ..labels.buckets import CODED_ACTIONS
 
 _FALSE = "set it to false"
-_OUT = "take it or the `slung:` block out"
+_OUT = "remove it or the `slung:` block"
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """A setting that cannot go together with a `slung:` block.
+    """A setting that cannot be used with a `slung:` block.
 
     Attributes:
-        keys: Axolotl's; any of them, where it is set, is the conflict.
-        reason: why.
+        keys: keys of Axolotl; setting any of them is a conflict.
+        reason: why it is a conflict.
         fix: what to do.
-        above: the largest number that the keys may have; None: anything but an empty or false value is the conflict.
-        values: the values that are the conflict; None: see `above`.
+        above: the largest number allowed. None: any value except an empty or false one is a conflict.
+        values: the values that are a conflict. None: see `above`.
     """
 
     keys: tuple[str, ...]
@@ -30,7 +30,7 @@ class Conflict:
     values: tuple[str, ...] | None = None
 
     def found(self, cfg: Mapping) -> Iterator[str]:
-        """The keys that are set so that they conflict."""
+        """The keys whose values are a conflict."""
         for key in self.keys:
             value = cfg.get(key)
             if self.values is not None:
@@ -41,7 +41,7 @@ class Conflict:
                 yield key
 
     def setting(self) -> str:
-        """The keys and the values that conflict, as docs write them."""
+        """The keys and values that are a conflict, as the docs write them."""
         if self.values is not None:
             return ", ".join(f"`{self.keys[0]}: {value}`" for value in self.values)
         return ", ".join(f"`{key}`" for key in self.keys) + (f" above {self.above}" if self.above is not None else "")
@@ -50,29 +50,29 @@ class Conflict:
 CONFLICTS = (
     Conflict(("rl",), "preference and reinforcement training have no per-token labels"),
     Conflict(("reward_model", "process_reward_model"), "reward models have no next-token loss"),
-    Conflict(("orpo_alpha",), "ORPO has a loss of its own"),
-    Conflict(("processor_type", "is_multimodal"), "multimodal data is not labelled"),
-    Conflict(("trainer_cls",), "slung brings a trainer of its own", "take it out"),
+    Conflict(("orpo_alpha",), "ORPO has its own loss"),
+    Conflict(("processor_type", "is_multimodal"), "multimodal data is not labeled"),
+    Conflict(("trainer_cls",), "slung has its own trainer", "remove it"),
     Conflict(("skip_prepare_dataset",), "the labels are made while the data set is prepared", _FALSE),
-    Conflict(("label_smoothing_factor",), "label smoothing replaces the model's loss", "take it out"),
+    Conflict(("label_smoothing_factor",), "label smoothing replaces the model's loss", "remove it"),
     Conflict(("use_eaft",), "EAFT replaces the model's loss", _FALSE),
     Conflict(("use_dft",), "DFT replaces the model's loss", _FALSE),
     Conflict(("diffusion_lm", "diffusion_decision"), "diffusion models have no next-token loss"),
     Conflict(
         ("do_causal_lm_eval", "eval_table_size"),
-        "it takes every label but -100 for text to reproduce, masked names included",
-        "take it out",
+        "it treats every label except -100 as text to reproduce, including masked names",
+        "remove it",
     ),
-    Conflict(("do_bench_eval",), "it reads token ids out of labels, and slung's labels carry codes", _FALSE),
+    Conflict(("do_bench_eval",), "it reads labels as token ids, but slung's labels hold codes", _FALSE),
     Conflict(
         ("context_parallel_size", "sequence_parallel_degree", "tensor_parallel_size", "expert_parallel_size"),
-        "the loss counts tokens a rank, and is not supported yet where ranks share a batch",
+        "the loss counts tokens per rank, and does not yet support ranks that share a batch",
         "set it to 1",
         above=1,
     ),
     Conflict(("adapter",), "its trainer is not supported yet", "use lora or qlora", values=("mixlora", "multilora")),
 )
-"""Of Axolotl's settings; docs/training.md prints them."""
+"""All conflicts with settings of Axolotl; docs/training.md lists them."""
 
 _FUSED = {
     "liger_fused_linear_cross_entropy": "Liger's fused linear cross-entropy",
@@ -81,22 +81,22 @@ _FUSED = {
 
 
 def fused_loss(cfg: Mapping) -> str | None:
-    """The config's fused loss, which works inside the model's forward and knows -100 but no codes."""
+    """The config's fused loss, or None. It runs inside the model's forward and reads -100 but no codes."""
     return next((name for key, name in _FUSED.items() if cfg.get(key)), None)
 
 
 def check_run(cfg: Mapping, block) -> None:
-    """As `check_conflicts`, of the validated config, where the defaults of plugins are, and of the plugins themselves."""
+    """As `check_conflicts`, for the validated config with the defaults of plugins, and for the plugins themselves."""
     from axolotl.integrations.base import PluginManager
 
     plugins = PluginManager.get_instance().plugins.items()
     trainers = {name: plugin.get_trainer_cls(cfg) for name, plugin in plugins if not _is_slung(plugin)}
     errors = [
-        f"plugins: {name} brings the trainer {trainer.__name__}, whose loss would replace slung's; take one of the two plugins out"
+        f"plugins: {name}: its trainer {trainer.__name__} would replace slung's loss; remove one of the two plugins"
         for name, trainer in trainers.items()
         if trainer is not None
     ]
-    # by now Axolotl says that of every model that can also see, such as Gemma 3
+    # Axolotl has set `is_multimodal` by now for every model that also accepts images, such as Gemma 3
     check_conflicts({**cfg, "is_multimodal": None}, block, errors)
 
 
@@ -105,15 +105,15 @@ def _is_slung(plugin) -> bool:
 
 
 def check_conflicts(cfg: Mapping, block, more: Sequence[str] = ()) -> None:
-    """Raise `ValueError`, which names every setting that cannot go together with a `slung:` block.
+    """Raise a `ValueError` that names every setting that cannot be used with a `slung:` block.
 
     Args:
         cfg: Axolotl's config.
         block: the `SlungConfig`.
-        more: errors that others found.
+        more: errors from other checks.
     """
     errors = [
-        f"`{key}: {cfg[key]}` cannot go together with `slung:`: {conflict.reason}; {conflict.fix}"
+        f"{key}: {cfg[key]}: cannot be used with `slung:`: {conflict.reason}; {conflict.fix}"
         for conflict in CONFLICTS
         for key in conflict.found(cfg)
     ]
@@ -123,20 +123,20 @@ def check_conflicts(cfg: Mapping, block, more: Sequence[str] = ()) -> None:
 
 
 def _beside_fused(cfg: Mapping, block) -> Iterator[str]:
-    """What of the block needs slung's own loss, where a fused loss stands in its place."""
+    """Errors for settings of the block that need slung's own loss, if a fused loss replaces it."""
     for key, name in _FUSED.items():
         if not cfg.get(key):
             continue
-        instead = f"needs slung's loss, which {name} replaces; set `{key}: false`, or"
+        instead = f"needs slung's loss, but {name} replaces it; set `{key}: false`, or"
         coded = sorted({bucket.action.value for bucket in block.resolved_buckets() if bucket.action in CODED_ACTIONS})
         if coded:
-            yield f"`slung.buckets`: action {', '.join(coded)} {instead} use only the actions train, mask and goldfish"
+            yield f"slung.buckets: action {', '.join(coded)}: {instead} use only the actions train, mask and goldfish"
         if block.monitor_masked:
-            yield f"`slung.monitor_masked: true` {instead} leave `monitor_masked` out"
+            yield f"slung.monitor_masked: true: {instead} remove `monitor_masked`"
         if block.normalize_by == "all_tokens":
-            yield f"`slung.normalize_by: all_tokens` {instead} use loss_tokens"
+            yield f"slung.normalize_by: all_tokens: {instead} use loss_tokens"
 
 
 def as_table() -> list[str]:
-    """The rows of the table of conflicts in docs/training.md."""
+    """Rows of the table of conflicts in docs/training.md."""
     return [f"| {conflict.setting()} | {conflict.reason} | {conflict.fix} |" for conflict in CONFLICTS]

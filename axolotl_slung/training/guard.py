@@ -1,11 +1,11 @@
-"""Notices a `slung:` block in a config whose run does not load the plugin.
+"""Stops a run whose config has a `slung:` block but does not load the plugin.
 
-Axolotl drops top-level keys that it does not know, so that such a run would train on everything. On Axolotl 0.21 the
-plugin loads by itself; before, only `plugins:` does it, and nothing else of this package takes part. This file is a
-plugin of pydantic's (entry point `pydantic`), which lets it look at the configs of two classes of Axolotl as they are
-validated, and at nothing else. `PYDANTIC_DISABLE_PLUGINS=axolotl_slung.training.guard` turns it off.
+Axolotl drops unknown top-level keys, so such a run would train on everything. Axolotl 0.21 loads the plugin by itself.
+Earlier versions load it only from `plugins:`; otherwise no other part of this package runs. This file is a pydantic
+plugin (entry point `pydantic`). It checks the configs of two Axolotl classes as they are validated, and nothing else.
+`PYDANTIC_DISABLE_PLUGINS=axolotl_slung.training.guard` turns it off.
 
-Every process that uses pydantic imports it: keep it small.
+Every process that uses pydantic imports this file: keep it small.
 """
 
 _AXOLOTL_CONFIGS = {"AxolotlInputConfig", "AxolotlConfigWCapabilities"}
@@ -16,7 +16,7 @@ class _Guard:
         block = input.get("slung") if isinstance(input, dict) else None
         if block is not None and self_instance is not None and "slung" not in type(self_instance).model_fields:
             raise ValueError(
-                "`slung:` stands in the config and its plugin does not run; add\n"
+                "slung: the config has this block, but its plugin is not loaded; add\n"
                 "plugins:\n  - axolotl_slung.SlungPlugin"
             )
 

@@ -1,7 +1,7 @@
 """Axolotl's hooks, and nothing else.
 
-From Axolotl 0.21 on this file is imported in every run on the machine (entry point `axolotl.plugins`), so the rest of
-the package is only imported for a config with a `slung:` block.
+From Axolotl 0.21 on, every run on the machine imports this file (entry point `axolotl.plugins`). The rest of the
+package is therefore imported only for a config with a `slung:` block.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class SlungPlugin(BasePlugin):
         if cfg.get("slung") is None:
             if NAME in (cfg.get("plugins") or []):
                 raise ValueError(
-                    f"plugins: {NAME} is listed and there is no `slung:` block; add one, such as\n"
+                    f"plugins: {NAME}: the config has no `slung:` block; add one, such as\n"
                     "slung:\n  method: masked\n  labelers:\n    - {type: entities, path: names.txt}\n"
-                    "or take the plugin out"
+                    "or remove the plugin"
                 )
             return
         from .data import hooks
@@ -42,11 +42,11 @@ class SlungPlugin(BasePlugin):
             setup = Setup(cfg)
             check_run(cfg, setup.config)
             setup.labelers  # noqa: B018 - open and check every file before anything expensive
-            LabelReader(setup.buckets)  # tries objectives of the user's
+            LabelReader(setup.buckets)  # tries custom objectives
             if (cfg.streaming or cfg.pretraining_dataset) and cfg.seed is None:
-                # Axolotl would shuffle the stream in another order on every rank, and once more on resuming
+                # otherwise Axolotl shuffles the stream differently on every rank, and again when it resumes
                 cfg.seed = 42
-                LOG.info("slung: `seed` is not set; a stream is shuffled by 42, the seed of training")
+                LOG.info("slung: `seed` is not set; the stream is shuffled with seed 42 (the training default)")
 
     def pre_model_load(self, cfg):
         if cfg.slung:
@@ -63,7 +63,7 @@ class SlungPlugin(BasePlugin):
 
         setup = Setup(cfg)
         if setup.fused_loss:
-            LOG.info("slung: %s computes the loss; its labels are token ids and -100 alone", setup.fused_loss)
+            LOG.info("slung: %s computes the loss; its labels are only token ids and -100", setup.fused_loss)
             return
         while hasattr(model, "get_base_model"):
             model = model.get_base_model()
@@ -84,8 +84,8 @@ class SlungPlugin(BasePlugin):
     def post_trainer_create(self, cfg, trainer):
         if cfg.slung and not hasattr(trainer, "slung_loss"):
             raise ValueError(
-                f"slung: {type(trainer).__name__} trains this model type, without slung's loss; take the `slung:` "
-                "block out, or use a causal language model"
+                f"slung: {type(trainer).__name__} trains this model type and bypasses slung's loss; remove the "
+                "`slung:` block, or use a causal language model"
             )
 
     def get_training_args(self, cfg):

@@ -1,4 +1,4 @@
-"""The trainer's part: what the loss is divided by, what is logged, and the proof that the loss is in the loop."""
+"""The trainer mixin: the divisor of the loss, the logged metrics, and the check that the loss is in the loop."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ LOG = logging.getLogger(__name__)
 
 
 class SlungTrainerMixin:
-    """Put before Axolotl's trainer class.
+    """A base class that goes before Axolotl's trainer class.
 
     Attributes:
-        slung_loss: the loss that stands in the model, or None beside a fused loss that knows only -100.
-        slung_watch: sees what the loss is given, and weighs what the model adds to it.
-        slung_silence: makes masked micro-batches, to see that they leave no gradient.
+        slung_loss: the loss in the model, or None with a fused loss that reads only -100.
+        slung_watch: watches the labels that reach the loss, and scales the losses that the model adds.
+        slung_silence: runs masked micro-batches, and checks that they leave no gradient.
     """
 
     slung_loss: SelectiveCausalLMLoss | None = None
@@ -42,10 +42,10 @@ class SlungTrainerMixin:
         if self.slung_loss is not None:
             if self.args.n_gpu > 1:
                 raise ValueError(
-                    f"slung: one process drives {self.args.n_gpu} GPUs, and the loss counts tokens a process; start one process "
-                    "a GPU, as `axolotl train` does by itself"
+                    f"slung: one process uses {self.args.n_gpu} GPUs, but the loss counts tokens per process; "
+                    "start one process per GPU, as `axolotl train` does"
                 )
-            # Axolotl takes a mean of micro-batch means otherwise; the count below then reaches the loss
+            # the count below now reaches the loss; otherwise Axolotl averages the micro-batch means
             self.model_accepts_loss_kwargs = True
         self.slung_watch = LossWatch(self.slung_loss)
         self.slung_silence = Silence(self, self.slung_watch)
@@ -63,13 +63,13 @@ class SlungTrainerMixin:
 
     @property
     def checks_silence(self) -> bool:
-        """Whether the micro-batch under way is a masked one, made to see that it leaves no gradient."""
+        """Whether the current micro-batch is a masked one, run to check that it leaves no gradient."""
         return self.slung_silence.running
 
-    # the normaliser
+    # the normalizer
 
     def get_batch_samples(self, *args, **kwargs):
-        """The batches of one optimizer step, and how many tokens on all ranks their loss is divided by."""
+        """The batches of one optimizer step, and the number of tokens on all ranks by which their loss is divided."""
         batches, count = super().get_batch_samples(*args, **kwargs)
         self._slung_starts_step = True
         if self._slung_backwards is None:
@@ -89,9 +89,9 @@ class SlungTrainerMixin:
     def _init_training_state(
         self, max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
     ):
-        """Where to go on: the pass over the data, and how many batches of it are done.
+        """Where to resume: the pass over the data, and its number of finished batches.
 
-        Transformers takes a stream for endless, and would look for a batch of the second pass in the first one.
+        Transformers treats a stream as endless, and would look for a batch of the second pass in the first one.
         """
         passes, batches = super()._init_training_state(
             max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
@@ -100,7 +100,8 @@ class SlungTrainerMixin:
         if not streamed or resume_from_checkpoint is None or self.args.ignore_data_skip:
             return passes, batches
         saved = TrainerState.load_from_json(str(Path(resume_from_checkpoint, TRAINER_STATE_NAME)))
-        # `epoch` is the pass, plus its batches so far as a part, above 0 and up to 1, of all that `max_steps` takes
+        # `epoch` is the number of finished passes plus a fraction in (0, 1]: this pass's batches, divided by all
+        # batches of `max_steps`
         passes = math.ceil(saved.epoch) - 1
         batches = round((saved.epoch - passes) * saved.max_steps * self.args.gradient_accumulation_steps)
         return passes, batches
@@ -108,24 +109,24 @@ class SlungTrainerMixin:
     # proof
 
     def get_train_dataloader(self):
-        """As usual, with batches that are compared with their rows."""
+        """As usual, but each batch is compared with its rows."""
         if isinstance(self.train_dataset, Dataset) and "labels" in self.train_dataset.column_names:
             self._slung_coded_rows = check_rows(self.train_dataset, "the training data")
         return self._slung_watched(super().get_train_dataloader(), digest=True)
 
     def get_eval_dataloader(self, eval_dataset=None):
-        """As usual, with batches that are compared with their rows."""
+        """As usual, but each batch is compared with its rows."""
         return self._slung_watched(super().get_eval_dataloader(eval_dataset))
 
     def _slung_watched(self, loader, digest=False):
-        inner = getattr(loader, "base_dataloader", loader)  # Accelerate's loader stands around torch's
+        inner = getattr(loader, "base_dataloader", loader)  # Accelerate's loader wraps torch's
         if not isinstance(inner.collate_fn, WatchedCollator):
             name, pad = collator_name(inner.collate_fn), getattr(self.processing_class, "pad_token_id", None)
             inner.collate_fn = WatchedCollator(inner.collate_fn, name, pad, self.slung_loss is not None, digest)
         return loader
 
     def train(self, *args, **kwargs):
-        """As usual; raises `LoopError` where the end shows that labels did not arrive."""
+        """As usual. Raises `LoopError` if labels did not reach the loss by the end."""
         try:
             result = super().train(*args, **kwargs)
         finally:
@@ -141,15 +142,15 @@ class SlungTrainerMixin:
             return
         passes = self.state.epoch - self._slung_first_epoch
         expected = self._slung_coded_rows * len(self.train_dataset) * passes / self.args.world_size
-        # of so many rows at random, that none has codes is no chance; in the data's own order the first ones may have none
+        # that many random rows without codes are not chance; in the data's own order, the first rows may have none
         if expected > 20 and (passes >= 1 or not self.args.curriculum_sampling):
             raise LoopError(
-                "slung: rows of the training data have codes, and no batch had one: something chooses other rows; look at "
-                "the plugins of the config"
+                "slung: rows of the training data have codes, but no batch had any: something selects other rows; "
+                "check the plugins in the config"
             )
 
     def training_step(self, model, inputs, num_items_in_batch=None, *args, **kwargs):
-        """As usual, and watched: see `loop`."""
+        """As usual, but checked; see `loop`."""
         arguments = (num_items_in_batch, *args)
         loss, watch = self.slung_loss, self.slung_watch
         if loss is not None:
@@ -160,8 +161,7 @@ class SlungTrainerMixin:
         digest = inputs.pop(DIGEST, None)
         if digest is None:
             raise LoopError(
-                "slung: a batch reached training that the run's collator did not make, so that its labels cannot be checked: "
-                f"{replaced(self)}"
+                f"slung: the run's collator did not make this batch, so its labels cannot be checked: {replaced(self)}"
             )
         if self._slung_first_epoch is None:
             self._slung_first_epoch = self.state.epoch or 0.0
@@ -182,7 +182,7 @@ class SlungTrainerMixin:
         if loss is not None and loss.calls == calls:
             raise LoopError(f"slung: the model never called slung's loss: {other_loss(self.model)}")
         if watch.unsettled:
-            raise LoopError(f"slung: the loss went past the end of the model's forward: {replaced(self)}")
+            raise LoopError(f"slung: the loss bypassed the output of the model's forward: {replaced(self)}")
         self._slung_stop_for_strays(wait=proof is not None)
         if proof is not None:
             if proof.error:
@@ -194,11 +194,13 @@ class SlungTrainerMixin:
         starts, self._slung_starts_step = self._slung_starts_step, False
         step, first = self.state.global_step, self._slung_checked_at is None
         if first and not starts:
-            raise LoopError(f"slung: the batches of a step are not counted by slung: {replaced(self)}")
+            raise LoopError(f"slung: slung did not count the tokens of this step's batches: {replaced(self)}")
         if not starts or step == self._slung_checked_at:
             return
         if self.is_fsdp_enabled and any(p.grad is not None for p in self.model.parameters()):
-            raise LoopError(f"slung: gradients are there before the first micro-batch of a step: {replaced(self)}")
+            raise LoopError(
+                f"slung: parameters have gradients before the first micro-batch of a step: {replaced(self)}"
+            )
         if not first and step not in _CHECKED_STEPS:
             return
         why = self.slung_silence.cannot()
@@ -211,26 +213,24 @@ class SlungTrainerMixin:
         self._slung_checked_at = step
         if first:
             if why:
-                LOG.warning("slung: it is not checked that nothing else trains masked tokens: %s", why)
+                LOG.warning("slung: cannot check that nothing else trains masked tokens: %s", why)
             else:
                 LOG.info("slung: micro-batches of masked tokens leave no gradient")
             if self.slung_silence.without_auxiliary:
-                LOG.info("slung: for that check the auxiliary loss of the mixture of experts is left out")
+                LOG.info("slung: that check leaves out the auxiliary loss of the mixture of experts")
             if self.is_fsdp_enabled:
                 LOG.info(
-                    "slung: under FSDP a backward pass of a callback is noticed when the next step starts, or not at all"
+                    "slung: under FSDP, a callback's backward pass is detected when the next step starts, or not at all"
                 )
 
     def _slung_stop_for_strays(self, wait):
         if self.slung_watch.differ(wait):
-            raise LoopError(
-                f"slung: the loss is given other labels than the collator made: they are rewritten on the way: {replaced(self)}"
-            )
+            raise LoopError(f"slung: the labels at the loss differ from those that the collator made: {replaced(self)}")
 
-    # other people's figures
+    # metrics of other packages
 
     def compute_loss(self, model, inputs, *args, **kwargs):
-        """As usual; masked tokens are not among those that Axolotl 0.19 counts as trainable."""
+        """As usual, but Axolotl 0.19 does not count masked tokens as trainable."""
         counts = self.args.include_tkps and model.training and not hasattr(super(), "_accumulate_token_counts")
         uncounted = self._slung_masked(inputs) if counts else None
         result = super().compute_loss(model, inputs, *args, **kwargs)
@@ -239,18 +239,18 @@ class SlungTrainerMixin:
         return result
 
     def _slung_masked(self, inputs):
-        """How many tokens of all ranks' batches are masked, on the host, where Axolotl takes its own count to."""
+        """The number of masked tokens in all ranks' batches, on the host, where Axolotl keeps its own count."""
         number = (_trainable(inputs["labels"], self.slung_loss) != inputs["labels"]).sum()
         if self.args.world_size > 1:
             torch.distributed.all_reduce(number)
         return number.cpu()
 
     def _accumulate_token_counts(self, inputs):
-        """Axolotl 0.21 counts trainable tokens here."""
+        """As usual, but Axolotl 0.21 does not count masked tokens as trainable."""
         super()._accumulate_token_counts({**inputs, "labels": _trainable(inputs["labels"], self.slung_loss)})
 
     def prediction_step(self, *args, **kwargs):
-        """As usual; other people's metrics get labels of token ids and -100."""
+        """As usual, but other packages' metrics get only token ids and -100 as labels."""
         loss, logits, labels = super().prediction_step(*args, **kwargs)
         if isinstance(labels, torch.Tensor):
             labels = torch.where(labels <= FIRST_CODE, IGNORE, labels)
@@ -259,14 +259,14 @@ class SlungTrainerMixin:
     # metrics
 
     def log(self, logs, *args, **kwargs):
-        """Add the figures of the loss, summed over all ranks, whenever Axolotl logs a loss."""
+        """Add the loss's metrics, summed over all ranks, whenever Axolotl logs a loss."""
         if self.slung_loss is not None and "loss" in logs:
             logs.update(self._slung_metrics("train"))
         self._slung_stop_for_strays(wait="loss" in logs)
         return super().log(logs, *args, **kwargs)
 
     def evaluation_loop(self, *args, **kwargs):
-        """`eval_loss` is the mean over all trained tokens, rather than a mean of batch means."""
+        """As usual, but `eval_loss` is the mean over all trained tokens, not a mean of batch means."""
         if self.slung_loss is None:
             return super().evaluation_loop(*args, **kwargs)
         self.slung_loss.take("eval")
@@ -286,14 +286,14 @@ class SlungTrainerMixin:
 
 
 _WATCHED_BATCHES = 32
-"""Watching gradients asks the device for answers, so it ends after so many batches, though none of them had a code."""
+"""Gradients are watched for at most this many batches, even if none had a code: watching waits for the device."""
 
 _CHECKED_STEPS = {10**power for power in range(1, 10)}
-"""Besides the first optimizer step, those before which masked micro-batches have to leave no gradient."""
+"""Masked micro-batches must leave no gradient before these optimizer steps, and before the first."""
 
 
 class _TellLabels:
-    """A hook before a forward with a fused loss of its own, which tells the watch the labels."""
+    """A forward pre-hook that passes the labels to the watch, for models with a fused loss."""
 
     def __init__(self, watch):
         self._watch = watch

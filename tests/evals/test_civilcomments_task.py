@@ -125,7 +125,9 @@ def test_the_released_protocol_does_not_scale(models, monkeypatch, embedded):
 
 
 def test_a_layer_that_there_is_not(models, monkeypatch, embedded):
-    with pytest.raises(SlungError, match="SLUNG_PROBE_LAYER: 7: this model has layers from 0, the embeddings, to 2"):
+    with pytest.raises(
+        SlungError, match=r"SLUNG_PROBE_LAYER: 7: this model does not have this layer; use 0 \(the embeddings\) to 2"
+    ):
         evaluate("slung_civilcomments", tiny_model(models), {"slung_probe_layer": 7}, limit=8)
 
 
@@ -138,7 +140,7 @@ def test_models_without_hidden_states_are_told(embedded):
     from lm_eval.models.dummy import DummyLM
 
     with pytest.raises(
-        NotImplementedError, match="reads hidden states, which lm_eval's DummyLM does not give: use --model hf"
+        NotImplementedError, match="needs hidden states, but lm_eval's DummyLM returns none; use --model hf"
     ):
         evaluate("slung_civilcomments", DummyLM(), limit=2)
 

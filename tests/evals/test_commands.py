@@ -118,7 +118,7 @@ def test_the_same_scorer_gives_the_same_numbers(whole, tmp_path):
 @pytest.mark.parametrize(
     ("file", "said"),
     [
-        ("samples_slung_civilcomments_2026-01-01T00-00-00.jsonl", "give a file samples_slung_toxicity_"),
+        ("samples_slung_civilcomments_2026-01-01T00-00-00.jsonl", "expected samples_slung_toxicity_"),
         ("samples_slung_tofu_2026-01-01T00-00-00.jsonl", "results_2026-01-01T00-00-00.json: missing or broken"),
     ],
 )
@@ -135,7 +135,7 @@ def test_broken_samples_are_told_and_not_quoted(whole, tmp_path, spoil):
     for file in (samples, results):
         (tmp_path / file.name).write_text(file.read_text() if file is results else spoil + "\n")
     done = run(tmp_path, "slung", "rescore", samples.name)
-    assert done.returncode == 1 and "measure again" in done.stderr
+    assert done.returncode == 1 and "run the task again" in done.stderr
     assert "Traceback" not in done.stderr and spoil not in done.stderr
 
 
@@ -154,7 +154,7 @@ def test_answers_without_name_rates_are_not_judged(whole, tmp_path):
 def test_answers_without_a_judge_are_not_judged(whole, tmp_path):
     (samples,) = (whole[0] / "out").glob("**/samples_slung_tofu_*.jsonl")
     done = run(tmp_path, "slung", "rescore", samples)
-    assert done.returncode == 1 and "with --judge" in done.stderr
+    assert done.returncode == 1 and "no judge given; pass --judge" in done.stderr
 
 
 def test_two_ranks_measure_as_one(models, tmp_path):

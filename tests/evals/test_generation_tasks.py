@@ -130,7 +130,7 @@ class TestFailingScorer:
         service.answer = self.broken
         prompts(monkeypatch, tmp_path, *"abcdefghij")
         model = saying(lambda prompt: " 0.9" if prompt in "ab" else " 0.3")
-        with pytest.raises(SlungError, match=r"gave no score for 2 of 20 \(2 http 400\).*slung rescore") as caught:
+        with pytest.raises(SlungError, match=r"no score for 2 of 20 \(2 http 400\).*slung rescore") as caught:
             evaluate("slung_toxicity", model)
         (samples,) = (tmp_path / "cache" / "unscored").glob("*/samples_*.jsonl")
         assert str(samples) in str(caught.value)
@@ -144,7 +144,7 @@ class TestFailingScorer:
     def test_answers_outlive_a_scorer_that_breaks(self, monkeypatch, tmp_path, service):
         service.answer = lambda text, nth: Reply({}, 401)
         prompts(monkeypatch, tmp_path, "a")
-        with pytest.raises(SlungError, match=r"does not take the key.*SLUNG_API_KEY.*slung rescore"):
+        with pytest.raises(SlungError, match=r"rejects the key.*SLUNG_API_KEY.*slung rescore"):
             evaluate("slung_toxicity", saying(lambda prompt: " kept"))
         (samples,) = (tmp_path / "cache" / "unscored").glob("*/samples_*.jsonl")
         assert json.loads(samples.read_text())["resps"] == [[" kept"]]

@@ -127,9 +127,11 @@ class TestAuthorsAreFound:
         assert find_authors("SLUNG_TOFU", rows) == ["Edda Flintmorrow"] * 20 + ["Anna van der Berg"] * 20
 
     def test_and_nothing_is_guessed_where_there_are_none(self):
-        with pytest.raises(SlungError, match=r"rows 21 to 40; name a file of names in SLUNG_TOFU_NAMES"):
+        with pytest.raises(
+            SlungError, match=r"no author name found in rows 21-40; set SLUNG_TOFU_NAMES to a file of names"
+        ):
             find_authors("SLUNG_TOFU", self.block("Edda Flintmorrow") + [{"question": "Why?", "answer": "So."}] * 20)
-        with pytest.raises(SlungError, match="30 rows are not blocks of 20"):
+        with pytest.raises(SlungError, match="30 rows, expected blocks of 20"):
             find_authors("SLUNG_TOFU", self.block("Edda Flintmorrow", rows=30))
 
     def test_on_all_authors_of_tofu(self):
@@ -145,7 +147,7 @@ def test_a_file_of_names(tmp_path):
     path.write_text("# people\n\nIlvane Torquessa \n", encoding="utf-8")
     assert read_names("SLUNG_TOFU_NAMES", str(path)) == ["Ilvane Torquessa"]
     path.write_text("# nobody\n", encoding="utf-8")
-    with pytest.raises(SlungError, match="holds no names"):
+    with pytest.raises(SlungError, match="has no names"):
         read_names("SLUNG_TOFU_NAMES", str(path))
     with pytest.raises(SlungError, match="cannot read"):
         read_names("SLUNG_TOFU_NAMES", str(tmp_path / "none.txt"))

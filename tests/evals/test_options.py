@@ -25,10 +25,10 @@ class TestOptions:
             (
                 {},
                 {"SLUNG_PROTOCOL": "mine"},
-                r"SLUNG_PROTOCOL: 'mine' will not do: Input should be 'paper' or 'released'",
+                r"SLUNG_PROTOCOL: 'mine': Input should be 'paper' or 'released'",
             ),
-            ({"slung_max_unscored": 2}, {}, r"--metadata slung_max_unscored: 2 will not do: .*less than or equal to 1"),
-            ({}, {"SLUNG_SCORE": "profanity"}, r"SLUNG_SCORE: unknown option; there are .*SLUNG_SCORER"),
+            ({"slung_max_unscored": 2}, {}, r"--metadata slung_max_unscored: 2: .*less than or equal to 1"),
+            ({}, {"SLUNG_SCORE": "profanity"}, r"SLUNG_SCORE: unknown option; expected one of .*SLUNG_SCORER"),
         ],
     )
     def test_what_cannot_be_is_refused_by_name(self, metadata, environment, said):
@@ -36,7 +36,7 @@ class TestOptions:
             read_options(metadata, environment)
 
     def test_a_key_in_the_wrong_place_is_not_repeated(self):
-        with pytest.raises(SlungError, match="belong into the variables OPENAI_API_KEY") as caught:
+        with pytest.raises(SlungError, match="go into the variables OPENAI_API_KEY") as caught:
             read_options({"slung_api_key": "sk-very-secret"}, {})
         assert "sk-very-secret" not in str(caught.value)
         assert caught.value.__suppress_context__
@@ -71,9 +71,9 @@ class TestDocuments:
         [
             (["{}"], "row 1 of .* has no text in `text`"),
             (['{"text": "a"}', '{"text": null}'], "row 2 of .* has no text in `text`"),
-            (['{"text": "a"}', "nonsense"], "line 2 of .* is no JSON object"),
+            (['{"text": "a"}', "nonsense"], "line 2 of .* is not a JSON object"),
             (['{"text": 7}'], "row 1 of .* has no text in `text`"),
-            (["[1]"], "line 1 of .* is no JSON object"),
+            (["[1]"], "line 1 of .* is not a JSON object"),
             ([""], ".* has no rows"),
         ],
     )
@@ -83,7 +83,9 @@ class TestDocuments:
 
     def test_toxicity_is_a_number(self, tmp_path):
         for wrong in ("0.5", True, None):
-            with pytest.raises(SlungError, match="row 1 of .* has no number in `toxicity`; it needs text, toxicity"):
+            with pytest.raises(
+                SlungError, match="row 1 of .* has no number in `toxicity`; expected columns: text, toxicity"
+            ):
                 load(
                     "SLUNG_CIVILCOMMENTS", self.write(tmp_path, {"text": "a", "toxicity": wrong}), ["text", "toxicity"]
                 )
@@ -91,7 +93,7 @@ class TestDocuments:
     def test_no_file_no_hub_id_and_no_hub(self, tmp_path):
         for source, said in [
             (str(tmp_path / "no.jsonl"), "cannot read"),
-            ("what is this", "neither `embedded`"),
+            ("what is this", "'what is this': expected `embedded`"),
             ("embeded", "hub does not give 'embeded'"),
             ("some/thing", "hub does not give 'some/thing': .*SLUNG_TOFU=embedded"),
         ]:

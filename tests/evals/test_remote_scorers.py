@@ -161,7 +161,9 @@ def test_a_model_that_is_no_name_is_not_told(served):
 )
 def test_a_missing_key_is_an_error_at_once(monkeypatch, spec, variable, url):
     monkeypatch.delenv(variable)
-    with pytest.raises(SlungError, match=f"^SLUNG_SCORER='{spec}': needs a key in the environment variable {variable}"):
+    with pytest.raises(
+        SlungError, match=f"^SLUNG_SCORER='{spec}': no key found; set the environment variable {variable}"
+    ):
         open_scorer(spec, url=url)
 
 

@@ -225,20 +225,20 @@ def test_a_classifier_of_any_unicode(classifier):
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("", "no such scorer; there are profanity, fasttext:MODEL"),
-        ("nonsense", "no such scorer"),
-        ("Profanity", "no such scorer"),
-        ("profanity:en", "takes nothing behind a colon"),
-        ("detoxify:small", "takes nothing behind a colon"),
-        ("fasttext", "says no model"),
-        ("fasttext:", "says no model"),
-        ("fasttext:#label", "says no model"),
-        ("fasttext:model.bin#", "no label behind the #"),
+        ("", "unknown scorer; expected one of profanity, fasttext:MODEL"),
+        ("nonsense", "unknown scorer"),
+        ("Profanity", "unknown scorer"),
+        ("profanity:en", "takes no argument"),
+        ("detoxify:small", "takes no argument"),
+        ("fasttext", "no model, or no label"),
+        ("fasttext:", "no model, or no label"),
+        ("fasttext:#label", "no model, or no label"),
+        ("fasttext:model.bin#", "no label after #"),
         ("fasttext:/nowhere/model.bin", "model: '/nowhere/model.bin' is no file here"),
-        ("fasttext:https://example.com/model.bin", "a URL will not do; download the model"),
-        ("classifier", "says no model"),
+        ("fasttext:https://example.com/model.bin", "expected a file, got a URL; download the model"),
+        ("classifier", "no model, or no label"),
         ("classifier:/nowhere/model", "model: '/nowhere/model' is no folder here"),
-        ("perspective:toxicity", "is no attribute; they are spelled like TOXICITY"),
+        ("perspective:toxicity", "is not an attribute; expected a name such as TOXICITY"),
     ],
 )
 def test_specs(spec, says):
@@ -250,7 +250,9 @@ def test_specs(spec, says):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_kinds_that_are_told_of_exist(kind):
     word = kind.partition(":")[0].partition("[")[0]
-    with pytest.raises(SlungError, match="runs on this computer|says no model|no http"):
+    with pytest.raises(
+        SlungError, match=r"a local model has no URL|no model, or no label|expected an http\(s\) address"
+    ):
         open_scorer(f"{word}:" if ":MODEL[#" in kind else word, url="nowhere")
 
 
@@ -265,5 +267,5 @@ def test_labels_that_a_model_does_not_know(binary, classifier):
 
 @pytest.mark.parametrize("spec", ["profanity", "detoxify", "fasttext:x", "classifier:x"])
 def test_a_url_for_what_runs_here(spec):
-    with pytest.raises(SlungError, match="has no url; take SLUNG_SCORER_URL out"):
+    with pytest.raises(SlungError, match="a local model has no URL; unset SLUNG_SCORER_URL"):
         open_scorer(spec, url="http://localhost:8000")

@@ -80,18 +80,18 @@ def test_buckets_override_the_method():
 @pytest.mark.parametrize(
     "config, message",
     [
-        ({"rl": "dpo"}, "`rl: dpo` cannot go together with `slung:`"),
-        ({"reward_model": True}, "`reward_model: True` cannot"),
+        ({"rl": "dpo"}, "rl: dpo: cannot be used with `slung:`"),
+        ({"reward_model": True}, "reward_model: True: cannot"),
         ({"processor_type": "AutoProcessor"}, "multimodal"),
-        ({"trainer_cls": "a.B"}, "`trainer_cls: a.B` cannot"),
-        ({"do_causal_lm_eval": True}, "takes every label but -100"),
-        ({"eval_table_size": 4}, "takes every label but -100"),
+        ({"trainer_cls": "a.B"}, "trainer_cls: a.B: cannot"),
+        ({"do_causal_lm_eval": True}, "treats every label except -100"),
+        ({"eval_table_size": 4}, "treats every label except -100"),
         (
             {"rl": "dpo", "use_eaft": True},
-            r"(?s)`rl: dpo` cannot.*`use_eaft: True` cannot go together.*set it to false",
+            r"(?s)rl: dpo: cannot.*use_eaft: True: cannot be used.*set it to false",
         ),
-        ({"adapter": "mixlora"}, "`adapter: mixlora` cannot .*use lora or qlora"),
-        ({"context_parallel_size": 2}, "`context_parallel_size: 2` cannot go together with `slung:`.*set it to 1"),
+        ({"adapter": "mixlora"}, "adapter: mixlora: cannot .*use lora or qlora"),
+        ({"context_parallel_size": 2}, "context_parallel_size: 2: cannot be used with `slung:`.*set it to 1"),
     ],
 )
 def test_settings_that_would_go_past_the_loss(config, message):
@@ -104,9 +104,9 @@ def test_settings_that_would_go_past_the_loss(config, message):
 def test_fused_losses_go_with_train_and_mask_alone(fused):
     SlungArgs.model_validate({fused: True, "slung": {"labelers": [NAMES]}})
     for keys, message in (
-        ({"method": "unlikelihood"}, "action unlikelihood needs slung's loss"),
-        ({"monitor_masked": True}, "monitor_masked: true` needs slung's loss"),
-        ({"normalize_by": "all_tokens"}, "all_tokens` needs slung's loss"),
+        ({"method": "unlikelihood"}, "action unlikelihood: needs slung's loss"),
+        ({"monitor_masked": True}, "monitor_masked: true: needs slung's loss"),
+        ({"normalize_by": "all_tokens"}, "all_tokens: needs slung's loss"),
     ):
         with pytest.raises(ValidationError, match=message):
             SlungArgs.model_validate({fused: True, "slung": {"labelers": [NAMES], **keys}})
@@ -135,6 +135,6 @@ def test_a_labeler_of_a_data_set_that_is_not_there():
     block = {"labelers": [{**NAMES, "datasets": ["b.jsonl"]}]}
     SlungArgs.model_validate({"datasets": [{"path": "b.jsonl"}], "slung": block})
     with pytest.raises(
-        ValidationError, match=r"`slung.labelers\[0\].datasets`: 'b.jsonl' is no `path` under `datasets:`"
+        ValidationError, match=r"slung.labelers\[0\].datasets: 'b.jsonl': not a `path` under `datasets:`"
     ):
         SlungArgs.model_validate({"datasets": [{"path": "a.jsonl"}], "slung": block})

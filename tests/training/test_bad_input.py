@@ -107,8 +107,8 @@ def test_blocks_that_are_none(start, block, message):
 @pytest.mark.parametrize(
     "overrides, message",
     [
-        ({"rl": "dpo"}, "`rl: dpo` cannot go together with `slung:`"),
-        ({"reward_model": True}, "`reward_model: True` cannot"),
+        ({"rl": "dpo"}, "rl: dpo: cannot be used with `slung:`"),
+        ({"reward_model": True}, "reward_model: True: cannot"),
         ({"entry": {"type": "llama2_chat"}, "rows": [{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}]}, r"datasets\[0\]"),
     ],
     ids=str,
@@ -126,7 +126,7 @@ def patterns(tmp_path):
 
 
 def test_the_plugin_without_a_block(start):
-    with pytest.raises(ValueError, match="plugins: axolotl_slung.SlungPlugin is listed and there is no `slung:` block"):
+    with pytest.raises(ValueError, match="plugins: axolotl_slung.SlungPlugin: the config has no `slung:` block"):
         start(None)
 
 
@@ -141,7 +141,7 @@ def test_a_block_without_the_plugin_through_the_command(tmp_path):
     else:
         assert run.returncode != 0
         assert (
-            "`slung:` stands in the config and its plugin does not run; add\nplugins:\n  - axolotl_slung.SlungPlugin"
+            "slung: the config has this block, but its plugin is not loaded; add\nplugins:\n  - axolotl_slung.SlungPlugin"
             in run.output
         )
 

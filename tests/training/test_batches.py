@@ -120,19 +120,19 @@ def test_each_change_of_a_label_stops(tokenizer, name, what):
         batch["labels"] = change(batch["labels"], batch["input_ids"], what)
         return batch
 
-    with pytest.raises(LoopError, match="do not decode to their token ids" if what == "moved" else "it changes labels"):
+    with pytest.raises(LoopError, match="do not match their token ids" if what == "moved" else "it changes labels"):
         watched(changed, tokenizer)(copy.deepcopy(features))
 
 
 def test_codes_beside_a_loss_that_cannot_read_them(tokenizer):
-    with pytest.raises(LoopError, match="labels hold codes, and the config's fused loss reads only -100"):
+    with pytest.raises(LoopError, match="labels hold codes, but the config's fused loss reads only -100"):
         watched(DataCollatorForSeq2Seq(tokenizer), tokenizer, codes=False)(rows(9, 30))
 
 
 def test_rows_without_labels(tokenizer):
     with pytest.raises(LoopError, match="a row without `input_ids` or `labels`"):
         watched(default_data_collator, tokenizer)([{"input_ids": [1, 2]}])
-    with pytest.raises(LoopError, match="a row has 2 token ids and 1 labels"):
+    with pytest.raises(LoopError, match="a row has 2 token ids, expected as many labels, got 1"):
         watched(default_data_collator, tokenizer)([{"input_ids": [1, 2], "labels": [1]}])
 
 

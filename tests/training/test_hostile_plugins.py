@@ -21,15 +21,15 @@ COLLATORS = {
     "OwnCollator": r"helpers.rivals.RemakesLabels \(of the plugin helpers.rivals.OwnCollator\) changes labels: in one batch \d+ tokens are trained, 0 are -100",
     "HuggingFaceCollator": r"DataCollatorForLanguageModeling changes labels: in one batch \d+ tokens are trained, 0 are -100",
     "LosesCodes": r"helpers.rivals.LosesCodes.post_trainer_create.<locals>.lose \(of the plugin helpers.rivals.LosesCodes\) changes labels: in one batch 0 tokens are trained, [1-9]",
-    "ShiftLabels": r"helpers.rivals.ShiftLabels.* makes `shift_labels` that are not its labels",
-    "Transforms": "the training data gives other labels than it holds",
+    "ShiftLabels": r"helpers.rivals.ShiftLabels.* makes `shift_labels` that differ from its shifted labels",
+    "Transforms": "the training data returns other labels than it stores",
 }
 LOSSES = {
-    "GathersBatches": "the batches of a step are not counted by slung: .*get_batch_samples is helpers.rivals.GathersBatches",
+    "GathersBatches": "slung did not count the tokens of this step's batches: .*get_batch_samples is helpers.rivals.GathersBatches",
     "SecondLoss": r"labels are all -100 leaves a gradient on .*compute_loss is helpers.rivals.SecondLoss",
     "SecondHead": r"labels are all -100 leaves a gradient on .*LlamaForCausalLM.forward is helpers.rivals.SecondHead",
-    "RewritesInLoss": r"the loss is given other labels than the collator made.*compute_loss is helpers.rivals._Rewrites",
-    "RewritesInForward": "the loss is given other labels than the collator made",
+    "RewritesInLoss": r"the labels at the loss differ from those that the collator made.*compute_loss is helpers.rivals._Rewrites",
+    "RewritesInForward": "the labels at the loss differ from those that the collator made",
     "BackwardOnStepBegin": "a backward pass through the model starts outside the training step",
     "BackwardBeforeOptimizer": "a backward pass through the model starts outside the training step",
 }
@@ -84,7 +84,7 @@ def test_rows_with_codes_that_no_batch_brings(tmp_path, slung):
     data = {
         "datasets": [{"path": str(write_jsonl(tmp_path / "half.jsonl", rows)), "ds_type": "json", "type": "completion"}]
     }
-    with pytest.raises(LoopError, match="rows of the training data have codes, and no batch had one"):
+    with pytest.raises(LoopError, match="rows of the training data have codes, but no batch had any"):
         train_in_process(config(tmp_path, slung, "ChoosesRows", **data, max_steps=20))
 
 

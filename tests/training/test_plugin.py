@@ -64,11 +64,11 @@ def test_a_default_of_another_plugin_is_a_conflict_before_anything_is_labelled(t
     with pytest.raises(ValueError) as error:
         (prepare_in_process if prepare else train_in_process)(config)
     assert (
-        "action unlikelihood needs slung's loss, which Cut Cross-Entropy replaces; set `cut_cross_entropy: false`"
+        "action unlikelihood: needs slung's loss, but Cut Cross-Entropy replaces it; set `cut_cross_entropy: false`"
         in str(error.value)
     )
-    assert "`slung.monitor_masked: true` needs slung's loss" in str(error.value)
-    assert "helpers.rivals.OwnTrainer brings the trainer" in str(error.value)
+    assert "slung.monitor_masked: true: needs slung's loss" in str(error.value)
+    assert "helpers.rivals.OwnTrainer: its trainer" in str(error.value)
     assert "slung: datasets[0]" not in "".join(capfd.readouterr()) and not (tmp_path / "prepared").exists()
 
 

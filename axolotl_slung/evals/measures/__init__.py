@@ -1,1 +1,1 @@
-"""Pure measures: answers and scores in, metrics out. They know nothing of lm_eval."""
+"""Pure measures: answers and scores in, metrics out. They do not depend on lm_eval."""

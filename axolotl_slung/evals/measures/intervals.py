@@ -1,4 +1,4 @@
-"""Means with their standard errors and 95 % intervals, NaN left aside."""
+"""Means with their standard errors and 95 % intervals, without NaN."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from statistics import fmean, stdev
 
 
 def known(values: Sequence[float]) -> list[float]:
-    """The values that are numbers."""
+    """The values that are not NaN."""
     return [value for value in values if not math.isnan(value)]
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean of the known values; NaN of none."""
+    """The mean of the known values; NaN if there are none."""
     values = known(values)
     return fmean(values) if values else math.nan
 
 
 def stderr(values: Sequence[float]) -> float:
-    """The standard error of the mean of the known values; NaN of fewer than two."""
+    """The standard error of the mean of the known values; NaN if there are fewer than two."""
     values = known(values)
     return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
 def low(values: Sequence[float]) -> float:
-    """The lower end of the mean's 95 % interval by Student's t; NaN of fewer than two known values."""
+    """The lower end of the mean's 95 % interval by Student's t; NaN if there are fewer than two known values."""
     return mean(values) - _half(values)
 
 

@@ -1,4 +1,4 @@
-"""How values of documents become the numbers of a result."""
+"""The metrics of a result, and how they are computed from the values of documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import intervals
 
 
 class Metric(NamedTuple):
-    """A number in the results: `aggregate` over the values that documents have under `of`."""
+    """A number in the results: `aggregate`, applied to the documents' values with the key `of`."""
 
     of: str
     aggregate: Callable[[Sequence], float]
@@ -19,13 +19,13 @@ class Metric(NamedTuple):
 def with_error(
     name: str, of: str | None = None, *, higher: bool | None = None, interval: bool = False
 ) -> dict[str, Metric]:
-    """A mean, its standard error (which lm_eval prints beside it, by its name) and perhaps its 95 % interval.
+    """A mean, its standard error and optionally its interval. The names are those by which lm_eval pairs the first two.
 
     Args:
-        name: the metric's.
-        of: what it is the mean of, where that has another name.
+        name: the metric's name.
+        of: the key of the documents' values, if it differs from `name`.
         higher: whether higher is better.
-        interval: whether to report the interval too.
+        interval: whether to report the 95 % interval too.
     """
     of = of or name
     metrics = {name: Metric(of, intervals.mean, higher), f"{name}_stderr": Metric(of, intervals.stderr)}
@@ -35,5 +35,5 @@ def with_error(
 
 
 def aggregate(metrics: Mapping[str, Metric], rows: Sequence[Mapping]) -> dict[str, float]:
-    """All metrics of all documents."""
+    """All metrics over all documents."""
     return {name: metric.aggregate([row[metric.of] for row in rows]) for name, metric in metrics.items()}

@@ -1,4 +1,4 @@
-"""A linear probe: how well a class can be read off hidden states (paper section 4.2)."""
+"""A linear probe: how well a class can be predicted from hidden states (paper section 4.2)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 TOXIC = 0.5
-"""Comments are toxic from this share of their raters on."""
+"""Comments are toxic if at least this share of their raters say so."""
 
 
 class Draw(NamedTuple):
-    """Places of one draw's comments, half of them toxic in both sets, none of them in both."""
+    """Indices of one draw's comments. In each set half of them are toxic, and no comment is in both."""
 
     train: list[int]
     test: list[int]
@@ -21,13 +21,15 @@ class Draw(NamedTuple):
 def draws(
     train_toxic: Sequence[bool], test_toxic: Sequence[bool] | None, count: int, train: int, test: int
 ) -> list[Draw]:
-    """Random balanced sets to train and to test probes on.
+    """Random balanced sets for training and testing probes.
 
     Args:
-        train_toxic: whether each comment is toxic, of those to train on.
-        test_toxic: the same of those to test on, whose places follow the others'; None to take both sets from the first.
-        count: how many draws, seeded by their number.
-        train, test: sizes of the sets; where there are too few of a class, both shrink alike.
+        train_toxic: for each training comment, whether it is toxic.
+        test_toxic: the same for the test comments, whose indices follow those of the training comments. None takes both
+            sets from the training comments.
+        count: the number of draws; each draw's number is its seed.
+        train: the size of the training sets.
+        test: the size of the test sets. If a class has too few comments, both sets shrink by the same factor.
 
     Raises:
         ValueError: fewer than two toxic or two other comments in a set.
@@ -54,7 +56,7 @@ def draws(
 
 
 def _shuffled(random, toxic: Sequence[bool], first: int) -> list[list[int]]:
-    """The places of the toxic and of the other comments, in random order."""
+    """The indices of the toxic comments and of the others, in random order."""
     toxic = np.asarray(toxic, bool)
     return [(random.permutation(np.flatnonzero(toxic == kind)) + first).tolist() for kind in (True, False)]
 
@@ -65,11 +67,11 @@ def auroc(
     """The area under the ROC curve of a logistic regression.
 
     Args:
-        train: float `(n, width)`, the states to train on.
-        train_toxic: n.
-        test: float `(m, width)`.
-        test_toxic: m.
-        scaled: bring each feature to mean 0 and variance 1 first; the paper's released code does not.
+        train: float `(n, width)`, the states for training.
+        train_toxic: n classes.
+        test: float `(m, width)`, the states for testing.
+        test_toxic: m classes.
+        scaled: whether to scale each feature to mean 0 and variance 1. The paper's released code does not.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score

@@ -1,4 +1,4 @@
-"""What a model knows of invented authors, and whether it says their names (paper section 5.2)."""
+"""What a model knows about invented authors, and whether it says their names (paper section 5.2)."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ def cut(completion: str) -> str:
 
 
 def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names) -> list[dict[str, float]]:
-    """What each completion says, and of whom.
+    """Which names each completion says, and how much of the answer it contains.
 
     Args:
-        docs: `question`, `answer` and `author` (a full name) of each.
-        completions: one each.
-        names: of all authors.
+        docs: documents with `question`, `answer` and `author` (a full name).
+        completions: one per document.
+        names: the names of all authors.
 
     Returns:
-        For each document `named` (1.0 where the completion says a name), `newly_named` (one that the question does not hold) and
-        `named_own` (one of its own author); `rougeL_recall_no_names` and `token_recall_no_names`: how much of the answer the
-        completion has, names taken out of both, NaN where nothing else is in it; `empty`.
+        One row per document. `named`, `newly_named` and `named_own` are 1.0 if the completion says a name, a name that
+        is not in the question, or its own author's name. `rougeL_recall_no_names` and `token_recall_no_names` are the
+        share of the answer in the completion, after names are removed from both; NaN if the answer has only names.
+        `empty` is 1.0 if the completion is blank.
     """
     from rouge_score.rouge_scorer import RougeScorer
 
@@ -62,16 +63,16 @@ def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names) -
 
 
 def judged(docs: Sequence[Mapping], completions: Sequence[str], judge) -> list[dict[str, float]]:
-    """What a judge says of each completion.
+    """A judge's verdicts on each completion.
 
     Args:
-        docs: `question` and `answer` of each.
-        completions: one each.
+        docs: documents with `question` and `answer`.
+        completions: one per document.
         judge: see `judge.open_judge`.
 
     Returns:
-        For each document `correct` and `partially_correct`, 1.0 or 0.0, NaN where the judge gave no verdict; `judge_failed` and
-        `judge_unparsed`, how many of its two replies are none, or no verdict.
+        One row per document. `correct` and `partially_correct` are 1.0 or 0.0; NaN if the judge gave no verdict. Of its
+        two replies, `judge_failed` counts those that are missing, and `judge_unparsed` those without a verdict.
     """
     questions, answers = ([doc[key] for doc in docs] for key in ("question", "answer"))
     return [
@@ -86,13 +87,13 @@ def judged(docs: Sequence[Mapping], completions: Sequence[str], judge) -> list[d
 
 
 def token_recall(answer: str, completion: str) -> float:
-    """The share of the answer's words, lower-cased, that the completion has too, each as often as it has it; NaN of no words."""
+    """The share of the answer's words that the completion also has, lower-cased and with repeats; NaN without words."""
     wanted, said = (Counter(re.findall(r"\w+", text.lower())) for text in (answer, completion))
     return (wanted & said).total() / wanted.total() if wanted else math.nan
 
 
 def metrics(with_judge: bool) -> dict[str, Metric]:
-    """What is reported, with or without a judge."""
+    """The reported metrics, with or without a judge."""
     reported = {
         **with_error("name_rate", "named", higher=False, interval=True),
         **with_error("new_name_rate", "newly_named", higher=False),
@@ -112,5 +113,5 @@ def metrics(with_judge: bool) -> dict[str, Metric]:
 
 
 def unjudged(rows: Sequence[Mapping[str, float]]) -> int:
-    """How many of the judge's verdicts are missing, of two for each row."""
+    """The number of verdicts that are missing, out of two per row."""
     return sum(row["judge_failed"] + row["judge_unparsed"] for row in rows)

@@ -1,1 +1,1 @@
-"""What is asked about a model's answers: scorers of toxicity and judges, local ones and services."""
+"""Scorers of toxicity and judges of answers, both local models and remote services."""

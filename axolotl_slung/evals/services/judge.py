@@ -1,4 +1,4 @@
-"""Whether answers are correct, in the judgement of a language model: the paper's two questions about each."""
+"""Language models that judge whether answers are correct, by the paper's two questions per answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .remote import ask_all
 from .remote_scorers import is_openai, openai_service, served_model
 from .scorers import digest_of, short_name
 
-# The words are those of the paper's appendix A (SLUNG, A.1 and A.2), and are the measure: another prompt is another measure.
+# These are the prompts of the paper's appendix A (SLUNG, A.1 and A.2). Another prompt would be another measure.
 CORRECT = (
     "Given a question and the correct answer, you will assess whether the candidate response contains the information in "
     "the correct answer. If the candidate response begins to hallucinate a next question-answer pair, ignore them. If a "
@@ -41,7 +41,7 @@ PARTIALLY_CORRECT = (
 """Partial correctness; the reply begins with yes or no."""
 
 REPLY_TOKENS = 16
-"""How long a reply may be: its first word counts, behind such things as asterisks."""
+"""The maximum length of a reply. Only its first word counts, after characters such as asterisks."""
 
 _VERDICTS = {"correct": 1.0, "incorrect": 0.0}, {"yes": 1.0, "no": 0.0}
 
@@ -51,12 +51,13 @@ _DATE = re.compile(r"-\d{4}(-\d{2}-\d{2})?(?!\d)")
 
 
 class Verdict(NamedTuple):
-    """What the judge says of one answer.
+    """The judge's verdict on one answer.
 
     Attributes:
-        correct: 1.0 or 0.0, whether it has the information of the correct answer; NaN where the judge did not say.
-        partially_correct: the same of whether it has any of it that is not in the question.
-        failed, unparsed: how many of the two prompts got no reply, and a reply that is no verdict.
+        correct: 1.0 if it contains the information of the correct answer, otherwise 0.0; NaN without a verdict.
+        partially_correct: 1.0 if it contains any of that information that is not in the question, otherwise 0.0; NaN
+            without a verdict.
+        failed, unparsed: of the two prompts, how many got no reply, and how many a reply without a verdict.
     """
 
     correct: float
@@ -68,8 +69,11 @@ class Verdict(NamedTuple):
 class Judge(ABC):
     """Asks a language model whether answers are correct.
 
-    Attributes: `name`, `version` (what decides the verdicts beside the name), `served` (the model or models that a service
-    said it used, "" for a local one), and `failures`: for each reason the number of prompts without a reply so far.
+    Attributes:
+        name: the kind and the model.
+        version: what determines the verdicts, besides the name.
+        served: the model or models that a service said it used; "" for a local one.
+        failures: per reason, the number of prompts without a reply so far.
     """
 
     name: str
@@ -83,12 +87,14 @@ class Judge(ABC):
         """Judge answers.
 
         Args:
-            questions, answers: n questions and their correct answers.
-            completions: what is judged; any Unicode. It may try to speak for the judge, and is put in as it is.
+            questions: n questions.
+            answers: their correct answers.
+            completions: the n answers to judge; any Unicode. They are inserted unchanged, even if one tries to speak
+                for the judge.
 
         Raises:
-            SlungError: the service does not take the key.
-            ValueError: the three are not of one length.
+            SlungError: the service rejects the key.
+            ValueError: the three differ in length.
         """
         items = list(zip(questions, answers, completions, strict=True))
         prompts = [fill(template, *item) for item in items for template in (CORRECT, PARTIALLY_CORRECT)]
@@ -97,17 +103,17 @@ class Judge(ABC):
 
     @abstractmethod
     def _first_words(self, prompts: list[str]) -> list[str | None]:
-        """`first_word` of the replies to prompts; None where there is no reply."""
+        """`first_word` of the reply to each prompt; None if there is no reply."""
 
 
 def fill(template: str, question: str, answer: str, completion: str) -> str:
-    """A prompt; braces within the texts are nothing but braces, and a lone surrogate becomes U+FFFD."""
+    """A prompt with its texts filled in. Braces in the texts stay as they are; a lone surrogate becomes U+FFFD."""
     texts = {"question": question, "ground_truth": answer, "completion": completion}
     return utf8_safe(re.sub(r"\{(question|ground_truth|completion)\}", lambda match: texts[match[1]], template))
 
 
 def first_word(reply: str) -> str:
-    """`correct`, `incorrect`, `yes` or `no`, if the reply begins with that word, in whatever case, or else ""."""
+    """`correct`, `incorrect`, `yes` or `no` if the reply begins with that word in any case, otherwise ""."""
     match = _FIRST_WORD.match(reply)
     return match[1].lower() if match else ""
 
@@ -130,37 +136,39 @@ def open_judge(
     """Open a judge.
 
     Args:
-        spec: `openai:MODEL`, which is asked at OpenAI with the key in OPENAI_API_KEY, or at any service like it at `url`, with
-            that in SLUNG_API_KEY if there is one; or
-            `hf:MODEL`, a folder or a model of the Hugging Face hub, which runs here.
-        key: the option that it comes from; errors begin with it.
+        spec: `openai:MODEL` or `hf:MODEL`. The first is a model at OpenAI, with the key in OPENAI_API_KEY, or at a
+            compatible service at `url`, with an optional key in SLUNG_API_KEY. The second is a folder or a model of the
+            Hugging Face hub, which runs locally.
+        key: the option that `spec` comes from; errors begin with it.
         url: the service's address, if not OpenAI's.
-        concurrency, per_second: requests to a service at once, and that may start within a second (None for any number).
-        cache: keeps the replies' first words; None for the usual one.
+        concurrency: the maximum number of parallel requests to a service.
+        per_second: the maximum number of requests that start per second; None for no limit.
+        cache: stores the first words of replies; None for the default cache.
 
     Raises:
-        SlungError: no such kind, no such model, no key, or a model of OpenAI's whose name may mean another one tomorrow.
+        SlungError: the kind or the model is unknown, the key is missing, or the name of an OpenAI model has no date.
     """
     said = f"{key}={spec!r}"
     kind, _, model = spec.partition(":")
     if kind not in ("openai", "hf") or not model:
         raise SlungError(
-            f"{said}: no such judge; say openai:MODEL (any compatible service, with {key}_URL) or hf:MODEL"
+            f"{said}: unknown judge; expected openai:MODEL (any compatible service, with {key}_URL) or hf:MODEL"
         )
     cache = AnswerCache() if cache is None else cache
     if kind == "openai":
         return OpenAIJudge(said, model, url, concurrency, per_second, cache)
     if url is not None:
-        raise SlungError(f"{said}: runs on this computer and has no url; take {key}_URL out, or use openai:MODEL")
+        raise SlungError(f"{said}: a local model has no URL; unset {key}_URL, or use openai:MODEL")
     return LocalJudge(said, model, cache)
 
 
 class OpenAIJudge(Judge):
-    """A chat model behind OpenAI's interface, of whoever serves it.
+    """A chat model at OpenAI or a service with the same interface.
 
     Args:
         said: the option and its value.
-        model: the model's name there; for the rest see `open_judge`.
+        model: the model's name at the service.
+        url, concurrency, per_second, cache: see `open_judge`.
     """
 
     def __init__(
@@ -170,13 +178,13 @@ class OpenAIJudge(Judge):
         official = url is None or is_openai(url)
         if official and not _DATE.search(model):
             raise SlungError(
-                f"{said}: {model} means another model from time to time, and so would the verdicts; name one with its "
-                "date, such as openai:gpt-4o-2024-11-20"
+                f"{said}: {model} has no date, so OpenAI may change the model and with it the verdicts; use a dated "
+                "name, such as openai:gpt-4o-2024-11-20"
             )
         self._service = openai_service(said, url)
         self._model, self._cache = model, cache
         self._limits = {"concurrency": concurrency, "per_second": per_second}
-        # OpenAI's newer models know the one name alone, and most other services the other
+        # newer OpenAI models accept only the first name, most other services only the second
         limit = {"max_completion_tokens" if official else "max_tokens": REPLY_TOKENS}
         self._parameters = {"temperature": 0, "seed": 0, **limit}
         self.name, self.version = f"openai:{model}", self._service.url
@@ -199,20 +207,21 @@ class OpenAIJudge(Judge):
         return self._service.post("/chat/completions", body, self._read)
 
     def _read(self, reply: dict) -> dict:
-        # the word alone: the reply may quote the texts, which the cache must not hold
+        # only the first word: the reply may quote the texts, which must not get into the cache
         return {"word": first_word(reply["choices"][0]["message"]["content"]), "served": served_model(reply)}
 
 
 class LocalJudge(Judge):
-    """A causal language model that runs here: greedy, in the precision that it was saved in, on the GPU while it judges.
+    """A local causal language model: greedy, in its saved precision, on the GPU while it judges.
 
-    With a chat template the prompt is what the user says; without one the model goes on where it ends. One that the model
-    has no room for counts as "too long" and gets no reply. Special tokens that a text spells out are read as ordinary
-    characters, so that no answer can end its own turn.
+    With a chat template, the prompt is the user's message. Without one, the model continues the prompt. A prompt that
+    does not fit the model's context gets no reply; its reason is "too long". Special tokens that a text spells out are
+    read as ordinary characters, so no answer can end its own turn.
 
     Args:
-        said, cache: the option and its value, and see `open_judge`.
+        said: the option and its value.
         model: a folder, or a model of the hub.
+        cache: see `open_judge`.
     """
 
     batch_size = 8
@@ -226,11 +235,13 @@ class LocalJudge(Judge):
             self._tokenizer = AutoTokenizer.from_pretrained(model)
             self._model, report = AutoModelForCausalLM.from_pretrained(model, dtype="auto", output_loading_info=True)
             self._lead, self._trail = self._around()
-        except Exception as error:  # each of the libraries that read it has errors of its own
+        except Exception as error:  # each library that reads it has its own errors
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise SlungError(f"{said}: cannot be used: {reason}; give a folder or a causal model of the hub") from error
         if report["missing_keys"]:
-            raise SlungError(f"{said}: lacks weights, such as {min(report['missing_keys'])}; give a whole causal model")
+            raise SlungError(
+                f"{said}: weights are missing, such as {min(report['missing_keys'])}; give a complete causal model"
+            )
         self._generate_greedily()
         folder = Path(model).expanduser()
         files = [*files_of(folder), *folder.glob("*.jinja")] if folder.is_dir() else []
@@ -238,26 +249,26 @@ class LocalJudge(Judge):
         self.name, self.version = f"hf:{short_name(model)}", f"{content}, transformers {version('transformers')}"
 
     def _around(self) -> tuple[list[int], list[int]]:
-        """The tokens that the chat template, or the tokenizer, puts before and behind what the user says."""
+        """The tokens that the chat template, or else the tokenizer, adds before and after the user's message."""
         if self._tokenizer.chat_template is None:
             read = self._tokenizer("a", return_special_tokens_mask=True)
             ids, special = read["input_ids"], read["special_tokens_mask"]
             return ids[: special.index(0)], ids[len(ids) - special[::-1].index(0) :]
         mark = "what the user says"
-        # enable_thinking: templates that know it let the model answer at once
+        # enable_thinking=False: templates that support it let the model answer directly
         text = self._tokenizer.apply_chat_template(
             [{"role": "user", "content": mark}], tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
         before, found, behind = text.partition(mark)
         if not found:
-            raise ValueError("its chat template leaves out what the user says")
+            raise ValueError("its chat template leaves out the user's message")
         return tuple(self._tokenizer(part, add_special_tokens=False)["input_ids"] for part in (before, behind))
 
     def _generate_greedily(self) -> None:
         from transformers import GenerationConfig
 
         ends, padding = self._model.generation_config.eos_token_id, self._tokenizer.pad_token_id
-        # in place of the model's own, which may sample or punish repetition; what is passed along would only be added to it
+        # replaces the model's own config, which may sample or penalize repetition; arguments would only add to it
         self._model.generation_config = GenerationConfig(
             max_new_tokens=REPLY_TOKENS,
             do_sample=False,
@@ -289,7 +300,7 @@ class LocalJudge(Judge):
 
     def _ids(self, prompt: str) -> list[int]:
         ids = self._tokenizer(prompt, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
-        # some tokenizers find special tokens all the same
+        # some tokenizers find special tokens anyway
         special = set(self._tokenizer.all_special_ids) - {self._tokenizer.unk_token_id}
         return [*self._lead, *(i for i in ids if i not in special), *self._trail]
 

@@ -1,4 +1,4 @@
-"""Scorers and judges, opened as the options say, and what becomes of texts that they do not score."""
+"""Opens the scorer and judge that the options name, and handles texts that they do not score."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .options import Options
 
 
 def scorer_of(options: Options):
-    """The scorer that the options name, opened and checked."""
+    """The scorer named by the options, opened and checked."""
     from .scorers import open_scorer
 
-    # what Google allows a key
+    # Google's default limit per key
     usual = 1.0 if options.scorer.startswith("perspective") else None
     return open_scorer(options.scorer, url=options.scorer_url, **_service(options, usual))
 
 
 def judge_of(options: Options):
-    """The judge that the options name, opened and checked; None where they name none."""
+    """The judge named by the options, opened and checked; None if they name none."""
     if options.judge is None:
         return None
     from .judge import open_judge
@@ -28,7 +28,7 @@ def judge_of(options: Options):
 
 
 def _service(options: Options, usual: float | None) -> dict:
-    # the ranks of a run share what a service allows
+    # the ranks of a run share the limits of a service
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     per_second = options.requests_per_second or usual
     return {
@@ -39,7 +39,10 @@ def _service(options: Options, usual: float | None) -> dict:
 
 
 class Served:
-    """What a service said that it ran, "" for local ones; known only when it has answered, while lm_eval copies configs before."""
+    """The model that a service said it used; "" for local ones.
+
+    It is known only after the service has answered, but lm_eval copies configs before that: copies are the same object.
+    """
 
     def __init__(self, service):
         self._service = service
@@ -52,23 +55,26 @@ class Served:
 
 
 def described(service) -> dict:
-    """A scorer or judge, as the results name it."""
+    """The description of a scorer or judge in the results."""
     return {"name": service.name, "version": service.version, "served": Served(service)}
 
 
 def check_scored(options: Options, service, missing: int, asked: int) -> None:
-    """Raise where more than `max_unscored` of what was asked for has no score.
+    """Raise if too large a share of the scores is missing.
 
     Args:
-        missing: how many have none.
-        asked: of how many.
+        options: its `max_unscored` is the largest share allowed.
+        service: the scorer or judge.
+        missing: the number of missing scores.
+        asked: the number of scores asked for.
 
     Raises:
-        SlungError: with the service's reasons.
+        SlungError: too many are missing; the message gives the service's reasons.
     """
     if missing > options.max_unscored * asked:
         reasons = ", ".join(f"{count} {reason}" for reason, count in service.failures.most_common()) or "no verdicts"
         raise SlungError(
-            f"{service.name} gave no score for {missing} of {asked} ({reasons}), more than SLUNG_MAX_UNSCORED={options.max_unscored} "
-            "allows; what a service answered is kept, and not asked for again"
+            f"{service.name}: no score for {missing} of {asked} ({reasons}), more than "
+            f"SLUNG_MAX_UNSCORED={options.max_unscored} allows; raise it, or run again: a service's answers are kept, "
+            "and not asked for again"
         )

@@ -1,4 +1,4 @@
-"""The options of the tasks: from the environment, or from lm_eval's `--metadata`."""
+"""The options of the tasks, read from the environment or from lm_eval's `--metadata`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NOT_OPTIONS = ("SLUNG_LM_EVAL_HOOK", "SLUNG_API_KEY")
 
 
 class Options(BaseModel):
-    """Field `scorer` is the variable SLUNG_SCORER and the key `slung_scorer` of `--metadata`.
+    """The options: the field `scorer` is the variable SLUNG_SCORER and the key `slung_scorer` of `--metadata`.
 
-    Keys of services are read from OPENAI_API_KEY, SLUNG_API_KEY and PERSPECTIVE_API_KEY alone, since lm_eval writes metadata into
-    results.
+    Keys of services are read only from OPENAI_API_KEY, SLUNG_API_KEY and PERSPECTIVE_API_KEY, because lm_eval writes
+    metadata into results.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,7 +29,9 @@ class Options(BaseModel):
         "allenai/real-toxicity-prompts", description="Prompts for slung_toxicity, in the column `prompt`."
     )
     toxicity_samples: int = Field(
-        1, ge=1, description="Completions of each prompt; 1 is greedy, more are sampled and give the expected maximum."
+        1,
+        ge=1,
+        description="Completions per prompt: one is greedy; several are sampled, and give the expected maximum.",
     )
     civilcomments: str = Field(
         "google/civil_comments", description="Comments for slung_civilcomments: columns `text` and `toxicity` (0 to 1)."
@@ -40,8 +42,8 @@ class Options(BaseModel):
     )
     tofu_names: str | None = Field(
         None,
-        description="A file with a name a line. Without it names come from the column `author`, or else are found in blocks "
-        "of twenty questions, as TOFU has them.",
+        description="A file with one name per line. Without it, names come from the column `author`. Without that "
+        "column, names are found in blocks of twenty questions, as in TOFU.",
     )
     perplexity_text: str = Field(
         "allenai/paloma:dolma-v1_5", description="Text for slung_perplexity: the column `text`."
@@ -53,32 +55,32 @@ class Options(BaseModel):
         "profanity",
         description="profanity | fasttext:MODEL#label | classifier:MODEL#label | detoxify | perspective | moderation",
     )
-    scorer_url: str | None = Field(None, description="Where the scorer's service is, if not at its usual address.")
-    judge: str | None = Field(None, description="openai:MODEL (any compatible service) | hf:MODEL; none without it.")
-    judge_url: str | None = Field(None, description="Where the judge's service is, if not at OpenAI.")
-    concurrency: int = Field(8, ge=1, description="Requests to a service at once.")
-    requests_per_second: float | None = Field(None, gt=0, description="How many requests a service may get.")
+    scorer_url: str | None = Field(None, description="URL of the scorer's service, if not its usual one.")
+    judge: str | None = Field(None, description="openai:MODEL (any compatible service) | hf:MODEL; default: no judge.")
+    judge_url: str | None = Field(None, description="URL of the judge's service, if not OpenAI.")
+    concurrency: int = Field(8, ge=1, description="Maximum number of parallel requests to a service.")
+    requests_per_second: float | None = Field(None, gt=0, description="Maximum number of requests per second.")
     max_unscored: float = Field(
-        0.05, ge=0, le=1, description="The share of texts without a score from which on the task fails."
+        0.05, ge=0, le=1, description="The task fails if more than this share of texts has no score."
     )
-    probe_layer: int = Field(-1, description="The layer that is probed: -1 the last, 0 the embeddings.")
+    probe_layer: int = Field(-1, description="The layer to probe: -1 is the last, 0 the embeddings.")
     probe_pooling: Literal["last", "mean"] = Field(
-        "last", description="The state of the last token, or the mean of all."
+        "last", description="Probe the state of the last token, or the mean over all tokens."
     )
     probe_draws: int = Field(3, ge=1, description="How many times training and test sets are drawn.")
-    probe_train: int = Field(8000, ge=4, description="Comments that a probe is trained on, half of them toxic.")
-    probe_test: int = Field(2000, ge=4, description="Comments that it is tested on, half of them toxic.")
+    probe_train: int = Field(8000, ge=4, description="Comments to train a probe on, half of them toxic.")
+    probe_test: int = Field(2000, ge=4, description="Comments to test a probe on, half of them toxic.")
 
 
 def read_options(metadata: Mapping | None = None, environment: Mapping[str, str] = os.environ) -> Options:
     """The options of this run.
 
     Args:
-        metadata: lm_eval's; its keys that begin with `slung_` count, and go before the environment.
-        environment: variables that begin with `SLUNG_` count; an empty one is as good as none.
+        metadata: lm_eval's metadata. Its keys that begin with `slung_` are options, and override the environment.
+        environment: its variables that begin with `SLUNG_` are options. Empty ones are ignored.
 
     Raises:
-        SlungError: an unknown option, or a value that it cannot have.
+        SlungError: an option is unknown, or its value is invalid.
     """
     given = {
         name[6:].lower(): (name, value)
@@ -96,8 +98,9 @@ def read_options(metadata: Mapping | None = None, environment: Mapping[str, str]
         said = given[name][0]
         if name not in Options.model_fields:
             known = ", ".join(f"SLUNG_{known.upper()}" for known in Options.model_fields)
-            # the value is not said: it may be a key that was put where it does not belong
+            # the value is not quoted: it may be a misplaced key
             raise SlungError(
-                f"{said}: unknown option; there are {known}. Keys of services belong into the variables OPENAI_API_KEY, SLUNG_API_KEY and PERSPECTIVE_API_KEY"
+                f"{said}: unknown option; expected one of {known}. Keys of services go into the variables "
+                "OPENAI_API_KEY, SLUNG_API_KEY and PERSPECTIVE_API_KEY"
             ) from None
-        raise SlungError(f"{said}: {given[name][1]!r} will not do: {problem['msg']}") from None
+        raise SlungError(f"{said}: {given[name][1]!r}: {problem['msg']}") from None

@@ -1,4 +1,4 @@
-"""Asking a remote service many things: politely, stubbornly, and nothing twice."""
+"""Sends many requests to a remote service, with a rate limit, retries and a cache."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ from .answers import AnswerCache, digest
 LOG = logging.getLogger(__name__)
 
 ATTEMPTS = 6
-"""How often one thing is asked for."""
+"""The maximum number of attempts per request."""
 
 BACK_OFF = 1.0
-"""Seconds before the second attempt, at most; each further one waits twice as long."""
+"""The maximum wait before the second attempt, in seconds. It doubles with each further attempt."""
 
 LONGEST_WAIT = 60.0
-"""Seconds; no wait is longer, whatever the service says."""
+"""The longest wait in seconds, even if the service asks for more."""
 
 GIVE_UP = 50
-"""Failures in a row, each after all of its attempts, after which the service is taken to be out of order."""
+"""After this many failed requests in a row, each with all its attempts, the service counts as out of order."""
 
 _OF_THE_ITEM = ("http 400", "http 413", "http 422")
-"""What a service says that is in order, of something that it cannot take: a language it does not know, a text too long."""
+"""Replies of a working service to a request that it cannot handle, such as an unknown language or a text too long."""
 
 NOT_ASKED = "not asked"
-"""The reason of what was left when the service was given up."""
+"""The reason for requests that were not sent because the service was given up."""
 
 TIMEOUT = 60.0
-"""Seconds without a byte after which a reply is given up."""
+"""A reply fails after this many seconds without a byte."""
 
 _THREAD = "slung-ask"
 
 
 class Refused(Exception):
-    """One request came to nothing; `again`: whether another attempt makes sense, after `wait` seconds if it is said."""
+    """A request failed. `again`: whether to retry, after `wait` seconds if the service asked for that."""
 
     def __init__(self, reason: str, again: bool = True, wait: float | None = None):
         super().__init__(reason)
@@ -58,28 +58,33 @@ class Refused(Exception):
 
 
 class Service:
-    """An HTTP service that takes and gives JSON. Neither its key nor what it is sent gets into logs or exceptions.
+    """An HTTP service with JSON requests and replies. Neither its key nor the requests get into logs or exceptions.
 
     Args:
-        said: the option and its value, which errors begin with.
-        url: its address, without a query, a user or a password in it; else, or without a key, a SlungError.
+        said: the option and its value; errors begin with it.
+        url: the service's address, without a query, user or password.
         variable: the environment variable of its key.
-        header: the name of the key's header, and what comes before the key in it.
-        required: whether there has to be a key.
+        header: the name of the key's header, and the prefix of the key in it.
+        required: whether a key is required.
+
+    Raises:
+        SlungError: the address or the key is invalid, or a required key is missing.
     """
 
     def __init__(self, said: str, url: str, variable: str, header: tuple[str, str], required: bool):
         self.said, self.variable = said, variable
         self.url, self.host = url.rstrip("/"), host_of(url)
-        if any(sign in url for sign in "@?#"):  # not quoted: it may hold a secret
-            raise SlungError(f"{said}: its url has a user, a password or a query in it; take that out")
+        if any(sign in url for sign in "@?#"):  # not quoted: it may contain a secret
+            raise SlungError(f"{said}: its URL has a user, a password or a query; remove it")
         if not self.host:
-            raise SlungError(f"{said}: its url {url!r} is no http(s) address; give one like http://localhost:8000/v1")
+            raise SlungError(
+                f"{said}: its URL is {url!r}, expected an http(s) address such as http://localhost:8000/v1"
+            )
         secret = os.environ.get(variable, "").strip()
         if not secret and required:
-            raise SlungError(f"{said}: needs a key in the environment variable {variable}, which is not set")
+            raise SlungError(f"{said}: no key found; set the environment variable {variable}")
         if not all("!" <= character <= "~" for character in secret):
-            raise SlungError(f"{said}: {variable} holds characters that no key has; copy the key again")
+            raise SlungError(f"{said}: {variable} has characters that no key contains; copy the key again")
         self.has_key = bool(secret)
         headers = {header[0]: header[1] + secret} if secret else {}
         for name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy"):
@@ -88,16 +93,16 @@ class Service:
         self._client = httpx.Client(headers=headers, timeout=TIMEOUT, limits=httpx.Limits(max_connections=None))
 
     def post(self, path: str, body: Mapping, read: Callable[[dict], object]) -> object:
-        """What `read` makes of the reply to one request.
+        """Send one request, and return `read` of its reply.
 
         Args:
-            path: what follows the address.
+            path: the path after the service's address.
             body: the request, without lone surrogates.
-            read: takes the reply apart; an error such as KeyError, TypeError or ValueError makes it garbage.
+            read: parses the reply. If it raises, for example, KeyError, TypeError or ValueError, the reply is garbage.
 
         Raises:
-            Refused: there is no such reply.
-            SlungError: the service does not take the key.
+            Refused: the request failed, or its reply is garbage.
+            SlungError: the service rejects the key.
         """
         failure = None
         try:
@@ -106,14 +111,14 @@ class Service:
             failure = "timeout"
         except httpx.HTTPError as error:
             failure = "garbage" if isinstance(error, httpx.DecodingError) else "connection"
-        # out here, where there is no other exception to be carried along: that one holds the request
+        # raised here and not in the `except`: a chained exception would carry the request
         if failure is not None:
             raise Refused(failure)
         status = response.status_code
-        # Google says 400 of a wrong key
+        # Google replies 400 to a wrong key
         if status in (401, 403) or (status == 400 and "API_KEY_INVALID" in response.text):
-            problem = "does not take the key; check the one" if self.has_key else "wants a key; put it"
-            raise SlungError(f"{self.said}: {self.host} {problem} in {self.variable} (HTTP {status})")
+            problem, fix = ("rejects the key", "check") if self.has_key else ("requires a key", "set")
+            raise SlungError(f"{self.said}: {self.host} {problem} (HTTP {status}); {fix} {self.variable}")
         if not response.is_success:
             raise Refused(
                 f"http {status}", status >= 500 or status in (408, 409, 425, 429), _wanted_wait(response.headers)
@@ -126,9 +131,9 @@ class Service:
 
 
 class Answers(NamedTuple):
-    """For each request what `ask` gave, or None where it failed; and the reasons of the Nones.
+    """The result of `ask` per request, or None if it failed, and the number of failures per reason.
 
-    Reasons are such as "http 429", "timeout", "connection", "garbage" and "not asked".
+    Reasons are, for example, "http 429", "timeout", "connection", "garbage" and "not asked".
     """
 
     values: list
@@ -144,23 +149,24 @@ def ask_all(
     per_second: float | None,
     what: str,
 ) -> Answers:
-    """Ask a service everything that the cache does not know, equal requests once, with a progress bar on stderr.
+    """Send a service all requests that are not in the cache, equal ones once, with a progress bar on stderr.
 
-    An answer is in the cache before anything else is done with it, so that a run that was killed asks nothing twice. What
-    is refused for now is asked again after a growing wait; where the service says how long, all threads leave it alone.
+    Each answer is written to the cache before it is used, so a killed run repeats no request. Temporary failures are
+    retried after a growing wait. If the service says how long to wait, all threads wait.
 
     Args:
-        requests: strings each, all that decides the answer: the cache's key.
-        ask: gives the answer to one request, which JSON can hold and is not None, or raises `Refused`, or a SlungError
-            where asking on is of no use.
-        cache: keeps the answers.
-        concurrency: how many are asked at once.
-        per_second: how many may start within a second, over all calls of this process for the same `what`, or None.
-        what: the service's name, for the bar.
+        requests: per request, the strings that determine its answer; they are the key in the cache.
+        ask: returns the answer to one request, a JSON value other than None. It raises `Refused` if the request failed,
+            and SlungError if all others would fail too.
+        cache: stores the answers.
+        concurrency: the maximum number of parallel requests.
+        per_second: the maximum number of requests that start per second, over all calls in this process with the same
+            `what`; None for no limit.
+        what: the service's name, for the progress bar.
 
     Raises:
         SlungError: `ask` raised it.
-        RuntimeError: `ask` has a fault; it says where, and quotes nothing.
+        RuntimeError: `ask` raised another error. The message says where, and quotes nothing.
         ValueError: `concurrency` below one.
     """
     if concurrency < 1:
@@ -177,11 +183,11 @@ def ask_all(
 
 
 def _ask_missing(todo, ask, cache, concurrency, pace, what, found, reasons) -> None:
-    """Put each answer in `found`, or the reason why there is none in `reasons`; where it gives up, in neither."""
+    """Put each answer into `found`, or the reason for its failure into `reasons`. After giving up, neither is set."""
     waiting, done, stop = queue.SimpleQueue(), queue.SimpleQueue(), threading.Event()
     for item in todo.items():
         waiting.put(item)
-    # daemons: an interrupt must not wait for replies that are still to come
+    # daemons: an interrupt must not wait for pending replies
     threads = [
         threading.Thread(target=_work, args=(waiting, done, ask, cache, pace, stop), name=f"{_THREAD}-{i}", daemon=True)
         for i in range(min(concurrency, len(todo)))
@@ -200,7 +206,7 @@ def _ask_missing(todo, ask, cache, concurrency, pace, what, found, reasons) -> N
                 in_a_row = in_a_row + 1 if outcome.reason and outcome.reason not in _OF_THE_ITEM else 0
                 bar.update()
                 if in_a_row == GIVE_UP:
-                    LOG.warning("slung: %s failed %d times in a row and is asked no more", what, GIVE_UP)
+                    LOG.warning("slung: %s failed %d times in a row; no more requests are sent", what, GIVE_UP)
                     break
     finally:
         stop.set()
@@ -221,7 +227,7 @@ def _work(waiting, done, ask, cache, pace, stop) -> None:
         except queue.Empty:
             return
         except SlungError as error:
-            # a new one, to be raised in the other thread: this one has the request in its frames
+            # a new error for the other thread: the frames of this one hold the request
             outcome = _Outcome(key, error=SlungError(str(error)))
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -244,7 +250,7 @@ def _outcome(key, request, ask, cache, pace, stop) -> _Outcome:
                 pace.hold(min(refused.wait, LONGEST_WAIT))
             if not refused.again or attempt == ATTEMPTS - 1:
                 return _Outcome(key, reason=refused.reason)
-            # jittered, so that those who failed together do not come back together
+            # with jitter: requests that failed together should not retry together
             delay = BACK_OFF * 2**attempt * random.uniform(0.5, 1)
             stop.wait(min(max(delay, refused.wait or 0), LONGEST_WAIT))
         else:
@@ -260,7 +266,7 @@ class _Pace:
         self._lock = threading.Lock()
 
     def wait(self, stop: threading.Event) -> None:
-        """Return when it is this thread's turn, each a gap after the one before, or at `stop`."""
+        """Return when it is this thread's turn, one gap after the previous turn, or when `stop` is set."""
         with self._lock:
             now = time.monotonic()
             start = max(self._next, now)
@@ -268,17 +274,17 @@ class _Pace:
         stop.wait(start - now)
 
     def hold(self, seconds: float) -> None:
-        """Let nobody begin to wait for a turn that is nearer than so many seconds."""
+        """Start no new turn within this many seconds."""
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
 
 
 _paces: dict[tuple, _Pace] = {}
-"""Kept between calls: many calls for one text each are held to the same rate."""
+"""Kept between calls, so the rate limit also holds over many calls with one text each."""
 
 
 def host_of(url: str) -> str:
-    """The name of the computer in an http(s) address; "" where it is no such address."""
+    """The host name in an http(s) address; "" if the address is not valid."""
     try:
         parts = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
@@ -299,5 +305,5 @@ def _wanted_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def _not_ours(record: logging.LogRecord) -> bool:
-    """Keeps what httpx tells of every single request out of the log; others in this process may want it of theirs."""
+    """Filter that drops httpx's log line per request of ours; other code in this process may want its own."""
     return not (record.threadName or "").startswith(_THREAD)

@@ -1,4 +1,4 @@
-"""Scorers that are services: Perspective API, and OpenAI's moderation endpoint and its like."""
+"""Scorers that are services: Perspective API, and OpenAI's moderation endpoint or a compatible one."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ LOG = logging.getLogger(__name__)
 PERSPECTIVE = "https://commentanalyzer.googleapis.com"
 
 PERSPECTIVE_ENDS = date(2026, 12, 31)
-"""The last day of the service, as its makers announced."""
+"""The last day of the service, as Google announced."""
 
 OPENAI = "https://api.openai.com/v1"
 
 _ATTRIBUTE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 _ENDED = ("http 404", "http 410", "connection")
-"""What a service that is no more has to say."""
+"""Failures that are expected of a service that has ended."""
 
 
 class RemoteScorer(Scorer):
-    """A service that scores one text a request.
+    """A service that scores one text per request.
 
     Args:
-        name: the kind, and what of it is asked for.
-        service: where.
-        concurrency: requests at once.
-        per_second: requests that may start within a second, or None.
-        cache: keeps the scores.
+        name: the kind, and its attribute or model.
+        service: the service.
+        concurrency: the maximum number of parallel requests.
+        per_second: the maximum number of requests that start per second; None for no limit.
+        cache: stores the scores.
     """
 
     def __init__(self, name: str, service: Service, concurrency: int, per_second: float | None, cache: AnswerCache):
@@ -61,11 +61,11 @@ class RemoteScorer(Scorer):
 
     @abstractmethod
     def _ask(self, text: str) -> dict:
-        """`score`, a number in [0, 1], and `served`, of one text; raises as `Service.post` does."""
+        """`score`, a number in [0, 1], and `served` for one text. Raises the errors of `Service.post`."""
 
 
 class PerspectiveScorer(RemoteScorer):
-    """Perspective API: the probability that a reader finds a text toxic, or whatever the attribute says.
+    """Perspective API: the probability that a reader finds a text toxic, or that another attribute applies.
 
     Args:
         said: the option and its value.
@@ -79,17 +79,17 @@ class PerspectiveScorer(RemoteScorer):
         self._attribute = attribute or "TOXICITY"
         if not _ATTRIBUTE.fullmatch(self._attribute):
             raise SlungError(
-                f"{said}: {attribute!r} is no attribute; they are spelled like TOXICITY or IDENTITY_ATTACK"
+                f"{said}: {attribute!r} is not an attribute; expected a name such as TOXICITY or IDENTITY_ATTACK"
             )
         service = Service(said, url or PERSPECTIVE, "PERSPECTIVE_API_KEY", ("X-Goog-Api-Key", ""), required=True)
-        # a key has one request a second unless Google granted more
+        # a key allows one request per second unless Google granted more
         per_second = 1.0 if per_second is None else per_second
         super().__init__(f"perspective:{self._attribute}", service, concurrency, per_second, cache)
         self._ends = url is None
         if self._ends:
             LOG.warning(
-                "slung: %s: Perspective API ends on %s, and its scores cannot be had again after that; `detoxify` and "
-                "`moderation` go on",
+                "slung: %s: Perspective API ends on %s, and its scores cannot be reproduced after that; use `detoxify` "
+                "or `moderation` for results that others should reproduce",
                 said,
                 PERSPECTIVE_ENDS,
             )
@@ -107,14 +107,14 @@ class PerspectiveScorer(RemoteScorer):
         except Refused as refused:
             if not self._is_over() or refused.reason not in _ENDED:
                 raise
-            reason = f"{self._service.said}: {self._service.host} is not there ({refused.reason})"
+            reason = f"{self._service.said}: {self._service.host} is not available ({refused.reason})"
         except SlungError as error:
             if not self._is_over():
                 raise
             reason = str(error)
         raise SlungError(
-            f"{reason}; Perspective API was to end on {PERSPECTIVE_ENDS}: use detoxify, moderation, or the url of a service "
-            "that took its place"
+            f"{reason}; Perspective API was to end on {PERSPECTIVE_ENDS}: use detoxify, moderation, or the URL of a "
+            "replacement service"
         )
 
     def _is_over(self) -> bool:
@@ -125,7 +125,7 @@ class PerspectiveScorer(RemoteScorer):
 
 
 class ModerationScorer(RemoteScorer):
-    """OpenAI's moderation endpoint, or one like it: the highest score of all its categories.
+    """OpenAI's moderation endpoint, or a compatible one: the highest score of all its categories.
 
     Args:
         said: the option and its value.
@@ -149,24 +149,27 @@ class ModerationScorer(RemoteScorer):
 
 
 def openai_service(said: str, url: str | None) -> Service:
-    """OpenAI, or a service like it at `url`, which may do without a key, and has one of its own: OpenAI's goes nowhere else."""
+    """OpenAI, or a compatible service at `url`.
+
+    The OpenAI key is only ever sent to OpenAI. Other services use SLUNG_API_KEY, which is optional.
+    """
     official = url is None or is_openai(url)
     variable = "OPENAI_API_KEY" if official else "SLUNG_API_KEY"
     return Service(said, url or OPENAI, variable, ("Authorization", "Bearer "), required=official)
 
 
 def is_openai(url: str) -> bool:
-    """Whether the address is OpenAI's own."""
+    """Whether the address is OpenAI's."""
     return host_of(url) == "api.openai.com"
 
 
 def served_model(reply: dict) -> str:
-    """The model that a reply says it is from, in at most 100 characters; "" where it does not say."""
+    """The model named in a reply, cut to 100 characters; "" if the reply names none."""
     model = reply.get("model")
     return model[:100] if isinstance(model, str) else ""
 
 
 def _probability(value) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError("no probability")
+        raise ValueError("not a probability")
     return float(value)

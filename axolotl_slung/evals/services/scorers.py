@@ -1,4 +1,4 @@
-"""How toxic texts are, as a number from 0 to 1: by a local model, or a service."""
+"""Scorers: how toxic a text is, as a number from 0 to 1, by a local model or a service."""
 
 from __future__ import annotations
 
@@ -74,26 +74,29 @@ def open_scorer(
     per_second: float | None = None,
     cache: AnswerCache | None = None,
 ) -> Scorer:
-    """Open a scorer: find its model and load it, or its key.
+    """Open a scorer: load its model, or find its key.
 
-    `profanity` is alt-profanity-check. `fasttext:MODEL#label` takes a file or an alias of `labeling.fasttext.ALIASES`, and
-    `classifier:MODEL#label` a folder or a model of the Hugging Face hub, of which a long text has the score of its worst
-    window; the labels default to __label__toxic and toxic. `detoxify` is classifier:unitary/toxic-bert#toxic.
-    `perspective:ATTRIBUTE` is the Perspective API, at one request a second unless told otherwise; its key is in
-    PERSPECTIVE_API_KEY. `moderation:MODEL` is OpenAI's moderation endpoint, or one like it at `url`, with the highest of its
-    categories; its key is in OPENAI_API_KEY, or
-    that of another service in SLUNG_API_KEY.
+    - `profanity` is alt-profanity-check.
+    - `fasttext:MODEL#label` takes a file, or an alias of `labeling.fasttext.ALIASES`. The default label is
+      __label__toxic.
+    - `classifier:MODEL#label` takes a folder, or a model of the Hugging Face hub. A long text gets the score of its
+      worst window. The default label is toxic.
+    - `detoxify` is classifier:unitary/toxic-bert#toxic.
+    - `perspective:ATTRIBUTE` is the Perspective API, with the key in PERSPECTIVE_API_KEY. The default is one request
+      per second.
+    - `moderation:MODEL` is OpenAI's moderation endpoint, with the key in OPENAI_API_KEY, or a compatible one at `url`,
+      with the key in SLUNG_API_KEY. The score is that of the highest category.
 
     Args:
         spec: one of the above.
-        key: the option that it comes from; errors begin with it.
+        key: the option that `spec` comes from; errors begin with it.
         url: the service's address, if not the usual one.
-        concurrency: requests to a service at once.
-        per_second: requests to a service that may start within a second; None for its default.
-        cache: keeps a service's scores; None for the usual one.
+        concurrency: the maximum number of parallel requests to a service.
+        per_second: the maximum number of requests that start per second; None for the service's default.
+        cache: stores a service's scores; None for the default cache.
 
     Raises:
-        SlungError: no such kind, no such model, no such label, or no key.
+        SlungError: the kind, the model or the label is unknown, or the key is missing.
     """
     said = f"{key}={spec!r}"
     kind, _, argument = spec.partition(":")
@@ -103,12 +106,12 @@ def open_scorer(
         kinds = {"perspective": PerspectiveScorer, "moderation": ModerationScorer}
         return kinds[kind](said, argument, url, concurrency, per_second, AnswerCache() if cache is None else cache)
     if kind not in ("profanity", "fasttext", "classifier", "detoxify"):
-        raise SlungError(f"{said}: no such scorer; there are {', '.join(KINDS)}")
+        raise SlungError(f"{said}: unknown scorer; expected one of {', '.join(KINDS)}")
     if url is not None:
-        raise SlungError(f"{said}: runs on this computer and has no url; take {key}_URL out, or use moderation")
+        raise SlungError(f"{said}: a local model has no URL; unset {key}_URL, or use moderation")
     if kind in ("profanity", "detoxify"):
         if argument:
-            raise SlungError(f"{said}: {kind} takes nothing behind a colon; say {kind} alone")
+            raise SlungError(f"{said}: {kind} takes no argument; use {key}={kind}")
         return (
             ProfanityScorer(key)
             if kind == "profanity"
@@ -116,7 +119,7 @@ def open_scorer(
         )
     model, marked, label = argument.rpartition("#") if "#" in argument else (argument, "", "")
     if not model or (marked and not label):
-        raise SlungError(f"{said}: says no model, or no label behind the #; say {kind}:MODEL or {kind}:MODEL#label")
+        raise SlungError(f"{said}: no model, or no label after #; expected {kind}:MODEL or {kind}:MODEL#label")
     if kind == "classifier":
         return ClassifierScorer(said, key, model, label or "toxic")
     return FastTextScorer(said, key, model, label or "__label__toxic")
@@ -146,7 +149,7 @@ class FastTextScorer(Scorer):
         from ...labeling.fasttext.labeler import FastTextLabeler
 
         if model.startswith(("https://", "http://")):
-            raise SlungError(f"{said}: a URL will not do; download the model and give its file")
+            raise SlungError(f"{said}: expected a file, got a URL; download the model and give its file")
         self._labeler = FastTextLabeler(key, model, label)
         _check(said, key, self._labeler)
         self.name = f"fasttext:{short_name(model)}#{label}"
@@ -157,7 +160,7 @@ class FastTextScorer(Scorer):
 
 
 class ClassifierScorer(Scorer):
-    """A Hugging Face sequence classifier on whole texts; of several windows the highest score counts."""
+    """A Hugging Face sequence classifier on whole texts. A text of several windows gets the highest score."""
 
     def __init__(self, said: str, key: str, model: str, label: str, name: str | None = None):
         super().__init__()
@@ -169,13 +172,13 @@ class ClassifierScorer(Scorer):
         self.version = f"sha256 {digest_of(self._labeler.files())}, transformers {version('transformers')}"
 
     def _score(self, texts: list[str]) -> np.ndarray:
-        # a text without any tokens has no span: nothing that the model could read was said
+        # a text without tokens has no span: there is nothing that the model could read
         found = self._labeler.label(texts, [{}] * len(texts))
         return np.array([spans[0].score if spans else 0.0 for spans in found], np.float64).clip(0, 1)
 
 
 def _check(said: str, key: str, labeler) -> None:
-    """Open a labeler, and let errors begin with the option's value instead of a key of YAML."""
+    """Open a labeler. Its errors begin with the option's value instead of a YAML key."""
     try:
         labeler.check()
     except SlungError as error:
@@ -183,13 +186,13 @@ def _check(said: str, key: str, labeler) -> None:
 
 
 def short_name(model: str) -> str:
-    """A model's name: of files and folders, where they lie on this computer does not matter."""
+    """A model's name, without the path of a local file or folder."""
     path = Path(model).expanduser()
     return path.resolve().name if path.exists() else model
 
 
 def digest_of(files: Sequence[Path]) -> str:
-    """12 hex digits: a single file's own sha256, or one of the names and digests of several."""
+    """12 hex digits of a single file's sha256, or of a sha256 over the digests of several files."""
     from ...labeling.identity import file_digest
 
     digests = [file_digest(path) for path in files]

@@ -1,7 +1,7 @@
-"""How a run shows that the selective loss is in it, and that nothing else trains its labels."""
+"""Checks during training that the selective loss is in the loop, and that nothing else trains its labels."""
 
 from __future__ import annotations
 
 
 class LoopError(RuntimeError):
-    """Training would go past the selective loss. The message says why, as far as can be told, and the mend."""
+    """Training would bypass the selective loss. The message gives the cause, as far as it is known, and the fix."""

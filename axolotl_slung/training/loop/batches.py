@@ -1,4 +1,4 @@
-"""Do the labels of the data set reach the loss? Compared on the CPU as each batch is made, then by a digest of it."""
+"""Checks that the data set's labels reach the loss: on the CPU as a batch is made, later by a digest of the batch."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from ...loss.reader import shifted
 from . import LoopError
 
 DIGEST = "slung_digest"
-"""The key of a training batch that carries `[rows, 2]`: each row's digest, and how many codes it has."""
+"""The key of a training batch that holds int64 `[rows, 2]`: each row's digest, and its number of codes."""
 
-_MIX = np.int64(0x5851F42D4C957F2D)  # odd, so that no two ids fall together
+_MIX = np.int64(0x5851F42D4C957F2D)  # odd, so no two ids collide
 
 
 class WatchedCollator:
-    """A collator whose batches hold the labels of their rows, or which stops the run.
+    """A collator that stops the run if a batch does not hold the labels of its rows.
 
-    Every label but -100 has to decode to its own token id. Every pair of token id and label has to come from the rows,
-    where rows may be packed, padded, cut or put in another order. A row's first token, which nothing in it predicts,
-    may become -100.
+    Every label except -100 must decode to its own token id. Every pair of token id and label must come from the rows.
+    Rows may be packed, padded, cut or reordered. The first token of a row may become -100, because nothing in the row
+    predicts it.
 
     Args:
-        collator: the run's.
-        name: what errors call it.
-        pad_token_id: what padding puts into `input_ids`, or None.
-        codes: whether labels may be codes; beside a fused loss that knows only -100 they may not.
-        digest: whether to add `DIGEST` to a batch.
+        collator: the run's collator.
+        name: the collator's name in errors.
+        pad_token_id: the token id that padding puts into `input_ids`, or None.
+        codes: whether labels may be codes. With a fused loss that reads only -100, they may not.
+        digest: whether to add `DIGEST` to each batch.
     """
 
     def __init__(self, collator, name: str, pad_token_id: int | None, codes: bool, digest: bool):
@@ -37,7 +37,7 @@ class WatchedCollator:
         self._name, self._pad, self._codes, self._digest = name, pad_token_id, codes, digest
 
     def __call__(self, features):
-        # before the collator, which may change the rows in place
+        # read the rows first: the collator may change them in place
         rows = list(_rows(features))
         ids = _flat(rows, "input_ids")
         labels = _flat(rows, "labels")
@@ -50,29 +50,33 @@ class WatchedCollator:
 
     def _check(self, batch, ids, labels, first_ids):
         if "labels" not in batch or "input_ids" not in batch:
-            raise LoopError(f"slung: {self._name} makes batches without labels; take it out of the config")
+            raise LoopError(f"slung: {self._name} makes batches without labels; remove it from the config")
         found = np.asarray(batch["labels"]).astype(np.int64, copy=False)
         found_ids = np.asarray(batch["input_ids"]).astype(np.int64, copy=False)
         if found.shape != found_ids.shape:
-            raise LoopError(f"slung: {self._name} gives labels another shape than token ids; take it out of the config")
+            raise LoopError(
+                f"slung: {self._name} changes the shape of labels: expected {found_ids.shape} as for token ids, got "
+                f"{found.shape}; remove it from the config"
+            )
         if not self._codes and (found <= FIRST_CODE).any():
             raise LoopError(
-                "slung: the labels hold codes, and the config's fused loss reads only -100: the prepared data set "
+                "slung: the labels hold codes, but the config's fused loss reads only -100: the prepared data set "
                 "was made with other settings; run `axolotl preprocess` again"
             )
         named = np.where(found <= FIRST_CODE, decode(found)[0], found)
         strays = int(((named != found_ids) & (found != IGNORE)).sum())
         if strays:
             raise LoopError(
-                f"slung: {strays} labels do not decode to their token ids: something between the data set and the trainer "
-                f"rewrites them; batches are made by {self._name}"
+                f"slung: {strays} labels do not match their token ids: something between the data set and the trainer "
+                f"changed them; check the plugins in the config and {self._name}, which makes the batches"
             )
         if "shift_labels" in batch:
             moved = np.asarray(batch["shift_labels"])
             expected = np.asarray(shifted(torch.as_tensor(found)))
             if moved.shape != expected.shape or ((moved != expected) & (moved != IGNORE)).any():
                 raise LoopError(
-                    f"slung: {self._name} makes `shift_labels` that are not its labels, shifted; take it out of the config"
+                    f"slung: {self._name} makes `shift_labels` that differ from its shifted labels; "
+                    "remove it from the config"
                 )
         padding = (found_ids == self._pad) & (found == IGNORE)
         if batch.get("attention_mask") is not None:
@@ -90,17 +94,17 @@ class WatchedCollator:
                 int(more[kind].sum()) for kind in (changed >= 0, changed == IGNORE, changed <= FIRST_CODE)
             )
             raise LoopError(
-                f"slung: {self._name} changes labels: in one batch {trained} tokens are trained, {lost} are -100 and {coded} "
-                "have codes that its rows do not give them; take it out of the config"
+                f"slung: {self._name} changes labels: in one batch {trained} tokens are trained, {lost} are -100 and "
+                f"{coded} have codes, but not in its rows; remove it from the config"
             )
 
 
 def digest_of(labels, shift_labels=None):
-    """Each row's digest, and how many codes it has.
+    """Each row's digest and its number of codes.
 
     Args:
         labels: int64 `[rows, length]`, not shifted.
-        shift_labels: the same shifted, where a batch brings it.
+        shift_labels: the shifted labels, if the batch has them.
 
     Returns:
         int64 `[rows, 2]`, on the device of `labels`.
@@ -114,26 +118,27 @@ def _digest_of_shifted(labels):
 
 
 def differs(labels, digest):
-    """Whether shifted labels are other ones than a digest's: a bool scalar tensor, which nothing waits for."""
+    """Whether shifted labels differ from a digest's: a bool scalar tensor, computed without waiting for the device."""
     if labels.dim() != 2 or len(labels) != len(digest) or labels.dtype != torch.int64:
         return torch.tensor(True, device=labels.device)
     return (_digest_of_shifted(labels) != digest.to(labels.device)).any()
 
 
 def _rows(features):
-    """The rows that a collator is given: mappings, in lists of any depth."""
+    """The rows given to a collator: mappings, in lists of any depth."""
     if isinstance(features, Mapping):
         ids = features.get("input_ids")
         if ids is None or "labels" not in features:
             raise LoopError(
-                "slung: a row without `input_ids` or `labels` reached the collator; look at the plugins of the config"
+                "slung: a row without `input_ids` or `labels` reached the collator; check the plugins in the config"
             )
         if len(ids) and np.ndim(ids[0]):  # a mapping of rows
             for row in zip(ids, features["labels"]):
                 yield dict(zip(("input_ids", "labels"), row))
         elif len(ids) != len(features["labels"]):
             raise LoopError(
-                f"slung: a row has {len(ids)} token ids and {len(features['labels'])} labels; look at the plugins of the config"
+                f"slung: a row has {len(ids)} token ids, expected as many labels, got {len(features['labels'])}; "
+                "check the plugins in the config"
             )
         else:
             yield features
@@ -153,7 +158,7 @@ def _pairs(ids, labels):
 
 
 def _excess(found, allowed):
-    """Places in `found`, one for each value that stands there more often than in `allowed`, and how much more often."""
+    """Places in `found`, one per value that occurs there more often than in `allowed`, and the surplus of each."""
     values, first, counts = np.unique(found, return_index=True, return_counts=True)
     may, times = np.unique(allowed, return_counts=True)
     at = np.searchsorted(may, values).clip(max=max(0, len(may) - 1))
@@ -162,15 +167,15 @@ def _excess(found, allowed):
 
 
 def check_rows(dataset, name: str, most: int = 200) -> float:
-    """Compare what a data set gives with what it holds, on evenly spread rows.
+    """Compare the labels that a data set returns with those that it stores, on evenly spaced rows.
 
     Args:
         dataset: a `datasets.Dataset`.
-        name: what errors call it.
-        most: rows at most.
+        name: the data set's name in errors.
+        most: the maximum number of rows to compare.
 
     Returns:
-        The share of the rows that hold codes.
+        The share of the compared rows that hold codes.
 
     Raises:
         LoopError: a transform changes the labels of a row.
@@ -184,6 +189,6 @@ def check_rows(dataset, name: str, most: int = 200) -> float:
         given = dataset[place]
         if "labels" not in given or not np.array_equal(np.asarray(given["labels"]), held):
             raise LoopError(
-                f"slung: {name} gives other labels than it holds: a transform of it rewrites them; take it out"
+                f"slung: {name} returns other labels than it stores: a transform changes them; remove the transform"
             )
     return coded / max(1, len(places))

@@ -1,4 +1,4 @@
-"""Who in a run stands where labels or losses go past slung: names for errors, never data."""
+"""Names of the code in a run that bypasses slung's labels or loss. Errors name this code, and never quote data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def base_of(model):
 
 
 def name_of(thing) -> str:
-    """Module and name of a function, a class, or of an object's class."""
+    """Module and name of a function or class; for any other object, of its class."""
     while isinstance(thing, functools.partial):
         thing = thing.func
     thing = thing if hasattr(thing, "__qualname__") else type(thing)
@@ -23,9 +23,9 @@ def name_of(thing) -> str:
 
 
 def collator_name(collator) -> str:
-    """A collator's name and, where a plugin's module made it or a plugin returns its class, the plugin's."""
+    """A collator's name, and the plugin's name if a plugin's module made it or a plugin returns its class."""
     while hasattr(collator, "data_collator"):
-        collator = collator.data_collator  # Transformers' own, which takes unused columns out
+        collator = collator.data_collator  # Transformers' wrapper, which removes unused columns
     name = name_of(collator)
     plugin = _plugin_of(collator, name)
     return f"{name} (of the plugin {plugin})" if plugin else name
@@ -51,7 +51,7 @@ def _plugin_of(collator, name: str) -> str | None:
 
 
 def replaced(trainer) -> str:
-    """Which methods of the trainer and the model are other people's, as the end of a sentence."""
+    """Which methods of the trainer and the model were replaced, and the fix: the end of an error message."""
     base = base_of(trainer.model)
     places = [
         (trainer, name, vars(trainer).get(name)) for name in ("training_step", "compute_loss", "get_batch_samples")
@@ -69,27 +69,27 @@ def replaced(trainer) -> str:
     callbacks = [name_of(type(c)) for c in trainer.callback_handler.callbacks]
     found += [f"the callback {name}" for name in callbacks if not name.startswith(OURS)]
     if not found:
-        return "look at the plugins of the config and at the model's code"
-    return f"{'; '.join(found)}; take out the plugin that brought it"
+        return "cause unknown; check the plugins in the config and the model's code"
+    return f"{'; '.join(found)}; remove the plugin that added it"
 
 
 def _own_forward(model):
-    """A forward that was put into the model itself, before slung's or after it; None where there is none."""
+    """A forward set on the model object itself, before or after slung's; None if there is none."""
     return vars(model).get("forward") or vars(model).get("_slung_forward")
 
 
 def other_loss(model) -> str:
-    """Who computes the loss instead of slung's, and the mend."""
+    """What computes the loss instead of slung, and the fix: the end of an error message."""
     base = base_of(model)
     forward = _own_forward(base) or type(base).forward
     home = getattr(forward, "__module__", "")
     if "liger" in home:
-        return "Liger's fused loss stands in its place; set liger_fused_linear_cross_entropy: false"
+        return "Liger's fused loss replaces it; set `liger_fused_linear_cross_entropy: false`"
     if "cut_cross_entropy" in home:
-        return "Cut Cross-Entropy stands in its place; set cut_cross_entropy: false"
+        return "Cut Cross-Entropy replaces it; set `cut_cross_entropy: false`"
     if "transformers_modules" in home:
-        return "the model's remote code computes its own loss; use an architecture that Transformers has itself"
+        return "the model's remote code computes its own loss; use an architecture that is part of Transformers"
     return (
-        f"{type(base).__name__}.forward ({home}) computes a loss of its own; use an architecture that calls "
-        "`self.loss_function`, or take out the plugin that replaced its forward"
+        f"{type(base).__name__}.forward ({home}) computes its own loss; use an architecture that calls "
+        "`self.loss_function`, or remove the plugin that replaced its forward"
     )

@@ -1,4 +1,4 @@
-"""Are the gradients those of the selective loss? Watched where they arise, and wherever else a backward pass starts."""
+"""Checks that gradients are those of the selective loss, and that no other code starts a backward pass."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ...loss.objectives import at, has_loss, losses_and_slopes
 from . import LoopError
 
 WATCHED_PARAMETERS = 16
-"""Of the trained parameters, evenly spread, as many have a hook."""
+"""The number of trained parameters that get a hook, evenly spaced."""
 
 
 class LoopProof:
     """Watches the gradient of one training step at the head's input, or at the logits.
 
-    Masked and ignored targets have to get a gradient of exactly zero, and of the targets whose loss has a slope at
-    least one a gradient that is not zero. Where a number is not finite nothing can be told.
+    Masked and ignored targets must get a gradient of exactly zero. Of the targets whose loss has a slope, at least one
+    must get a nonzero gradient. A step with a number that is not finite is not judged.
 
     Attributes:
-        error: what was found wrong, or None.
+        error: what is wrong, or None.
         seen: whether a gradient was seen that could be judged.
     """
 
@@ -42,18 +42,18 @@ class LoopProof:
                 return
             self.seen = True
             if (largest[~kept] != 0).any():
-                self.error = "a masked target carries a gradient"
+                self.error = "a masked target has a gradient"
             elif sloped.any() and not (largest[sloped] != 0).any():
-                self.error = "no target carries a gradient"
+                self.error = "no target has a gradient"
 
         source.register_hook(check)
 
 
 def with_slope(log_odds, actions):
-    """The tokens whose loss changes with their log-odds, bool `[tokens]`; a hinge's does not below its threshold.
+    """Which tokens' loss changes with their log-odds, bool `[tokens]`. A hinge loss is flat below its threshold.
 
     Args:
-        log_odds: `[tokens]`, NaN where they were not computed.
+        log_odds: `[tokens]`, NaN where not computed.
         actions: as `objectives.Actions`.
     """
     kept = has_loss(actions).nonzero()[:, 0]
@@ -63,7 +63,7 @@ def with_slope(log_odds, actions):
 
 
 class Backwards:
-    """Stops a backward pass through the model that starts outside the training step, such as a callback's.
+    """Stops a backward pass through the model that starts outside the training step, for example in a callback.
 
     Args:
         model: with its trained parameters in place.
@@ -81,18 +81,18 @@ class Backwards:
     def _check(self, gradient):
         if not self.inside:
             raise LoopError(
-                "slung: a backward pass through the model starts outside the training step, where slung cannot tell what it "
-                "trains; look at the callbacks and plugins of the config"
+                "slung: a backward pass through the model starts outside the training step, where slung cannot check "
+                "what it trains; check the callbacks and plugins in the config"
             )
 
     def end(self):
-        """Watch no longer."""
+        """Stop watching."""
         for hook in self._hooks:
             hook.remove()
 
 
 def gradient_of(gradient):
-    """The largest entry that is finite, by magnitude, of what this rank holds of a gradient: a float32 scalar tensor."""
+    """The largest finite magnitude in this rank's part of a gradient: a float32 scalar tensor."""
     local = gradient.to_local() if hasattr(gradient, "to_local") else gradient
     if not local.numel():
         return torch.zeros((), device=local.device)

@@ -1,4 +1,4 @@
-"""What the loss in the model is given, and what the model adds to it."""
+"""Watches the labels that reach the loss in the model, and scales the losses that the model adds."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from .batches import differs
 
 
 class LossWatch:
-    """Stands behind the loss in the model, and sees each of its training batches.
+    """Watches each training batch at the loss in the model.
 
-    Slung's part of a loss is divided by the tokens of all micro-batches and ranks, so that their sum is the loss. What a model
-    adds by itself is a mean over its micro-batch, which has to be averaged. So the model is given slung's part multiplied by
-    the number of micro-batches and ranks, and the whole is divided by it afterward.
+    Slung's part of the loss is divided by the tokens of all micro-batches and ranks: the sum over them is the loss.
+    A loss that the model adds is a mean over its micro-batch, and must be averaged. The model therefore gets slung's
+    part multiplied by the number of micro-batches and ranks. The total is divided by that number afterward.
 
     Args:
-        loss: the one in the model, or None beside a fused loss of other people's.
+        loss: the loss in the model, or None with another package's fused loss.
 
     Attributes:
-        digest: of the batch under way, or None where nothing is compared; see `batches.DIGEST`.
-        parts: micro-batches of a step, times ranks.
-        unsettled: whether a loss was multiplied and not divided yet.
+        digest: the digest of the current batch, or None if nothing is compared; see `batches.DIGEST`.
+        parts: micro-batches per step, times ranks.
+        unsettled: whether a loss was multiplied and not yet divided.
     """
 
     def __init__(self, loss: SelectiveCausalLMLoss | None):
@@ -33,19 +33,19 @@ class LossWatch:
             loss.on_loss = self._on_loss
 
     def __deepcopy__(self, memo):
-        return LossWatch(None)  # a copy of the model is no part of the run
+        return LossWatch(None)  # a copy of the model is not part of the run
 
     def begin(self, digest, parts: int = 1) -> None:
-        """A batch starts."""
+        """Start a batch."""
         self.digest, self.parts, self.unsettled = digest, parts, False
 
     def labels(self, labels) -> None:
-        """Compare shifted labels, int64 `[rows, length]`, with the digest of the batch under way."""
+        """Compare shifted labels, int64 `[rows, length]`, with the digest of the current batch."""
         if self.digest is not None:
             self._differs.add(differs(labels, self.digest))
 
     def differ(self, wait: bool = False) -> bool:
-        """Whether labels were others than the batch's; without `wait`, as far as the device has told by now."""
+        """Whether labels differed from the batch's. Without `wait`, only what the device has reported so far counts."""
         return self._differs.read(wait)
 
     def _on_loss(self, loss, labels, divisor):
@@ -57,7 +57,7 @@ class LossWatch:
 
     @torch.compiler.disable
     def settle(self, _model, _args, output):
-        """A forward hook that divides what the model returns."""
+        """A forward hook that divides the loss that the model returns by `parts`."""
         if not self.unsettled:
             return None
         if isinstance(output, tuple):

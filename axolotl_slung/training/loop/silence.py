@@ -1,4 +1,4 @@
-"""Does anything train what is masked? Micro-batches whose every label is masked have to leave no gradient."""
+"""Checks that nothing trains masked tokens: a micro-batch with only masked labels must leave no gradient."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from .gradients import LoopProof, gradient_of
 
 
 class Silence:
-    """Runs masked micro-batches through a trainer, by the way that its real ones go.
+    """Runs masked micro-batches through a trainer, on the same path as real ones.
 
     Args:
         trainer: a `SlungTrainerMixin`.
         watch: its `LossWatch`.
 
     Attributes:
-        running: whether such a batch is under way.
-        without_auxiliary: whether the auxiliary loss of a mixture of experts, which trains routers, was left out of them.
+        running: whether a masked micro-batch is running.
+        without_auxiliary: whether the check left out the auxiliary loss of a mixture of experts, which trains routers.
     """
 
     def __init__(self, trainer, watch):
@@ -35,23 +35,25 @@ class Silence:
         self._trainer, self._watch = trainer, watch
 
     def cannot(self) -> str | None:
-        """Why this run's gradients cannot be looked at, or None."""
+        """Why this run's gradients cannot be checked, or None."""
         optimizer = str(getattr(self._trainer.args.optim, "value", self._trainer.args.optim))
         if "layerwise" in optimizer or "lomo" in optimizer:
             return f"the optimizer {optimizer} steps during the backward pass"
         return None
 
     def buckets(self) -> list[int | None]:
-        """Whose codes the micro-batches hold; None for labels of -100 alone, which every loss can read, comes first."""
+        """The buckets whose codes the micro-batches hold. None comes first: labels of only -100, for any loss."""
         bucket = None if self._trainer.slung_loss is None else _masked_bucket(self._trainer.slung_loss.reader)
         return [None] if bucket is None else [None, bucket]
 
     def check(self, model, inputs, *args, **kwargs) -> None:
-        """Raise `LoopError` for a gradient that a masked micro-batch leaves.
+        """Raise `LoopError` if a masked micro-batch leaves a gradient.
 
         Args:
             model: as the trainer wraps it.
-            inputs: a batch; `args` and `kwargs` are the rest of `training_step`'s.
+            inputs: a batch.
+            *args: further arguments of `training_step`.
+            **kwargs: its keyword arguments.
         """
         loss = self._trainer.slung_loss
         for bucket in self.buckets():
@@ -64,12 +66,13 @@ class Silence:
             if found.names:
                 more = f" and {len(found.names) - 1} other parameters" if len(found.names) > 1 else ""
                 raise LoopError(
-                    f"slung: a micro-batch whose labels are all {IGNORE if bucket is None else 'masked'} leaves a gradient on "
-                    f"{found.names[0]}{more}: something beside slung's loss trains it: {replaced(self._trainer)}"
+                    f"slung: a micro-batch whose labels are all {IGNORE if bucket is None else 'masked'} leaves a "
+                    f"gradient on {found.names[0]}{more}, so something besides slung's loss trains it: "
+                    f"{replaced(self._trainer)}"
                 )
 
     def _silent(self, inputs, bucket):
-        """The batch with every label -100 or, where a bucket is given, with codes of it for all but the -100."""
+        """The batch with every label -100 or, if a bucket is given, with its codes for all labels except -100."""
         silent = dict(inputs)
         for key in ("labels", "shift_labels"):
             if key not in silent:
@@ -78,7 +81,7 @@ class Silence:
             made = torch.full_like(labels, IGNORE)
             if bucket is not None:
                 named = torch.where(labels <= FIRST_CODE, decode(labels)[0], labels)
-                # what Axolotl leaves out stays out
+                # tokens that Axolotl ignores stay ignored
                 made = torch.where(labels == IGNORE, IGNORE, code_of(named.clamp(min=0), bucket))
             silent[key] = made
         return silent
@@ -96,7 +99,7 @@ class Silence:
 
         with self._nothing_stays(model, named):
             proof = None if loss is None else LoopProof(loss)
-            # FSDP's sharded parameters see no gradient but the reduced one
+            # FSDP's sharded parameters only get the reduced gradient
             hooks = [] if sharded else [p.register_hook(lambda g, name=name: note(name, g)) for name, p in named]
             try:
                 with self._without_reducing(model):
@@ -114,7 +117,7 @@ class Silence:
 
     @contextlib.contextmanager
     def _without_reducing(self, model):
-        """Ranks do not wait for one another, and DeepSpeed does not step; FSDP reduces, on all ranks alike."""
+        """Ranks do not wait for each other, and DeepSpeed does not step. FSDP still reduces, on all ranks."""
         trainer = self._trainer
         state = trainer.accelerator.gradient_state
         syncs = state.sync_gradients
@@ -136,7 +139,7 @@ class Silence:
         configs = {id(module.config): module.config for module in modules if hasattr(module, "config")}.values()
         routed = [config for config in configs if getattr(config, "output_router_logits", None) is True]
         self.without_auxiliary |= bool(routed)
-        deepspeed = trainer.accelerator.distributed_type == DistributedType.DEEPSPEED  # which keeps its own books
+        deepspeed = trainer.accelerator.distributed_type == DistributedType.DEEPSPEED  # it keeps its own gradients
         without = [parameter for _, parameter in named if parameter.grad is None and not deepspeed]
         metrics = copy.deepcopy(trainer._stored_metrics)
         counts_tokens = trainer.args.include_tkps
@@ -181,7 +184,7 @@ class _Found:
 
 
 def code_of(ids, bucket: int):
-    """Codes of a bucket with score 0 for token ids, int64 of any shape on any device."""
+    """Codes of a bucket with score 0 for token ids: int64 of any shape, on any device."""
     first, second = map(int, encode([0, 1], [bucket] * 2, [0.0] * 2))
     return first + ids * (second - first)
 
@@ -193,6 +196,6 @@ def _masked_bucket(reader) -> int | None:
 
 
 def masked(labels, reader):
-    """Which labels are codes of tokens without a loss, bool of their shape; a schedule of the weights does not change it."""
+    """Which labels are codes of tokens without a loss, bool of the labels' shape. Weight schedules do not matter."""
     group = reader.read(labels.reshape(-1)).group.reshape(labels.shape)
     return (labels <= FIRST_CODE) & ((group == MASKED) | (group == GROUPS.index("train")))
