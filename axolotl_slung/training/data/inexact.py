@@ -14,8 +14,8 @@ SEVERAL, OUTSIDE, LEFT, CHANGED = 1, 2, 4, 8
 
 REASONS = {
     SEVERAL: "a risky text may stand in several places of its prompt, and has its labels in all of them",
-    OUTSIDE: "risky text stands outside of the row's own strings, as they could be found, and was labelled by itself",
-    CHANGED: "the template changes a text, which was labelled as it is rendered",
+    OUTSIDE: "risky text stands outside the strings of the row that could be placed; it was labeled separately",
+    CHANGED: "the template changes a text; it was labeled as rendered",
     LEFT: "a span could not be taken out, or get its control token, and is masked",
 }
 

@@ -2,7 +2,7 @@
 
 First the row is rendered once more with tracked strings, which the templates cannot tell from plain ones. What a template
 then wrote in another way (as JSON, joined from parts, indented) is looked for in the rest of the text, in its plain and
-in its escaped form. What is left after that is nobody's: it is labelled by itself.
+in its escaped form. What is left belongs to no field and is labeled separately.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Placer:
             texts: those that the strategy tokenised and used.
         """
         fields = strings(row, self._layout)
-        # one text, of which a stream may make several windows
+        # one text; a stream may cut it into several windows
         if len({id(text.text) for text in texts}) == 1:
             same = [path for path, text in fields.items() if text == texts[0].text]
             if len(same) == 1:

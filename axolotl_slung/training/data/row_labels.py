@@ -16,7 +16,7 @@ ADDED = -1
 
 
 class SlungDataError(SlungError):
-    """A data set that cannot be labelled; the message names the YAML key, the value and the mend."""
+    """A data set that cannot be labelled; the message names the YAML key, the value and the fix."""
 
 
 @dataclass
@@ -87,7 +87,7 @@ class RowLabels:
         """The same from `Tagged` ids.
 
         Raises:
-            SlungDataError: an id without a tag that is no special token, or a label that is another token's.
+            SlungDataError: an id without a tag that is not a special token, or a label that is another token's.
         """
         parts = []
         for row in rows:

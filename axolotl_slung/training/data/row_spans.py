@@ -23,7 +23,7 @@ _CALL_KEYS = ("function", "arguments", "parameters", "text", "content", "value",
 """Keys inside messages that errors may name: those of the formats of chats, and none of the data's own."""
 
 _MOST_KNOWN = 10_000
-"""Pieces of templates whose spans are kept."""
+"""Spans are kept for at most this many pieces of templates."""
 
 
 @dataclass
@@ -136,7 +136,7 @@ class RowSpans:
     def _annotated(
         self, labeler: Labeler, texts: list[str], wanted: list[tuple[Row, fields_of.Path]]
     ) -> list[list[Span]]:
-        """The spans of texts, equal ones labelled once where the labeler reads nothing else."""
+        """The spans of texts. Equal texts are labeled once if the labeler reads nothing else."""
         if reads_rows(labeler):
             return labeler.annotate(texts, [fields_of.surroundings(row.raw, path) for row, path in wanted])
         different = list(dict.fromkeys(texts))
@@ -159,7 +159,7 @@ class RowSpans:
             found = list(described(source, name, column, self.layout, anywhere))
             if column and (missed := without_text(source, column, found)):
                 raise SlungDataError(
-                    f"{labeler.key}.text_field: {describe_row(row.number, row.raw)}, {_spelled(missed)}: there is no text "
+                    f"{labeler.key}.text_field: {describe_row(row.number, row.raw)}, {_spelled(missed)}: found no text "
                     f"{name!r} for these spans; name the key of their text, or take the spans out"
                 )
             wanted += [(row, one) for one in found]
@@ -170,7 +170,7 @@ class RowSpans:
                 row.from_columns.add(path)
 
     def _settle(self, row: Row) -> None:
-        """Find out where fields stand whose spans matter, and whose place is not sure yet."""
+        """Find the place of fields that have spans with a consequence and no certain place yet."""
         for path, spans in row.spans.items():
             if all(self.action(span) is Action.TRAIN for span in spans):
                 continue
@@ -191,7 +191,7 @@ class RowSpans:
                 row.inexact |= inexact.SEVERAL if choices else 0
 
     def _check_spans(self, row: Row, path: fields_of.Path) -> None:
-        """Raise `SlungDataError` for a column of spans whose text has no place, though it may be rendered, or was to be."""
+        """Raise `SlungDataError` if the text of a column of spans has no place and may be, or should be, rendered."""
         field = fields_of.get(row.raw, path)
         where = f"{self.where}: {describe_row(row.number, row.raw)}, {_spelled(path)}"
         if self._placer.share_outside(row.texts, row.places, field) >= 0.5:
@@ -233,7 +233,7 @@ class RowSpans:
                 continue
             if labeler.scope == "text":
                 self._label_whole(labeler, whole)
-                # windows of one text share it, and are no neighbors
+                # windows of one text share it: they are not neighbors
                 self._label_seams(labeler, [row for row in rows if len({id(text.text) for text in row.texts}) > 1])
                 continue
             for (row, text, at, _), spans in zip(rest, self._label_rest(labeler, rest)):
@@ -246,7 +246,7 @@ class RowSpans:
             text.spans += spans
 
     def _label_seams(self, labeler: Labeler, rows: list[Row]) -> None:
-        """Find what lies across the edges of texts that a strategy tokenises one by one and puts in a row."""
+        """Find spans across the edges of texts that a strategy tokenizes separately and then joins."""
         joined = ["".join(text.text for text in row.texts) for row in rows]
         for row, spans in zip(rows, labeler.annotate(joined, [row.raw for row in rows])):
             start = 0
@@ -273,7 +273,7 @@ class RowSpans:
                 row.inexact |= inexact.SEVERAL
 
     def _label_rest(self, labeler: Labeler, rest) -> list[list[Span]]:
-        """The spans of pieces of templates, most of which come again in every row."""
+        """The spans of pieces of templates. Most pieces repeat in every row, so their spans are kept."""
         if reads_rows(labeler):
             return labeler.annotate([piece for *_, piece in rest], [row.raw for row, *_ in rest])
         known = self._rest.setdefault(labeler.name, {})
@@ -285,7 +285,7 @@ class RowSpans:
 
 
 def reads_rows(labeler: Labeler) -> bool:
-    """Whether a labeler may look at more than the text: a class of the user's gets the row, too."""
+    """Whether a labeler may look at more than the text: a custom class also gets the row."""
     return isinstance(labeler, CustomLabeler) and not labeler.cached
 
 

@@ -1,4 +1,4 @@
-"""Fields that are looked for by their text, in what a template wrote around those whose place is known."""
+"""Search for fields by their text, in what a template wrote around the fields with a known place."""
 
 from __future__ import annotations
 

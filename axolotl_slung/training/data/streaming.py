@@ -119,7 +119,7 @@ def check_overflow(tokenizer, where: str) -> None:
 
 
 class NothingLeft(Exception):
-    """A buffer of documents of which no window is left to pack."""
+    """A buffer of documents without a window left to pack."""
 
 
 class Buffers:
