@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from ..errors import SlungError
+from ..labels.buckets import Action, Bucket
 
 
 class ObjectiveError(SlungError):
@@ -58,6 +59,23 @@ class Hinge:
 
     def __call__(self, m):
         return torch.relu(logsigmoid(m) - log(self.threshold))
+
+
+def of_bucket(bucket: Bucket) -> Objective | None:
+    """What a bucket's codes are trained with, cross-entropy aside; None where they are masked.
+
+    Raises:
+        ObjectiveError: the function that `action: custom` names cannot be an objective.
+    """
+    if not bucket.action.traits.coded:
+        return None
+    made = {
+        Action.UNLIKELIHOOD: lambda: unlikelihood,
+        Action.SOFT: lambda: unlikelihood,
+        Action.HINGE: lambda: Hinge(bucket.threshold),
+        Action.CUSTOM: lambda: of_path(bucket.objective),
+    }
+    return made[bucket.action]()
 
 
 def token_losses(m, actions: Actions):
