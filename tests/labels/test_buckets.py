@@ -6,6 +6,7 @@ from dataclasses import fields
 from importlib.resources import files
 
 import pytest
+from helpers import ROOT
 from helpers.tables import table
 
 from axolotl_slung.config import BucketConfig
@@ -82,3 +83,8 @@ def test_the_docs_print_the_table_of_actions():
         expected.append((f"`{action.value}`", action.traits.meaning, ", ".join(f"`{key}`" for key in keys if key)))
     rows = table("docs/objectives.md", "action")
     assert [(row["action"], row["meaning"], row["keys"]) for row in rows] == expected
+
+
+def test_readme_names_the_actions():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [action.value for action in Action if f"`{action.value}`" not in readme]
