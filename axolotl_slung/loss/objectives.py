@@ -16,6 +16,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import log
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -69,11 +70,12 @@ def of_bucket(bucket: Bucket) -> Objective | None:
     """
     if not bucket.action.traits.coded:
         return None
+    # the config sees to the key that an action needs
     made = {
         Action.UNLIKELIHOOD: lambda: unlikelihood,
         Action.SOFT: lambda: unlikelihood,
-        Action.HINGE: lambda: Hinge(bucket.threshold),
-        Action.CUSTOM: lambda: of_path(bucket.objective),
+        Action.HINGE: lambda: Hinge(cast(float, bucket.threshold)),
+        Action.CUSTOM: lambda: of_path(cast(str, bucket.objective)),
     }
     return made[bucket.action]()
 
