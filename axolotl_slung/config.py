@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from .labels.buckets import CODED_ACTIONS, Action, Bucket, preset
+from .labels.buckets import Action, Bucket, preset
 from .labels.codec import MAX_BUCKETS
 
 
@@ -140,9 +140,6 @@ LabelerConfig = Annotated[
 ]
 
 
-_NEEDED = {"token": Action.CONTROL_TOKEN, "threshold": Action.HINGE, "objective": Action.CUSTOM, "k": Action.GOLDFISH}
-
-
 class BucketConfig(_Block):
     """A range of scores and its action."""
 
@@ -167,10 +164,11 @@ class BucketConfig(_Block):
 
     @model_validator(mode="after")
     def _fits_its_action(self):
-        if self.weight is not None and self.action not in CODED_ACTIONS:
+        if self.weight is not None and not self.action.traits.coded:
             raise ValueError(f"`weight` does nothing with action: {self.action.value}; take it out")
-        for key, action in _NEEDED.items():
-            if (getattr(self, key) is None) == (self.action is action):
+        for action in Action:
+            key = action.traits.needs
+            if key is not None and (getattr(self, key) is None) == (self.action.traits.needs == key):
                 raise ValueError(f"`{key}` belongs to action: {action.value}, which needs it, and to no other action")
         return self
 
@@ -265,18 +263,14 @@ class SlungConfig(_Block):
     @property
     def trains_codes(self) -> bool:
         """Whether any bucket has an objective other than cross-entropy."""
-        return any(bucket.action in CODED_ACTIONS for bucket in self.resolved_buckets())
+        return any(bucket.action.traits.coded for bucket in self.resolved_buckets())
 
     def resolved_buckets(self) -> tuple[Bucket, ...]:
         """The buckets given, or else the method's preset."""
         if self.buckets is None:
             return preset(self.method)
-        return tuple(
-            Bucket(
-                b.name, b.below, b.action, 1.0 if b.weight is None else b.weight, b.token, b.threshold, b.objective, b.k
-            )
-            for b in self.buckets
-        )
+        # what is left out of the YAML takes the defaults of `Bucket`
+        return tuple(Bucket(**{"below": None, **bucket.model_dump(exclude_none=True)}) for bucket in self.buckets)
 
 
 def json_schema() -> dict:

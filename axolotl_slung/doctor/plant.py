@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..labels.buckets import TEXT_ACTIONS, Action, Bucket
+from ..labels.buckets import Action, Bucket
 from ..labels.codec import FIRST_CODE, IGNORE, decode, encode
 
 EVERY = 5
@@ -29,11 +29,10 @@ class Planted:
 
     def __init__(self, buckets: Sequence[Bucket]):
         self.rows: dict[int, Counter] = {}
-        left_out = (*TEXT_ACTIONS, Action.TRAIN, Action.GOLDFISH)
-        self._buckets = [index for index, bucket in enumerate(buckets) if bucket.action not in left_out]
+        self._buckets = [index for index, bucket in enumerate(buckets) if bucket.action is bucket.action_of_code]
         if not any(buckets[index].action is Action.MASK for index in self._buckets):
-            # any other bucket's code is read as a masked token
-            self._buckets.append(next((i for i, b in enumerate(buckets) if b.action in left_out), 0))
+            # its code is read as a masked token
+            self._buckets.append(next((i for i, b in enumerate(buckets) if b.action_of_code is Action.MASK), 0))
 
     def plant(self, row: dict, index: int) -> dict:
         """New labels for a row: one in `EVERY` of its trained tokens gets a code, and the buckets take turns.

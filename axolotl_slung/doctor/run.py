@@ -16,7 +16,7 @@ from datasets import Dataset
 from pydantic import ValidationError
 
 from ..errors import SlungError
-from ..labels.buckets import CODED_ACTIONS, Action
+from ..labels.buckets import Action
 from ..training.conflicts import check_run
 from ..training.loop import LoopError
 from ..training.loop.culprits import collator_name
@@ -212,8 +212,7 @@ def _batches(seen: Seen, planted: Planted | None, buckets, trainer) -> list[Find
         by_action: dict[str, int] = {}
         for counts in seen.planted.values():
             for bucket, number in counts.items():
-                action = buckets[bucket].action
-                action = action.value if action in CODED_ACTIONS else Action.MASK.value
+                action = buckets[bucket].action_of_code.value
                 by_action[action] = by_action.get(action, 0) + number
         text = ", ".join(f"{action} {number}" for action, number in sorted(by_action.items()))
         if not total:

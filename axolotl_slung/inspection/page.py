@@ -11,9 +11,9 @@ from importlib.resources import files
 
 import numpy as np
 
-from ..labels.buckets import CODED_ACTIONS, TEXT_ACTIONS, Bucket
+from ..labels.buckets import Action, Bucket
 from .documents import LabelledDocument
-from .effects import LEFT_OUT_MEANING, MEANINGS
+from .effects import LEFT_OUT_MEANING
 
 SCRIPTS = ("page_documents.js", "page_buckets.js", "page_tooltip.js", "page.js")
 """One script in the page, in this order."""
@@ -48,7 +48,7 @@ def inspection_page(
         "labelers": labelers,
         "documents": [_document(index, document, labelers) for index, document in enumerate(documents)],
     }
-    script, style = "\n".join(_part(name) for name in SCRIPTS), _part("page.css")
+    script, style = "\n".join(_part(name) for name in SCRIPTS), f"{_part('page.css')}\n{_action_css()}"
     policy = (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; base-uri 'none'; "
         "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
@@ -59,16 +59,17 @@ def inspection_page(
 
 
 def _bucket(bucket: Bucket) -> dict:
-    options = {key: getattr(bucket, key) for key in ("token", "threshold", "objective", "k")}
-    if bucket.action in CODED_ACTIONS:
+    traits = bucket.action.traits
+    options = {} if traits.needs is None else {traits.needs: getattr(bucket, traits.needs)}
+    if traits.coded:
         options["weight"] = bucket.weight
     return {
         "name": bucket.name,
         "below": bucket.below,
         "action": bucket.action.value,
-        "meaning": MEANINGS[bucket.action],
-        "options": {key: value for key, value in options.items() if value is not None},
-        "edits_text": bucket.action in TEXT_ACTIONS,
+        "meaning": traits.meaning,
+        "options": options,
+        "edits_text": traits.edits_text,
     }
 
 
@@ -85,6 +86,29 @@ def _document(index: int, document: LabelledDocument, labelers: Sequence[str]) -
         "trainable": _runs(document.trainable),
         "partial": _runs(document.partial),
     }
+
+
+def _action_css() -> str:
+    """The rules for the tokens of each action, on a light and on a dark page."""
+    light, dark, rules = [], [], []
+    for action in Action:
+        name, look = action.value, action.traits.look
+        for variables, paint in ((light, look.light), (dark, look.dark)):
+            variables.append(f"--{name}: {paint.fill}; --{name}-edge: {paint.edge};")
+            if paint.ink is not None:
+                variables.append(f"--{name}-ink: {paint.ink};")
+        parts = [f"border-color: var(--{name}-edge);", f"background-color: var(--{name});"]
+        if look.light.ink is not None:
+            parts.append(f"color: var(--{name}-ink);")
+        if look.line:
+            # a token with an ink of its own has its line in that
+            parts.append(f"text-decoration: {look.line}{'' if look.light.ink else f' var(--{name}-edge)'};")
+        rules.append(f".token.{name} {{ {' '.join(parts)} }}")
+    schemes = [
+        f":root {{ {' '.join(light)} }}",
+        f"@media (prefers-color-scheme: dark) {{ :root {{ {' '.join(dark)} }} }}",
+    ]
+    return "\n".join([*schemes, *rules])
 
 
 def _runs(values) -> list:

@@ -13,22 +13,9 @@ from rich.style import Style
 from ..labels.buckets import Action, Bucket
 from ..render.visible import visible
 from .documents import LabelledDocument
-from .effects import LEFT_OUT, LEFT_OUT_MEANING, MEANINGS, effects
+from .effects import LEFT_OUT, LEFT_OUT_MEANING, effects
 
-# two shades each, in turns, so that tokens can be told apart; ink and paper both, whatever the terminal's own may be
-_SHADES = {
-    Action.TRAIN.value: ("color(16) on color(194)", "color(16) on color(157)"),
-    Action.MASK.value: ("underline color(16) on color(216)", "underline color(16) on color(223)"),
-    Action.UNLIKELIHOOD.value: ("bold color(231) on color(124)", "bold color(231) on color(160)"),
-    Action.SOFT.value: ("italic color(16) on color(229)", "italic color(16) on color(227)"),
-    Action.HINGE.value: ("bold color(16) on color(217)", "bold color(16) on color(210)"),
-    Action.CUSTOM.value: ("italic color(16) on color(189)", "italic color(16) on color(183)"),
-    Action.GOLDFISH.value: ("italic color(16) on color(223)", "italic color(16) on color(222)"),
-    Action.DROP_SPAN.value: ("strike color(16) on color(153)", "strike color(16) on color(117)"),
-    Action.DROP_DOCUMENT.value: ("strike color(231) on color(25)", "strike color(231) on color(31)"),
-    Action.CONTROL_TOKEN.value: ("underline color(16) on color(225)", "underline color(16) on color(219)"),
-    LEFT_OUT: ("color(244)", "color(247)"),
-}
+_SHADES = {action.value: action.traits.look.terminal for action in Action} | {LEFT_OUT: ("color(244)", "color(247)")}
 _STYLES = {effect: tuple(map(Style.parse, shades)) for effect, shades in _SHADES.items()}
 _HEADLINE, _QUIET = Style(bold=True), Style(dim=True)
 PARTIAL = "~"
@@ -96,7 +83,7 @@ def _legend(canvas, documents, of_document, buckets) -> Iterator[str]:
     for bucket, low, high in zip(buckets, bounds, bounds[1:]):
         reach = f"from {low}" if high is None else f"{low} to {high}"
         ranges.setdefault(bucket.action, []).append(f"{visible(bucket.name)} ({reach})")
-    rows = [(action.value, f"{MEANINGS[action]}: {', '.join(names)}") for action, names in ranges.items()]
+    rows = [(action.value, f"{action.traits.meaning}: {', '.join(names)}") for action, names in ranges.items()]
     rows.append((LEFT_OUT, LEFT_OUT_MEANING))
     for effect, meaning in rows:
         share = f"{counts[effect]:,} tokens ({counts[effect] / max(total, 1):.1%})"

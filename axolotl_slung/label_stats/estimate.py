@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from ..errors import SlungError
-from ..labels.buckets import LOSS_ACTIONS, Action
+from ..labels.buckets import Action
 from .statistics import RiskReport
 
-STEP_TIME = {action.value: 0.79 for action in (*LOSS_ACTIONS, Action.CONTROL_TOKEN)} | {Action.MASK.value: 0.73}
+STEP_TIME = {action.value: 0.79 for action in Action if action.traits.has_loss} | {Action.MASK.value: 0.73}
 """Time of a training step of tokens of an action, against stock Axolotl: docs/measurements.md, "A training step" (SmolLM2-135M
 in float32 on two CPU cores, one run, for text that is nearly all trained; a masked token saves the head's share as well)."""
 

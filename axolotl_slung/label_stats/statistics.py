@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ..inspection.documents import LabelledDocument
-from ..labels.buckets import LOSS_ACTIONS, Action, Bucket
+from ..labels.buckets import Action, Bucket
 from ..labels.tokens import buckets_of
 from .batches import Batches, BatchSpread
 from .scale import BINS, bins_of
@@ -17,9 +17,8 @@ from .words import WordCounts
 ACTIONS = tuple(Action)
 """The order in which actions are counted."""
 
-# behind a control token, a span is trained like any other text
-_WITH_LOSS = np.array([action in (*LOSS_ACTIONS, Action.CONTROL_TOKEN) for action in ACTIONS])
-_DROPPED = np.array([action in (Action.DROP_SPAN, Action.DROP_DOCUMENT) for action in ACTIONS])
+_WITH_LOSS = np.array([action.traits.has_loss for action in ACTIONS])
+_DROPPED = np.array([action.traits.edits_text and not action.traits.has_loss for action in ACTIONS])
 
 SHARE_BINS = 12
 """Of the risky share of a document: exactly 0, ten equal ones, exactly 1."""

@@ -64,7 +64,7 @@ def _overview(report: RiskReport) -> Section:
         facts.insert(4, (count(report.without_loss - report.fully_masked), "documents that nobody would train on"))
     if report.dropped:
         facts.append((count(report.dropped), "documents dropped"))
-    parts = [(action.value, report.outcomes[action.value], action.value) for action in ACTIONS]
+    parts = [(a.value, report.outcomes[a.value], a.traits.look.chart) for a in ACTIONS]
     figure = Figure(shares("What becomes of the trainable tokens", [p for p in parts if p[1]], "tokens"))
     return Section("At a glance", "", [Facts(facts), figure])
 
@@ -123,7 +123,7 @@ def _scores(report: RiskReport) -> Section:
     inner = list(enumerate(EDGES.tolist(), 2))
     ticks = [(0.5, "0"), *((at, short(edge)) for at, edge in inner if edge in TICKS), (BINS - 0.5, "1")]
     marks = [(_place(b.below), f"{b.name} ends below {short(b.below)}") for b in report.buckets if b.below is not None]
-    kinds = [report.buckets[i].action.value for i in buckets_of(bin_floors(), report.buckets)]
+    kinds = [report.buckets[i].action.traits.look.chart for i in buckets_of(bin_floors(), report.buckets)]
 
     def figure(name: str, counts: list[int]) -> Figure:
         drawn = bars(name, counts, bin_names(), ticks, label="score", unit="tokens", kinds=kinds, marks=marks, log=True)
@@ -172,7 +172,7 @@ def _runs(report: RiskReport) -> Section:
         names = ["1 token", *(f"{2**n} to {2 ** (n + 1) - 1} tokens" for n in range(1, last))]
         ticks = [(n, count(2**n)) for n in range(last + 1)]
         histogram = runs.histogram[:last]
-        kinds = [Action(action).value] * last
+        kinds = [Action(action).traits.look.chart] * last
         drawn = bars(f"Spans of {action}", histogram, names, ticks, label="tokens", unit="spans", kinds=kinds)
         blocks.append(Figure(drawn))
     note = "Neighbouring tokens with the same action, whether or not Axolotl alone would train on them."

@@ -15,8 +15,7 @@ from .statistics import ACTIONS
 from .statistics_view import bucket_table
 from .sweep import Sweep
 
-_LOST = (Action.MASK, Action.DROP_SPAN, Action.DROP_DOCUMENT)
-"""Actions that leave a token without a loss."""
+_LOST = tuple(action for action in ACTIONS if not action.traits.has_loss)
 
 
 def sections(sweep: Sweep) -> list[Section]:

@@ -1,39 +1,15 @@
 """Labelers: what in a text is risky, as spans of characters with scores."""
 
 from .base import Labeler, LabelerError, Span
+from .registry import LABELERS
 
-__all__ = [
-    "ClassifierLabeler",
-    "CustomLabeler",
-    "DolmaLabeler",
-    "EntitiesLabeler",
-    "FastTextLabeler",
-    "Labeler",
-    "LabelerError",
-    "PatternsLabeler",
-    "PresidioLabeler",
-    "ProfanityLabeler",
-    "Span",
-    "SpansLabeler",
-]
+_BY_CLASS = {entry.class_name: entry for entry in LABELERS.values()}
 
-_HOMES = {
-    "ClassifierLabeler": "classifier",
-    "CustomLabeler": "custom",
-    "DolmaLabeler": "dolma",
-    "EntitiesLabeler": "entities",
-    "FastTextLabeler": "fasttext",
-    "PatternsLabeler": "patterns",
-    "PresidioLabeler": "presidio",
-    "ProfanityLabeler": "profanity",
-    "SpansLabeler": "spans",
-}
+__all__ = ["Labeler", "LabelerError", "Span"]
+__all__ += sorted(_BY_CLASS)
 
 
 def __getattr__(name):
-    # lazy: a run pays for the libraries of the labelers that it uses, and for no others
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    if name in _BY_CLASS:
+        return _BY_CLASS[name].load()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from inspect import signature
 from itertools import count
 
 from .base import Labeler
 from .cache import SpanCache
 from .identity import digest
-
-_CLASSES = {
-    "fasttext": ("fasttext", "FastTextLabeler"),
-    "entities": ("entities", "EntitiesLabeler"),
-    "patterns": ("patterns", "PatternsLabeler"),
-    "spans": ("spans", "SpansLabeler"),
-    "dolma": ("dolma", "DolmaLabeler"),
-    "classifier": ("classifier", "ClassifierLabeler"),
-    "presidio": ("presidio", "PresidioLabeler"),
-    "profanity": ("profanity", "ProfanityLabeler"),
-    "custom": ("custom", "CustomLabeler"),
-}
+from .registry import LABELERS, check_installed
 
 
 def names_of(configs: Sequence) -> list[str]:
@@ -45,17 +33,18 @@ def build(block) -> list[Labeler]:
     """
     labelers = []
     for index, (config, labeler_name) in enumerate(zip(block.labelers, names_of(block.labelers))):
-        # imported here: a run pays for the libraries of the labelers that it uses, and for no others
-        module, name = _CLASSES[config.type]
+        key = f"slung.labelers[{index}]"
+        check_installed(config.type, key)
         options = config.model_dump(exclude={"type", "datasets", "name"})
-        kind = getattr(import_module(f".{module}", __package__), name)
-        if "splitter" in signature(kind).parameters:
+        kind = LABELERS[config.type].load()
+        parameters = signature(kind).parameters
+        if "splitter" in parameters:
             options["splitter"] = block.sentence_splitter
         decisive = {"type": config.type, **options}
-        if config.type == "fasttext":
+        if "thresholds" in parameters:
             # scores are exact wherever one of these could tell, whichever they are
             options["thresholds"] = [bucket.below for bucket in block.resolved_buckets()[:-1]]
-        labeler = kind(f"slung.labelers[{index}]", **options)
+        labeler = kind(key, **options)
         labeler.name = labeler_name
         labeler.check()
         labeler.digest = digest(labeler, decisive)

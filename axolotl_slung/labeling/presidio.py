@@ -12,6 +12,7 @@ import yaml
 
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span, utf8_safe
+from .registry import check_installed
 
 LOG = logging.getLogger(__name__)
 
@@ -71,12 +72,7 @@ class PresidioLabeler(Labeler):
     def analyzer(self):
         """The `AnalyzerEngine`, made on first use."""
         if self._analyzer is None:
-            try:
-                import presidio_analyzer  # noqa: F401
-            except ImportError as error:
-                raise LabelerError(
-                    f"{self.key}: type: presidio needs presidio-analyzer; pip install 'axolotl-slung[presidio]' ({error})"
-                ) from None
+            check_installed("presidio", self.key)
             with self._quiet():
                 self._analyzer = self._make()
         return self._analyzer

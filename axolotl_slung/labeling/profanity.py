@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .base import Labeler, LabelerError, Span, utf8_safe
+from .registry import check_installed
 from .text.sentences import split
 
 if TYPE_CHECKING:
@@ -57,17 +58,14 @@ def predictor(key: str) -> Callable[[Sequence[str]], np.ndarray]:
     Raises:
         LabelerError: the package is not installed, or its model was made with another scikit-learn.
     """
-    try:
-        from sklearn.exceptions import InconsistentVersionWarning
+    check_installed("profanity", key)
+    from sklearn.exceptions import InconsistentVersionWarning
 
+    try:
         with warnings.catch_warnings():
             # the package loads its pickled model when it is imported; another scikit-learn may read it differently
             warnings.simplefilter("error", InconsistentVersionWarning)
             from profanity_check import predict_prob
-    except ImportError as error:
-        raise LabelerError(
-            f"{key}: profanity needs alt-profanity-check; pip install alt-profanity-check ({error})"
-        ) from None
     except Warning:
         raise LabelerError(
             f"{key}: the model of alt-profanity-check was made with another version of scikit-learn; pip install "

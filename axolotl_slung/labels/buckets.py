@@ -6,39 +6,219 @@ from dataclasses import dataclass
 from enum import Enum
 
 
+@dataclass(frozen=True)
+class Paint:
+    """Colors of a token on a page, as CSS writes them; without `ink`, the page's own."""
+
+    fill: str
+    edge: str
+    ink: str | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """How tokens of an action look. No two actions share a fill, a line or a style, so that each can be told apart.
+
+    Attributes:
+        light, dark: on a light page and on a dark one. The fills are Okabe and Ito's hues.
+        line: CSS `text-decoration` on the page, without its color; empty for none.
+        terminal: two rich styles, used in turn so that tokens can be told apart. Both set ink and paper.
+        chart: the class of its bars in charts, `.k-...` in `render/report.css`.
+    """
+
+    light: Paint
+    dark: Paint
+    line: str
+    terminal: tuple[str, str]
+    chart: str = "kept"
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What the rest of the package has to know of an action.
+
+    Attributes:
+        meaning: what it does, in words for the page, the terminal and docs/objectives.md.
+        look: its colors.
+        has_loss: its tokens have a loss (all but a few of them, for `goldfish`).
+        coded: an ordinary loss cannot express it, so that its labels are always codes below -100. It has an objective in
+            `loss/objectives.py`, and its bucket takes a `weight`.
+        edits_text: it changes the text before it is tokenised.
+        needs: the key of a bucket that it needs, and that no other action takes; None for none.
+    """
+
+    meaning: str
+    look: Look
+    has_loss: bool = False
+    coded: bool = False
+    edits_text: bool = False
+    needs: str | None = None
+
+
 class Action(str, Enum):
     """What happens to the tokens of a bucket."""
 
-    TRAIN = "train"
-    """Ordinary cross-entropy."""
-    MASK = "mask"
-    """In the context, without loss (masked SLUNG, paper section 3)."""
-    UNLIKELIHOOD = "unlikelihood"
-    """`-log(1 - p)` (unlikelihood SLUNG, paper section 3)."""
-    SOFT = "soft"
-    """Cross-entropy and unlikelihood mixed by the score."""
-    HINGE = "hinge"
-    """`max(0, log p - log threshold)`: pushed down while it is more likely than the threshold."""
-    CUSTOM = "custom"
-    """An objective of the user's."""
-    GOLDFISH = "goldfish"
-    """Trained, but for one token in k, which is masked (Hans et al. 2024)."""
-    DROP_SPAN = "drop_span"
-    """The characters are removed before tokenising (the paper's low-risk baseline)."""
-    DROP_DOCUMENT = "drop_document"
-    """The document is removed (the paper's control)."""
-    CONTROL_TOKEN = "control_token"
-    """A control token is put in front of the span, which is trained as usual (Korbak et al. 2023)."""
+    traits: Traits
 
+    def __new__(cls, value: str, traits: Traits) -> Action:
+        action = str.__new__(cls, value)
+        action._value_ = value
+        action.traits = traits
+        return action
 
-CODED_ACTIONS = (Action.UNLIKELIHOOD, Action.SOFT, Action.HINGE, Action.CUSTOM)
-"""Actions that an ordinary loss cannot express, so that they always travel as codes below -100."""
-
-LOSS_ACTIONS = (Action.TRAIN, Action.GOLDFISH, *CODED_ACTIONS)
-"""Actions whose tokens carry a loss (all but a few of them, for `goldfish`)."""
-
-TEXT_ACTIONS = (Action.DROP_SPAN, Action.DROP_DOCUMENT, Action.CONTROL_TOKEN)
-"""Actions that change the text before it is tokenised."""
+    # ordinary cross-entropy
+    TRAIN = (
+        "train",
+        Traits(
+            meaning="the model learns to say it",
+            has_loss=True,
+            look=Look(
+                light=Paint("#d3f0e3", "#3f9c77"),
+                dark=Paint("#12392b", "#3f9c77"),
+                line="",
+                terminal=("color(16) on color(194)", "color(16) on color(157)"),
+                chart="train",
+            ),
+        ),
+    )
+    # in the context, without loss (masked SLUNG, paper section 3)
+    MASK = (
+        "mask",
+        Traits(
+            meaning="read by every token after it, never trained",
+            look=Look(
+                light=Paint("#ffd2bd", "#cf4a10"),
+                dark=Paint("#6e2f10", "#ff8a55"),
+                line="underline 2px",
+                terminal=("underline color(16) on color(216)", "underline color(16) on color(223)"),
+                chart="mask",
+            ),
+        ),
+    )
+    # -log(1 - p) (unlikelihood SLUNG, paper section 3)
+    UNLIKELIHOOD = (
+        "unlikelihood",
+        Traits(
+            meaning="the model learns not to say it",
+            has_loss=True,
+            coded=True,
+            look=Look(
+                light=Paint("#a3161c", "#6d0a0f", ink="#fff"),
+                dark=Paint("#c21f2d", "#ff9a9a", ink="#fff"),
+                line="underline double 1px",
+                terminal=("bold color(231) on color(124)", "bold color(231) on color(160)"),
+                chart="unlikelihood",
+            ),
+        ),
+    )
+    # cross-entropy and unlikelihood mixed by the score
+    SOFT = (
+        "soft",
+        Traits(
+            meaning="between train and unlikelihood, by its score",
+            has_loss=True,
+            coded=True,
+            look=Look(
+                light=Paint("#f7ecaa", "#a38a00"),
+                dark=Paint("#453d0c", "#c9b13a"),
+                line="underline dashed 2px",
+                terminal=("italic color(16) on color(229)", "italic color(16) on color(227)"),
+            ),
+        ),
+    )
+    # max(0, log p - log threshold): pushed down while it is more likely than the threshold
+    HINGE = (
+        "hinge",
+        Traits(
+            meaning="the model learns not to say it, down to a threshold",
+            has_loss=True,
+            coded=True,
+            needs="threshold",
+            look=Look(
+                light=Paint("#f6b3b0", "#a3161c"),
+                dark=Paint("#6b1f25", "#ff9a9a"),
+                line="overline 2px",
+                terminal=("bold color(16) on color(217)", "bold color(16) on color(210)"),
+            ),
+        ),
+    )
+    # a function that the config names
+    CUSTOM = (
+        "custom",
+        Traits(
+            meaning="an objective of your own",
+            has_loss=True,
+            coded=True,
+            needs="objective",
+            look=Look(
+                light=Paint("#dcd8f8", "#5a4fb0"),
+                dark=Paint("#332d66", "#a9a0f0"),
+                line="underline wavy 1px",
+                terminal=("italic color(16) on color(189)", "italic color(16) on color(183)"),
+            ),
+        ),
+    )
+    # one token in k is masked (Hans et al. 2024)
+    GOLDFISH = (
+        "goldfish",
+        Traits(
+            meaning="trained, but for one token in k",
+            has_loss=True,
+            needs="k",
+            look=Look(
+                light=Paint("#ffdf9e", "#b06d00"),
+                dark=Paint("#5e3d00", "#ffb84d"),
+                line="overline dashed 2px",
+                terminal=("italic color(16) on color(223)", "italic color(16) on color(222)"),
+            ),
+        ),
+    )
+    # the characters are removed before tokenising (the paper's low-risk baseline)
+    DROP_SPAN = (
+        "drop_span",
+        Traits(
+            meaning="taken out of the text",
+            edits_text=True,
+            look=Look(
+                light=Paint("#cbe4f8", "#2f7fb8"),
+                dark=Paint("#123a56", "#5fb0e8"),
+                line="line-through 2px",
+                terminal=("strike color(16) on color(153)", "strike color(16) on color(117)"),
+                chart="drop",
+            ),
+        ),
+    )
+    # the document is removed (the paper's control)
+    DROP_DOCUMENT = (
+        "drop_document",
+        Traits(
+            meaning="its whole document is dropped",
+            edits_text=True,
+            look=Look(
+                light=Paint("#17557f", "#0c3a59", ink="#fff"),
+                dark=Paint("#8ecbf5", "#c5e6ff", ink="#04141f"),
+                line="line-through double 1px",
+                terminal=("strike color(231) on color(25)", "strike color(231) on color(31)"),
+                chart="drop",
+            ),
+        ),
+    )
+    # the span is trained as usual, behind the token (Korbak et al. 2023)
+    CONTROL_TOKEN = (
+        "control_token",
+        Traits(
+            meaning="trained, with a control token in front",
+            has_loss=True,
+            edits_text=True,
+            needs="token",
+            look=Look(
+                light=Paint("#efd3e6", "#a34f86"),
+                dark=Paint("#4a2340", "#d78bbd"),
+                line="underline dotted 2px",
+                terminal=("underline color(16) on color(225)", "underline color(16) on color(219)"),
+            ),
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -49,7 +229,7 @@ class Bucket:
         name: as in the YAML.
         below: exclusive upper bound of the score; None for the last bucket.
         action: what the loss does.
-        weight: factor of the action's own objective (`unlikelihood`, `soft`, `hinge`, `custom`).
+        weight: factor of the action's own objective (of actions that are `coded`).
         token: the control token's text (`control_token`).
         threshold: a probability (`hinge`).
         objective: `package.module:function` (`custom`).
@@ -65,24 +245,25 @@ class Bucket:
     objective: str | None = None
     k: int | None = None
 
+    @property
+    def action_of_code(self) -> Action:
+        """What a code of this bucket means in the labels: its action if that is `coded`, else `mask` (masked and watched)."""
+        return self.action if self.action.traits.coded else Action.MASK
 
-_T, _M, _U = Action.TRAIN, Action.MASK, Action.UNLIKELIHOOD
 
-_PRESETS = {
+PRESETS = {
     # Table 1 of the paper: what each arm does with not, possibly and definitely toxic tokens.
-    "masked": (_T, _M, _M),
-    "unlikelihood": (_T, _T, _U),
-    "toxic_baseline": (_T, _T, _T),
-    "low_risk": (_T, Action.DROP_SPAN, Action.DROP_SPAN),
-    "control": (_T, Action.DROP_DOCUMENT, Action.DROP_DOCUMENT),
+    "masked": (Action.TRAIN, Action.MASK, Action.MASK),
+    "unlikelihood": (Action.TRAIN, Action.TRAIN, Action.UNLIKELIHOOD),
+    "toxic_baseline": (Action.TRAIN, Action.TRAIN, Action.TRAIN),
+    "low_risk": (Action.TRAIN, Action.DROP_SPAN, Action.DROP_SPAN),
+    "control": (Action.TRAIN, Action.DROP_DOCUMENT, Action.DROP_DOCUMENT),
 }
-
-METHODS = tuple(_PRESETS)
 
 
 def preset(method: str) -> tuple[Bucket, ...]:
     """The three buckets of one of the paper's arms (section 4.1: cuts at 1e-4 and 0.99)."""
-    low, middle, high = _PRESETS[method]
+    low, middle, high = PRESETS[method]
     return (
         Bucket("not_toxic", 1.0e-4, low),
         Bucket("possibly_toxic", 0.99, middle),

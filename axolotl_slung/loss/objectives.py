@@ -16,12 +16,14 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import log
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from ..errors import SlungError
+from ..labels.buckets import Action, Bucket
 
 
 class ObjectiveError(SlungError):
@@ -58,6 +60,24 @@ class Hinge:
 
     def __call__(self, m):
         return torch.relu(logsigmoid(m) - log(self.threshold))
+
+
+def of_bucket(bucket: Bucket) -> Objective | None:
+    """What a bucket's codes are trained with, cross-entropy aside; None where they are masked.
+
+    Raises:
+        ObjectiveError: the function that `action: custom` names cannot be an objective.
+    """
+    if not bucket.action.traits.coded:
+        return None
+    # the config sees to the key that an action needs
+    made = {
+        Action.UNLIKELIHOOD: lambda: unlikelihood,
+        Action.SOFT: lambda: unlikelihood,
+        Action.HINGE: lambda: Hinge(cast(float, bucket.threshold)),
+        Action.CUSTOM: lambda: of_path(cast(str, bucket.objective)),
+    }
+    return made[bucket.action]()
 
 
 def token_losses(m, actions: Actions):

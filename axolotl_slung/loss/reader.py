@@ -11,11 +11,11 @@ from torch.nn.functional import pad
 
 from ..labels.buckets import Action, Bucket
 from ..labels.codec import FIRST_CODE, IGNORE, decode
-from .objectives import Actions, Hinge, Objective, cross_entropy, has_loss, of_path, unlikelihood
+from .objectives import Actions, cross_entropy, has_loss, of_bucket
 
 NormalizeBy = Literal["loss_tokens", "train_tokens", "all_tokens"]
 
-GROUPS = ("train", "mask", "unlikelihood", "soft", "hinge", "custom")
+GROUPS = ("train", "mask", *(action.value for action in Action if action.traits.coded))
 """Tokens are measured by action. Actions on text leave nothing in the labels but, at most, masked tokens."""
 
 IGNORED = len(GROUPS)
@@ -48,11 +48,9 @@ class LabelReader:
 
     def __init__(self, buckets: Sequence[Bucket]):
         self.weight_factor = 1.0
-        actions = [bucket.action.value for bucket in buckets]
-        # a code of any other action is a masked token that is watched
-        self._group = [GROUPS.index(action) if action in GROUPS else MASKED for action in actions]
+        self._group = [GROUPS.index(bucket.action_of_code.value) for bucket in buckets]
         self._is_soft = [bucket.action is Action.SOFT for bucket in buckets]
-        self._objectives = [_objective(bucket) for bucket in buckets]
+        self._objectives = [of_bucket(bucket) for bucket in buckets]
         self._weight = [0.0 if kind is None else bucket.weight for kind, bucket in zip(self._objectives, buckets)]
         self._tables: dict = {}
 
@@ -105,17 +103,6 @@ class LabelReader:
         counted = has_loss(self.read(labels).actions).sum()
         self.weight_factor = factor
         return counted
-
-
-def _objective(bucket: Bucket) -> Objective | None:
-    """What a bucket's codes are trained with, cross-entropy aside; None for none."""
-    if bucket.action in (Action.UNLIKELIHOOD, Action.SOFT):
-        return unlikelihood
-    if bucket.action is Action.HINGE:
-        return Hinge(bucket.threshold)
-    if bucket.action is Action.CUSTOM:
-        return of_path(bucket.objective)
-    return None
 
 
 def shifted(labels, shift_labels=None):

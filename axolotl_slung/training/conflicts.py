@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..labels.buckets import CODED_ACTIONS
+from ..labels.buckets import Action
 
 _FALSE = "set it to false"
 _OUT = "remove it or the `slung:` block"
@@ -128,9 +128,10 @@ def _beside_fused(cfg: Mapping, block) -> Iterator[str]:
         if not cfg.get(key):
             continue
         instead = f"needs slung's loss, but {name} replaces it; set `{key}: false`, or"
-        coded = sorted({bucket.action.value for bucket in block.resolved_buckets() if bucket.action in CODED_ACTIONS})
+        coded = sorted({bucket.action.value for bucket in block.resolved_buckets() if bucket.action.traits.coded})
         if coded:
-            yield f"slung.buckets: action {', '.join(coded)}: {instead} use only the actions train, mask and goldfish"
+            others = ", ".join(action.value for action in Action if not action.traits.coded)
+            yield f"slung.buckets: action {', '.join(coded)}: {instead} use only the actions {others}"
         if block.monitor_masked:
             yield f"slung.monitor_masked: true: {instead} remove `monitor_masked`"
         if block.normalize_by == "all_tokens":

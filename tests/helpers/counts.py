@@ -2,11 +2,11 @@
 
 from hypothesis import strategies as st
 
-from axolotl_slung.labels.buckets import LOSS_ACTIONS, Action
+from axolotl_slung.labels.buckets import Action
 from helpers.pages import labelled
 
 SCORES = [0.0, 1e-7, 1e-6, 0.99e-4, 1e-4, 0.1249, 0.125, 0.3, 0.5, 0.7, 0.8, 0.98999, 0.99, 0.9999999, 1.0]
-KEPT = [action.value for action in (*LOSS_ACTIONS, Action.CONTROL_TOKEN)]
+KEPT = [action.value for action in Action if action.traits.has_loss]
 
 
 @st.composite

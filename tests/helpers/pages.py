@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from axolotl_slung.inspection.documents import LabelledDocument
-from axolotl_slung.labels.buckets import TEXT_ACTIONS, Action, Bucket
+from axolotl_slung.labels.buckets import Action, Bucket
 from axolotl_slung.labels.tokens import buckets_of
 
 THREE = (
@@ -76,7 +76,7 @@ def slow_effects(document, buckets, score=None):
     out = []
     for value, trained in zip(document.score if score is None else score, document.trainable):
         bucket = next(b for b in buckets if b.below is None or value < b.below)
-        out.append(bucket.action.value if trained or bucket.action in TEXT_ACTIONS else "left_out")
+        out.append(bucket.action.value if trained or bucket.action.traits.edits_text else "left_out")
     return out
 
 
@@ -85,7 +85,7 @@ def slow_totals(documents, buckets, scores=None):
     rows = []
     for document, score in zip(documents, scores or [d.score for d in documents]):
         index = buckets_of(score, buckets)
-        edits = np.array([b.action in TEXT_ACTIONS for b in buckets])
+        edits = np.array([b.action.traits.edits_text for b in buckets])
         index[~(document.trainable | edits[index])] = len(buckets)
         rows.append(np.bincount(index, minlength=len(buckets) + 1))
     return list(zip(np.sum(rows, axis=0).tolist(), np.sum(np.array(rows) > 0, axis=0).tolist()))

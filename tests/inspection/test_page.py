@@ -143,7 +143,9 @@ def test_colours_and_counts_at_the_thresholds_of_the_config(open_page, buckets):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_each_action_has_a_colour_and_a_second_cue_of_its_own(open_page, scheme):
-    page = open_page([labelled(["a"] * 11, score=np.arange(11) * STEP, trainable=[1] * 10 + [0])], EVERY_ACTION)
+    number = len(Action) + 1
+    one = labelled(["a"] * number, score=np.arange(number) * STEP, trainable=[1] * len(Action) + [0])
+    page = open_page([one], EVERY_ACTION)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     styles = page.js(

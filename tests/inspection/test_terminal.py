@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from axolotl_slung.inspection.effects import LEFT_OUT, effects
 from axolotl_slung.inspection.terminal import PARTIAL, terminal_view
-from axolotl_slung.labels.buckets import TEXT_ACTIONS, Action, Bucket, preset
+from axolotl_slung.labels.buckets import Action, Bucket, preset
 from axolotl_slung.render.visible import visible
 
 SGR = re.compile("\x1b\\[([0-9;]*)m")
@@ -77,7 +77,7 @@ def test_effects_are_those_of_the_buckets(buckets):
     expected = []
     for score, trained in zip(scores, document.trainable):
         action = next(b.action for b in buckets if b.below is None or score < b.below)
-        expected.append(action.value if trained or action in TEXT_ACTIONS else LEFT_OUT)
+        expected.append(action.value if trained or action.traits.edits_text else LEFT_OUT)
     assert effects(document, buckets) == expected
 
 

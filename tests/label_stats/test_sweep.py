@@ -59,7 +59,7 @@ def check(cut, documents, buckets):
 @settings(max_examples=60, deadline=None)
 @given(documents=corpora())
 def test_every_action_with_its_bounds_moved(documents):
-    at = (0.05, 0.1, 0.15, 0.2, 0.3, 0.6, 0.7, 0.8, 0.99)
+    at = tuple((k / len(EVERY_ACTION)) ** 2 for k in range(1, len(EVERY_ACTION)))
     found = sweep(documents, EVERY_ACTION, [at])
     assert [cut.bounds for cut in found.cuts] == [tuple(b.below for b in EVERY_ACTION[:-1]), at]
     for cut in found.cuts:

@@ -60,7 +60,7 @@ def test_it_is_small_when_pickled(labeler):
 
 def test_a_missing_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "profanity_check", None)
-    says = r"^slung\.labelers\[0\]: profanity needs alt-profanity-check; pip install alt-profanity-check"
+    says = r"^slung\.labelers\[0\]: profanity: profanity_check cannot be imported; pip install axolotl-slung"
     with pytest.raises(LabelerError, match=says):
         ProfanityLabeler(KEY).check()
 

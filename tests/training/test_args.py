@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from helpers import ROOT
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 import axolotl_slung
 from axolotl_slung.config import SlungConfig, json_schema
-from axolotl_slung.labels.buckets import METHODS, Action
+from axolotl_slung.labels.buckets import PRESETS, Action
 from axolotl_slung.training.args import SlungArgs
 from axolotl_slung.training.conflicts import as_table
 
@@ -66,7 +67,10 @@ def test_presets_are_the_papers_arms(method, actions):
     resolved = block(method=method).resolved_buckets()
     assert [b.action for b in resolved] == [Action(name) for name in actions.split()]
     assert [b.below for b in resolved] == [1e-4, 0.99, None]
-    assert method in METHODS
+
+
+def test_the_methods_are_the_presets():
+    assert get_args(SlungConfig.model_fields["method"].annotation) == tuple(PRESETS)
 
 
 def test_buckets_override_the_method():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from axolotl.utils.logging import get_logger
 
-from ...labels.buckets import CODED_ACTIONS, LOSS_ACTIONS, Bucket
+from ...labels.buckets import Action, Bucket
 from ...labels.codec import FIRST_CODE, IGNORE, decode
 from .row_labels import SlungDataError
 
@@ -21,8 +21,7 @@ def count_labels(labels: np.ndarray, buckets) -> dict[str, int]:
     counts = {"train": int((labels >= 0).sum()), "ignored": int((labels == IGNORE).sum())}
     for index, number in enumerate(np.bincount(bucket, minlength=len(buckets))):
         if number:
-            action = buckets[index].action.value
-            action = action if action in CODED_ACTIONS else "mask"
+            action = buckets[index].action_of_code.value
             counts[action] = counts.get(action, 0) + int(number)
     return counts
 
@@ -64,7 +63,7 @@ def check_trained(dataset, buckets: tuple[Bucket, ...]) -> None:
 
 
 def _any_loss(counts: dict[str, int]) -> bool:
-    return any(counts.get(action.value) for action in LOSS_ACTIONS)
+    return any(counts.get(action.value) for action in Action if action.traits.has_loss)
 
 
 def _labels(dataset) -> Iterator[np.ndarray]:

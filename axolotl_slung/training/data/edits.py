@@ -8,13 +8,13 @@ from itertools import groupby, pairwise
 import numpy as np
 
 from ...labeling.base import Span
-from ...labels.buckets import TEXT_ACTIONS, Action, Bucket
+from ...labels.buckets import Action, Bucket
 from ...labels.tokens import buckets_of, char_scores
 
 
 def edits_text(buckets: Sequence[Bucket]) -> bool:
     """Whether any bucket changes texts."""
-    return any(bucket.action in TEXT_ACTIONS for bucket in buckets)
+    return any(bucket.action.traits.edits_text for bucket in buckets)
 
 
 def edit(text: str, spans: Sequence[Span], buckets: Sequence[Bucket]) -> tuple[str, list[Span]] | None:

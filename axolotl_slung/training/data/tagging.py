@@ -15,7 +15,7 @@ import numpy as np
 from transformers import BatchEncoding
 
 from ...labeling.base import Span, utf8_safe
-from ...labels.buckets import CODED_ACTIONS, Action, Bucket
+from ...labels.buckets import Action, Bucket
 from ...labels.codec import IGNORE, check_vocabulary, encode
 from ...labels.goldfish import goldfish
 from ...labels.offsets import Offsets
@@ -192,11 +192,13 @@ class TaggingTokenizer:
         labels, bucket, score = ids.copy(), bucket[order], score[order]
         for index, description in enumerate(self._buckets):
             chosen = bucket == index
-            if description.action in (Action.TRAIN, Action.CONTROL_TOKEN) or not chosen.any():
+            if not chosen.any():
                 continue
             if description.action is Action.GOLDFISH:
                 chosen &= goldfish(ids, description.k)
-            coded = self._code_masked or description.action in CODED_ACTIONS
+            elif description.action.traits.has_loss and not description.action.traits.coded:
+                continue
+            coded = self._code_masked or description.action.traits.coded
             # a span that a text action left standing (it lies across two fields of a prompt) is masked
             labels[chosen] = encode(ids[chosen], bucket[chosen], score[chosen]) if coded else IGNORE
         if self._control_ids:

@@ -12,7 +12,7 @@ import torch
 from accelerate.utils import DistributedType
 
 from ...labels.codec import FIRST_CODE, IGNORE, MAX_BUCKETS, decode, encode
-from ...loss.reader import GROUPS, MASKED
+from ...loss.reader import MASKED
 from . import LoopError
 from .culprits import other_loss, replaced
 from .gradients import LoopProof, gradient_of
@@ -198,4 +198,4 @@ def _masked_bucket(reader) -> int | None:
 def masked(labels, reader):
     """Which labels are codes of tokens without a loss, bool of the labels' shape. Weight schedules do not matter."""
     group = reader.read(labels.reshape(-1)).group.reshape(labels.shape)
-    return (labels <= FIRST_CODE) & ((group == MASKED) | (group == GROUPS.index("train")))
+    return (labels <= FIRST_CODE) & (group == MASKED)

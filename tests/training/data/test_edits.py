@@ -79,3 +79,11 @@ def test_control_token_stands_before_each_span():
 
 def test_an_empty_text():
     assert edit("", [], DROP) == ("", [])
+
+
+@pytest.mark.parametrize("action", [action for action in Action if action.traits.edits_text])
+def test_every_action_on_text_changes_it(action):
+    buckets = (Bucket("low", 0.5, Action.TRAIN), Bucket("bad", None, action, token="<|bad|>"))
+    text = "One. You fool. Two."
+    result = edit(text, [span(text, "You fool.")], buckets)
+    assert result is None or result[0] != text
