@@ -111,7 +111,7 @@ class PresidioConfig(_LabelerBlock):
 
 
 class ProfanityConfig(_LabelerBlock):
-    """English sentences scored by alt-profanity-check, offline."""
+    """English sentences scored by the model of alt-profanity-check, offline."""
 
     type: Literal["profanity"]
 

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.services.scorers import KINDS, open_scorer
+from axolotl_slung.labeling.profanity.model import probabilities
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -95,12 +96,10 @@ def check(scorer, texts):
 # ---------------------------------------------------------------------------------------------------------------- local
 
 
-def test_profanity_is_the_packages_own():
-    from profanity_check import predict_prob
-
+def test_profanity_is_the_labelers_model():
     scorer = open_scorer("profanity")
     texts = [*TEXT, "You stupid idiot! " * 3]
-    assert check(scorer, [*texts, *SILENT])[: len(texts)] == pytest.approx(predict_prob(texts), abs=1e-12)
+    assert check(scorer, [*texts, *SILENT])[: len(texts)] == pytest.approx(probabilities(texts), abs=1e-12)
     assert scorer.score(["you fucking idiot", "have a lovely day"]).round() == pytest.approx([1, 0])
     assert scorer.name == "profanity"
     assert scorer.version.startswith("alt-profanity-check 1.") and ", scikit-learn 1." in scorer.version

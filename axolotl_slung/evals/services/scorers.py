@@ -76,7 +76,7 @@ def open_scorer(
 ) -> Scorer:
     """Open a scorer: find its model and load it, or its key.
 
-    `profanity` is alt-profanity-check. `fasttext:MODEL#label` takes a file or an alias of `labeling.fasttext.ALIASES`, and
+    `profanity` is the model of alt-profanity-check. `fasttext:MODEL#label` takes a file or an alias of `labeling.fasttext.ALIASES`, and
     `classifier:MODEL#label` a folder or a model of the Hugging Face hub, of which a long text has the score of its worst
     window; the labels default to __label__toxic and toxic. `detoxify` is classifier:unitary/toxic-bert#toxic.
     `perspective:ATTRIBUTE` is the Perspective API, at one request a second unless told otherwise; its key is in
@@ -110,7 +110,7 @@ def open_scorer(
         if argument:
             raise SlungError(f"{said}: {kind} takes nothing behind a colon; say {kind} alone")
         return (
-            ProfanityScorer(key)
+            ProfanityScorer()
             if kind == "profanity"
             else ClassifierScorer(said, key, "unitary/toxic-bert", "toxic", kind)
         )
@@ -123,19 +123,20 @@ def open_scorer(
 
 
 class ProfanityScorer(Scorer):
-    """alt-profanity-check on whole texts; see `labeling.profanity` for what it can and cannot see."""
+    """The model of alt-profanity-check on whole texts; see `labeling.profanity` for what it can and cannot see."""
 
     name = "profanity"
 
-    def __init__(self, key: str):
+    def __init__(self):
         super().__init__()
-        from ...labeling.profanity import predictor
+        from ...labeling.profanity.model import ORIGIN, probabilities
 
-        self._predict = predictor(key)
-        self.version = ", ".join(f"{package} {version(package)}" for package in ("alt-profanity-check", "scikit-learn"))
+        self._probabilities = probabilities
+        # the same as in results of the package itself, which has the same scores: they may stand in one table
+        self.version = ORIGIN
 
     def _score(self, texts: list[str]) -> np.ndarray:
-        return np.clip(np.asarray(self._predict(texts), np.float64), 0, 1)
+        return self._probabilities(texts)
 
 
 class FastTextScorer(Scorer):
