@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from inspect import signature
 from itertools import count
 
 from .base import Labeler
@@ -49,8 +48,6 @@ def build(block) -> list[Labeler]:
         module, name = _CLASSES[config.type]
         options = config.model_dump(exclude={"type", "datasets", "name"})
         kind = getattr(import_module(f".{module}", __package__), name)
-        if "splitter" in signature(kind).parameters:
-            options["splitter"] = block.sentence_splitter
         decisive = {"type": config.type, **options}
         if config.type == "fasttext":
             # scores are exact wherever one of these could tell, whichever they are

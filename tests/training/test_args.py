@@ -118,6 +118,12 @@ def test_the_docs_print_the_table_of_conflicts():
         assert f"{row}\n" in docs
 
 
+@pytest.mark.parametrize("splitter", ["blingfire", "punctuation"])
+def test_a_removed_key_says_so(splitter):
+    with pytest.raises(ValidationError, match=r"`sentence_splitter` was removed: .*; take it out"):
+        SlungArgs.model_validate({"slung": {"labelers": [NAMES], "sentence_splitter": splitter}})
+
+
 def test_every_field_is_described():
     schema = json_schema()
     for model in [schema, *schema["$defs"].values()]:

@@ -19,15 +19,10 @@ class ProfanityLabeler(Labeler):
 
     Args:
         key: where the labeler stands in the YAML.
-        splitter: see `sentences.split`.
     """
 
     scope = "document"
-    packages = ("blingfire",)
-
-    def __init__(self, key: str, splitter: str = "blingfire"):
-        super().__init__(key)
-        self.splitter = splitter
+    packages = ("livekit-blingfire",)
 
     def files(self) -> list[Path]:
         """The model's file, which comes with this package."""
@@ -36,7 +31,7 @@ class ProfanityLabeler(Labeler):
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span a sentence, with its probability; see `Labeler.label`."""
         texts = [utf8_safe(text) for text in texts]
-        places = [(i, *span) for i, spans in enumerate(split(texts, self.splitter)) for span in spans]
+        places = [(i, *span) for i, spans in enumerate(split(texts)) for span in spans]
         labelled: list[list[Span]] = [[] for _ in texts]
         if places:
             scores = probabilities([texts[index][start:end] for index, start, end in places])
