@@ -154,17 +154,14 @@ def ask_all(
         ask: gives the answer to one request, which JSON can hold and is not None, or raises `Refused`, or a SlungError
             where asking on is of no use.
         cache: keeps the answers.
-        concurrency: how many are asked at once.
+        concurrency: how many are asked at once, one or more.
         per_second: how many may start within a second, over all calls of this process for the same `what`, or None.
         what: the service's name, for the bar.
 
     Raises:
         SlungError: `ask` raised it.
         RuntimeError: `ask` has a fault; it says where, and quotes nothing.
-        ValueError: `concurrency` below one.
     """
-    if concurrency < 1:
-        raise ValueError(f"concurrency is {concurrency}; at least one thread has to ask")
     keys = [digest(request) for request in requests]
     found = cache.read(keys)
     todo = {key: request for key, request in zip(keys, requests) if key not in found}
