@@ -111,7 +111,7 @@ class PresidioConfig(_LabelerBlock):
 
 
 class ProfanityConfig(_LabelerBlock):
-    """English sentences scored by alt-profanity-check, offline."""
+    """English sentences scored by the model of alt-profanity-check, offline."""
 
     type: Literal["profanity"]
 
@@ -185,10 +185,6 @@ class SlungConfig(_Block):
     buckets: list[BucketConfig] | None = Field(
         None, min_length=2, max_length=MAX_BUCKETS, description="Ascending; in place of the method's preset."
     )
-    sentence_splitter: Literal["blingfire", "punctuation"] = Field(
-        "blingfire",
-        description="How sentence classifiers cut sentences; blingfire is the paper's, punctuation ten times as fast.",
-    )
     cache: bool = Field(
         True,
         description="Keep what slow labelers found, by the digest of each text, in ~/.cache/axolotl-slung (or "
@@ -229,6 +225,16 @@ class SlungConfig(_Block):
         description="Compute the loss in the model's head, without ever holding the logits, where the head allows it; "
         "false: from the model's logits.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_splitter(cls, block):
+        if isinstance(block, dict) and "sentence_splitter" in block:
+            raise ValueError(
+                "`sentence_splitter` was removed: sentences always end where blingfire ends them, as in the paper; "
+                "take it out"
+            )
+        return block
 
     @model_validator(mode="after")
     def _consistent(self):

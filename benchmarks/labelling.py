@@ -5,8 +5,7 @@
 The files are JSON lines with a column `text`; without any, ../shared/data's English documents and comments (20 of
 which make one document). Without a model, one of a realistic size (800 MB) is trained on ../shared/data's Jigsaw
 sentences and kept in the temporary folder. All arms run in this one process, on one core, in turns; each number is
-the median of its rounds, and each ratio that of the rounds' ratios. A last table tells how the fast splitter's labels
-differ.
+the median of its rounds, and each ratio that of the rounds' ratios. Needs the package `blingfire`.
 """
 
 from __future__ import annotations
@@ -93,25 +92,6 @@ def predict_lists(model, label: str, texts: list[str]) -> list:
     return found
 
 
-def buckets_of(text: str, spans) -> np.ndarray:
-    """For each character the paper's bucket, by the highest score that covers it."""
-    buckets = np.zeros(len(text), np.int8)
-    for start, end, score, *_ in spans:
-        buckets[start:end] = np.searchsorted(CUTS, score, side="right")
-    return buckets
-
-
-def compare(texts: list[str], exact: list, fast: list) -> None:
-    pairs = [(buckets_of(text, a), buckets_of(text, b)) for text, a, b in zip(texts, exact, fast)]
-    before, after = (np.concatenate(side) for side in zip(*pairs))
-    names = (f"below {CUTS[0]}", f"below {CUTS[1]}", "above")
-    print(f"\nCharacters that change their bucket with the fast splitter: {(before != after).mean():.3%}")
-    print(f"  {'blingfire':14}" + "".join(f"{name:>14}" for name in names) + "   (punctuation)")
-    for i, name in enumerate(names):
-        shares = [((before == i) & (after == j)).mean() for j in range(len(names))]
-        print(f"  {name:14}" + "".join(f"{share:14.3%}" for share in shares))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path, help="JSON lines with a column `text`")
@@ -126,23 +106,18 @@ def main() -> None:
     path = arguments.model or train(Path(tempfile.gettempdir()) / "axolotl-slung-benchmark")
     model = fasttext.load_model(str(path))
 
-    def labeler(splitter: str) -> FastTextLabeler:
-        made = FastTextLabeler("--model", str(path), arguments.label, splitter=splitter)
-        made.check()
-        made.label(texts[:1], [{}])  # compiles, or loads what was compiled
-        return made
+    labeler = FastTextLabeler("--model", str(path), arguments.label)
+    labeler.check()
+    labeler.label(texts[:1], [{}])  # compiles, or loads what was compiled
 
-    def ours(made: FastTextLabeler) -> list:
+    def ours() -> list:
         batches = [texts[i : i + arguments.batch] for i in range(0, len(texts), arguments.batch)]
-        return [spans for batch in batches for spans in made.annotate(batch, [{}] * len(batch))]
-
-    exact, fast = labeler("blingfire"), labeler("punctuation")
+        return [spans for batch in batches for spans in labeler.annotate(batch, [{}] * len(batch))]
 
     arms = {
         "Dolma's way": lambda: dolma(model, arguments.label, texts),
         "predict on lists": lambda: predict_lists(model, arguments.label, texts),
-        "ours, blingfire": lambda: ours(exact),
-        "ours, punctuation": lambda: ours(fast),
+        "ours": ours,
     }
     size = sum(len(text.encode()) for text in texts)
     print(f"{len(texts)} documents, {size / 1e6:.1f} MB; {path}, {path.stat().st_size / 1e6:.0f} MB", flush=True)
@@ -168,14 +143,13 @@ def main() -> None:
         speeds = f"{len(texts) / middle:12.0f}{size / 1e6 / middle:8.2f}{size / BYTES_A_TOKEN / middle:12,.0f}"
         print(f"{name:18}{speeds}{ratio:13.2f}")
 
-    theirs, mine = ([span[:3] for spans in found[name] for span in spans] for name in (first, "ours, blingfire"))
+    theirs, mine = ([span[:3] for spans in found[name] for span in spans] for name in (first, "ours"))
     if [span[:2] for span in theirs] != [span[:2] for span in mine]:
         sys.exit("blingfire's boundaries DIFFER")
     apart = max(abs(min(a[2], 1.0) - b[2]) for a, b in zip(theirs, mine))
     sides = [np.searchsorted(CUTS, [span[2] for span in spans], side="right") for spans in (theirs, mine)]
     changed = (sides[0] != sides[1]).sum()
     print(f"\n{len(mine)} sentences, boundaries the same, scores within {apart:.1e}, {changed} in another bucket")
-    compare(texts, found[first], found["ours, punctuation"])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import click
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder for the outputs.")
 @click.option("-c", "--config", help="A YAML file with a `slung:` block, such as your Axolotl config.")
 @click.option("-l", "--labeler", "labelers", multiple=True, help="A labeler as YAML, or its type; may be repeated.")
-@click.option("--splitter", help="How sentences are cut; in place of the block's `sentence_splitter`.")
 @click.option("--form", type=click.Choice(["spans", "dolma"]), default="spans", show_default=True,
               help="Documents with a column of spans, or Dolma attribute files.")  # fmt: skip
 @click.option("--text-field", default="text", show_default=True, help="The column to label.")
@@ -26,7 +25,7 @@ import click
 @click.option("--split", default="train", show_default=True, help="The split of hub data sets.")
 @click.option("-j", "--workers", type=click.IntRange(1), help="Processes; all cores where left out.")
 @click.option("--cache/--no-cache", default=None, help="Keep what slow labelers found for the next run; see the docs.")
-def label(inputs, output, config, labelers, splitter, columns, subset, split, workers, cache, **fields):
+def label(inputs, output, config, labelers, columns, subset, split, workers, cache, **fields):
     """Score the documents of INPUTS: files of JSON lines (plain, .gz, .zst) or Parquet, folders of them, or hub data
     sets (owner/name).
 
@@ -48,7 +47,7 @@ def label(inputs, output, config, labelers, splitter, columns, subset, split, wo
     from ..corpus.run import label_sources
     from .block import read_block
 
-    block = read_block(config, labelers, sentence_splitter=splitter, cache=cache)
+    block = read_block(config, labelers, cache=cache)
     columns = [column.strip() for column in columns.split(",")] if columns else None
     sources = find_sources(inputs, output, subset, split, columns)
     job = Job(block, **fields)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 
 from ..labels.buckets import Action, Bucket
+from ..render.template import fill
 from .documents import LabelledDocument
 from .effects import LEFT_OUT_MEANING
 
 SCRIPTS = ("page_documents.js", "page_buckets.js", "page_tooltip.js", "page.js")
 """One script in the page, in this order."""
+
+_FOLDER = Path(__file__).with_name("page")
 
 
 def inspection_page(
@@ -53,9 +55,7 @@ def inspection_page(
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; base-uri 'none'; "
         "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
-    parts = {"policy": policy, "style": style, "script": script, "data": _json(data)}
-    # one pass, so that a text which looks like a place to fill stays a text
-    return re.sub(r"\{\{(policy|style|script|data)\}\}", lambda place: parts[place[1]], _part("page.html"))
+    return fill(_FOLDER / "page.html", policy=policy, style=style, script=script, data=_json(data))
 
 
 def _bucket(bucket: Bucket) -> dict:
@@ -126,7 +126,7 @@ def _json(data) -> str:
 
 
 def _part(name: str) -> str:
-    return files(__package__).joinpath("page", name).read_text(encoding="utf-8")
+    return (_FOLDER / name).read_text(encoding="utf-8")
 
 
 def _digest(code: str) -> str:

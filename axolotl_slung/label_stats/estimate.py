@@ -78,13 +78,11 @@ def estimate(
         sample: what it took.
         total_bytes, total_documents: of the whole data set; bytes are the better guide where both are known, and
             where neither is, the estimate is for the sample itself.
-        cores: that will label it.
+        cores: that will label it, one or more.
 
     Raises:
-        SlungError: a sample of nothing, or no cores.
+        SlungError: a sample of nothing.
     """
-    if cores < 1 or sample.cores < 1:
-        raise SlungError(f"labelling on {min(cores, sample.cores)} cores never ends; give 1 or more")
     times, by = 1.0, "documents"
     for kind, total, size in (("documents", total_documents, sample.documents), ("bytes", total_bytes, sample.bytes)):
         if total is not None:

@@ -16,7 +16,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def utf8_safe(text: str) -> str:
     """`text` with each lone surrogate replaced by U+FFFD: of the same length, and fit for tokenizers and C libraries."""
-    return _SURROGATE.sub("\ufffd", text)
+    try:
+        text.encode()  # ten times as fast as a search, and surrogates are rare
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text)
+    return text
 
 
 class Span(NamedTuple):

@@ -26,7 +26,7 @@ def build(block) -> list[Labeler]:
     """The labelers of a block, opened and checked.
 
     Args:
-        block: the `slung:` block (`args.SlungConfig`).
+        block: the `slung:` block (`config.SlungConfig`).
 
     Raises:
         LabelerError: one of them cannot work.
@@ -37,11 +37,8 @@ def build(block) -> list[Labeler]:
         check_installed(config.type, key)
         options = config.model_dump(exclude={"type", "datasets", "name"})
         kind = LABELERS[config.type].load()
-        parameters = signature(kind).parameters
-        if "splitter" in parameters:
-            options["splitter"] = block.sentence_splitter
         decisive = {"type": config.type, **options}
-        if "thresholds" in parameters:
+        if "thresholds" in signature(kind).parameters:
             # scores are exact wherever one of these could tell, whichever they are
             options["thresholds"] = [bucket.below for bucket in block.resolved_buckets()[:-1]]
         labeler = kind(key, **options)

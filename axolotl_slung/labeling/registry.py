@@ -30,7 +30,7 @@ class Entry:
         return getattr(import_module(f".{self.module}", __package__), self.class_name)
 
 
-_SENTENCES = ("blingfire", "numba")
+_SENTENCES = ("livekit", "numba")
 """What cutting texts into sentences requires."""
 
 LABELERS = {
@@ -41,7 +41,7 @@ LABELERS = {
     "dolma": Entry("dolma", "DolmaLabeler", requires=("zstandard",)),
     "classifier": Entry("classifier", "ClassifierLabeler", requires=("torch", "transformers", *_SENTENCES)),
     "presidio": Entry("presidio", "PresidioLabeler", requires=("presidio_analyzer", "spacy"), extra="presidio"),
-    "profanity": Entry("profanity", "ProfanityLabeler", requires=("profanity_check", *_SENTENCES)),
+    "profanity": Entry("profanity", "ProfanityLabeler", requires=_SENTENCES),
     "custom": Entry("custom", "CustomLabeler"),
 }
 """By the `type` of the YAML; each has a config block in `config.py`."""

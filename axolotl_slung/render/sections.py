@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .svg import text
+from .template import fill
 from .visible import visible
 
 
@@ -118,41 +118,5 @@ def _plain(words: str, style: str = ""):
 def to_page(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
     """The sections as one HTML file that needs no other and runs no script."""
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-    body = "".join(_section(section) for section in sections)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        # nothing on the page may be fetched or run, whatever a text manages to smuggle in
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{text(title)}</title><style>\n{style}</style></head><body><main>"
-        f'<header><h1>{text(title)}</h1><p class="note">{text(subtitle)}</p></header>{body}</main></body></html>\n'
-    )
-
-
-def _section(section: Section) -> str:
-    note = f'<p class="note">{text(section.note)}</p>' if section.note else ""
-    return f"<section><h2>{text(section.title)}</h2>{note}{''.join(map(_block, section.blocks))}</section>\n"
-
-
-def _block(block: Table | Beside | Facts | Figure) -> str:
-    if isinstance(block, Figure):
-        return block.html
-    if isinstance(block, Facts):
-        tiles = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for value, name in block.facts)
-        return f'<dl class="facts">{tiles}</dl>'
-    if isinstance(block, Beside):
-        return f'<div class="beside">{"".join(map(_table, block.tables))}</div>'
-    return _table(block)
-
-
-def _table(block: Table) -> str:
-    def row(cells, tag):
-        numeric = ["" if index < block.left else ' class="number"' for index in range(len(cells))]
-        return "".join(f"<{tag}{how}>{text(cell)}</{tag}>" for cell, how in zip(cells, numeric))
-
-    caption = f"<caption>{text(block.title)}</caption>" if block.title else ""
-    body = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in block.rows)
-    return (
-        f'<div class="scroll"><table>{caption}<thead><tr>{row(block.head, "th")}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    template = Path(__file__).with_name("report.html")
+    return fill(template, title=title, subtitle=subtitle, style=style, sections=sections)

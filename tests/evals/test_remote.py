@@ -200,8 +200,6 @@ def test_no_more_at_once_than_was_said(served, cache):
     served.answer = answer
     ask(served, TEXTS, cache, concurrency=3)
     assert most["now"] == 3
-    with pytest.raises(ValueError, match="concurrency is 0"):
-        ask(served, ["new"], cache, concurrency=0)
 
 
 # ----------------------------------------------------------------------------------------------------------------- keys

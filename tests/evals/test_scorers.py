@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.services.scorers import KINDS, open_scorer
+from axolotl_slung.labeling.profanity.model import probabilities
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -95,12 +96,10 @@ def check(scorer, texts):
 # ---------------------------------------------------------------------------------------------------------------- local
 
 
-def test_profanity_is_the_packages_own():
-    from profanity_check import predict_prob
-
+def test_profanity_is_the_labelers_model():
     scorer = open_scorer("profanity")
     texts = [*TEXT, "You stupid idiot! " * 3]
-    assert check(scorer, [*texts, *SILENT])[: len(texts)] == pytest.approx(predict_prob(texts), abs=1e-12)
+    assert check(scorer, [*texts, *SILENT])[: len(texts)] == pytest.approx(probabilities(texts), abs=1e-12)
     assert scorer.score(["you fucking idiot", "have a lovely day"]).round() == pytest.approx([1, 0])
     assert scorer.name == "profanity"
     assert scorer.version.startswith("alt-profanity-check 1.") and ", scikit-learn 1." in scorer.version
@@ -110,9 +109,9 @@ def test_profanity_is_the_packages_own():
 def test_two_thousand_texts_are_scored_in_no_time():
     scorer = open_scorer("profanity")
     texts = [" ".join(TEXT[i % 11 : i % 11 + 3]) + str(i) for i in range(2000)]
-    start = time.monotonic()
+    start = time.process_time()  # other processes take none of it
     scores = check(scorer, texts)
-    assert time.monotonic() - start < 2 and len(set(scores)) > 10
+    assert time.process_time() - start < 2 and len(set(scores)) > 10
 
 
 @given(st.lists(st.text(st.characters()), max_size=4))

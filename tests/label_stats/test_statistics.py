@@ -198,5 +198,3 @@ def test_a_sample_of_nothing_is_no_sample():
         estimate(report, empty, total_bytes=10)
     with pytest.raises(ValueError, match="no documents to judge"):
         estimate(report, empty, total_documents=10)
-    with pytest.raises(ValueError, match="never ends"):
-        estimate(report, empty, cores=0)

@@ -1,14 +1,21 @@
+import json
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from axolotl_slung.labeling import LabelerError, ProfanityLabeler
+from axolotl_slung.labeling import ProfanityLabeler
+from axolotl_slung.labeling.profanity.model import probabilities
 
 KEY = "slung.labelers[0]"
+TABLE = Path(__file__).with_name("profanity_scores.jsonl")
+"""Texts made up for this test, with the scores that alt-profanity-check 1.9.1 gives them."""
+
 TEXT = "Have a lovely day. You are a stupid\nidiot! The weather is fine today."
 
 
@@ -28,15 +35,13 @@ def test_literal_text(labeler):
     assert [span.score > 0.5 for span in spans] == [False, True, False]
 
 
-def test_scores_are_the_packages_own_for_each_sentence_alone(labeler):
-    from profanity_check import predict_prob
-
+def test_each_sentence_is_scored_by_itself(labeler):
     texts = ["", "you moron", " \n", TEXT, "\u2028", "idiot. " * 3, "zzyzx", "0"]
     labelled = labeler.label(texts, [{}] * len(texts))
     assert [len(spans) for spans in labelled][:4] == [0, 1, 0, 3]
     for text, spans in zip(texts, labelled):
         for span in spans:
-            assert span.score == pytest.approx(predict_prob([text[span.start : span.end]])[0], abs=1e-9)
+            assert span.score == pytest.approx(probabilities([text[span.start : span.end]])[0], abs=1e-12)
 
 
 def test_nothing_to_label(labeler):
@@ -58,19 +63,36 @@ def test_it_is_small_when_pickled(labeler):
     assert pickle.loads(pickled).label([TEXT], [{}]) == labeler.label([TEXT], [{}])
 
 
-def test_a_missing_package(monkeypatch):
-    monkeypatch.setitem(sys.modules, "profanity_check", None)
-    says = r"^slung\.labelers\[0\]: profanity: profanity_check cannot be imported; pip install axolotl-slung"
-    with pytest.raises(LabelerError, match=says):
-        ProfanityLabeler(KEY).check()
+@pytest.fixture(scope="module")
+def table():
+    rows = [json.loads(line) for line in TABLE.open(encoding="utf-8")]
+    return [row["text"] for row in rows], np.array([row["score"] for row in rows])
 
 
-def test_a_model_made_with_another_scikit_learn():
+def test_scores_are_those_of_alt_profanity_check(table):
+    texts, scores = table
+    assert len(texts) > 300 and scores.min() < 0.01 and scores.max() > 0.99
+    assert np.abs(probabilities(texts) - scores).max() < 1e-12
+    # whatever they are scored together with
+    assert np.abs(np.concatenate([probabilities([text]) for text in texts]) - scores).max() < 1e-12
+
+
+def test_the_installed_original_agrees(table):
+    original = pytest.importorskip("profanity_check", reason="alt-profanity-check is not installed")
+    texts = [*table[0], *(left + right for left, right in zip(table[0], table[0][::-1])), "\ud800 idiot"]
+    assert np.abs(probabilities(texts) - original.predict_prob(texts)).max() < 1e-6
+
+
+def test_no_texts():
+    assert probabilities([]).shape == (0,) and probabilities([]).dtype == np.float64
+
+
+def test_neither_scikit_learn_nor_joblib_is_imported():
     script = (
-        "import sklearn.base; sklearn.base.__version__ = '0.1'\n"
-        "from axolotl_slung.labeling import LabelerError, ProfanityLabeler\n"
-        "try: ProfanityLabeler('slung.labelers[0]').check()\n"
-        "except LabelerError as error: print(error)"
+        "import sys\n"
+        "from axolotl_slung.labeling import ProfanityLabeler\n"
+        "print(ProfanityLabeler('slung.labelers[0]').label(['You idiot!'], [{}])[0][0].score > 0.5)\n"
+        "print([name for name in ('sklearn', 'joblib', 'profanity_check') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.startswith("slung.labelers[0]: the model of alt-profanity-check was made with another version")
+    assert run.stdout.split("\n") == ["True", "[]", ""]

@@ -21,7 +21,7 @@ from axolotl_slung.labeling.registry import LABELERS
 BLOCKS = {get_args(block.model_fields["type"].annotation)[0]: block for block in get_args(get_args(LabelerConfig)[0])}
 OF_THE_BLOCK = {"type", "datasets", "name"}
 """Keys that every labeler has, and that its class does not see."""
-GIVEN_BY_BUILD = {"splitter", "thresholds"}
+GIVEN_BY_BUILD = {"thresholds"}
 
 
 def keys_of(kind):

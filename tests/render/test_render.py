@@ -15,7 +15,7 @@ from axolotl_slung.label_stats.statistics_view import sections
 from axolotl_slung.label_stats.sweep import sweep
 from axolotl_slung.labels.buckets import Action, Bucket
 from axolotl_slung.render.formats import decimal, share
-from axolotl_slung.render.sections import to_page
+from axolotl_slung.render.sections import Beside, Facts, Section, Table, to_page
 
 
 def hostile_documents():
@@ -50,6 +50,14 @@ def test_the_page_is_well_formed_and_runs_and_fetches_nothing(report, view):
     assert not [c for c in page if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c != "\n"]
     assert "<script>alert(1)</script>" in "".join(reader.data)  # it is shown, as text
     page.encode("utf-8")
+
+
+def test_a_text_that_looks_like_a_template_stays_a_text():
+    code = "{{ 7 * 7 }}{% for x in y %}{# gone #}{{ style | safe }}<b>"
+    table = Table([code], [[code]], title=code)
+    page = to_page(code, [Section(code, code, [table, Beside([table]), Facts([(code, code)])])], code)
+    assert page.count("{{ 7 * 7 }}{% for x in y %}{# gone #}{{ style | safe }}&lt;b&gt;") == 13
+    assert "49" not in page.partition("<main>")[2] and "<b>" not in page
 
 
 @pytest.mark.parametrize("report, view", both_reports(), ids=["stats", "sweep"])

@@ -1,14 +1,16 @@
 """The block: what may stand in the YAML, and the errors for what may not."""
 
 import json
-from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
+from click.testing import CliRunner
 from helpers import ROOT
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-import axolotl_slung
+from axolotl_slung.cli import main
 from axolotl_slung.config import SlungConfig, json_schema
 from axolotl_slung.labels.buckets import PRESETS, Action
 from axolotl_slung.training.args import SlungArgs
@@ -122,6 +124,12 @@ def test_the_docs_print_the_table_of_conflicts():
         assert f"{row}\n" in docs
 
 
+@pytest.mark.parametrize("splitter", ["blingfire", "punctuation"])
+def test_a_removed_key_says_so(splitter):
+    with pytest.raises(ValidationError, match=r"`sentence_splitter` was removed: .*; take it out"):
+        SlungArgs.model_validate({"slung": {"labelers": [NAMES], "sentence_splitter": splitter}})
+
+
 def test_every_field_is_described():
     schema = json_schema()
     for model in [schema, *schema["$defs"].values()]:
@@ -129,10 +137,21 @@ def test_every_field_is_described():
             assert "description" in field or name == "type", name
 
 
-def test_the_shipped_schema_is_this_one():
-    """`slung schema > axolotl_slung/slung.schema.json` after a change of the block."""
-    shipped = Path(axolotl_slung.__file__).with_name("slung.schema.json")
-    assert json.loads(shipped.read_text(encoding="utf-8")) == json_schema()
+@pytest.fixture(scope="module")
+def printed_schema():
+    result = CliRunner().invoke(main, ["schema"])
+    assert result.exit_code == 0
+    schema = json.loads(result.output)
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "example_configs").glob("*.yml")), ids=lambda path: path.stem)
+def test_the_printed_schema_takes_the_examples(path, printed_schema):
+    block = yaml.safe_load(path.read_text(encoding="utf-8"))["slung"]
+    printed_schema.validate(block)
+    for wrong in ({**block, "metod": "masked"}, {**block, "labelers": []}, {**block, "method": "unmasked"}):
+        assert not printed_schema.is_valid(wrong)
 
 
 def test_a_labeler_of_a_data_set_that_is_not_there():

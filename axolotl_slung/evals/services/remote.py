@@ -159,7 +159,7 @@ def ask_all(
         ask: returns the answer to one request, a JSON value other than None. It raises `Refused` if the request failed,
             and SlungError if all others would fail too.
         cache: stores the answers.
-        concurrency: the maximum number of parallel requests.
+        concurrency: the maximum number of parallel requests, at least one.
         per_second: the maximum number of requests that start per second, over all calls in this process with the same
             `what`; None for no limit.
         what: the service's name, for the progress bar.
@@ -167,10 +167,7 @@ def ask_all(
     Raises:
         SlungError: `ask` raised it.
         RuntimeError: `ask` raised another error. The message says where, and quotes nothing.
-        ValueError: `concurrency` below one.
     """
-    if concurrency < 1:
-        raise ValueError(f"concurrency is {concurrency}; at least one thread has to ask")
     keys = [digest(request) for request in requests]
     found = cache.read(keys)
     todo = {key: request for key, request in zip(keys, requests) if key not in found}

@@ -76,7 +76,7 @@ def open_scorer(
 ) -> Scorer:
     """Open a scorer: load its model, or find its key.
 
-    - `profanity` is alt-profanity-check.
+    - `profanity` is the model of alt-profanity-check.
     - `fasttext:MODEL#label` takes a file, or an alias of `labeling.fasttext.ALIASES`. The default label is
       __label__toxic.
     - `classifier:MODEL#label` takes a folder, or a model of the Hugging Face hub. A long text gets the score of its
@@ -113,7 +113,7 @@ def open_scorer(
         if argument:
             raise SlungError(f"{said}: {kind} takes no argument; use {key}={kind}")
         return (
-            ProfanityScorer(key)
+            ProfanityScorer()
             if kind == "profanity"
             else ClassifierScorer(said, key, "unitary/toxic-bert", "toxic", kind)
         )
@@ -126,19 +126,20 @@ def open_scorer(
 
 
 class ProfanityScorer(Scorer):
-    """alt-profanity-check on whole texts; see `labeling.profanity` for what it can and cannot see."""
+    """The model of alt-profanity-check on whole texts; see `labeling.profanity` for what it can and cannot see."""
 
     name = "profanity"
 
-    def __init__(self, key: str):
+    def __init__(self):
         super().__init__()
-        from ...labeling.profanity import predictor
+        from ...labeling.profanity.model import ORIGIN, probabilities
 
-        self._predict = predictor(key)
-        self.version = ", ".join(f"{package} {version(package)}" for package in ("alt-profanity-check", "scikit-learn"))
+        self._probabilities = probabilities
+        # the same as in results of the package itself, which has the same scores: they may stand in one table
+        self.version = ORIGIN
 
     def _score(self, texts: list[str]) -> np.ndarray:
-        return np.clip(np.asarray(self._predict(texts), np.float64), 0, 1)
+        return self._probabilities(texts)
 
 
 class FastTextScorer(Scorer):

@@ -38,13 +38,12 @@ class ClassifierLabeler(Labeler):
         unit: what gets a score of its own.
         batch_size: windows at once.
         revision: commit, tag or branch of a model on the hub.
-        splitter: see `sentences.split`.
     """
 
     scope = "document"
     cached = True
     lazy = ("_model",)
-    packages = ("transformers", "tokenizers", "blingfire")
+    packages = ("transformers", "tokenizers", "livekit-blingfire")
 
     def __init__(
         self,
@@ -54,7 +53,6 @@ class ClassifierLabeler(Labeler):
         unit: Literal["sentence", "document", "token"] = "sentence",
         batch_size: int = 32,
         revision: str | None = None,
-        splitter: str = "blingfire",
     ):
         super().__init__(key)
         self.source = model
@@ -62,7 +60,6 @@ class ClassifierLabeler(Labeler):
         self.unit = unit
         self.batch_size = batch_size
         self.revision = revision
-        self.splitter = splitter
         self.folder: Path | None = None
         self.device = "cpu"
         self._model: ClassifierModel | None = None
@@ -100,7 +97,7 @@ class ClassifierLabeler(Labeler):
         """One span a sentence, document or entity; see `Labeler.label`."""
         texts = [utf8_safe(text) for text in texts]
         if self.unit == "sentence":
-            places = [(i, *span) for i, spans in enumerate(split(texts, self.splitter)) for span in spans]
+            places = [(i, *span) for i, spans in enumerate(split(texts)) for span in spans]
         else:
             places = [(i, 0, len(text)) for i, text in enumerate(texts)]
         pieces = [texts[index][start:end] for index, start, end in places]

@@ -46,13 +46,12 @@ class FastTextLabeler(Labeler):
             $AXOLOTL_SLUNG_CACHE, or else ~/.cache/axolotl-slung.
         label: the label whose probability is the score.
         sha256: digest of the model's file, in hexadecimal; a URL needs one.
-        splitter: see `sentences.split`.
         thresholds: the bounds that the scores will be held against, where they have more digits than four.
     """
 
     scope = "document"
     lazy = ("_model", "_layout", "_collapsed")
-    packages = ("fasttext-numpy2-wheel", "blingfire")
+    packages = ("fasttext-numpy2-wheel", "livekit-blingfire")
 
     def __init__(
         self,
@@ -60,14 +59,12 @@ class FastTextLabeler(Labeler):
         model: str,
         label: str = "__label__toxic",
         sha256: str | None = None,
-        splitter: str = "blingfire",
         thresholds: Sequence[float] = (),
     ):
         super().__init__(key)
         self.source = model
         self.label_name = label
         self.sha256 = sha256
-        self.splitter = splitter
         self.thresholds = tuple(sorted(thresholds))
         self.url = ALIASES.get(model, model if model.startswith(("https://", "http://")) else None)
         self.path = cache_path(self.url) if self.url else Path(model).expanduser()
@@ -114,8 +111,8 @@ class FastTextLabeler(Labeler):
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span a sentence, with the label's probability; see `Labeler.label`."""
-        sentences = split_bytes(texts, self.splitter)
-        starts, ends = sentences.characters()
+        sentences = split_bytes(texts)
+        starts, ends = sentences.characters.T
         first, last = strip(sentences)
         # nothing is left where Python strips a character that the splitter takes for a letter, such as U+2028
         kept = np.flatnonzero(first < last)

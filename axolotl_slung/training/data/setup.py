@@ -53,7 +53,7 @@ class Setup:
             LabelerError: one of them cannot work.
         """
         global _built
-        key = self.config.model_dump_json(include={"labelers", "sentence_splitter", "cache", "method", "buckets"})
+        key = self.config.model_dump_json(include={"labelers", "cache", "method", "buckets"})
         if _built is None or _built[0] != (key, _stamps(_built[1])):
             labelers = build(self.config)
             if self.config.buckets is None and any(config.type == "profanity" for config in self.config.labelers):
@@ -71,7 +71,7 @@ class Setup:
 
     def fingerprint(self, entries, tokenizer) -> str:
         """The digest of all that decides the labels of `entries` (of `datasets:`) with the model's tokenizer."""
-        block = self.config.model_dump(mode="json", exclude={"labelers", "sentence_splitter", "cache"})
+        block = self.config.model_dump(mode="json", exclude={"labelers", "cache"})
         block["code_masked"] = self.code_masked
         labelers = [[labeler.digest, config.datasets] for config, labeler in zip(self.config.labelers, self.labelers)]
         return fingerprint(self._cfg, block, labelers, entries, tokenizer)

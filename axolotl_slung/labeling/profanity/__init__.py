@@ -1,0 +1,5 @@
+"""Sentences scored by the linear model of alt-profanity-check, which comes with this package."""
+
+from .labeler import ProfanityLabeler
+
+__all__ = ["ProfanityLabeler"]
