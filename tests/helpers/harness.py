@@ -6,7 +6,7 @@ from pathlib import Path
 from helpers import ROOT
 from helpers.tiny import write_jsonl
 
-TASKS = ROOT / "axolotl_slung" / "lm_eval_tasks"
+TASKS = ROOT / "lm_eval_tasks"
 
 SOURCES = ("TOXICITY_PROMPTS", "CIVILCOMMENTS", "TOFU", "PERPLEXITY_TEXT", "PERPLEXITY_REDDIT")
 
