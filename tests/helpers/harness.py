@@ -26,6 +26,14 @@ def evaluate(tasks, model, metadata=None, model_args=None, **options):
     )
 
 
+def load_task(name, metadata=None):
+    """One of our tasks, as lm_eval loads it from its YAML file."""
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata)
+    return manager.load_task_or_group(name)[name]
+
+
 def metrics_of(results, task):
     """Metric to number."""
     return {name.removesuffix(",none"): value for name, value in results["results"][task].items()}
