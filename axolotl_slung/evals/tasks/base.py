@@ -29,7 +29,7 @@ class SlungTask(ConfigurableTask):
 
     def __init__(self, config: Mapping | None = None):
         config = {key: value for key, value in (config or {}).items() if key != "class"}
-        given = {**_newest_metadata(), **(config.pop("metadata", None) or {})}
+        given = {**_metadata_of_manager(), **(config.pop("metadata", None) or {})}
         self.options = read_options(given)
         self.about = {"protocol": self.options.protocol}
         config |= {"test_split": "test", "metadata": {"version": given.get("version"), "slung": self.about}}
@@ -108,6 +108,7 @@ class SlungTask(ConfigurableTask):
         return {name: metric.higher_is_better for name, metric in self.metrics().items()}
 
 
-def _newest_metadata() -> Mapping:
+def _metadata_of_manager() -> Mapping:
+    # the module is not imported here, since its import wraps TaskManager: SLUNG_LM_EVAL_HOOK=0 may have left it out
     hook = sys.modules.get("axolotl_slung_lm_eval")
-    return getattr(hook, "metadata", None) or {}
+    return hook.metadata_of_manager() if hook else {}
