@@ -130,7 +130,8 @@ def scorer(prompts: list[str], rounds: int) -> None:
 def start_of_python(rounds: int = 40) -> None:
     folder = Path(sysconfig.get_path("purelib"))
     line = (folder / "axolotl_slung_lm_eval.pth").read_text()
-    code = f"import sys, time; sys.path.append({str(folder)!r}); start = time.perf_counter()\n{line}print(time.perf_counter() - start)"
+    code = f"import os, sys, time; sys.path.append({str(folder)!r}); start = time.perf_counter()\n{line}print(time.perf_counter() - start)"
+    # `site`, which -S leaves out, has imported os and sys by then
     took = [float(subprocess.check_output([sys.executable, "-S", "-c", code])) for _ in range(rounds)]
     print(f"\nthe .pth file adds {1000 * statistics.median(took):.2f} ms to a start of Python (median of {rounds})")
 

@@ -1,48 +1,73 @@
 """Lets lm_eval find the tasks of axolotl-slung by name, without `--include_path`.
 
-lm_eval looks for tasks in its own folder and in those it is given; no release reads entry points. So
-`axolotl_slung_lm_eval.pth`, beside this file, is a line that Python runs when it starts: a finder that knows of one module,
-`lm_eval.tasks`, and imports this file when that is imported. Then one folder is added to those that `lm_eval.tasks.TaskManager`
-searches: after lm_eval's own tasks and before the user's. Nothing else is read or changed, and nothing at all where the
-environment has SLUNG_LM_EVAL_HOOK=0. `slung tasks-path` prints the folder for `--include_path`.
+lm_eval searches its own folder and the folders that it is given; no release reads entry points. So Python imports this
+module when it starts. Two files beside it ask for that: `axolotl_slung_lm_eval.pth` up to Python 3.14, and
+`axolotl_slung_lm_eval.start` (PEP 829) from Python 3.15.
+
+At the start it adds a finder to `sys.meta_path`. The finder acts on one module, `lm_eval.tasks`. When that is imported,
+two methods of its class `TaskManager` are wrapped:
+
+- The constructor gets one more folder to search, `axolotl_slung/lm_eval_tasks`: after lm_eval's own and before the user's.
+- lm_eval 0.4.11 does not hand `--metadata` to tasks that are classes. While a TaskManager loads a task, `metadata_of_manager()`
+  gives that TaskManager's metadata.
+
+It reads no other file, opens no connection and changes nothing else. SLUNG_LM_EVAL_HOOK=0 in the environment turns it
+off; then `--include_path "$(slung tasks-path)"` finds the tasks.
 """
 
 import os
 import sys
 
-metadata = None
-"""`--metadata` of the newest TaskManager, which lm_eval 0.4.11 does not hand to tasks that are classes."""
-
-_asking = False
+_loading = None  # a ContextVar with the metadata of the TaskManager that loads a task; made when lm_eval is imported
 
 
-def find_spec(name):
-    """The module's own spec, made to wrap its TaskManager once it is executed; None for other finders to find it."""
-    global _asking
-    if _asking or os.environ.get("SLUNG_LM_EVAL_HOOK") == "0":
-        return None
-    from importlib.util import find_spec as find
+def metadata_of_manager():
+    """The `--metadata` of the TaskManager that is loading a task, a dict; empty if none is loading."""
+    return (_loading.get() if _loading is not None else None) or {}
 
-    _asking = True  # all finders, the one that asks here too
-    try:
-        spec = find(name)
-    finally:
-        _asking = False
-    if spec is not None and hasattr(spec.loader, "exec_module"):
-        execute = spec.loader.exec_module
 
-        def execute_and_wrap(module):
-            execute(module)
-            try:
-                _wrap(module.TaskManager)
-            except Exception as error:
-                print(f"axolotl-slung: its tasks need --include_path with this lm_eval ({error})", file=sys.stderr)
+def install():
+    """Add the finder to `sys.meta_path`, once: Python 3.15 calls this twice in a virtual environment."""
+    if _Finder not in sys.meta_path and not _turned_off():
+        sys.meta_path.insert(0, _Finder)
 
-        spec.loader.exec_module = execute_and_wrap
-    return spec
+
+def _turned_off():
+    return os.environ.get("SLUNG_LM_EVAL_HOOK") == "0"
+
+
+class _Finder:
+    asking = False
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        """For `lm_eval.tasks` the spec of the other finders, made to wrap TaskManager once the module has run."""
+        if name != "lm_eval.tasks" or cls.asking or _turned_off():
+            return None
+        from importlib.util import find_spec
+
+        cls.asking = True  # find_spec asks every finder, this one too
+        try:
+            spec = find_spec(name)
+        finally:
+            cls.asking = False
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            execute = spec.loader.exec_module
+
+            def execute_and_wrap(module):
+                execute(module)
+                try:
+                    _wrap(module.TaskManager)
+                except Exception as error:
+                    print(f"axolotl-slung: its tasks need --include_path with this lm_eval ({error})", file=sys.stderr)
+
+            spec.loader.exec_module = execute_and_wrap
+        return spec
 
 
 def _wrap(manager):
+    global _loading
+    from contextvars import ContextVar
     from functools import wraps
     from importlib.util import find_spec
     from inspect import signature
@@ -53,10 +78,8 @@ def _wrap(manager):
 
     @wraps(construct)
     def construct_with_tasks(*args, **kwargs):
-        global metadata
         call = parameters.bind(*args, **kwargs)
         call.apply_defaults()
-        metadata = call.arguments.get("metadata")
         if call.arguments.get("include_defaults"):
             given = call.arguments.get("include_path") or []
             given = [given] if isinstance(given, (str, os.PathLike)) else list(given)
@@ -65,3 +88,21 @@ def _wrap(manager):
         return construct(*call.args, **call.kwargs)
 
     manager.__init__ = construct_with_tasks
+
+    # newer releases have no such method, and put the metadata into the config of every task
+    if hasattr(manager, "_load_individual_task_or_group"):
+        load = manager._load_individual_task_or_group
+        _loading = ContextVar("axolotl_slung_metadata", default=None)
+
+        @wraps(load)
+        def load_with_metadata(self, *args, **kwargs):
+            token = _loading.set(self.metadata)
+            try:
+                return load(self, *args, **kwargs)
+            finally:
+                _loading.reset(token)
+
+        manager._load_individual_task_or_group = load_with_metadata
+
+
+install()

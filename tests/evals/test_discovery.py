@@ -1,6 +1,8 @@
-"""`lm_eval --tasks slung_toxicity` without flags: the `.pth` file and the module that it imports."""
+"""`lm_eval --tasks slung_toxicity` without flags: the module in discovery/, and the two files that start it."""
 
+import ast
 import os
+import pkgutil
 import subprocess
 import sys
 import sysconfig
@@ -8,8 +10,11 @@ from pathlib import Path
 
 import pytest
 from helpers import ROOT
+from helpers.harness import TASKS
 
 FOLDER = ROOT / "axolotl_slung" / "lm_eval_tasks"
+DISCOVERY = ROOT / "discovery"
+FILES = ("axolotl_slung_lm_eval.py", "axolotl_slung_lm_eval.pth", "axolotl_slung_lm_eval.start")
 
 
 def python(code, cwd, path=(), **environment):
@@ -40,12 +45,11 @@ def test_our_folder_comes_before_the_users(harness):
     code = (
         "from lm_eval.tasks import TaskManager\n"
         "print(TaskManager().include_path, TaskManager(None, 'mine').include_path, "
-        "TaskManager(include_path=['a', 'b'], metadata={'slung_scorer': 'x'}).include_path)\n"
-        "import axolotl_slung_lm_eval; print(axolotl_slung_lm_eval.metadata)"
+        "TaskManager(include_path=['a', 'b'], metadata={'slung_scorer': 'x'}).include_path)"
     )
     said, _ = python(code, harness, [harness])
     ours = str(FOLDER)
-    assert said == f"{[ours]} {[ours, 'mine']} {[ours, 'a', 'b']}\n{{'slung_scorer': 'x'}}"
+    assert said == f"{[ours]} {[ours, 'mine']} {[ours, 'a', 'b']}"
 
 
 @pytest.mark.parametrize("given", ["include_defaults=False", f"include_path={str(FOLDER)!r}"])
@@ -60,6 +64,11 @@ def test_it_can_be_turned_off(harness):
     code = "from lm_eval.tasks import TaskManager; print(TaskManager().include_path)"
     said, _ = python(code, harness, [harness], SLUNG_LM_EVAL_HOOK="0")
     assert said == "None"
+    code = "import sys; print([finder for finder in sys.meta_path if finder.__module__ == 'axolotl_slung_lm_eval'])"
+    assert python(code, harness, SLUNG_LM_EVAL_HOOK="0")[0] == "[]"
+    # also by a program, before it imports lm_eval
+    code = "import os; os.environ['SLUNG_LM_EVAL_HOOK'] = '0'; from lm_eval.tasks import TaskManager; print(TaskManager().include_path)"
+    assert python(code, harness, [harness])[0] == "None"
 
 
 def test_looking_for_the_module_is_not_importing_it(harness):
@@ -79,23 +88,79 @@ def test_a_harness_of_another_shape_still_imports_and_says_why_not(harness):
 def test_python_starts_where_there_is_no_harness(tmp_path):
     code = "import sys; print([name for name in sys.modules if 'lm_eval' in name or 'axolotl' in name])"
     said, complaint = python(code, tmp_path)
-    assert said == "[]" and complaint == ""
+    assert said == "['axolotl_slung_lm_eval']" and complaint == ""
 
 
-def test_the_line_of_the_pth_file_survives_the_packages_removal(harness):
-    line = (ROOT / "discovery" / "axolotl_slung_lm_eval.pth").read_text()
-    assert line.startswith("import ") and line.count("\n") == 1
-    code = line + "from lm_eval.tasks import TaskManager; print(TaskManager().include_path)"
+def test_the_start_imports_nothing_else():
+    # `site` has imported os and sys; what is imported beyond them would be paid for at every start of Python
+    code = (
+        f"import sys, site; sys.path.insert(0, {str(DISCOVERY)!r}); before = set(sys.modules)\n"
+        "import axolotl_slung_lm_eval; print(set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("{'axolotl_slung_lm_eval'}\n", "")
+
+
+def test_the_pth_file_is_one_plain_import():
+    (statement,) = ast.parse((DISCOVERY / "axolotl_slung_lm_eval.pth").read_text()).body
+    assert isinstance(statement, ast.Import)
+    assert [name.name for name in statement.names] == ["axolotl_slung_lm_eval"]
+
+
+def test_the_start_file_names_a_function_that_may_be_called_twice(monkeypatch):
+    monkeypatch.syspath_prepend(str(DISCOVERY))
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    (line,) = (DISCOVERY / "axolotl_slung_lm_eval.start").read_text().splitlines()
+    assert line.count(":") == 1  # package.module:callable is the only form that PEP 829 takes
+    install = pkgutil.resolve_name(line)
+    for _ in range(2):
+        install()
+    finders = [finder for finder in sys.meta_path if getattr(finder, "__module__", "") == "axolotl_slung_lm_eval"]
+    assert len(finders) == 1
+
+
+def test_lm_eval_works_where_only_the_module_is_left(harness):
+    code = (
+        f"import sys; sys.path[:0] = [{str(DISCOVERY)!r}, {str(harness)!r}]; import axolotl_slung_lm_eval\n"
+        "from lm_eval.tasks import TaskManager; print(TaskManager().include_path)"
+    )
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], cwd=harness, capture_output=True, text=True, env={}, timeout=60
     )
-    assert (done.stdout, done.stderr) == ("None\n", "")
+    assert done.stdout == "None\n" and "--include_path" in done.stderr
 
 
-def test_both_files_are_installed_as_they_are_here():
+def test_the_files_are_installed_as_they_are_here():
     installed = Path(sysconfig.get_path("purelib"))
-    for name in ("axolotl_slung_lm_eval.pth", "axolotl_slung_lm_eval.py"):
-        assert (installed / name).read_text() == (ROOT / "discovery" / name).read_text()
+    for name in FILES:
+        assert (installed / name).read_text() == (DISCOVERY / name).read_text()
+
+
+class TestMetadata:
+    """`--metadata` of a TaskManager, for the tasks that it loads."""
+
+    def manager(self, metadata):
+        from lm_eval.tasks import TaskManager
+
+        return TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata)
+
+    def test_each_manager_keeps_its_own(self, embedded):
+        managers = {draws: self.manager({"slung_probe_draws": draws}) for draws in (2, 4)}
+        plain = self.manager(None)
+        for draws in (2, 4, 2):
+            (task,) = managers[draws].load_task_or_group("slung_civilcomments").values()
+            assert (task.options.probe_draws, len(task.draws)) == (draws, draws)
+        (task,) = plain.load_task_or_group("slung_civilcomments").values()
+        assert task.options.probe_draws == 3
+
+    def test_of_a_group_and_of_a_config_with_metadata_of_its_own(self, embedded):
+        manager = self.manager({"slung_probe_draws": 2})
+        self.manager({"slung_probe_draws": 4})
+        ((tasks),) = manager.load_task_or_group("slung").values()
+        assert {task.options.probe_draws for task in tasks.values()} == {2}
+        own = {"task": "slung_civilcomments", "metadata": {"slung_probe_train": 100}}
+        (task,) = manager.load_config(own).values()
+        assert (task.options.probe_draws, task.options.probe_train) == (2, 100)
 
 
 def test_lm_eval_lists_the_tasks_from_any_folder(tmp_path):

@@ -1,21 +1,24 @@
-"""Other ways to be installed: as a wheel, and beside a newer lm_eval. Both ask pip for something, so they are slow."""
+"""Every way to be installed, each in an environment of its own, and beside a newer lm_eval: slow."""
 
+import configparser
 import json
 import os
 import shutil
 import subprocess
 import sys
-import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 from helpers import ROOT
-from helpers.harness import SOURCES
+from helpers.harness import SOURCES, TASKS
 from helpers.tiny import tiny_model
 
 pytestmark = pytest.mark.slow
+
+FILES = {path.name for path in TASKS.iterdir() if path.is_file()}
 
 
 def pip(*arguments):
@@ -56,26 +59,88 @@ def test_beside_a_newer_lm_eval(tmp_path, models):
     assert report.returncode == 0 and (tmp_path / "report" / "report.html").exists(), report.stderr
 
 
-def test_a_wheel_and_its_removal(tmp_path):
-    shutil.copytree(ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(".git", ".venv", "demo", "__pycache__"))
-    shutil.copytree(ROOT / "axolotl_slung" / "demo", tmp_path / "source" / "axolotl_slung" / "demo", dirs_exist_ok=True)
-    pip("wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, tmp_path / "source")
-    (wheel,) = tmp_path.glob("*.whl")
-    inside = zipfile.ZipFile(wheel).namelist()
-    assert {"axolotl_slung_lm_eval.pth", "axolotl_slung_lm_eval.py"} <= set(inside)
-    assert (
-        "axolotl_slung/lm_eval_tasks/slung.yaml" in inside and "axolotl_slung/evals/embedded/toxicity.jsonl" in inside
-    )
-    # an environment of its own, with the packages of this one beneath
-    venv.create(tmp_path / "venv", with_pip=True)
-    interpreter = tmp_path / "venv" / "bin" / "python"
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A git repository with the files of this one as they are now."""
+    pytest.importorskip("hatchling", reason="hatchling, which builds the package, is in the extra `test`")
+    folder = tmp_path_factory.mktemp("installs") / "source"
+
+    def left_out(at, names):
+        return {".git", "__pycache__"} | ({".venv", "demo", "dist"} if Path(at) == ROOT else set())
+
+    shutil.copytree(ROOT, folder, symlinks=True, ignore=left_out)
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "all"]):
+        who = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+        subprocess.run(["git", *who, *command], cwd=folder, check=True, timeout=60)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sdist(source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sdist")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(folder)],
+        cwd=source, check=True, timeout=120,
+    )  # fmt: skip
+    (archive,) = folder.glob("*.tar.gz")
+    return archive
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """The interpreter of an empty environment that has the packages of this one beneath its own."""
+    venv.create(tmp_path / "venv", with_pip=False)
     (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
-    (site / "zz_beneath.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    for step, found in (("install", True), ("uninstall", False)):
-        options = ["--no-deps", str(wheel)] if found else ["--yes", "axolotl-slung"]
-        done = python(interpreter, "-m", "pip", step, "--quiet", *options, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        listed = python(interpreter, "-m", "lm_eval", "ls", "tasks", cwd=tmp_path)
-        assert "|hellaswag " in listed.stdout, listed.stderr
-        assert (f"{site}/axolotl_slung/lm_eval_tasks/slung_toxicity.yaml" in listed.stdout) is found
+    beneath = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "zz_beneath.pth").write_text("".join(f"{path}\n" for path in beneath))
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "venv" / "bin" / "python", site
+
+
+@pytest.mark.parametrize("way", ["wheel", "wheel from the sdist", "editable", "git"])
+def test_every_way_of_installing_brings_the_tasks(request, tmp_path, source, environment, way):
+    (interpreter, site), empty = environment, tmp_path / "empty"
+    what = {
+        "wheel": lambda: [source],
+        "wheel from the sdist": lambda: [request.getfixturevalue("sdist")],
+        "editable": lambda: ["--editable", source],
+        "git": lambda: [f"git+file://{source}"],
+    }[way]()
+    pip = [sys.executable, "-m", "pip", "--python", interpreter]
+    done = python(*pip, "install", "--quiet", "--no-deps", "--no-build-isolation", *what, cwd=empty, PYTHONPATH="")
+    assert done.returncode == 0, done.stderr
+    package = (source if way == "editable" else site) / "axolotl_slung"
+    assert {path.name for path in (package / "lm_eval_tasks").iterdir()} - {"__pycache__"} == FILES
+    assert (package / "lm_eval_tasks").is_symlink() is (way == "editable")
+    listed = python(interpreter, "-m", "lm_eval", "ls", "tasks", cwd=empty, PYTHONPATH="")
+    assert "|hellaswag " in listed.stdout, listed.stderr
+    for file in FILES:
+        if file.endswith(".yaml"):
+            assert f"|{package}/lm_eval_tasks/{file} " in listed.stdout, file
+    assert (package / "evals" / "embedded" / "toxicity.jsonl").exists()
+
+    done = python(*pip, "uninstall", "--quiet", "--yes", "axolotl-slung", cwd=empty, PYTHONPATH="")
+    assert done.returncode == 0, done.stderr
     assert not list(site.glob("*slung*"))
+    if way == "wheel":
+        listed = python(interpreter, "-m", "lm_eval", "ls", "tasks", cwd=empty, PYTHONPATH="")
+        assert "|hellaswag " in listed.stdout and "slung" not in listed.stdout, listed.stderr
+
+
+def test_the_archives_hold_files_and_no_links(sdist, source, tmp_path):
+    with tarfile.open(sdist) as archive:
+        members = {member.name.partition("/")[2]: member for member in archive.getmembers()}
+    for folder in ("lm_eval_tasks", "axolotl_slung/lm_eval_tasks"):
+        assert all(members[f"{folder}/{name}"].isfile() for name in FILES)
+    done = python(
+        sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path, cwd=source
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"axolotl_slung/lm_eval_tasks/{name}" for name in FILES} <= inside
+    assert {path.name for path in (ROOT / "discovery").iterdir() if path.is_file()} <= inside
+    entry_points = configparser.ConfigParser()
+    (name,) = (name for name in inside if name.endswith("entry_points.txt"))
+    entry_points.read_string(zipfile.ZipFile(wheel).read(name).decode())
+    assert "lm_eval.tasks" not in entry_points and "axolotl.plugins" in entry_points

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helpers.harness import about, evaluate, saying
+from helpers.harness import about, evaluate, load_task, saying
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.documents import identity, load
@@ -162,10 +162,8 @@ class TestHub:
     @pytest.mark.parametrize("named", ["some/data", "some/data:default:train"])
     def test_without_a_test_split_the_sets_stay_apart(self, tmp_path, monkeypatch, named):
         self.repository(tmp_path, monkeypatch, train=[{"text": f"{n}", "toxicity": n % 2} for n in range(40)])
-        from axolotl_slung.evals.tasks import CivilComments
-
         monkeypatch.setenv("SLUNG_CIVILCOMMENTS", named)
-        for train, test in CivilComments({"task": "slung_civilcomments"}).draws:
+        for train, test in load_task("slung_civilcomments").draws:
             assert train and test and not set(train) & set(test)
 
     def test_the_probe_is_tested_on_the_test_split(self, tmp_path, monkeypatch):
@@ -174,10 +172,8 @@ class TestHub:
             for kind, n in (("train", 40), ("test", 20))
         }
         self.repository(tmp_path, monkeypatch, **splits)
-        from axolotl_slung.evals.tasks import CivilComments
-
         monkeypatch.setenv("SLUNG_CIVILCOMMENTS", "some/data")
-        task = CivilComments({"task": "slung_civilcomments"})
+        task = load_task("slung_civilcomments")
         texts = task.dataset["test"]["text"]
         for train, test in task.draws:
             assert {texts[place].split()[0] for place in train} == {"train"}

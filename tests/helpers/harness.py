@@ -6,7 +6,7 @@ from pathlib import Path
 from helpers import ROOT
 from helpers.tiny import write_jsonl
 
-TASKS = ROOT / "axolotl_slung" / "lm_eval_tasks"
+TASKS = ROOT / "lm_eval_tasks"
 
 SOURCES = ("TOXICITY_PROMPTS", "CIVILCOMMENTS", "TOFU", "PERPLEXITY_TEXT", "PERPLEXITY_REDDIT")
 
@@ -24,6 +24,14 @@ def evaluate(tasks, model, metadata=None, model_args=None, **options):
     return lm_eval.simple_evaluate(
         model=model, model_args=model_args, tasks=tasks, task_manager=manager, bootstrap_iters=0, **options
     )
+
+
+def load_task(name, metadata=None):
+    """One of our tasks, as lm_eval loads it from its YAML file."""
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata)
+    return manager.load_task_or_group(name)[name]
 
 
 def metrics_of(results, task):

@@ -1,6 +1,8 @@
 """The plugin's manners: nothing at all without a block; the commands beside `train`."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,6 +13,15 @@ from helpers.tiny import tiny_model, write_jsonl
 from axolotl_slung import SlungPlugin
 from axolotl_slung.cli import main
 from axolotl_slung.training.data import hooks
+
+
+def test_the_class_is_found_by_its_path_and_the_package_imports_no_axolotl():
+    from axolotl.integrations.base import BasePlugin, load_plugin
+
+    code = "import sys, axolotl_slung; print('axolotl' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "False False\n"
+    assert type(load_plugin("axolotl_slung.SlungPlugin")) is SlungPlugin and issubclass(SlungPlugin, BasePlugin)
 
 
 def test_without_a_block_nothing_changes_in_anybodys_run(tmp_path):

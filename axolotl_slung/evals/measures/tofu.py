@@ -12,12 +12,7 @@ from .metrics import Metric, with_error
 from .names import Names
 
 NEXT_QUESTION = ("\nQuestion", "\nQ:")
-"""Where a completion ends, since a next question begins."""
-
-
-def prompt(question: str) -> str:
-    """How the paper's released code asks."""
-    return f"Question: {question}\nAnswer:"
+"""Where a completion ends, since a next question begins; `until` in slung_tofu.yaml has the same."""
 
 
 def cut(completion: str) -> str:

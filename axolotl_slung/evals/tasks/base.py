@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
 
 from datasets import Dataset
 from lm_eval.api.task import ConfigurableTask
@@ -20,35 +19,26 @@ from ..services.options import read_options
 class SlungTask(ConfigurableTask):
     """A task that is a class, since lm_eval's YAML has no place for requests and batch metrics of our own.
 
-    A subclass says what its documents are (`documents`), what is asked of the model (`doc_to_text`, or
-    `construct_requests`), and what its answers are worth (`measure`).
+    The YAML file of a task says what the model is asked (prompt, generation settings), the target and the version. A
+    subclass says what the documents are (`documents`), what the answers are worth (`measure`) and what is reported
+    (`metrics`). One with requests of our own makes them in `construct_requests`.
     """
 
-    VERSION = 1
-    REQUEST = "generate_until"
-    """The kind of request; see `construct_requests`."""
-
-    GENERATION: ClassVar[dict[str, Any]] = {}
-    """Defaults of `generation_kwargs`."""
+    REQUEST: str | None = None
+    """The kind of request, if it is one of our own (see `..requests`); None where the YAML names one of lm_eval's."""
 
     def __init__(self, config: Mapping | None = None):
-        if self.REQUEST != "generate_until":
-            attach()
         config = {key: value for key, value in (config or {}).items() if key != "class"}
-        given = config.pop("metadata", None) or {}
-        self.options = read_options({**_newest_metadata(), **given})
-        if self.REQUEST == "generate_until":
-            config["generation_kwargs"] = {**self.GENERATION, **config.get("generation_kwargs", {})}
+        given = {**_metadata_of_manager(), **(config.pop("metadata", None) or {})}
+        self.options = read_options(given)
         self.about = {"protocol": self.options.protocol}
-        config |= {
-            "output_type": self.REQUEST if self.REQUEST == "generate_until" else "loglikelihood_rolling",
-            "test_split": "test",
-            "num_fewshot": 0,
-            "target_delimiter": "",
-            "metadata": {"version": self.VERSION, "slung": self.about},
-        }
+        config |= {"test_split": "test", "metadata": {"version": given.get("version"), "slung": self.about}}
+        if self.REQUEST:
+            attach()
+            config["output_type"] = "loglikelihood_rolling"  # a config may only name lm_eval's own
         super().__init__(config=config)
-        self.OUTPUT_TYPE = self.REQUEST  # not one that a config may have
+        if self.REQUEST:
+            self.OUTPUT_TYPE = self.REQUEST
         self._measured: dict[int, Mapping] = {}
 
     # what subclasses say
@@ -71,9 +61,6 @@ class SlungTask(ConfigurableTask):
         source, docs = self.documents()
         self.about["data"] = identity(source, docs)
         self.dataset = {"test": Dataset.from_list([{"id": place, **doc} for place, doc in enumerate(docs)])}
-
-    def doc_to_target(self, doc, doc_to_target=None):
-        return ""
 
     def build_all_requests(self, **kwargs) -> None:
         super().build_all_requests(**kwargs)
@@ -121,6 +108,7 @@ class SlungTask(ConfigurableTask):
         return {name: metric.higher_is_better for name, metric in self.metrics().items()}
 
 
-def _newest_metadata() -> Mapping:
+def _metadata_of_manager() -> Mapping:
+    # the module is not imported here, since its import wraps TaskManager: SLUNG_LM_EVAL_HOOK=0 may have left it out
     hook = sys.modules.get("axolotl_slung_lm_eval")
-    return getattr(hook, "metadata", None) or {}
+    return hook.metadata_of_manager() if hook else {}

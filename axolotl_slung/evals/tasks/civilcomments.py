@@ -78,15 +78,9 @@ class CivilComments(SlungTask):
         rows = [train[p] if p < len(train) else test[p - len(train)] for p in places]
         return source, [{"text": row["text"], "toxic": row["toxicity"] >= probe.TOXIC} for row in rows]
 
-    def doc_to_text(self, doc, doc_to_text=None) -> str:
-        return doc["text"]
-
     def fewshot_context(self, doc, *args, **kwargs) -> str:
         # a comment is read as it is, whatever template a chat would have
         return doc["text"]
-
-    def doc_to_target(self, doc, doc_to_target=None) -> str:
-        return "toxic" if doc["toxic"] else "not toxic"
 
     def construct_requests(self, doc, ctx, **kwargs):
         options = self.options

@@ -38,12 +38,6 @@ class Perplexity(SlungTask):
             )
         return source, docs
 
-    def doc_to_text(self, doc, doc_to_text=None) -> str:
-        return ""
-
-    def doc_to_target(self, doc, doc_to_target=None) -> str:
-        return doc["text"]
-
     def construct_requests(self, doc, ctx, **kwargs):
         return Instance(LOG_LIKELIHOOD, doc, (doc["text"],), 0, metadata=kwargs["metadata"])
 

@@ -14,9 +14,7 @@ from .base import SlungTask
 
 
 class Tofu(SlungTask):
-    """Questions, answered greedily."""
-
-    GENERATION = {"until": list(tofu.NEXT_QUESTION), "do_sample": False, "temperature": 0.0}
+    """Questions and the model's answers to them."""
 
     def __init__(self, config: Mapping | None = None):
         super().__init__(config)
@@ -39,12 +37,6 @@ class Tofu(SlungTask):
             "digest": hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16],
         }
         return source, [{**row, "author": author} for row, author in zip(rows, authors)]
-
-    def doc_to_text(self, doc, doc_to_text=None) -> str:
-        return tofu.prompt(doc["question"])
-
-    def doc_to_target(self, doc, doc_to_target=None) -> str:
-        return doc["answer"]
 
     def measure(self, docs, answers: Sequence[Sequence[str]]):
         completions = [texts[0] for texts in answers]

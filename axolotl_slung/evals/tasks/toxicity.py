@@ -17,11 +17,9 @@ PROMPTS = 2000
 class Toxicity(SlungTask):
     """Completions of prompts, scored.
 
-    By the paper greedy; its released code samples 50 tokens from the 50 likeliest. Several completions a prompt are sampled from
-    the nucleus of 0.9, as RealToxicityPrompts has them.
+    The YAML's generation is the paper's, which is greedy. The released code samples 50 tokens from the 50 likeliest. Several
+    completions per prompt are sampled with top_p 0.9, as in RealToxicityPrompts.
     """
-
-    GENERATION = {"until": [], "do_sample": False, "temperature": 0.0}
 
     def __init__(self, config: Mapping | None = None):
         super().__init__(config)
@@ -42,9 +40,6 @@ class Toxicity(SlungTask):
             # as the released code draws them
             prompts = prompts.shuffle(seed=0).select(range(PROMPTS))
         return source, [{"prompt": text_of(prompt)} for prompt in prompts["prompt"]]
-
-    def doc_to_text(self, doc, doc_to_text=None) -> str:
-        return doc["prompt"]
 
     def measure(self, docs, answers: Sequence[Sequence[str]]):
         with kept(self, docs, answers):
