@@ -13,7 +13,7 @@ import click
 from pydantic import ValidationError
 
 from ..config import SlungConfig
-from ..errors import SlungError
+from ..errors import SlungError, validation_lines
 from .block import read_block, read_tokenizer, read_yaml
 
 
@@ -88,8 +88,7 @@ def _of_config(path: str, limit, seed) -> Looked:
             raise
         except (OSError, ValueError) as error:
             # pydantic's message would quote the config, names and all
-            lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)] \
-                if isinstance(error, ValidationError) else [str(error)]  # fmt: skip
+            lines = validation_lines(error) if isinstance(error, ValidationError) else [str(error)]
             raise click.ClickException(f"{path}: " + "\n".join(lines)) from None
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 import zstandard
 
 from ..config import SlungConfig
-from ..labeling.base import Labeler, LabelerError
+from ..errors import SlungError
+from ..labeling.base import Labeler
 from ..labeling.build import build
 from .sources import Bad, Chunk
 
@@ -57,7 +58,7 @@ class Job:
         """Opened and checked.
 
         Raises:
-            LabelerError: one of them cannot work.
+            SlungError: one of them cannot work.
         """
         return build(self.block)
 
@@ -129,7 +130,7 @@ class Job:
         """For each row the `[start, end, score]` found in its text, under each labeler's name.
 
         Raises:
-            LabelerError: a row that cannot be labelled.
+            SlungError: a row that cannot be labelled.
         """
         texts = [row[self.text_field] for row in rows]
         found: list[dict[str, list]] = [{labeler.name: [] for labeler in self.labelers} for _ in rows]
@@ -150,7 +151,7 @@ class Job:
                     found += self.spans([document.row])
                 except Exception as error:
                     # another library's message may quote the text
-                    reason = str(error) if isinstance(error, LabelerError) else type(error).__name__
+                    reason = str(error) if isinstance(error, SlungError) else type(error).__name__
                     bad.append((document.number, f"not labelled: {reason}"))
                     found.append(None)
             return found

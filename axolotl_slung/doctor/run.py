@@ -15,7 +15,7 @@ import yaml
 from datasets import Dataset
 from pydantic import ValidationError
 
-from ..errors import SlungError
+from ..errors import SlungError, validation_lines
 from ..labels.buckets import CODED_ACTIONS, Action
 from ..training.conflicts import check_run
 from ..training.loop import LoopError
@@ -83,9 +83,7 @@ def examine(path: str, steps: int, tell: Callable[[str], None]) -> list[Finding]
         try:
             return _examine(here, tell)
         except ValidationError as error:
-            # pydantic's own message would quote the config
-            lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)]
-            return [Finding("config", FAILED, "; ".join(lines))]
+            return [Finding("config", FAILED, "; ".join(validation_lines(error)))]
 
 
 def _examine(path: Path, tell) -> list[Finding]:

@@ -50,7 +50,7 @@ def qa_files(
     Raises:
         SlungError: neither or both kinds of truth, or a threshold outside (0, 1].
         SourceError: rows that cannot be read, or without the columns.
-        LabelerError: labelers that cannot work, or spans that do not fit their text.
+        SlungError: labelers that cannot work, or spans that do not fit their text.
     """
     if (gold_field is None) == (names_field is None):
         raise SlungError("give either a column of gold spans or a column of names, and not both")

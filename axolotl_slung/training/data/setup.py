@@ -50,7 +50,7 @@ class Setup:
         """The labelers, opened and checked; the same ones for all data sets of a run, while their files stay the same.
 
         Raises:
-            LabelerError: one of them cannot work.
+            SlungError: one of them cannot work.
         """
         global _built
         key = self.config.model_dump_json(include={"labelers", "sentence_splitter", "cache", "method", "buckets"})
