@@ -298,8 +298,8 @@ def test_a_fault_of_ours_ends_the_run_and_quotes_nothing(cache):
 
 SCRIPT = """
 import sys
-from axolotl_slung.evals.answers import AnswerCache
-from axolotl_slung.evals.scorers import open_scorer
+from axolotl_slung.evals.services.answers import AnswerCache
+from axolotl_slung.evals.services.scorers import open_scorer
 url, path = sys.argv[1:]
 scorer = open_scorer("moderation", url=url, cache=AnswerCache(path), concurrency=4)
 scores = scorer.score([f"text {i}" for i in range(400)])
