@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from ..corpus.sources import Source, SourceError
 from ..labeling.base import utf8_safe
 from ..labeling.spans import parse_spans
+from ..labels.documents import LabelledDocument, document
 from ..labels.offsets import Offsets
-from .documents import LabelledDocument, document
 
 
 def documents_of_files(

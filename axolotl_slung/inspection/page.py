@@ -12,7 +12,7 @@ from importlib.resources import files
 import numpy as np
 
 from ..labels.buckets import CODED_ACTIONS, TEXT_ACTIONS, Bucket
-from .documents import LabelledDocument
+from ..labels.documents import LabelledDocument
 from .effects import LEFT_OUT_MEANING, MEANINGS
 
 SCRIPTS = ("page_documents.js", "page_buckets.js", "page_tooltip.js", "page.js")

@@ -11,8 +11,8 @@ from rich.color import ColorSystem
 from rich.style import Style
 
 from ..labels.buckets import Action, Bucket
+from ..labels.documents import LabelledDocument
 from ..render.visible import visible
-from .documents import LabelledDocument
 from .effects import LEFT_OUT, LEFT_OUT_MEANING, MEANINGS, effects
 
 # two shades each, in turns, so that tokens can be told apart; ink and paper both, whatever the terminal's own may be

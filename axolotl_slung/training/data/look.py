@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...inspection.documents import LabelledDocument, document
 from ...labels.buckets import Action
 from ...labels.codec import IGNORE
+from ...labels.documents import LabelledDocument, document
 from ...labels.tokens import buckets_of
 from . import hooks
 from .row_labels import ADDED
