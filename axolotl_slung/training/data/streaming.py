@@ -24,6 +24,7 @@ from datasets import Dataset, concatenate_datasets
 from torch.utils.data import get_worker_info
 
 from ...labels.codec import IGNORE
+from .policy import Policy
 from .row_labels import SlungDataError
 from .strategy import SlungStrategy
 from .tagging import TaggingTokenizer
@@ -141,7 +142,7 @@ class Buffers:
             SlungDataError: the documents are token ids.
         """
         if {"input_ids", "attention_mask", "labels"} <= set(dataset.column_names):
-            raise SlungDataError(TOKENISED_STREAM.format(where=self.strategy.where))
+            raise SlungDataError(TOKENISED_STREAM.format(where=self.strategy.policy.where))
         if isinstance(self.strategy.tokenizer, OverflowTokenizer):
             _check_column(dataset.column_names, self.strategy)
         if self.strategy.filter_rows:
@@ -208,13 +209,15 @@ class Unpacked:
 
     Args:
         tokenizer: the data set's.
-        labelled: makes a `SlungStrategy` of a strategy, with `text_field=`.
+        policy: how the documents are labelled.
         max_tokens, text_column, concatenate: as Axolotl's `encode_streaming` has them.
     """
 
-    def __init__(self, tokenizer, labelled: Callable, *, max_tokens: int, text_column: str, concatenate: bool):
+    def __init__(
+        self, tokenizer: TaggingTokenizer, policy: Policy, *, max_tokens: int, text_column: str, concatenate: bool
+    ):
         beginning = _Beginning(tokenizer, text_column, max_tokens - 2, ends=concatenate)
-        self.strategy: SlungStrategy = labelled(beginning, text_field=text_column)
+        self.strategy = SlungStrategy(beginning, policy)
         self.max_tokens, self.concatenate = max_tokens, concatenate
         self.pad_id = tokenizer.pad_token_id
 
@@ -277,7 +280,7 @@ def _concatenated(rows: Iterator[np.ndarray], length: int, pad_id: int) -> Itera
 
 def _check_column(columns, strategy: SlungStrategy) -> None:
     """Raise `SlungDataError` where the documents have no text."""
-    if strategy.text_field not in columns:
+    if strategy.policy.text_field not in columns:
         raise SlungDataError(
-            f"{strategy.where}.text_column: the stream has no column {strategy.text_field!r}; it has {sorted(columns)}"
+            f"{strategy.policy.where}.text_column: the stream has no column {strategy.policy.text_field!r}; it has {sorted(columns)}"
         )
