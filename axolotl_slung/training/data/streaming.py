@@ -75,8 +75,8 @@ class OverflowTokenizer(TaggingTokenizer):
     def __call__(self, text=None, *args, **kwargs):
         if not isinstance(text, list) or not kwargs.get("return_overflowing_tokens"):
             return super().__call__(text, *args, **kwargs)
-        if self._rendered is not None:
-            self._rendered.extend(map(str, text))
+        if self.rendered is not None:
+            self.rendered.extend(map(str, text))
             return {"input_ids": [[0] for _ in text], "attention_mask": [[1] for _ in text]}
         windows = [window for document in text for window in self._windows(document, **kwargs)]
         return {"input_ids": windows, "attention_mask": [[1] * len(ids) for ids in windows]}
@@ -84,15 +84,15 @@ class OverflowTokenizer(TaggingTokenizer):
     def _windows(self, text, stride, **kwargs):
         """The tokenizer's own windows of a document, noted down one by one."""
         options = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
-        encoding = self._encode.untrimmed([text], stride=stride, **options, **kwargs)
+        encoding = self.offsets.untrimmed([text], stride=stride, **options, **kwargs)
         windows, offsets, special = (encoding[key] for key in ("input_ids", "offset_mapping", "special_tokens_mask"))
-        if any(map(self._encode.has_suspects, windows)):
+        if any(map(self.offsets.has_suspects, windows)):
             offsets = self._exact(text, windows, offsets, special, stride)
-        return [self._note(text, ids, of_window) for ids, of_window in zip(windows, offsets)]
+        return [self.note(text, ids, of_window) for ids, of_window in zip(windows, offsets)]
 
     def _exact(self, text, windows, offsets, special, stride):
         """The windows' offsets, made as exact as `Offsets` makes those of a whole text."""
-        whole, of_whole = self._encode(text, add_special_tokens=False)
+        whole, of_whole = self.offsets(text, add_special_tokens=False)
         exact, position = [], 0
         for ids, of_window, is_special in zip(windows, offsets, special):
             inside = [index for index, flag in enumerate(is_special) if not flag]
