@@ -55,12 +55,16 @@ class Job:
 
     @cached_property
     def labelers(self) -> list[Labeler]:
-        """Opened and checked.
+        """Opened and checked, on first use.
 
         Raises:
             SlungError: one of them cannot work.
         """
         return build(self.block)
+
+    def open_labelers(self) -> list[Labeler]:
+        """Open and check the labelers now; see `labelers`."""
+        return self.labelers
 
     def identity(self) -> dict:
         """Everything that decides the output of a source, JSON-able; a resumed run has to have the same."""

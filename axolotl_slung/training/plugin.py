@@ -41,7 +41,7 @@ class SlungPlugin(BasePlugin):
 
             setup = Setup(cfg)
             check_run(cfg, setup.config)
-            setup.labelers  # noqa: B018 - open and check every file before anything expensive
+            setup.open_labelers()  # before anything expensive
             LabelReader(setup.buckets)  # tries objectives of the user's
             if (cfg.streaming or cfg.pretraining_dataset) and cfg.seed is None:
                 # Axolotl would shuffle the stream in another order on every rank, and once more on resuming
