@@ -206,7 +206,7 @@ class _Asking:
         """Ask, with a progress bar, until every request has an outcome or the service fails too often."""
         for item in self._todo.items():
             self._waiting.put(item)
-        # daemons: an interrupt must not wait for replies that are still to come
+        # daemons: an interrupt must not wait for pending replies
         threads = [
             threading.Thread(target=self._work, name=f"{_THREAD}-{i}", daemon=True)
             for i in range(min(concurrency, len(self._todo)))
@@ -227,7 +227,7 @@ class _Asking:
                     in_a_row = in_a_row + 1 if outcome.reason and outcome.reason not in _OF_THE_ITEM else 0
                     bar.update()
                     if in_a_row == GIVE_UP:
-                        LOG.warning("slung: %s failed %d times in a row and is asked no more", what, GIVE_UP)
+                        LOG.warning("slung: %s failed %d times in a row; no more requests are sent", what, GIVE_UP)
                         break
         finally:
             self._stop.set()
@@ -240,7 +240,7 @@ class _Asking:
             except queue.Empty:
                 return
             except SlungError as error:
-                # a new one, to be raised in the other thread: this one has the request in its frames
+                # a new error for the other thread: the frames of this one hold the request
                 outcome = _Outcome(key, error=SlungError(str(error)))
             except Exception as error:
                 place = traceback.extract_tb(error.__traceback__)[-1]
@@ -262,7 +262,7 @@ class _Asking:
                     self._pace.hold(min(refused.wait, LONGEST_WAIT))
                 if not refused.again or attempt == ATTEMPTS - 1:
                     return _Outcome(key, reason=refused.reason)
-                # jittered, so that those who failed together do not come back together
+                # with jitter: requests that failed together should not retry together
                 delay = BACK_OFF * 2**attempt * random.uniform(0.5, 1)
                 self._stop.wait(min(max(delay, refused.wait or 0), LONGEST_WAIT))
             else:
