@@ -1,8 +1,31 @@
-"""What all errors about settings and data have in common."""
+"""What all errors about settings and data have in common, and error texts that are safe to print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class SlungError(ValueError):
-    """Something that the user can mend.
+    """Something that the user can fix.
 
-    The message names the YAML key, option or file, the value and the mend, and never quotes texts that are labelled.
+    The message names the YAML key, option or file, the value and the fix, and never quotes texts that are labelled.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type if it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def validation_lines(error: ValidationError, prefix: str = "") -> list[str]:
+    """`key: what is wrong` per problem; pydantic's own message would quote the values.
+
+    Args:
+        error: of any model.
+        prefix: of the keys, such as `slung.`.
+    """
+    found = error.errors(include_input=False, include_url=False)
+    return [f"{prefix}{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found]

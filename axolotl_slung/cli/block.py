@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from ..config import SlungConfig
+from ..errors import validation_lines
 
 
 def read_block(config: str | None, labelers: tuple[str, ...], **others) -> SlungConfig:
@@ -36,8 +37,7 @@ def read_block(config: str | None, labelers: tuple[str, ...], **others) -> Slung
     try:
         return SlungConfig.model_validate(block)
     except ValidationError as error:
-        lines = [f"slung.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)]
-        raise click.UsageError("\n".join(lines)) from None
+        raise click.UsageError("\n".join(validation_lines(error, "slung."))) from None
 
 
 def read_yaml(path: str):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .looking import document_options, look
+from .looking import Looking, document_options, look
 
 
 @click.command()
@@ -32,7 +32,7 @@ def inspect(output, terminal, **options):
     from ..inspection.page import inspection_page
     from ..inspection.terminal import terminal_view
 
-    looked = look(**options, default=5 if terminal else 50)
+    looked = look(Looking(**options), default=5 if terminal else 50)
     documents = list(looked.documents)
     if not documents:
         raise click.ClickException(f"{looked.title}: no documents")

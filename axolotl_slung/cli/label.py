@@ -51,7 +51,7 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
     columns = [column.strip() for column in columns.split(",")] if columns else None
     sources = find_sources(inputs, output, subset, split, columns)
     job = Job(block, **fields)
-    job.labelers  # noqa: B018 - open and check them before there is a bar
+    job.open_labelers()  # before there is a bar
     with _Bar(sources) as bar:
         outputs = label_sources(sources, output, job, workers, bar.report)
     documents = sum(one.progress.documents for one in outputs)

@@ -13,8 +13,32 @@ import click
 from pydantic import ValidationError
 
 from ..config import SlungConfig
-from ..errors import SlungError
+from ..errors import SlungError, validation_lines
 from .block import read_block, read_tokenizer, read_yaml
+
+
+@dataclass(frozen=True)
+class Looking:
+    """What `document_options` ask for, by the options' names.
+
+    Attributes:
+        sources: a config, or labelled files.
+        config: with labelled files, a config with a `slung:` block.
+        tokenizer: with labelled files, a folder or a hub id.
+        limit: how many documents.
+        everything: all of them.
+        seed: of the draw.
+        text_field, spans_field: columns of labelled files.
+    """
+
+    sources: tuple[str, ...]
+    config: str | None
+    tokenizer: str | None
+    limit: int | None
+    everything: bool
+    seed: int
+    text_field: str | None
+    spans_field: str | None
 
 
 @dataclass
@@ -52,28 +76,30 @@ def document_options(command):
     return command
 
 
-def look(sources, config, tokenizer, limit, everything, seed, text_field, spans_field, default: int) -> Looked:
+def look(looking: Looking, default: int) -> Looked:
     """The documents that the options ask for.
 
     Args:
+        looking: the options.
         default: how many documents where neither a number nor all are asked for.
 
     Raises:
         click.UsageError: sources that are neither a config nor labelled files.
     """
-    if everything and limit:
+    if looking.everything and looking.limit:
         raise click.UsageError("--all and --documents contradict each other; take one of them out")
-    limit = None if everything else limit or default
+    limit = None if looking.everything else looking.limit or default
+    sources = looking.sources
     if any(source.endswith((".yml", ".yaml")) for source in sources):
         if len(sources) > 1:
             raise click.UsageError("one config at a time")
-        if config or tokenizer or text_field or spans_field:
+        if looking.config or looking.tokenizer or looking.text_field or looking.spans_field:
             raise click.UsageError(f"{sources[0]} is a config; --config, --tokenizer and fields are for labelled files")
-        return _of_config(sources[0], limit, seed)
-    return _of_files(sources, config, tokenizer, limit, seed, text_field or "text", spans_field or "spans")
+        return _of_config(sources[0], limit, looking.seed)
+    return _of_files(looking, limit)
 
 
-def _of_config(path: str, limit, seed) -> Looked:
+def _of_config(path: str, limit: int | None, seed: int) -> Looked:
     block = read_block(path, ())
     with _quiet():
         from axolotl.cli.config import load_cfg
@@ -88,8 +114,7 @@ def _of_config(path: str, limit, seed) -> Looked:
             raise
         except (OSError, ValueError) as error:
             # pydantic's message would quote the config, names and all
-            lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)] \
-                if isinstance(error, ValidationError) else [str(error)]  # fmt: skip
+            lines = validation_lines(error) if isinstance(error, ValidationError) else [str(error)]
             raise click.ClickException(f"{path}: " + "\n".join(lines)) from None
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
@@ -109,25 +134,25 @@ def _quiet():
         os.environ.update(before)
 
 
-def _of_files(paths, config, tokenizer, limit, seed, text_field, spans_field) -> Looked:
+def _of_files(looking: Looking, limit: int | None) -> Looked:
     from ..corpus.inputs import find_sources
     from ..inspection.of_files import documents_of_files
 
     block = SlungConfig(labelers=[{"type": "spans"}])
-    if config:
-        block = read_block(config, ("spans",))
-        content = read_yaml(config)
+    tokenizer = looking.tokenizer
+    if looking.config:
+        block = read_block(looking.config, ("spans",))
+        content = read_yaml(looking.config)
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:
         raise click.UsageError("say whose tokens: --tokenizer, or --config with your Axolotl config")
     documents = documents_of_files(
-        find_sources(paths),
+        find_sources(looking.sources),
         read_tokenizer(tokenizer),
-        block.resolved_buckets(),
-        block.overlap,
+        block,
         limit,
-        seed,
-        text_field,
-        spans_field,
+        looking.seed,
+        looking.text_field or "text",
+        looking.spans_field or "spans",
     )
-    return Looked(documents, block, None, ", ".join(Path(path).name for path in paths), None)
+    return Looked(documents, block, None, ", ".join(Path(path).name for path in looking.sources), None)

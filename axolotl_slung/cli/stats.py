@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .looking import document_options, look
+from .looking import Looking, document_options, look
 from .showing import report_options, show
 
 WORDS = 40
@@ -40,7 +40,7 @@ def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, word
     from ..label_stats.statistics import risk_report
     from ..label_stats.statistics_view import sections
 
-    looked = look(**options, default=2000)
+    looked = look(Looking(**options), default=2000)
     cfg = looked.cfg or {}
     sequence_len = sequence_len or cfg.get("sequence_len")
     steps = (cfg.get("micro_batch_size") or 1) * (cfg.get("gradient_accumulation_steps") or 1)

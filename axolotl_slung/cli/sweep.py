@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .looking import document_options, look
+from .looking import Looking, document_options, look
 from .showing import report_options, show
 
 
@@ -27,7 +27,7 @@ def sweep(thresholds, html, figures, **options):
     from ..label_stats.sweep import sweep as swept
     from ..label_stats.sweep_view import sections
 
-    looked = look(**options, default=10_000)
+    looked = look(Looking(**options), default=10_000)
     report = swept(looked.documents, looked.block.resolved_buckets(), [_bounds(text) for text in thresholds])
     show(report, sections(report), f"slung sweep: {looked.title}", html, figures)
 

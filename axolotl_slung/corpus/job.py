@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 import zstandard
 
 from ..config import SlungConfig
-from ..labeling.base import Labeler, LabelerError
+from ..errors import SlungError
+from ..labeling.base import Labeler
 from ..labeling.build import build
 from .sources import Bad, Chunk
 
@@ -54,12 +55,16 @@ class Job:
 
     @cached_property
     def labelers(self) -> list[Labeler]:
-        """Opened and checked.
+        """Opened and checked, on first use.
 
         Raises:
-            LabelerError: one of them cannot work.
+            SlungError: one of them cannot work.
         """
         return build(self.block)
+
+    def open_labelers(self) -> list[Labeler]:
+        """Open and check the labelers now; see `labelers`."""
+        return self.labelers
 
     def identity(self) -> dict:
         """Everything that decides the output of a source, JSON-able; a resumed run has to have the same."""
@@ -129,7 +134,7 @@ class Job:
         """For each row the `[start, end, score]` found in its text, under each labeler's name.
 
         Raises:
-            LabelerError: a row that cannot be labelled.
+            SlungError: a row that cannot be labelled.
         """
         texts = [row[self.text_field] for row in rows]
         found: list[dict[str, list]] = [{labeler.name: [] for labeler in self.labelers} for _ in rows]
@@ -150,7 +155,7 @@ class Job:
                     found += self.spans([document.row])
                 except Exception as error:
                     # another library's message may quote the text
-                    reason = str(error) if isinstance(error, LabelerError) else type(error).__name__
+                    reason = str(error) if isinstance(error, SlungError) else type(error).__name__
                     bad.append((document.number, f"not labelled: {reason}"))
                     found.append(None)
             return found

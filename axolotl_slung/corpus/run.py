@@ -45,7 +45,7 @@ def label_sources(
         The finished outputs.
 
     Raises:
-        LabelerError, SourceError, OutputError: before any labelling where that can be known.
+        SlungError: before any labelling where that can be known.
     """
     identity = job.identity()
     if workers is None:

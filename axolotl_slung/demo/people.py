@@ -1,7 +1,7 @@
 """Twenty invented people, ten facts each, so that no model can know them before it is trained.
 
-`people.jsonl` beside this file holds one fact a line: `name`, `fact` (what kind), `text` (to train on) and
-`paraphrase` (held out: the same fact in other words). A text is one or two sentences, names its person once,
+`evals/embedded/people.jsonl` holds one fact per line; the embedded TOFU reads it too. Its columns are `name`, `fact`
+(what kind), `text` (to train on) and `paraphrase` (held out: the same fact in other words). A text is one or two sentences, names its person once,
 and goes on with pronouns: the other tokens tell whom it is about, which is what masked training learns from.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib import resources
 from pathlib import Path
+
+from ..evals.documents import read_embedded
 
 
 def load() -> list[dict[str, str]]:
     """All facts, in the order of the file."""
-    source = resources.files(__package__) / "people.jsonl"
-    return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
+    return read_embedded("people")
 
 
 def write(folder: str | Path) -> Path:

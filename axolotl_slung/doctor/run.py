@@ -15,7 +15,7 @@ import yaml
 from datasets import Dataset
 from pydantic import ValidationError
 
-from ..errors import SlungError
+from ..errors import SlungError, validation_lines
 from ..labels.buckets import Action
 from ..training.conflicts import check_run
 from ..training.loop import LoopError
@@ -81,19 +81,14 @@ def examine(path: str, steps: int, tell: Callable[[str], None]) -> list[Finding]
         try:
             return _examine(here, tell)
         except ValidationError as error:
-            # pydantic's own message would quote the config
-            lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)]
-            return [Finding("config", FAILED, "; ".join(lines))]
+            return [Finding("config", FAILED, "; ".join(validation_lines(error)))]
 
 
 def _examine(path: Path, tell) -> list[Finding]:
-    from axolotl.cli.args import TrainerCliArgs
     from axolotl.cli.config import load_cfg
-    from axolotl.common.datasets import load_datasets
-    from axolotl.integrations.base import PluginManager
     from axolotl.train import setup_model_and_trainer
 
-    from ..training.data import hooks
+    from ..training.data.look import training_data
     from ..training.data.setup import Setup
 
     tell("reading the config")
@@ -108,15 +103,10 @@ def _examine(path: Path, tell) -> list[Finding]:
     findings = [Finding("config", OK, "no setting bypasses the loss or misreads its labels")]
 
     tell(f"labeling up to {ROWS} rows of each data set")
-    token = hooks.row_limit.set(ROWS)
     try:
-        dataset_meta = PluginManager.get_instance().load_datasets(cfg) or load_datasets(
-            cfg=cfg, cli_args=TrainerCliArgs()
-        )
+        dataset_meta = training_data(cfg, ROWS)
     except Exception as error:
         return [*findings, Finding("labels", FAILED, _words(error))]
-    finally:
-        hooks.row_limit.reset(token)
     findings.append(_labels(dataset_meta.train_dataset, setup))
 
     planted = None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-from ..errors import SlungError
+from ..errors import SlungError, first_line
 
 _HUB = re.compile(r"(?P<name>[\w.-]+(?:/[\w.-]+)?)(?::(?P<config>[\w.-]+))?(?::(?P<split>[\w.-]+))?")
 
@@ -66,11 +66,15 @@ def text_of(value):
 def embedded(option: str) -> list[dict]:
     """The small data set written for this project; it is a smoke test, not a measurement of a model."""
     if option == "SLUNG_TOFU":
-        from ..demo import people
+        facts = read_embedded("people")
+        return [{"question": fact["question"], "answer": fact["text"], "author": fact["name"]} for fact in facts]
+    name = {"SLUNG_TOXICITY_PROMPTS": "toxicity", "SLUNG_CIVILCOMMENTS": "civilcomments"}.get(option, "perplexity")
+    return read_embedded(name)
 
-        return [{"question": row["question"], "answer": row["text"], "author": row["name"]} for row in people.load()]
-    file = {"SLUNG_TOXICITY_PROMPTS": "toxicity", "SLUNG_CIVILCOMMENTS": "civilcomments"}.get(option, "perplexity")
-    text = resources.files(__package__).joinpath("embedded", f"{file}.jsonl").read_text(encoding="utf-8")
+
+def read_embedded(name: str) -> list[dict]:
+    """The rows of `embedded/{name}.jsonl`, in the order of the file."""
+    text = resources.files(__package__).joinpath("embedded", f"{name}.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -121,9 +125,8 @@ def _opened(option: str, source: str, place):
     try:
         return load_dataset(place["name"], place["config"])
     except Exception as error:  # of the hub, of HTTP, of the disk
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SlungError(
-            f"{option}: the Hugging Face hub does not give {source!r}: {reason}. Name a local .jsonl file; or, to try the task on a few "
+            f"{option}: the Hugging Face hub does not give {source!r}: {first_line(error)}. Name a local .jsonl file; or, to try the task on a few "
             f"made-up rows, {option}=embedded"
         ) from None
 

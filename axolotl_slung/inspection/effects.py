@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..labels.buckets import Bucket
+from ..labels.documents import LabelledDocument
 from ..labels.tokens import buckets_of
-from .documents import LabelledDocument
 
 LEFT_OUT = "left_out"
 """Stands where an action would, for tokens that Axolotl by itself does not train on (a user's turn, say)."""

@@ -6,18 +6,18 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 
+from ..config import SlungConfig
 from ..corpus.sources import Source, SourceError
 from ..labeling.base import utf8_safe
 from ..labeling.spans import parse_spans
+from ..labels.documents import LabelledDocument, document
 from ..labels.offsets import Offsets
-from .documents import LabelledDocument, document
 
 
 def documents_of_files(
     sources: Sequence[Source],
     tokenizer,
-    buckets,
-    overlap,
+    block: SlungConfig,
     limit: int | None = None,
     seed: int = 0,
     text_field: str = "text",
@@ -28,7 +28,7 @@ def documents_of_files(
     Args:
         sources: JSON lines with spans, as `slung label` writes them.
         tokenizer: the model's own, fast.
-        buckets, overlap: see `tokens.token_buckets`.
+        block: its buckets and overlap are used.
         limit: this many documents, drawn at random from all of them; None for all, in order.
         seed: of the draw.
         text_field, spans_field: the columns.
@@ -37,7 +37,7 @@ def documents_of_files(
         LabelerError: spans that do not fit their text.
         SourceError: a line without text or spans.
     """
-    encode = Offsets(tokenizer)
+    encode, buckets = Offsets(tokenizer), block.resolved_buckets()
     lines = _lines(sources) if limit is None else _sample(_lines(sources), limit, seed)
     for path, number, line in lines:
         where = f"{path}, line {number}"
@@ -47,7 +47,7 @@ def documents_of_files(
         text = row[text_field]
         spans = parse_spans(row[spans_field], text, f"{where}, {spans_field!r}")
         offsets = encode(utf8_safe(text), add_special_tokens=False)[1]
-        yield document(str(row.get("id", where)), text, offsets, spans, buckets, overlap)
+        yield document(str(row.get("id", where)), text, offsets, spans, buckets, block.overlap)
 
 
 def _lines(sources):

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ..labels.buckets import Action, Bucket
+from ..labels.documents import LabelledDocument
 from ..render.template import fill
-from .documents import LabelledDocument
 from .effects import LEFT_OUT_MEANING
 
 SCRIPTS = ("page_documents.js", "page_buckets.js", "page_tooltip.js", "page.js")

@@ -11,8 +11,8 @@ from rich.color import ColorSystem
 from rich.style import Style
 
 from ..labels.buckets import Action, Bucket
+from ..labels.documents import LabelledDocument
 from ..render.visible import visible
-from .documents import LabelledDocument
 from .effects import LEFT_OUT, LEFT_OUT_MEANING, effects
 
 _SHADES = {action.value: action.traits.look.terminal for action in Action} | {LEFT_OUT: ("color(244)", "color(247)")}

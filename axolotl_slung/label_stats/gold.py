@@ -48,9 +48,9 @@ def qa_files(
         thresholds, words: see `qa.qa_report`.
 
     Raises:
-        SlungError: neither or both kinds of truth, or a threshold outside (0, 1].
+        SlungError: neither or both kinds of truth, a threshold outside (0, 1], labelers that cannot work, or spans that
+            do not fit their text.
         SourceError: rows that cannot be read, or without the columns.
-        LabelerError: labelers that cannot work, or spans that do not fit their text.
     """
     if (gold_field is None) == (names_field is None):
         raise SlungError("give either a column of gold spans or a column of names, and not both")

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..inspection.documents import LabelledDocument
 from ..labels.buckets import Action, Bucket
+from ..labels.documents import LabelledDocument
 from ..labels.tokens import buckets_of
 from .batches import Batches, BatchSpread
 from .scale import BINS, bins_of

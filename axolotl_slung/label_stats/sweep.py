@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 
 from ..errors import SlungError
-from ..inspection.documents import LabelledDocument
 from ..labels.buckets import Bucket
+from ..labels.documents import LabelledDocument
 from ..labels.tokens import buckets_of
 from .statistics import ACTIONS, action_numbers, outcomes
 

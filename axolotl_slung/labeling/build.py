@@ -29,7 +29,7 @@ def build(block) -> list[Labeler]:
         block: the `slung:` block (`config.SlungConfig`).
 
     Raises:
-        LabelerError: one of them cannot work.
+        SlungError: one of them cannot work.
     """
     labelers = []
     for index, (config, labeler_name) in enumerate(zip(block.labelers, names_of(block.labelers))):

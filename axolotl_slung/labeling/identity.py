@@ -14,6 +14,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from ..storage import sha256_of
 from .base import Labeler
 
 LOG = logging.getLogger(__name__)
@@ -108,6 +109,5 @@ def file_digest(path: Path) -> str:
     """sha256 of a file's content; kept while its `stamp` stays the same."""
     key = stamp(path)
     if key not in _digests:
-        with open(path, "rb") as file:
-            _digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        _digests[key] = sha256_of(path)
     return _digests[key]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from ..errors import first_line
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span, utf8_safe
 from .registry import check_installed
@@ -216,8 +217,7 @@ class PresidioLabeler(Labeler):
         try:
             return action()
         except Exception as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise LabelerError(f"{self.key}.{field}: {reason}") from error
+            raise LabelerError(f"{self.key}.{field}: {first_line(error)}") from error
 
 
 def _entities_of(nlp, ner) -> set[str]:

@@ -73,6 +73,23 @@ class FusedBatch:
     compared: Tensor | None = None
 
 
+@dataclass
+class _Pass:
+    """One forward pass of the model on labels.
+
+    Attributes:
+        labels: int64 `[batch, length]`, shifted.
+        kept: int64, the tokens that have a loss.
+        silent: int64, the tokens that are only watched.
+        batch: what the head computed, from then until the loss takes it.
+    """
+
+    labels: Tensor
+    kept: Tensor
+    silent: Tensor
+    batch: FusedBatch | None = None
+
+
 class FusedHead:
     """Puts the fused loss into a causal language model.
 
@@ -92,9 +109,7 @@ class FusedHead:
         self.config = model.config.get_text_config()
         self.bend: Bend = of_config(self.config)
         self._compared = False
-        # of the batch under way: its labels, shifted, and which tokens have a loss, and which are only watched
-        self._labels = self._kept = self._silent = None
-        self._batch: FusedBatch | None = None
+        self._pass: _Pass | None = None
         self._hook = None
         if why:
             self._fall_back(why)
@@ -110,10 +125,12 @@ class FusedHead:
         Raises:
             _Differs, _Again: which `around_model`, a few calls up, acts on.
         """
-        batch, self._batch = self._batch, None
-        if batch is None and self._labels is not None:
+        if self._pass is None:
+            return None
+        batch, self._pass.batch = self._pass.batch, None
+        if batch is None:
             self._fall_back("the model calls another head than its output embeddings")
-        if batch is not None and batch.compared is not None:
+        elif batch.compared is not None:
             self._compare(logits, batch.compared)
         return batch
 
@@ -125,22 +142,22 @@ class FusedHead:
         if self.off or not torch.is_grad_enabled() or not self.head.training:
             return forward(*args, labels=labels, **kwargs)
         why = again = None
-        self._begin(labels, kwargs.get("shift_labels"))
+        self._pass = self._begin(labels, kwargs.get("shift_labels"))
         try:
             output = forward(*args, labels=labels, **kwargs)
-            if self._batch:
+            if self._pass.batch:
                 why = "the model's forward passes the loss by"
         except _Differs as differs:
             why = str(differs)
         except _Again:
             again = True
         except Exception as error:
-            if self._batch is None or self._compared or _is_of_the_machine(error):
+            if self._pass.batch is None or self._compared or _is_of_the_machine(error):
                 raise
             # such as a forward that works on the logits' shape
             why = "the model's forward passes the loss by"
         finally:
-            self._labels = self._kept = self._silent = self._batch = None
+            self._pass = None
         if again:
             return self.around_model(forward, *args, labels=labels, **kwargs)
         if why:
@@ -154,18 +171,17 @@ class FusedHead:
         return output
 
     @torch.compiler.disable
-    def _begin(self, labels, shift_labels):
+    def _begin(self, labels: Tensor, shift_labels: Tensor | None) -> _Pass:
         if self._hook is None:
             # only now, so that it comes after the hooks of ZeRO-3 and FSDP, whose gradients have to pass through
             self._hook = self.head.register_forward_hook(self._carry)
-        self._labels = shifted(labels, shift_labels)
-        read = self.reader.read(self._labels.reshape(-1))
+        labels = shifted(labels, shift_labels)
+        read = self.reader.read(labels.reshape(-1))
         kept = has_loss(read.actions)
         # the host waits for the device to hear which tokens these are: here, where it is not yet busy with the model
         if ((read.targets >= self.head.out_features) & (read.group != IGNORED)).any():
             raise IndexError(f"slung: labels: a token id is out of bounds for the head's {self.head.out_features} rows")
-        self._kept = kept.nonzero()[:, 0]
-        self._silent = (~kept & (read.group != IGNORED)).nonzero()[:, 0]
+        return _Pass(labels, kept.nonzero()[:, 0], (~kept & (read.group != IGNORED)).nonzero()[:, 0])
 
     def _fall_back(self, why):
         self.off = why
@@ -175,34 +191,36 @@ class FusedHead:
 
     @torch.compiler.disable
     def _around_head(self, head, forward, hidden):
-        labels = self._labels
-        if labels is None:
+        current = self._pass
+        if current is None:
             return forward(hidden)
+        labels = current.labels
         if hidden.shape[:-1] != labels.shape:
             raise _Differs(
                 f"the head works on {list(hidden.shape[:-1])} positions, and the labels have {list(labels.shape)}"
             )
-        self._batch = self._fused(hidden, self.reader.read(labels.reshape(-1).to(hidden.device)))
+        batch = current.batch = self._fused(hidden, current)
         if self._compared:
-            out = hidden.new_zeros(1, 1, 1, dtype=self._batch.loss.dtype)
+            out = hidden.new_zeros(1, 1, 1, dtype=batch.loss.dtype)
         else:
-            self._batch.compared = self._let_out(forward, hidden.detach().reshape(-1, hidden.shape[-1]))
-            out = self._batch.compared[None]
-        return _Carrier.apply(out, self._batch.loss)
+            batch.compared = self._let_out(forward, hidden.detach().reshape(-1, hidden.shape[-1]), batch.read.targets)
+            out = batch.compared[None]
+        return _Carrier.apply(out, batch.loss)
 
-    def _fused(self, hidden, read: Read) -> FusedBatch:
-        flat, kept = hidden.reshape(-1, hidden.shape[-1]), self._kept.to(hidden.device)
+    def _fused(self, hidden: Tensor, current: _Pass) -> FusedBatch:
+        read = self.reader.read(current.labels.reshape(-1).to(hidden.device))
+        flat, kept = hidden.reshape(-1, hidden.shape[-1]), current.kept.to(hidden.device)
         loss, log_odds = linear_selective_loss(
             flat, targets=read.targets, actions=read.actions, kept=kept, **self._projection()
         )
         share = torch.zeros_like(log_odds)
         share[kept] = 1
-        if len(self._silent):
-            some = _spread(self._silent.to(hidden.device), WATCHED)
+        if len(current.silent):
+            some = _spread(current.silent.to(hidden.device), WATCHED)
             log_odds[some] = linear_log_odds(flat[some], targets=read.targets[some], **self._projection()).to(
                 log_odds.dtype
             )
-            share[some] = len(self._silent) / len(some)
+            share[some] = len(current.silent) / len(some)
         return FusedBatch(read, hidden, loss, log_odds, share)
 
     def _projection(self):
@@ -216,17 +234,20 @@ class FusedHead:
     @torch.compiler.disable
     def _carry(self, _module, _args, output):
         """Take the loss's gradient from what left the module, when all other hooks have had it."""
-        if self._batch is not None:
+        batch = None if self._pass is None else self._pass.batch
+        if batch is not None:
             carrier = output.flatten()[0]
-            self._batch.loss = self._batch.loss.detach() + (carrier - carrier.detach())
+            batch.loss = batch.loss.detach() + (carrier - carrier.detach())
 
     # the first batch
 
-    def _let_out(self, forward, hidden):
+    def _let_out(self, forward, hidden: Tensor, targets: Tensor) -> Tensor:
         """Logits of a few tokens by the head's own forward, and a probe.
 
         Args:
+            forward: the head's own.
             hidden: `[tokens, width]`, detached.
+            targets: int64 `[tokens]`.
 
         Returns:
             `[rows, vocabulary]`, float32 (float64 for float64 logits); the last row is the probe.
@@ -235,7 +256,7 @@ class FusedHead:
             _Differs: the fused loss gives another gradient or other probabilities for these tokens.
         """
         rows = _spread(torch.arange(len(hidden), device=hidden.device), COMPARED)
-        targets, ones = self._batch.read.targets[rows], torch.ones(len(rows), device=hidden.device)
+        targets, ones = targets[rows], torch.ones(len(rows), device=hidden.device)
         actions = {cross_entropy: ones, unlikelihood: ones}
         plain, fused = (hidden[rows].requires_grad_() for _ in range(2))
         logits = forward(plain)

@@ -12,10 +12,13 @@ sides of the products.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
+from torch import Tensor
 
 from .objectives import Actions, at, has_loss, losses_and_slopes
-from .rows import log_odds_and_rest
+from .rows import log_odds_and_dlogits
 
 CHUNK_BYTES = 256 * 2**20
 """Of logits, in memory at once."""
@@ -27,7 +30,17 @@ SLICE = 4096
 
 class _LinearSelectiveLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, actions, kept, logit_scale, softcap):
+    def forward(
+        ctx,
+        hidden: Tensor,  # (tokens, width)
+        weight: Tensor,  # (vocabulary, width)
+        bias: Tensor | None,  # (vocabulary,)
+        targets: Tensor,  # (tokens,)
+        actions: Actions,  # objective: (tokens,)
+        kept: Tensor,  # (tokens with a loss,)
+        logit_scale: float,
+        softcap: float | None,
+    ):
         dtype = compute_dtype(weight)
         wide = torch.promote_types(dtype, torch.float32)
         need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
@@ -42,19 +55,20 @@ class _LinearSelectiveLoss(torch.autograd.Function):
         )
         d_weight = _Sum(w, wide, len(chunks)) if need_weight else None
         d_bias = torch.zeros(len(weight), dtype=wide, device=weight.device) if need_bias else None
-        for rows, z in _projected(hidden, w, b, chunks):
-            m, norm = log_odds_and_rest(z, targets[rows], logit_scale, softcap)
+        for rows, logits in _projected(hidden, w, b, chunks):
+            m, norm = log_odds_and_dlogits(logits, targets[rows], logit_scale, softcap)
+            dlogits = logits  # overwritten in place; each row still to be multiplied by `narrow`
             losses, slopes = losses_and_slopes(m, at(actions, rows))
             log_odds[rows] = m
             loss += losses.sum()
             narrow = (-logit_scale * slopes / norm)[:, None]
             if need_hidden:
-                d_hidden[rows] = ((z @ w) * narrow).to(d_hidden.dtype)
+                d_hidden[rows] = ((dlogits @ w) * narrow).to(d_hidden.dtype)
             if need_weight:
-                d_weight.add(z, hidden[rows] * narrow)
+                d_weight.add(dlogits, hidden[rows] * narrow)
             if need_bias:
                 side, size = _fitted(narrow, dtype)
-                sum_of_rows = side[:, 0] @ z
+                sum_of_rows = side[:, 0] @ dlogits
                 d_bias += sum_of_rows if size is None else sum_of_rows.to(wide) * size
 
         # as attributes: hooks that move saved tensors elsewhere and back would only lose time on these
@@ -90,17 +104,21 @@ class _Sum:
             self.total.zero_()
         self._started = False
 
-    def add(self, z, narrow):
-        """Add `z.T @ narrow`: `[tokens, vocabulary]`, and float32 or wider `[tokens, width]`."""
+    def add(
+        self,
+        dlogits: Tensor,  # (tokens, vocabulary)
+        narrow: Tensor,  # (tokens, width), float32 or wider
+    ) -> None:
+        """Add `dlogits.T @ narrow`."""
         started, self._started = self._started, True
-        narrow, size = _fitted(narrow, z.dtype)
-        if z.dtype == self.total.dtype:
-            torch.addmm(self.total, z.T, narrow, beta=int(started), out=self.total)
+        narrow, size = _fitted(narrow, dlogits.dtype)
+        if dlogits.dtype == self.total.dtype:
+            torch.addmm(self.total, dlogits.T, narrow, beta=int(started), out=self.total)
             return
-        step = SLICE if z.device.type == "cpu" or size is not None else len(self.total)
+        step = SLICE if dlogits.device.type == "cpu" or size is not None else len(self.total)
         for start in range(0, len(self.total), step):
             part = slice(start, start + step)
-            product = z[:, part].T @ narrow
+            product = dlogits[:, part].T @ narrow
             if size is not None:
                 product = product.to(self.total.dtype) * size
             if started:
@@ -151,31 +169,36 @@ def _chunks(kept, vocabulary, dtype):
     return kept.tensor_split(-(-len(kept) // most)) if len(kept) else ()
 
 
-def _projected(hidden, weight, bias, chunks):
+def _projected(
+    hidden: Tensor,  # (tokens, width)
+    weight: Tensor,  # (vocabulary, width)
+    bias: Tensor | None,  # (vocabulary,)
+    chunks: Sequence[Tensor],
+) -> Iterator[tuple[Tensor, Tensor]]:
     """The logits of each chunk, before scale and softcap, in the same memory: `(rows, [rows, vocabulary])`."""
     if not chunks:
         return
     # the first is the largest
     memory = torch.empty(len(chunks[0]), len(weight), dtype=weight.dtype, device=weight.device)
     for rows in chunks:
-        z, h = memory[: len(rows)], hidden[rows].to(weight.dtype)
+        logits, h = memory[: len(rows)], hidden[rows].to(weight.dtype)
         if bias is None:
-            torch.mm(h, weight.T, out=z)
+            torch.mm(h, weight.T, out=logits)
         else:
-            torch.addmm(bias, h, weight.T, out=z)
-        yield rows, z
+            torch.addmm(bias, h, weight.T, out=logits)
+        yield rows, logits
 
 
 def linear_selective_loss(
-    hidden,
-    weight,
-    targets,
-    actions: Actions,
-    bias=None,
+    hidden: Tensor,  # (tokens, width)
+    weight: Tensor,  # (vocabulary, width)
+    targets: Tensor,  # (tokens,)
+    actions: Actions,  # objective: (tokens,)
+    bias: Tensor | None = None,  # (vocabulary,)
     logit_scale: float = 1.0,
     softcap: float | None = None,
-    kept=None,
-):
+    kept: Tensor | None = None,  # (tokens with a loss,)
+) -> tuple[Tensor, Tensor]:
     """The summed loss of tokens with logits `softcap * tanh(logit_scale * (hidden @ weight.T + bias) / softcap)`.
 
     Args:
@@ -205,13 +228,20 @@ def linear_selective_loss(
 
 
 @torch.no_grad()
-def linear_log_odds(hidden, weight, targets, bias=None, logit_scale: float = 1.0, softcap: float | None = None):
+def linear_log_odds(
+    hidden: Tensor,  # (tokens, width)
+    weight: Tensor,  # (vocabulary, width)
+    targets: Tensor,  # (tokens,)
+    bias: Tensor | None = None,  # (vocabulary,)
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
+) -> Tensor:
     """The log-odds of `linear_selective_loss` for all tokens, without loss or gradient: float32 `[tokens]`."""
     dtype = compute_dtype(weight)
     weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
     everything = torch.arange(len(targets), device=targets.device)
     log_odds = [
-        log_odds_and_rest(z, targets[rows], logit_scale, softcap)[0]
-        for rows, z in _projected(hidden, weight, bias, _chunks(everything, len(weight), dtype))
+        log_odds_and_dlogits(logits, targets[rows], logit_scale, softcap)[0]
+        for rows, logits in _projected(hidden, weight, bias, _chunks(everything, len(weight), dtype))
     ]
     return torch.cat(log_odds) if log_odds else hidden.new_zeros(0, dtype=torch.float32)

@@ -1,8 +1,9 @@
-"""The selective loss over logits, in chunks of tokens: for heads that the fused loss (`linear.py`) cannot work in."""
+"""The selective loss over logits, in chunks of tokens: for heads that the fused loss (`on_hidden_states.py`) cannot work in."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from .objectives import Actions, has_loss, losses_and_slopes
 
@@ -44,7 +45,11 @@ class _SelectiveLoss(torch.autograd.Function):
         return grad, None, None
 
 
-def selective_loss(logits, targets, actions: Actions):
+def selective_loss(
+    logits: Tensor,  # (tokens, vocabulary)
+    targets: Tensor,  # (tokens,)
+    actions: Actions,  # objective: (tokens,)
+) -> tuple[Tensor, Tensor]:
     """Per-token losses, by way of the log-odds.
 
     Args:

@@ -70,12 +70,14 @@ class LabelReader:
             )
         return self._tables[device]
 
-    def read(self, labels) -> Read:
+    def read(self, labels: Tensor, factor: float | None = None) -> Read:
         """What labels that are already shifted say.
 
         Args:
             labels: int64 `[tokens]`.
+            factor: of the buckets' weights; None for `weight_factor`.
         """
+        factor = self.weight_factor if factor is None else factor
         group_of, is_soft, weights = self._on(labels.device)
         coded = labels <= FIRST_CODE
         token_ids, bucket, score = decode(labels)
@@ -85,12 +87,16 @@ class LabelReader:
         targets = torch.where(coded, token_ids, labels.clamp(min=0))
         actions = {cross_entropy: (labels >= 0).float() + soft * (1 - share)}
         for objective, weight_of in weights.items():
-            actions[objective] = coded * weight_of[bucket] * share * self.weight_factor
+            actions[objective] = coded * weight_of[bucket] * share * factor
         group = torch.where(coded, group_of[bucket], torch.where(labels >= 0, 0, IGNORED))
         return Read(targets, actions, group)
 
-    def count(self, labels, normalize_by: NormalizeBy):
+    def count(self, labels: Tensor, normalize_by: NormalizeBy) -> Tensor:
         """How many of the shifted labels the loss is divided by; a schedule of the weights does not change it.
+
+        Args:
+            labels: int64, any shape.
+            normalize_by: what is counted.
 
         Returns:
             int64 scalar tensor on the device of `labels`.
@@ -99,10 +105,7 @@ class LabelReader:
             return (labels >= 0).sum()
         if normalize_by == "all_tokens":
             return (labels != IGNORE).sum()
-        factor, self.weight_factor = self.weight_factor, 1.0
-        counted = has_loss(self.read(labels).actions).sum()
-        self.weight_factor = factor
-        return counted
+        return has_loss(self.read(labels, factor=1.0).actions).sum()
 
 
 def shifted(labels, shift_labels=None):

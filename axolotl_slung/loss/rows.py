@@ -1,28 +1,36 @@
 """What happens to a row of logits between the matrix products of the fused loss.
 
-One pass gives the target's log-odds and turns the logits into what the gradient needs, in place. Three ways to do it,
+One pass gives the target's log-odds and turns the logits into their own gradient, in place. Three ways to do it,
 all held to the same reference by the tests: compiled for processors (`rows_cpu.py`), by Triton for GPUs
 (`rows_triton.py`), and by torch alone for everything else, which is the one to read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 
 import torch
+from torch import Tensor
 
 BLOCK = 64
 """Rows that torch handles at once, in the wider dtype."""
 
 
-def log_odds_and_rest(z, targets, logit_scale: float = 1.0, softcap: float | None = None):
-    """The targets' log-odds; the logits become the gradient's wide side.
+def log_odds_and_dlogits(
+    z: Tensor,  # (tokens, vocabulary)
+    targets: Tensor,  # (tokens,)
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The targets' log-odds; `z`, the logits, becomes the gradient of the log-odds by the logits, but for a factor a row.
 
     With `l = softcap(logit_scale * z)` and `q` the softmax of `l` over all but the target, `dm/dz` is
     `-(q - onehot) * logit_scale * softcap'`.
 
     Args:
-        z: `[tokens, vocabulary]`, contiguous, at least two columns; overwritten with `norm * (q - onehot) * softcap'`.
+        z: logits `[tokens, vocabulary]`, contiguous, at least two columns. Overwritten: afterwards it holds
+            `norm * (q - onehot) * softcap'`, so that `dL/dz` is `z * (-logit_scale * dL/dm / norm)`.
         targets: int64 `[tokens]`.
         logit_scale: above 0.
         softcap: above 0, or None for none.
@@ -39,7 +47,7 @@ def log_odds_and_rest(z, targets, logit_scale: float = 1.0, softcap: float | Non
     return _backend(z)(z, targets, logit_scale, softcap)
 
 
-def backend_name(device, dtype) -> str:
+def backend_name(device: torch.device, dtype: torch.dtype) -> str:
     """Which of the ways a tensor takes: "numba", "triton" or "torch"."""
     if device.type == "cpu" and dtype in (torch.float32, torch.bfloat16):
         return "numba"
@@ -48,20 +56,25 @@ def backend_name(device, dtype) -> str:
     return "torch"
 
 
-def _backend(z):
+def _backend(z: Tensor) -> Callable:
     # each is imported where it is used: both compile
     name = backend_name(z.device, z.dtype)
     if name == "numba":
-        from .rows_cpu import log_odds_and_rest
+        from .rows_cpu import log_odds_and_dlogits
     elif name == "triton":
-        from .rows_triton import log_odds_and_rest
+        from .rows_triton import log_odds_and_dlogits
     else:
         return with_torch
-    return log_odds_and_rest
+    return log_odds_and_dlogits
 
 
-def with_torch(z, targets, logit_scale=1.0, softcap=None):
-    """`log_odds_and_rest`, by torch; `norm` is 1."""
+def with_torch(
+    z: Tensor,  # (tokens, vocabulary), overwritten
+    targets: Tensor,  # (tokens,)
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`log_odds_and_dlogits`, by torch; `norm` is 1."""
     wide = torch.promote_types(z.dtype, torch.float32)
     log_odds = torch.empty(len(targets), dtype=wide, device=z.device)
     for start in range(0, len(targets), BLOCK):

@@ -1,4 +1,4 @@
-"""`rows.log_odds_and_rest` for processors, compiled by numba: each row is read twice while it is in the cache.
+"""`rows.log_odds_and_dlogits` for processors, compiled by numba: each row is read twice while it is in the cache.
 
 The exponentials are left unnormalised: `norm` is their sum, and the caller divides the narrow side of its products by it.
 The functions call each other, so they stay in one file (numba caches by file).
@@ -12,6 +12,7 @@ from functools import partial
 import numba
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..compiled import jit
 
@@ -170,8 +171,13 @@ def _rows_16(z, bits, targets, scale, cap, log_odds, norm, start, stop):
         row[y] = _narrowed(_F(-total * bend))
 
 
-def log_odds_and_rest(z, targets, logit_scale=1.0, softcap=None):
-    """See `rows.log_odds_and_rest`; `z` is float32 or bfloat16. As many threads as torch has."""
+def log_odds_and_dlogits(
+    z: Tensor,  # (tokens, vocabulary), overwritten
+    targets: Tensor,  # (tokens,)
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """See `rows.log_odds_and_dlogits`; `z` is float32 or bfloat16. As many threads as torch has."""
     log_odds, norm = torch.empty(2, len(targets), dtype=torch.float32)
     if z.dtype == torch.float32:
         kernel, values, bits = _rows_32, z.numpy(), z.view(torch.int32).numpy()

@@ -1,4 +1,4 @@
-"""`rows.log_odds_and_rest` for GPUs: a Triton program a row, between two of cuBLAS's products.
+"""`rows.log_odds_and_dlogits` for GPUs: a Triton program a row, between two of cuBLAS's products.
 
 The first pass over a row keeps a running maximum and the sum of exponentials below it, and skips the target's column; the
 second writes `q - onehot` in place of the logits. All arithmetic is in float32; `norm` is 1.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 
 @triton.jit
@@ -66,8 +67,13 @@ def _row(z_ptr, stride, targets_ptr, log_odds_ptr, vocabulary, scale, cap, HAS_C
         tl.store(z_ptr + at, q, mask=inside)
 
 
-def log_odds_and_rest(z, targets, logit_scale=1.0, softcap=None):
-    """See `rows.log_odds_and_rest`; `z` is float32, bfloat16 or float16."""
+def log_odds_and_dlogits(
+    z: Tensor,  # (tokens, vocabulary), overwritten
+    targets: Tensor,  # (tokens,)
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """See `rows.log_odds_and_dlogits`; `z` is float32, bfloat16 or float16."""
     tokens, vocabulary = z.shape
     log_odds = torch.empty(tokens, dtype=torch.float32, device=z.device)
     if tokens:

@@ -41,7 +41,7 @@ class SlungPlugin(BasePlugin):
 
             setup = Setup(cfg)
             check_run(cfg, setup.config)
-            setup.labelers  # noqa: B018 - open and check every file before anything expensive
+            setup.open_labelers()  # before anything expensive
             LabelReader(setup.buckets)  # tries custom objectives
             if (cfg.streaming or cfg.pretraining_dataset) and cfg.seed is None:
                 # otherwise Axolotl shuffles the stream differently on every rank, and again when it resumes
@@ -60,16 +60,15 @@ class SlungPlugin(BasePlugin):
             return
         from ..loss.causal_lm import SelectiveCausalLMLoss
         from .data.setup import Setup
+        from .loop.culprits import base_of
 
         setup = Setup(cfg)
         if setup.fused_loss:
             LOG.info("slung: %s computes the loss; its labels are only token ids and -100", setup.fused_loss)
             return
-        while hasattr(model, "get_base_model"):
-            model = model.get_base_model()
         config = setup.config
         loss = SelectiveCausalLMLoss(setup.buckets, config.normalize_by, config.weight_start, config.weight_warmup)
-        loss.attach(model, config.fused)
+        loss.attach(base_of(model), config.fused)
         LOG.info("slung: the loss is computed %s", loss.place)
 
     def get_trainer_cls(self, cfg):

@@ -59,7 +59,7 @@ def test_a_cache_goes_through_a_fork_and_a_pickle(cache):
     cache.write(digest(["a"]), 1)
     process = get_context("fork").Process(target=cache.write, args=(digest(["b"]), 2))
     # as it is while another thread writes
-    with cache._opened[-1]:
+    with cache.store._opened[-1]:
         process.start()
     process.join(30)
     assert process.exitcode == 0

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from axolotl_slung.inspection.documents import LabelledDocument
 from axolotl_slung.labels.buckets import Action, Bucket
+from axolotl_slung.labels.documents import LabelledDocument
 from axolotl_slung.labels.tokens import buckets_of
 
 THREE = (

@@ -13,13 +13,13 @@ from helpers.pages import EVERY_ACTION, THREE, labelled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from axolotl_slung.inspection.documents import document
 from axolotl_slung.label_stats.batches import Batches
 from axolotl_slung.label_stats.estimate import STEP_TIME, Sample, estimate
 from axolotl_slung.label_stats.scale import BINS, bin_floors, bin_names, bins_of
 from axolotl_slung.label_stats.statistics import risk_report
 from axolotl_slung.labeling import Span
 from axolotl_slung.labels.buckets import Action, Bucket
+from axolotl_slung.labels.documents import document
 
 
 @pytest.mark.parametrize("buckets", [THREE, EVERY_ACTION], ids=["three", "every_action"])

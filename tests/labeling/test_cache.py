@@ -58,7 +58,7 @@ def test_the_file_holds_no_text(tmp_path):
 @pytest.mark.parametrize("damage", [b"", b"no database at all" * 100])
 def test_a_cache_that_cannot_be_read_is_done_without(tmp_path, damage, caplog):
     cache = SpanCache("a" * 64, "counting", tmp_path)
-    cache.path.write_bytes(damage)
+    cache.store.path.write_bytes(damage)
     assert annotate(Counting(cache), ["x", "y"]) == [[Span(0, 1, 1 / 7, "counting")], []]
     assert ("is not used" in caplog.text) == bool(damage)
 
@@ -81,7 +81,7 @@ for batch in range(20):
     texts = [f"{{batch}} {{n}}" for n in range(200)]
     found = cache.fill(texts, lambda some: [[Span(0, i + 1, i / 200, "n")] for i in some])
     assert found == [[Span(0, i + 1, i / 200, "n")] for i in range(200)]
-assert not cache._broken
+assert not cache.store.broken
 """
     processes = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(4)]
     for process in processes:

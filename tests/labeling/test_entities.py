@@ -4,6 +4,7 @@ import time
 import pytest
 
 from axolotl_slung.labeling import EntitiesLabeler, LabelerError, Span
+from axolotl_slung.storage import FileError
 
 KEY = "slung.labelers[0]"
 
@@ -90,13 +91,13 @@ def test_a_file(tmp_path):
 
 def test_errors_name_the_key_and_no_names(tmp_path):
     path = tmp_path / "names.txt"
-    with pytest.raises(LabelerError, match=r"slung\.labelers\[0\]\.path: cannot read .*names\.txt"):
+    with pytest.raises(FileError, match=r"slung\.labelers\[0\]\.path: cannot read .*names\.txt"):
         EntitiesLabeler(KEY, path=str(path)).check()
     path.write_text("# nothing\n\n---\n")
     with pytest.raises(LabelerError, match=r"slung\.labelers\[0\]\.path: .* holds no names"):
         EntitiesLabeler(KEY, path=str(path)).check()
     path.write_bytes("Anna\nRené".encode("latin-1"))
-    with pytest.raises(LabelerError, match="not UTF-8") as caught:
+    with pytest.raises(FileError, match="not UTF-8") as caught:
         EntitiesLabeler(KEY, path=str(path)).check()
     assert "Anna" not in str(caught.value)
     with pytest.raises(LabelerError, match=r"slung\.labelers\[0\]\.names: the list holds no names"):

@@ -4,6 +4,7 @@ import pytest
 
 from axolotl_slung.labeling import LabelerError, PatternsLabeler, Span
 from axolotl_slung.labeling import patterns as module
+from axolotl_slung.storage import FileError
 
 KEY = "slung.labelers[1]"
 
@@ -89,7 +90,7 @@ def test_broken_files(labeler, text, says):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(LabelerError, match=r"slung\.labelers\[1\]\.path: cannot read .*none\.yml: No such file"):
+    with pytest.raises(FileError, match=r"slung\.labelers\[1\]\.path: cannot read .*none\.yml: No such file"):
         PatternsLabeler(KEY, str(tmp_path / "none.yml")).check()
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from spacy.language import Language
 
 from axolotl_slung.labeling import LabelerError, PresidioLabeler
+from axolotl_slung.storage import FileError
 
 KEY = "slung.labelers[0]"
 TEXT = "Maria Hernandez wrote from maria@example.org; call her mobile 212-555-5555. Card: 4111 1111 1111 1111."
@@ -144,7 +145,7 @@ def test_configurations_that_cannot_be_used(engine, changes, says, monkeypatch, 
 
 def test_configurations_that_are_no_yaml(tmp_path):
     path = tmp_path / "engine.yml"
-    with pytest.raises(LabelerError, match=r"^slung\.labelers\[0\]\.nlp_engine: cannot read .*engine\.yml"):
+    with pytest.raises(FileError, match=r"^slung\.labelers\[0\]\.nlp_engine: cannot read .*engine\.yml"):
         PresidioLabeler(KEY, nlp_engine=str(path)).check()
     path.write_text("a: [b")
     with pytest.raises(LabelerError, match=r"^slung\.labelers\[0\]\.nlp_engine: .* is not YAML: ParserError"):

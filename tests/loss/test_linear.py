@@ -13,7 +13,7 @@ from axolotl_slung.loss import on_hidden_states as linear
 from axolotl_slung.loss.objectives import Hinge, cross_entropy, unlikelihood
 from axolotl_slung.loss.on_hidden_states import linear_log_odds, linear_selective_loss
 from axolotl_slung.loss.reference import logits_reference, selective_loss_reference
-from axolotl_slung.loss.rows import backend_name, log_odds_and_rest, with_torch
+from axolotl_slung.loss.rows import backend_name, log_odds_and_dlogits, with_torch
 
 SHAPES = [(1, 7, 5, 256), (252, 1003, 64, 100), (507, 5003, 96, 200), (300, 2, 48, 64), (129, 8193, 33, 1024)]
 """Tokens, vocabulary, width, tokens a chunk."""
@@ -190,7 +190,9 @@ def test_memory_of_logits_is_bounded(monkeypatch):
     monkeypatch.setattr(linear, "CHUNK_BYTES", 64 * 1003 * 4)
     monkeypatch.setattr(linear, "CHUNK_MIN", 1)
     seen = []
-    monkeypatch.setattr(linear, "log_odds_and_rest", lambda z, *x: seen.append(z.shape) or log_odds_and_rest(z, *x))
+    monkeypatch.setattr(
+        linear, "log_odds_and_dlogits", lambda z, *x: seen.append(z.shape) or log_odds_and_dlogits(z, *x)
+    )
     hidden, weight, _, targets, a, b = problem(1000, 1003, 8, torch.float32)
     fused(hidden, weight, None, targets, {cross_entropy: torch.ones(1000), unlikelihood: b})
     assert {shape[1] for shape in seen} == {1003} and sum(shape[0] for shape in seen) == 1000
@@ -211,7 +213,7 @@ def test_compiled_rows_equal_torchs(rows, vocabulary, dtype, options, threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        check_rows(log_odds_and_rest, z, targets, options)
+        check_rows(log_odds_and_dlogits, z, targets, options)
     finally:
         torch.set_num_threads(before)
 
@@ -229,7 +231,7 @@ def check_rows(function, z, targets, options):
 def test_minus_infinity_is_a_token_that_cannot_be():
     z = torch.randn(3, 50)
     z[0, 5:9] = -torch.inf
-    m, norm = log_odds_and_rest(z.clone(), torch.tensor([1, 2, 3]))
+    m, norm = log_odds_and_dlogits(z.clone(), torch.tensor([1, 2, 3]))
     truth, _ = with_torch(z.double(), torch.tensor([1, 2, 3]))
     torch.testing.assert_close(m.double(), truth, rtol=1e-5, atol=1e-5)
 
@@ -247,7 +249,7 @@ def test_what_is_not_a_number_is_not_hidden(dtype, integer, bits, signed, sign, 
     value = (signed // 2 - 1 if payload else bits) | sign * signed // 2
     z.view(integer)[1, column] = value - signed * sign
     assert z[1, column].isnan()
-    m, _ = log_odds_and_rest(z, torch.tensor([1, 2, 3]))
+    m, _ = log_odds_and_dlogits(z, torch.tensor([1, 2, 3]))
     assert m.isnan().tolist() == [False, True, False]
 
 
@@ -265,7 +267,7 @@ def test_a_target_outside_the_columns_is_an_error(dtype, target):
     memory = torch.randn(6, 50).to(dtype)
     before = memory.clone()
     with pytest.raises(IndexError, match="out of bounds for 50 columns"):
-        log_odds_and_rest(memory[1:4], torch.tensor([target, 2, 3]))
+        log_odds_and_dlogits(memory[1:4], torch.tensor([target, 2, 3]))
     assert torch.equal(memory, before)
 
 
@@ -313,7 +315,7 @@ def test_float16_keeps_the_gradient_of_hidden_states():
 IN_TRITONS_INTERPRETER = """
 import torch
 from test_linear import check_rows
-from axolotl_slung.loss.rows_triton import log_odds_and_rest
+from axolotl_slung.loss.rows_triton import log_odds_and_dlogits
 for dtype in (torch.float32, torch.bfloat16, torch.float16):
     for rows, vocabulary, *options in ((1, 2, 1.0, None), (3, 7, 1.0, None), (5, 1003, 0.25, None), (4, 9001, 2.0, 30.0),
                                        (2, 8193, 1.0, None), (0, 5, 1.0, None)):
@@ -322,15 +324,15 @@ for dtype in (torch.float32, torch.bfloat16, torch.float16):
         targets[:1] = vocabulary - 1  # alone in the last block of 8193
         if dtype == torch.float16:
             exact = z.float()
-            check_rows(log_odds_and_rest, exact, targets, options)
-            found = z.clone(); log_odds_and_rest(found, targets, *options)
-            again = exact.clone(); log_odds_and_rest(again, targets, *options)
+            check_rows(log_odds_and_dlogits, exact, targets, options)
+            found = z.clone(); log_odds_and_dlogits(found, targets, *options)
+            again = exact.clone(); log_odds_and_dlogits(again, targets, *options)
             torch.testing.assert_close(found.float(), again, rtol=2e-3, atol=1e-6)
         else:
-            check_rows(log_odds_and_rest, z, targets, options)
+            check_rows(log_odds_and_dlogits, z, targets, options)
 memory = torch.randn(6, 50)
 before = memory.clone()
-m, _ = log_odds_and_rest(memory[1:5], torch.tensor([50, 2, -1, 1 << 40]))
+m, _ = log_odds_and_dlogits(memory[1:5], torch.tensor([50, 2, -1, 1 << 40]))
 assert m.isnan().tolist() == [True, False, True, True] and torch.equal(memory[[0, 5]], before[[0, 5]]), m
 print("same")
 """
@@ -339,7 +341,7 @@ print("same")
 def test_tritons_rows_equal_torchs():
     """The kernel for GPUs, in Triton's interpreter, which has to be chosen before Triton is imported."""
     pytest.importorskip("triton", reason="pip install triton")
-    path = os.pathsep.join([str(TESTS / "loss"), str(TESTS)])
+    path = os.pathsep.join([str(TESTS / "loss"), str(TESTS), str(TESTS.parent)])
     run = subprocess.run(
         [sys.executable, "-c", IN_TRITONS_INTERPRETER],
         env={**os.environ, "PYTHONPATH": path, "TRITON_INTERPRET": "1"},

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ...errors import SlungError
+from ...errors import SlungError, first_line
 from ...labeling.base import utf8_safe
 from ...labeling.classifier.model import files_of
 from .answers import AnswerCache, digest
@@ -236,8 +236,9 @@ class LocalJudge(Judge):
             self._model, report = AutoModelForCausalLM.from_pretrained(model, dtype="auto", output_loading_info=True)
             self._lead, self._trail = self._around()
         except Exception as error:  # each library that reads it has its own errors
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise SlungError(f"{said}: cannot be used: {reason}; give a folder or a causal model of the hub") from error
+            raise SlungError(
+                f"{said}: cannot be used: {first_line(error)}; give a folder or a causal model of the hub"
+            ) from error
         if report["missing_keys"]:
             raise SlungError(
                 f"{said}: weights are missing, such as {min(report['missing_keys'])}; give a complete causal model"

@@ -171,42 +171,12 @@ def ask_all(
     keys = [digest(request) for request in requests]
     found = cache.read(keys)
     todo = {key: request for key, request in zip(keys, requests) if key not in found}
-    reasons: dict[bytes, str] = {}
+    asking = _Asking(todo, ask, cache, _paces.setdefault((what, per_second), _Pace(per_second)))
     if todo:
-        pace = _paces.setdefault((what, per_second), _Pace(per_second))
-        _ask_missing(todo, ask, cache, concurrency, pace, what, found, reasons)
-    failures = Counter(reasons.get(key, NOT_ASKED) for key in keys if key not in found)
+        asking.run(concurrency, what)
+    found |= asking.found
+    failures = Counter(asking.reasons.get(key, NOT_ASKED) for key in keys if key not in found)
     return Answers([found.get(key) for key in keys], failures)
-
-
-def _ask_missing(todo, ask, cache, concurrency, pace, what, found, reasons) -> None:
-    """Put each answer into `found`, or the reason for its failure into `reasons`. After giving up, neither is set."""
-    waiting, done, stop = queue.SimpleQueue(), queue.SimpleQueue(), threading.Event()
-    for item in todo.items():
-        waiting.put(item)
-    # daemons: an interrupt must not wait for pending replies
-    threads = [
-        threading.Thread(target=_work, args=(waiting, done, ask, cache, pace, stop), name=f"{_THREAD}-{i}", daemon=True)
-        for i in range(min(concurrency, len(todo)))
-    ]
-    in_a_row = 0
-    try:
-        for thread in threads:
-            thread.start()
-        with tqdm(total=len(todo), desc=what, file=sys.stderr) as bar:
-            for _ in todo:
-                outcome = done.get()
-                if outcome.error is not None:
-                    raise outcome.error
-                where, said = (reasons, outcome.reason) if outcome.reason else (found, outcome.value)
-                where[outcome.key] = said
-                in_a_row = in_a_row + 1 if outcome.reason and outcome.reason not in _OF_THE_ITEM else 0
-                bar.update()
-                if in_a_row == GIVE_UP:
-                    LOG.warning("slung: %s failed %d times in a row; no more requests are sent", what, GIVE_UP)
-                    break
-    finally:
-        stop.set()
 
 
 class _Outcome(NamedTuple):
@@ -216,44 +186,92 @@ class _Outcome(NamedTuple):
     error: Exception | None = None
 
 
-def _work(waiting, done, ask, cache, pace, stop) -> None:
-    while not stop.is_set():
-        try:
-            key, request = waiting.get_nowait()
-            outcome = _outcome(key, request, ask, cache, pace, stop)
-        except queue.Empty:
-            return
-        except SlungError as error:
-            # a new error for the other thread: the frames of this one hold the request
-            outcome = _Outcome(key, error=SlungError(str(error)))
-        except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            text = f"{type(error).__name__} at {place.filename}:{place.lineno} while asking a service"
-            outcome = _Outcome(key, error=RuntimeError(text))
-        if outcome.error is not None:
-            stop.set()
-        done.put(outcome)
+class _Asking:
+    """One call of `ask_all`: what its threads share.
 
+    Args:
+        todo: the requests by their keys.
+        ask, cache: see `ask_all`.
+        pace: when a request may start.
 
-def _outcome(key, request, ask, cache, pace, stop) -> _Outcome:
-    for attempt in range(ATTEMPTS):
-        pace.wait(stop)
-        if stop.is_set():
-            break
+    Attributes:
+        found: the answers by key.
+        reasons: why there is none; where asking was given up, a key is in neither.
+    """
+
+    def __init__(self, todo: Mapping[bytes, Sequence[str]], ask: Callable, cache: AnswerCache, pace: _Pace):
+        self.found: dict[bytes, object] = {}
+        self.reasons: dict[bytes, str] = {}
+        self._todo, self._ask, self._cache, self._pace = todo, ask, cache, pace
+        self._waiting, self._done, self._stop = queue.SimpleQueue(), queue.SimpleQueue(), threading.Event()
+
+    def run(self, concurrency: int, what: str) -> None:
+        """Ask, with a progress bar, until every request has an outcome or the service fails too often."""
+        for item in self._todo.items():
+            self._waiting.put(item)
+        # daemons: an interrupt must not wait for pending replies
+        threads = [
+            threading.Thread(target=self._work, name=f"{_THREAD}-{i}", daemon=True)
+            for i in range(min(concurrency, len(self._todo)))
+        ]
+        in_a_row = 0
         try:
-            value = ask(request)
-        except Refused as refused:
-            if refused.wait is not None:
-                pace.hold(min(refused.wait, LONGEST_WAIT))
-            if not refused.again or attempt == ATTEMPTS - 1:
-                return _Outcome(key, reason=refused.reason)
-            # with jitter: requests that failed together should not retry together
-            delay = BACK_OFF * 2**attempt * random.uniform(0.5, 1)
-            stop.wait(min(max(delay, refused.wait or 0), LONGEST_WAIT))
-        else:
-            cache.write(key, value)
-            return _Outcome(key, value)
-    return _Outcome(key, reason=NOT_ASKED)
+            for thread in threads:
+                thread.start()
+            with tqdm(total=len(self._todo), desc=what, file=sys.stderr) as bar:
+                for _ in self._todo:
+                    outcome = self._done.get()
+                    if outcome.error is not None:
+                        raise outcome.error
+                    if outcome.reason:
+                        self.reasons[outcome.key] = outcome.reason
+                    else:
+                        self.found[outcome.key] = outcome.value
+                    in_a_row = in_a_row + 1 if outcome.reason and outcome.reason not in _OF_THE_ITEM else 0
+                    bar.update()
+                    if in_a_row == GIVE_UP:
+                        LOG.warning("slung: %s failed %d times in a row; no more requests are sent", what, GIVE_UP)
+                        break
+        finally:
+            self._stop.set()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                key, request = self._waiting.get_nowait()
+                outcome = self._outcome(key, request)
+            except queue.Empty:
+                return
+            except SlungError as error:
+                # a new error for the other thread: the frames of this one hold the request
+                outcome = _Outcome(key, error=SlungError(str(error)))
+            except Exception as error:
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                text = f"{type(error).__name__} at {place.filename}:{place.lineno} while asking a service"
+                outcome = _Outcome(key, error=RuntimeError(text))
+            if outcome.error is not None:
+                self._stop.set()
+            self._done.put(outcome)
+
+    def _outcome(self, key: bytes, request: Sequence[str]) -> _Outcome:
+        for attempt in range(ATTEMPTS):
+            self._pace.wait(self._stop)
+            if self._stop.is_set():
+                break
+            try:
+                value = self._ask(request)
+            except Refused as refused:
+                if refused.wait is not None:
+                    self._pace.hold(min(refused.wait, LONGEST_WAIT))
+                if not refused.again or attempt == ATTEMPTS - 1:
+                    return _Outcome(key, reason=refused.reason)
+                # with jitter: requests that failed together should not retry together
+                delay = BACK_OFF * 2**attempt * random.uniform(0.5, 1)
+                self._stop.wait(min(max(delay, refused.wait or 0), LONGEST_WAIT))
+            else:
+                self._cache.write(key, value)
+                return _Outcome(key, value)
+        return _Outcome(key, reason=NOT_ASKED)
 
 
 class _Pace:

@@ -11,8 +11,8 @@ import numpy as np
 
 from ...errors import SlungError
 from .answers import AnswerCache
+from .base import Scorer
 from .remote import Refused, Service, ask_all, host_of
-from .scorers import Scorer
 
 LOG = logging.getLogger(__name__)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import SlungError
-from ...labeling.base import utf8_safe
 from .answers import AnswerCache
+from .base import Scorer
 
 KINDS = (
     "profanity",
@@ -23,46 +21,6 @@ KINDS = (
     "perspective[:ATTRIBUTE]",
     "moderation[:MODEL]",
 )
-
-
-class Scorer(ABC):
-    """Scores whole texts.
-
-    Attributes:
-        name: the kind, and what it was opened with.
-        version: what decides the scores beside the name: of packages, models and addresses.
-        served: the model or models that a service said it used; "" for local ones, and services that do not say.
-        failures: for each reason the number of texts that could not be scored since it was opened.
-    """
-
-    name: str
-    version: str
-    served: str = ""
-
-    def __init__(self):
-        self.failures: Counter = Counter()
-
-    def score(self, texts: Sequence[str]) -> np.ndarray:
-        """Score texts.
-
-        Args:
-            texts: n texts, any Unicode. One that is empty or white space alone says nothing: its score is 0.
-
-        Returns:
-            float64 (n,), in [0, 1]; NaN for what could not be scored.
-
-        Raises:
-            SlungError: the service does not take the key, or the model gives no numbers.
-        """
-        scores = np.zeros(len(texts))
-        said = [index for index, text in enumerate(texts) if text.strip()]
-        if said:
-            scores[said] = self._score([utf8_safe(texts[index]) for index in said])
-        return scores
-
-    @abstractmethod
-    def _score(self, texts: list[str]) -> np.ndarray:
-        """The same for texts that say something, and are fit for UTF-8."""
 
 
 def open_scorer(

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from ...errors import first_line
 from ..base import LabelerError
 
 _OLD_WEIGHTS = "pytorch_model*.bin"
@@ -61,7 +62,7 @@ def locate(key: str, source: str, revision: str | None) -> Path:
         if (folder := _cached(source, revision)) is None:
             raise LabelerError(
                 f"{key}.model: {source!r} is no folder here, and the Hugging Face hub does not give it: "
-                f"{_first_line(error)}"
+                f"{first_line(error)}"
             ) from error
     return folder
 
@@ -115,7 +116,7 @@ class ClassifierModel:
         except LabelerError:
             raise
         except Exception as error:  # each of the libraries that read it has errors of its own
-            raise self._unusable(f"cannot be loaded: {_first_line(error)}") from error
+            raise self._unusable(f"cannot be loaded: {first_line(error)}") from error
         if report["missing_keys"]:
             raise self._unusable(f"lacks weights, such as {min(report['missing_keys'])}")
         self.model.eval()
@@ -260,7 +261,3 @@ class ClassifierModel:
 
     def _unusable(self, reason: str) -> LabelerError:
         return LabelerError(f"{self.key}.model: {self.folder} {reason}")
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -11,14 +11,13 @@ from __future__ import annotations
 import hashlib
 import struct
 import tempfile
-import uuid
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from ...storage import cache_folder
+from ...storage import cache_folder, replacing
 from ..identity import sources
 from .file import Layout, read_layout
 from .kernels import Vocabulary, index_words, score, score_as_fasttext
@@ -159,19 +158,13 @@ def _table(model: MappedModel, digest: str) -> tuple[float, np.ndarray]:
     except (OSError, ValueError):
         pass  # not there yet, or damaged
     spread, table = _collapse(model)
-    # a name of its own: several processes may write at once, and the last one to finish wins
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         body = struct.pack("<d", spread) + table.tobytes()
-        part.write_bytes(_MAGIC + hashlib.sha256(body).digest() + body)
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_bytes(_MAGIC + hashlib.sha256(body).digest() + body)
         return _read(path, rows)
     except (OSError, ValueError):
         return spread, table
-    finally:
-        if part.exists():
-            part.unlink()
 
 
 def _read(path: Path, rows: int) -> tuple[float, np.ndarray]:

@@ -7,6 +7,8 @@ Each of the six does exactly what it did before for a config without a `slung:` 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ from datasets import Dataset
 
 from . import inexact
 from .counts import check_trained, report
+from .policy import Policy
 from .pretokenised import label_pretokenised
 from .row_labels import SlungDataError
 from .setup import Setup
@@ -23,10 +26,8 @@ from .tagging import TaggingTokenizer
 
 _wrap: ContextVar = ContextVar("slung_wrap", default=None)
 _run: ContextVar = ContextVar("slung_run", default=None)
-inspector: ContextVar = ContextVar("slung_inspector", default=None)
-"""Where set, it is called with each data set and its strategy (see `report/of_config.py`)."""
-row_limit: ContextVar = ContextVar("slung_row_limit", default=None)
-"""Where set, no more rows of a data set are labelled (see `doctor/run.py`)."""
+_most_rows: ContextVar[int | None] = ContextVar("slung_most_rows", default=None)
+_only_looking: ContextVar[bool] = ContextVar("slung_only_looking", default=False)
 _NO_ROWS = Dataset.from_dict({})
 """Asks for the strategy of a data set in place of the data set: a packed stream labels one buffer at a time."""
 
@@ -58,6 +59,38 @@ def install() -> None:
             setattr(module, name, hook)
 
 
+@contextmanager
+def at_most(rows: int) -> Iterator[None]:
+    """Let Axolotl label no more rows of each data set than these."""
+    with _as(_most_rows, rows):
+        yield
+
+
+def opened(entry: Mapping, cfg: Mapping, tokenizer) -> tuple[SlungStrategy | None, Dataset]:
+    """One training data set and the strategy that labels it, before anything is tokenised; None for token ids.
+
+    Args:
+        entry: of `datasets:`.
+        cfg: Axolotl's config, validated.
+        tokenizer: the model's own.
+    """
+    from axolotl.utils.data import sft
+
+    # private, but no public function of Axolotl 0.19 or 0.21 knows the split, the shards and the weight of an entry. It
+    # returns whatever get_dataset_wrapper does, which is ours
+    with _as(_only_looking, True):
+        return sft._load_and_process_single_dataset(entry, cfg, tokenizer, split="train", seed=cfg.get("seed") or 42)
+
+
+@contextmanager
+def _as(variable: ContextVar, value) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
 @dataclass
 class _Run:
     """The data sets that Axolotl is preparing: those of `datasets:` (the split "train") or of `test_datasets:`."""
@@ -67,15 +100,12 @@ class _Run:
     fingerprint: str | None = None
 
 
-def _run_hook(original):
+def _run_hook(original: Callable) -> Callable:
     def _load_and_prepare_datasets(tokenizer, cfg, split="train", *args, **kwargs):
         if not cfg.slung:
             return original(tokenizer, cfg, split, *args, **kwargs)
-        token = _run.set(_Run(tokenizer, split))
-        try:
+        with _as(_run, _Run(tokenizer, split)):
             train, evaluate, prompters = original(tokenizer, cfg, split, *args, **kwargs)
-        finally:
-            _run.reset(token)
         if isinstance(train, Dataset):
             check_trained(train, Setup(cfg).buckets)  # once more, for what was prepared before, split or sharded
         return train, evaluate, prompters
@@ -83,7 +113,7 @@ def _run_hook(original):
     return _load_and_prepare_datasets
 
 
-def _hash_hook(original):
+def _hash_hook(original: Callable) -> Callable:
     def generate_dataset_hash_from_config(cfg, cfg_datasets, tokenizer_name):
         plain = original(cfg, cfg_datasets, tokenizer_name)
         if not cfg.slung:
@@ -98,7 +128,7 @@ def _hash_hook(original):
     return generate_dataset_hash_from_config
 
 
-def _merge_hook(original):
+def _merge_hook(original: Callable) -> Callable:
     def merge_datasets(datasets, cfg):
         merged = original(datasets, cfg)
         run = _run.get()
@@ -109,96 +139,97 @@ def _merge_hook(original):
     return merge_datasets
 
 
-def _strategy_hook(original):
+def _strategy_hook(original: Callable) -> Callable:
     def wrap_dataset_for_tokenized_prompt(strategy, dataset, **kwargs):
         wrap = _wrap.get()
-        labelled = wrap(strategy) if wrap else strategy
-        if wrap and any(labeler.most_processes == 1 for labeler in labelled.labelers):
+        if wrap is None:
+            return original(strategy, dataset, **kwargs)
+        ours = wrap(strategy)
+        if dataset is _NO_ROWS or _only_looking.get():
+            return ours
+        if any(labeler.most_processes == 1 for labeler in ours.policy.labelers):
             kwargs["process_count"] = None  # a GPU has room for one: label in this process
-        return labelled if dataset is _NO_ROWS else original(labelled, dataset, **kwargs)
+        return original(ours, dataset, **kwargs)
 
     return wrap_dataset_for_tokenized_prompt
 
 
-def _labelling(cfg, dataset_config, tokenizer, prepared: bool):
-    """What labels one data set: the setup, its tokenizer, and a function that makes a `SlungStrategy` of a strategy."""
+def _labelling(
+    cfg: Mapping, dataset_config: Mapping, tokenizer, text_field: str | None, prepared: bool
+) -> tuple[Policy, TaggingTokenizer]:
+    """How one data set is labelled, and the tokenizer for its strategy."""
     setup = Setup(cfg)
-    overflows = str(dataset_config.get("type")).partition(".")[0] == "pretrain"
-    kind = OverflowTokenizer if overflows else TaggingTokenizer
-    labelled = functools.partial(
-        SlungStrategy,
-        labelers=setup.labelers_of(dataset_config.get("path")),
+    policy = Policy(
+        labelers=tuple(setup.labelers_of(dataset_config.get("path"))),
         buckets=setup.buckets,
         where=_where(cfg, dataset_config),
+        text_field=text_field,
         eos=setup.config.eos,
         mask_document_starts=setup.config.mask_document_starts,
         # a stream's labels are never kept, so that nothing has to tell them apart
         fingerprint=setup.fingerprint([dataset_config], tokenizer) if prepared else "",
     )
+    overflows = str(dataset_config.get("type")).partition(".")[0] == "pretrain"
+    kind = OverflowTokenizer if overflows else TaggingTokenizer
     tagging = kind(
         tokenizer, setup.buckets, setup.config.overlap, setup.code_masked, random_control=setup.config.random_control
     )
-    return setup, tagging, labelled
+    return policy, tagging
 
 
-def _dataset_hook(original):
+def _dataset_hook(original: Callable) -> Callable:
     def get_dataset_wrapper(dataset_config, tokenizer, cfg, dataset_base_type, dataset, *args, **kwargs):
         if not cfg.slung:
             return original(dataset_config, tokenizer, cfg, dataset_base_type, dataset, *args, **kwargs)
         prepared = isinstance(dataset, Dataset) and dataset is not _NO_ROWS
-        setup, tagging, labelled = _labelling(cfg, dataset_config, tokenizer, prepared)
-        where, labelers = labelled.keywords["where"], labelled.keywords["labelers"]
-        inspect = inspector.get()
-        if row_limit.get() is not None and isinstance(dataset, Dataset):
-            dataset = dataset.select(range(min(len(dataset), row_limit.get())))
+        text_field = _text_field(cfg, dataset_config, dataset_base_type)
+        policy, tagging = _labelling(cfg, dataset_config, tokenizer, text_field, prepared)
+        if _most_rows.get() is not None and isinstance(dataset, Dataset):
+            dataset = dataset.select(range(min(len(dataset), _most_rows.get())))
         columns = set(getattr(dataset, "column_names", None) or [])
         if {"input_ids", "attention_mask", "labels"} <= columns:
             if not prepared:
-                raise SlungDataError(TOKENISED_STREAM.format(where=where))
-            fingerprint = labelled.keywords["fingerprint"]
-            dataset = label_pretokenised(dataset, labelers, tagging, setup.buckets, where, fingerprint)
+                raise SlungDataError(TOKENISED_STREAM.format(where=policy.where))
+            dataset = label_pretokenised(dataset, policy, tagging)
         wrapped = []
 
-        def wrap(strategy):
-            wrapped.append(strategy)
-            ours = labelled(strategy, text_field=_text_field(cfg, dataset_config, dataset_base_type))
-            if inspect:
-                inspect(ours, dataset)
-            return ours
+        def wrap(strategy) -> SlungStrategy:
+            wrapped.append(SlungStrategy(strategy, policy))
+            return wrapped[-1]
 
-        token = _wrap.set(wrap)
-        try:
+        with _as(_wrap, wrap):
             result = original(dataset_config, tagging, cfg, dataset_base_type, dataset, *args, **kwargs)
-        finally:
-            _wrap.reset(token)
         if not wrapped and "labels" not in columns:
             raise SlungDataError(
-                f"{where}.type: {dataset_config.get('type')} is not supported with `slung:`; supported are completion, "
+                f"{policy.where}.type: {dataset_config.get('type')} is not supported with `slung:`; supported are completion, "
                 "the alpaca family, chat_template, input_output, types defined in the config, and tokenised data"
             )
+        if _only_looking.get():
+            return (wrapped[-1] if wrapped else None), dataset
         if prepared:
-            result = (inexact.take(result[0], where), *result[1:])
-            report(result[0], setup.buckets, where)
+            result = (inexact.take(result[0], policy.where), *result[1:])
+            report(result[0], policy.buckets, policy.where)
         return result
 
     return get_dataset_wrapper
 
 
-def _stream_hook(original):
+def _stream_hook(original: Callable) -> Callable:
     def wrap_streaming_dataset(dataset, tokenizer, cfg, ds_wrapper_fn):
         if not cfg.slung:
             return original(dataset, tokenizer, cfg, ds_wrapper_fn)
         if cfg.sample_packing:
             strategy, _ = ds_wrapper_fn(dataset=_NO_ROWS)
             if isinstance(strategy.tokenizer, OverflowTokenizer):
-                check_overflow(tokenizer, strategy.where)
+                check_overflow(tokenizer, strategy.policy.where)
             dataset = Mapped(dataset, functools.partial(Packed, seed=cfg.seed), with_indices=True)
             return original(dataset, tokenizer, cfg, Buffers(strategy, cfg.sequence_len))
-        _, tagging, labelled = _labelling(cfg, cfg.pretraining_dataset[0], tokenizer, prepared=False)
+        entry = cfg.pretraining_dataset[0]
+        policy, tagging = _labelling(cfg, entry, tokenizer, _text_field(cfg, entry, "pretrain"), prepared=False)
 
         def unpacked(encode):
             options = {name: encode.keywords[name] for name in ("max_tokens", "text_column", "concatenate")}
-            return Unpacked(tagging, labelled, **options)
+            return Unpacked(tagging, policy, **options)
 
         return original(Mapped(dataset, unpacked), tokenizer, cfg, ds_wrapper_fn)
 

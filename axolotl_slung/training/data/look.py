@@ -1,21 +1,23 @@
-"""Labelled documents out of an Axolotl config: its own data sets, by way of its own strategies."""
+"""A config's data sets and labelled documents: the one door for `slung inspect`, `stats`, `sweep` and `doctor`."""
 
 from __future__ import annotations
 
 import random
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+from datasets import Dataset
 
-from ...inspection.documents import LabelledDocument, document
 from ...labels.buckets import Action
 from ...labels.codec import IGNORE
+from ...labels.documents import LabelledDocument, document
 from ...labels.tokens import buckets_of
 from . import hooks
-from .row_labels import ADDED
+from .row_labels import ADDED, SlungDataError
 from .setup import Setup
+from .strategy import SlungStrategy
 
 
 @dataclass
@@ -23,15 +25,19 @@ class DataSet:
     """One of the config's data sets.
 
     Attributes:
-        where: its place in the YAML.
-        strategy: a `SlungStrategy` whose tokens tell where they come from.
-        rows: the raw rows, a `datasets.Dataset`.
+        strategy: labels its rows.
+        rows: the raw rows.
+        overlap: see `tokens.token_buckets`.
     """
 
-    where: str
-    strategy: object
-    rows: object
-    setup: Setup = field(repr=False)
+    strategy: SlungStrategy
+    rows: Dataset
+    overlap: str
+
+    @property
+    def where(self) -> str:
+        """Its place in the YAML."""
+        return self.strategy.policy.where
 
     def documents(self, limit: int | None = None, seed: int = 0) -> Iterator[LabelledDocument]:
         """The rows in tokens, as training will see them, but for actions on text: what will be dropped is there.
@@ -50,9 +56,9 @@ class DataSet:
                 yield from self._documents(name, labelled)
 
     def _documents(self, name, row) -> Iterator[LabelledDocument]:
-        tokenizer = self.strategy.tokenizer
+        tokenizer, buckets = self.strategy.tokenizer, self.strategy.policy.buckets
         of_text = [
-            document("", text.text, text.offsets, text.spans, self.setup.buckets, self.setup.config.overlap).reordered(
+            document("", text.text, text.offsets, text.spans, buckets, self.overlap).reordered(
                 tokenizer.order(np.asarray(text.ids))
             )
             for text in row.texts
@@ -76,8 +82,8 @@ class DataSet:
                 for labeler, scores in of.scores.items():
                     found[labeler][position] = scores[index]
             # ended up without a loss for another reason than its score: the rules for eos and for document starts
-            trains = np.array([bucket.action is Action.TRAIN for bucket in self.setup.buckets])
-            trainable = part.trained & ~(trains[buckets_of(score, self.setup.buckets)] & (np.asarray(labels) == IGNORE))
+            trains = np.array([bucket.action is Action.TRAIN for bucket in buckets])
+            trainable = part.trained & ~(trains[buckets_of(score, buckets)] & (np.asarray(labels) == IGNORE))
             yield LabelledDocument(name, tokens, found, score, trainable, partial)
 
 
@@ -91,42 +97,38 @@ def data_sets(cfg: Mapping, tokenizer) -> list[DataSet]:
     Raises:
         SlungDataError: one that is tokenised already.
     """
-    from axolotl.utils.data import sft
     from axolotl.utils.dict import DictDefault
 
     hooks.install()
+    # whole documents, which is how they are labelled; training cuts them afterwards
+    streamed = [
+        DictDefault({**entry, "type": "completion", "field": entry.get("text_column") or "text"})
+        for entry in cfg.get("pretraining_dataset") or []
+    ]
     found = []
-    entries = [entry for entry in cfg.get("datasets") or []]
-    for entry in cfg.get("pretraining_dataset") or []:
-        # whole documents, which is how they are labelled; training cuts them afterwards
-        entries.append(DictDefault({**entry, "type": "completion", "field": entry.get("text_column") or "text"}))
-    for entry in entries:
-        inspect = _Inspector(Setup(cfg))
-        token = hooks.inspector.set(inspect)
-        try:
-            sft._load_and_process_single_dataset(entry, cfg, tokenizer, split="train", seed=cfg.get("seed") or 42)
-        except _Inspected as inspected:
-            found.append(inspected.data_set)
-        else:
-            raise hooks.SlungDataError(
+    for entry in [*(cfg.get("datasets") or []), *streamed]:
+        strategy, rows = hooks.opened(entry, cfg, tokenizer)
+        if strategy is None:
+            raise SlungDataError(
                 f"{entry.get('path')}: it is tokenised already, and holds no text to show; give its raw text"
             )
-        finally:
-            hooks.inspector.reset(token)
+        found.append(DataSet(strategy, rows, Setup(cfg).config.overlap))
     return found
 
 
-class _Inspected(Exception):
-    """The data set at hand, thrown out of Axolotl's loader before it tokenises everything."""
+def training_data(cfg: Mapping, most: int):
+    """Axolotl's `TrainDatasetMeta` of a config: labelled and prepared as for training, from a part of the rows.
 
-    def __init__(self, data_set: DataSet):
-        super().__init__()
-        self.data_set = data_set
+    Args:
+        cfg: Axolotl's config, validated.
+        most: rows of each data set, its first ones. A stream is not cut.
 
+    Raises:
+        SlungError: a data set that cannot be labelled, or a labeler that cannot work.
+    """
+    from axolotl.cli.args import TrainerCliArgs
+    from axolotl.common.datasets import load_datasets
+    from axolotl.integrations.base import PluginManager
 
-class _Inspector:
-    def __init__(self, setup):
-        self.setup = setup
-
-    def __call__(self, strategy, rows):
-        raise _Inspected(DataSet(strategy.where, strategy, rows, self.setup))
+    with hooks.at_most(most):
+        return PluginManager.get_instance().load_datasets(cfg) or load_datasets(cfg=cfg, cli_args=TrainerCliArgs())

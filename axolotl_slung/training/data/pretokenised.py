@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from datasets import List, Value
+from datasets import Dataset, List, Value
 
+from ...labeling.base import Labeler
 from ...labels.codec import FIRST_CODE, IGNORE, decode
 from ...labels.tokens import buckets_of, char_scores
+from .policy import Policy
 from .row_labels import SlungDataError
+from .tagging import TaggingTokenizer
 
 
-def label_pretokenised(dataset, labelers, tagging, buckets, where: str, fingerprint: str):
+def label_pretokenised(dataset: Dataset, policy: Policy, tagging: TaggingTokenizer) -> Dataset:
     """The data set with actions in `labels`, which become int64 whatever they were.
 
     With a `spans` labeler its column holds `[start, end, score]` in tokens of `input_ids`; the column is taken out.
@@ -19,15 +22,13 @@ def label_pretokenised(dataset, labelers, tagging, buckets, where: str, fingerpr
 
     Args:
         dataset: with `input_ids` and `labels`.
-        labelers: those of this data set.
+        policy: how it is labelled.
         tagging: gives tokens their labels.
-        buckets: ascending.
-        where: the data set's place in the YAML, for messages.
-        fingerprint: as in `SlungStrategy`.
 
     Raises:
         SlungDataError: labelers that need a text; labels that do not fit their token ids.
     """
+    labelers, where = policy.labelers, policy.where
     dataset = _wide(dataset, where)
     if not labelers:
         return dataset
@@ -40,13 +41,13 @@ def label_pretokenised(dataset, labelers, tagging, buckets, where: str, fingerpr
                 "with token spans alone (`type: spans`)"
             )
         drop = [labeler.field for labeler in by_span if getattr(labeler, "field", None) in dataset.column_names]
-        label = _Spans(by_span, tagging, buckets, fingerprint)
+        label = _Spans(by_span, tagging, policy)
         return dataset.map(label, batched=True, remove_columns=drop, desc="Labelling token spans")
     codes = 0
     for start in range(0, len(dataset), 1000):
         rows = dataset[start : start + 1000]
         for ids, labels in zip(rows["input_ids"], rows["labels"]):
-            codes += _check(np.asarray(ids), np.asarray(labels, dtype=np.int64), len(buckets), where)
+            codes += _check(np.asarray(ids), np.asarray(labels, dtype=np.int64), len(policy.buckets), where)
     if not codes:
         raise SlungDataError(
             f"{where}: it is already tokenised, so that {on_text[0].key} has no text to read, and its `labels` hold no "
@@ -82,9 +83,9 @@ def _check(ids, labels, n_buckets, where) -> int:
 class _Spans:
     """Token spans to labels, a batch at a time."""
 
-    def __init__(self, labelers, tagging, buckets, fingerprint):
-        self.labelers, self.tagging, self.buckets = labelers, tagging, buckets
-        self.fingerprint = fingerprint  # `datasets` names its cache files by this object's pickle
+    def __init__(self, labelers: list[Labeler], tagging: TaggingTokenizer, policy: Policy):
+        self.labelers, self.tagging = labelers, tagging
+        self.policy = policy  # `datasets` names its cache files by this object's pickle
 
     def __call__(self, batch):
         rows = [dict(zip(batch, values)) for values in zip(*batch.values())]
@@ -95,7 +96,7 @@ class _Spans:
         for index, row in enumerate(rows):
             ids = np.asarray(row["input_ids"], dtype=np.int64)
             scores = char_scores(len(ids), [span for spans in found for span in spans[index]])
-            actions = self.tagging.labels(ids, buckets_of(scores, self.buckets), scores)
+            actions = self.tagging.labels(ids, buckets_of(scores, self.policy.buckets), scores)
             given = np.asarray(row["labels"], dtype=np.int64)
             labels.append(np.where(given == IGNORE, IGNORE, actions).tolist())
         return {"labels": labels}

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import SlungError
 from ...labels.codec import FIRST_CODE, IGNORE, decode, encode
+from .policy import Policy
 from .tagging import Tagged, TaggingTokenizer, Text
 
 ADDED = -1
@@ -39,16 +40,12 @@ class RowLabels:
 
     Args:
         tokenizer: with which the strategy tokenises.
-        where: the data set's place in the YAML, for messages.
-        eos: the rule for end-of-sequence tokens: train, mask or inherit.
-        mask_document_starts: no loss on a row's first token.
+        policy: how the data set is labelled.
     """
 
-    def __init__(self, tokenizer: TaggingTokenizer, where: str, eos: str, mask_document_starts: bool):
-        self.where = where
-        self.eos = eos
+    def __init__(self, tokenizer: TaggingTokenizer, policy: Policy):
+        self.policy = policy
         self.eos_id = tokenizer.eos_token_id
-        self.mask_document_starts = mask_document_starts
         self._tokenizer = tokenizer
         # the only ids that a strategy may write by itself
         self._special_ids = frozenset(tokenizer.all_special_ids) | frozenset(tokenizer.added_tokens_decoder)
@@ -94,7 +91,9 @@ class RowLabels:
             tags, labels = row["input_ids"], row.get("labels", row["input_ids"])
             places = [tag.at if type(tag) is Tagged else self._added(tag) for tag in tags]
             if len(labels) != len(tags) or any(a != b and a != IGNORE for a, b in zip(labels, tags)):
-                raise SlungDataError(f"{self.where}.type: this type's labels are not its token ids; use another type")
+                raise SlungDataError(
+                    f"{self.policy.where}.type: this type's labels are not its token ids; use another type"
+                )
             output = {**row, "input_ids": list(map(int, tags))}
             trained = np.fromiter((label != IGNORE for label in labels), bool, len(tags))
             parts.append(Part(output, np.array(places, dtype=np.int64), trained))
@@ -103,7 +102,7 @@ class RowLabels:
     def _added(self, token_id) -> int:
         if token_id not in self._special_ids:
             raise SlungDataError(
-                f"{self.where}.type: this type makes token ids in a way that their characters cannot be followed, so "
+                f"{self.policy.where}.type: this type makes token ids in a way that their characters cannot be followed, so "
                 "that risky text could slip through; use completion, an alpaca type or chat_template"
             )
         return ADDED
@@ -135,17 +134,17 @@ class RowLabels:
             labels = np.where(part.trained, actions, IGNORE)
             self._end(ids, labels, actions)
             labelled.append(labels)
-        if self.mask_document_starts and labelled and len(labelled[0]):
+        if self.policy.mask_document_starts and labelled and len(labelled[0]):
             labelled[0][0] = IGNORE
         return labelled
 
     def _end(self, ids, labels, actions) -> None:
         """Apply the rule for end-of-sequence tokens to `labels`, in place."""
-        if self.eos == "train":
+        if self.policy.eos == "train":
             return
         for position in np.flatnonzero((ids == self.eos_id) & (labels >= 0)):
-            before = int(actions[position - 1]) if position and self.eos == "inherit" else IGNORE
-            labels[position] = _moved(before, self.eos_id) if self.eos == "inherit" else IGNORE
+            before = int(actions[position - 1]) if position and self.policy.eos == "inherit" else IGNORE
+            labels[position] = _moved(before, self.eos_id) if self.policy.eos == "inherit" else IGNORE
 
 
 def _moved(label: int, token_id: int) -> int:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...labeling.base import Labeler, Span
 from ...labeling.custom import CustomLabeler
 from ...labeling.spans import describe_row
-from ...labels.buckets import Action, Bucket
+from ...labels.buckets import Action
 from ...labels.tokens import buckets_of
 from . import fields as fields_of
 from . import inexact
 from .columns import described, within, without_text
 from .meant import meant_by, meant_together
 from .placing import Placer
+from .policy import Policy
 from .row_labels import Part, SlungDataError
 from .searching import copies
 from .tagging import Text
@@ -61,27 +61,15 @@ class RowSpans:
     """Labels rows.
 
     Args:
-        labelers: ready to label.
-        buckets: ascending.
-        where: the data set's place in the YAML, for messages.
-        text_field: the string that span columns count characters of, where a labeler does not say.
+        policy: how the data set is labelled.
         layout: of the rows.
         placer: finds their fields.
     """
 
-    def __init__(
-        self,
-        labelers: Sequence[Labeler],
-        buckets: Sequence[Bucket],
-        where: str,
-        text_field: str | None,
-        layout: fields_of.Layout,
-        placer: Placer,
-    ):
-        self.labelers, self.buckets, self.where, self.text_field = labelers, buckets, where, text_field
-        self.layout, self._placer = layout, placer
+    def __init__(self, policy: Policy, layout: fields_of.Layout, placer: Placer):
+        self.policy, self.layout, self._placer = policy, layout, placer
         # these search every text whole, and so find all copies by themselves
-        self._of_texts = {labeler.name for labeler in labelers if labeler.scope == "text"}
+        self._of_texts = {labeler.name for labeler in policy.labelers if labeler.scope == "text"}
         self._rest: dict[str, dict[str, list[Span]]] = {}
 
     def __getstate__(self):
@@ -100,7 +88,7 @@ class RowSpans:
 
     def action(self, span: Span) -> Action:
         """What happens to a span's tokens."""
-        return self.buckets[buckets_of(span.score, self.buckets)].action
+        return self.policy.buckets[buckets_of(span.score, self.policy.buckets)].action
 
     # spans of fields
 
@@ -113,7 +101,7 @@ class RowSpans:
         ]
         for row, path in wanted:
             row.spans[path] = []
-        for labeler in self.labelers:
+        for labeler in self.policy.labelers:
             if labeler.reads_row:
                 self._read_columns(labeler, rows)
                 continue
@@ -145,10 +133,10 @@ class RowSpans:
 
     def _read_columns(self, labeler: Labeler, rows: list[Row]) -> None:
         """Put the spans of a column beside the texts into the rows."""
-        name = labeler.text_field or self.text_field
+        name = labeler.text_field or self.policy.text_field
         if name is None:
             raise SlungDataError(
-                f"{labeler.key}.text_field: a data set of this type ({self.where}) has several texts; name the column "
+                f"{labeler.key}.text_field: a data set of this type ({self.policy.where}) has several texts; name the column "
                 "that the spans count characters of"
             )
         column = getattr(labeler, "field", None)
@@ -193,7 +181,7 @@ class RowSpans:
     def _check_spans(self, row: Row, path: fields_of.Path) -> None:
         """Raise `SlungDataError` if the text of a column of spans has no place and may be, or should be, rendered."""
         field = fields_of.get(row.raw, path)
-        where = f"{self.where}: {describe_row(row.number, row.raw)}, {_spelled(path)}"
+        where = f"{self.policy.where}: {describe_row(row.number, row.raw)}, {_spelled(path)}"
         if self._placer.share_outside(row.texts, row.places, field) >= 0.5:
             raise SlungDataError(
                 f"{where}: its column of spans cannot be placed, since the data set's chat_template, or its type, changes this "
@@ -222,13 +210,13 @@ class RowSpans:
                 if not (len(places) == 1 and (places[0].start, places[0].end) == (0, len(text.text))):
                     whole.append((row, text))
                     rest += [(row, text, at, piece) for at, piece in self._placer.rest(text.text, places)]
-        if any(labeler.scope == "document" and not labeler.reads_row for labeler in self.labelers):
+        if any(labeler.scope == "document" and not labeler.reads_row for labeler in self.policy.labelers):
             for row in rows:
                 # of names and short values a template's own words may be had by chance
                 long = (text for text in row.lost if " " in text.strip())
                 if any(self._placer.share_outside(row.texts, row.places, text) >= 0.8 for text in long):
                     row.inexact |= inexact.CHANGED
-        for labeler in self.labelers:
+        for labeler in self.policy.labelers:
             if labeler.reads_row:
                 continue
             if labeler.scope == "text":

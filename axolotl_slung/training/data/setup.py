@@ -16,6 +16,7 @@ from .fingerprint import fingerprint
 LOG = logging.getLogger(__name__)
 
 _built: tuple | None = None
+"""The labelers opened last and what they were opened for: each hook makes a `Setup`, and opening may take minutes."""
 
 
 def _stamps(labelers) -> list:
@@ -45,12 +46,11 @@ class Setup:
         monitor = self.config.monitor_masked
         self.code_masked = self.fused_loss is None if monitor is None else monitor
 
-    @property
-    def labelers(self) -> list[Labeler]:
+    def open_labelers(self) -> list[Labeler]:
         """The labelers, opened and checked; the same ones for all data sets of a run, while their files stay the same.
 
         Raises:
-            LabelerError: one of them cannot work.
+            SlungError: one of them cannot work.
         """
         global _built
         key = self.config.model_dump_json(include={"labelers", "cache", "method", "buckets"})
@@ -66,12 +66,14 @@ class Setup:
 
     def labelers_of(self, path: str) -> list[Labeler]:
         """The labelers of the data set with this `path`."""
-        named = zip(self.config.labelers, self.labelers)
+        named = zip(self.config.labelers, self.open_labelers())
         return [labeler for config, labeler in named if config.datasets is None or path in config.datasets]
 
     def fingerprint(self, entries, tokenizer) -> str:
         """The digest of all that decides the labels of `entries` (of `datasets:`) with the model's tokenizer."""
         block = self.config.model_dump(mode="json", exclude={"labelers", "cache"})
         block["code_masked"] = self.code_masked
-        labelers = [[labeler.digest, config.datasets] for config, labeler in zip(self.config.labelers, self.labelers)]
+        labelers = [
+            [labeler.digest, config.datasets] for config, labeler in zip(self.config.labelers, self.open_labelers())
+        ]
         return fingerprint(self._cfg, block, labelers, entries, tokenizer)

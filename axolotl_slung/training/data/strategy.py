@@ -8,13 +8,14 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ...labeling.base import Labeler, utf8_safe
+from ...labeling.base import utf8_safe
 from ...labeling.spans import describe_row
-from ...labels.buckets import Action, Bucket
+from ...labels.buckets import Action
 from . import fields as fields_of
 from . import inexact
 from .edits import edit, edits_text
 from .placing import Placer
+from .policy import Policy
 from .row_labels import RowLabels, SlungDataError
 from .row_spans import Row, RowSpans
 from .tagging import TaggingTokenizer
@@ -32,42 +33,21 @@ class SlungStrategy:
 
     Args:
         strategy: Axolotl's.
-        labelers: ready to label.
-        buckets: ascending.
-        where: the data set's place in the YAML, for messages.
-        text_field: the string that span columns count characters of, where a labeler does not say.
-        eos: the rule for end-of-sequence tokens: train, mask or inherit.
-        mask_document_starts: no loss on a row's first token.
-        fingerprint: of everything that decides the labels; part of the cache key that `datasets` makes by
-            pickling this object. Empty for a stream, whose labels are not kept.
+        policy: how its rows are labelled.
     """
 
     supports_batched = True
 
-    def __init__(
-        self,
-        strategy,
-        labelers: list[Labeler],
-        buckets: tuple[Bucket, ...],
-        where: str,
-        text_field: str | None,
-        eos: str,
-        mask_document_starts: bool,
-        fingerprint: str,
-    ):
+    def __init__(self, strategy, policy: Policy):
         self.strategy = strategy
         self.tokenizer: TaggingTokenizer = strategy.tokenizer
         self.filter_rows = getattr(strategy, "filter_rows", None)
-        self.labelers = labelers
-        self.buckets = buckets
-        self.where = where
-        self.text_field = text_field
-        self.fingerprint = fingerprint
+        self.policy = policy
         self._layout = fields_of.Layout.of(strategy)
         self._in_order = True  # until a row comes whose tokens cannot be followed without tags
-        self._row_labels = RowLabels(self.tokenizer, where, eos, mask_document_starts)
+        self._row_labels = RowLabels(self.tokenizer, policy)
         self._placer = Placer(strategy, self._call, self.tokenizer, self._layout)
-        self._spans = RowSpans(labelers, buckets, where, text_field, self._layout, self._placer)
+        self._spans = RowSpans(policy, self._layout, self._placer)
 
     def tokenize_prompt(self, batch: Mapping[str, list]) -> dict[str, list]:
         """A batch of raw rows to a batch of tokenised ones; there may be more or fewer of them."""
@@ -77,10 +57,10 @@ class SlungStrategy:
     def _columns(self, batch: Mapping[str, list]) -> dict[str, list]:
         out: dict[str, list] = {"input_ids": [], "attention_mask": [], "labels": []}
         for row in self.labelled(batch):
-            if not self.fingerprint:
-                inexact.say_once(row.inexact, self.where)
+            if not self.policy.fingerprint:
+                inexact.say_once(row.inexact, self.policy.where)
             for number, (part, labels) in enumerate(zip(row.parts, self.labels(row))):
-                if self.fingerprint:
+                if self.policy.fingerprint:
                     columns = {**part.output, "labels": labels, inexact.COLUMN: 0 if number else row.inexact}
                     columns |= {key: np.asarray(columns[key], dtype) for key, dtype in _ARROW.items() if key in columns}
                 else:
@@ -103,7 +83,7 @@ class SlungStrategy:
         raw = [dict(zip(batch, values)) for values in zip(*batch.values())]
         rows = [self._followed(row, number) for number, row in enumerate(raw)]
         self._spans.find(rows)
-        if edited and edits_text(self.buckets):
+        if edited and edits_text(self.policy.buckets):
             rows = self._edited(rows)
         yield from rows
 
@@ -114,7 +94,7 @@ class SlungStrategy:
             return self._tokenised(_cleaned(raw), number)
         except RecursionError:
             raise SlungDataError(
-                f"{self.where}: {describe_row(number, raw)}: its lists and mappings are nested too deeply to be followed; take "
+                f"{self.policy.where}: {describe_row(number, raw)}: its lists and mappings are nested too deeply to be followed; take "
                 "the row out"
             ) from None
 
@@ -155,7 +135,10 @@ class SlungStrategy:
         kept, changed = [], []
         for row in rows:
             actions = {self._spans.action(span) for text in row.texts for span in text.spans}
-            edits = {path: edit(fields_of.get(row.raw, path), spans, self.buckets) for path, spans in row.spans.items()}
+            edits = {
+                path: edit(fields_of.get(row.raw, path), spans, self.policy.buckets)
+                for path, spans in row.spans.items()
+            }
             if Action.DROP_DOCUMENT in actions or any(result is None for result in edits.values()):
                 continue
             kept.append(row)
@@ -197,7 +180,7 @@ class SlungStrategy:
         for path in texts:
             if detail and fields_of.surroundings(row.raw, path).get(detail) is not None:
                 raise SlungDataError(
-                    f"{self.where}.message_field_training_detail: {describe_row(row.number, row.raw)}: its offsets count "
+                    f"{self.policy.where}.message_field_training_detail: {describe_row(row.number, row.raw)}: its offsets count "
                     "characters of a text that `drop_span` or `control_token` changes; use the action mask, or leave the details out"
                 )
 

@@ -24,6 +24,7 @@ from datasets import Dataset, concatenate_datasets
 from torch.utils.data import get_worker_info
 
 from ...labels.codec import IGNORE
+from .policy import Policy
 from .row_labels import SlungDataError
 from .strategy import SlungStrategy
 from .tagging import TaggingTokenizer
@@ -74,8 +75,8 @@ class OverflowTokenizer(TaggingTokenizer):
     def __call__(self, text=None, *args, **kwargs):
         if not isinstance(text, list) or not kwargs.get("return_overflowing_tokens"):
             return super().__call__(text, *args, **kwargs)
-        if self._rendered is not None:
-            self._rendered.extend(map(str, text))
+        if self.rendered is not None:
+            self.rendered.extend(map(str, text))
             return {"input_ids": [[0] for _ in text], "attention_mask": [[1] for _ in text]}
         windows = [window for document in text for window in self._windows(document, **kwargs)]
         return {"input_ids": windows, "attention_mask": [[1] * len(ids) for ids in windows]}
@@ -83,15 +84,15 @@ class OverflowTokenizer(TaggingTokenizer):
     def _windows(self, text, stride, **kwargs):
         """The tokenizer's own windows of a document, noted down one by one."""
         options = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
-        encoding = self._encode.untrimmed([text], stride=stride, **options, **kwargs)
+        encoding = self.offsets.untrimmed([text], stride=stride, **options, **kwargs)
         windows, offsets, special = (encoding[key] for key in ("input_ids", "offset_mapping", "special_tokens_mask"))
-        if any(map(self._encode.has_suspects, windows)):
+        if any(map(self.offsets.has_suspects, windows)):
             offsets = self._exact(text, windows, offsets, special, stride)
-        return [self._note(text, ids, of_window) for ids, of_window in zip(windows, offsets)]
+        return [self.note(text, ids, of_window) for ids, of_window in zip(windows, offsets)]
 
     def _exact(self, text, windows, offsets, special, stride):
         """The windows' offsets, made as exact as `Offsets` makes those of a whole text."""
-        whole, of_whole = self._encode(text, add_special_tokens=False)
+        whole, of_whole = self.offsets(text, add_special_tokens=False)
         exact, position = [], 0
         for ids, of_window, is_special in zip(windows, offsets, special):
             inside = [index for index, flag in enumerate(is_special) if not flag]
@@ -141,7 +142,7 @@ class Buffers:
             SlungDataError: the documents are token ids.
         """
         if {"input_ids", "attention_mask", "labels"} <= set(dataset.column_names):
-            raise SlungDataError(TOKENISED_STREAM.format(where=self.strategy.where))
+            raise SlungDataError(TOKENISED_STREAM.format(where=self.strategy.policy.where))
         if isinstance(self.strategy.tokenizer, OverflowTokenizer):
             _check_column(dataset.column_names, self.strategy)
         if self.strategy.filter_rows:
@@ -208,13 +209,15 @@ class Unpacked:
 
     Args:
         tokenizer: the data set's.
-        labelled: makes a `SlungStrategy` of a strategy, with `text_field=`.
+        policy: how the documents are labelled.
         max_tokens, text_column, concatenate: as Axolotl's `encode_streaming` has them.
     """
 
-    def __init__(self, tokenizer, labelled: Callable, *, max_tokens: int, text_column: str, concatenate: bool):
+    def __init__(
+        self, tokenizer: TaggingTokenizer, policy: Policy, *, max_tokens: int, text_column: str, concatenate: bool
+    ):
         beginning = _Beginning(tokenizer, text_column, max_tokens - 2, ends=concatenate)
-        self.strategy: SlungStrategy = labelled(beginning, text_field=text_column)
+        self.strategy = SlungStrategy(beginning, policy)
         self.max_tokens, self.concatenate = max_tokens, concatenate
         self.pad_id = tokenizer.pad_token_id
 
@@ -277,7 +280,7 @@ def _concatenated(rows: Iterator[np.ndarray], length: int, pad_id: int) -> Itera
 
 def _check_column(columns, strategy: SlungStrategy) -> None:
     """Raise `SlungDataError` where the documents have no text."""
-    if strategy.text_field not in columns:
+    if strategy.policy.text_field not in columns:
         raise SlungDataError(
-            f"{strategy.where}.text_column: the stream has no column {strategy.text_field!r}; it has {sorted(columns)}"
+            f"{strategy.policy.where}.text_column: the stream has no column {strategy.policy.text_field!r}; it has {sorted(columns)}"
         )

@@ -65,6 +65,10 @@ class TaggingTokenizer:
         code_masked: write masked tokens as codes (`monitor_masked`) instead of -100.
         random_control: put each text's scores on random tokens of it.
 
+    Attributes:
+        offsets: tokenises with exact offsets.
+        rendered: in `rendering`, the texts so far; else None.
+
     Raises:
         ValueError: a tokenizer without offsets, a vocabulary too large for the codec, or a control token that the
             tokenizer would cut into pieces.
@@ -78,8 +82,8 @@ class TaggingTokenizer:
                 "`tokenizer_use_mistral_common`)"
             )
         check_vocabulary(len(tokenizer))
-        self._encode = Offsets(tokenizer)
-        self._tokenizer = self._encode.tokenizer
+        self.offsets = Offsets(tokenizer)
+        self._tokenizer = self.offsets.tokenizer
         self._buckets = tuple(buckets)
         self._overlap = overlap
         self._code_masked = code_masked
@@ -88,7 +92,7 @@ class TaggingTokenizer:
         self._control_ids = [self._control_id(b) for b in buckets if b.action is Action.CONTROL_TOKEN]
         self._texts: list[Text] = []
         self._tagging = False
-        self._rendered: list[str] | None = None
+        self.rendered: list[str] | None = None
 
     def __getattr__(self, name):
         if name.startswith("__") or name == "_tokenizer":
@@ -100,7 +104,7 @@ class TaggingTokenizer:
 
     def __getstate__(self):
         # `datasets` hashes this object to name its cache files: what changes from row to row stays out
-        return {**self.__dict__, "_texts": [], "_rendered": None}
+        return {**self.__dict__, "_texts": [], "rendered": None}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
@@ -123,28 +127,28 @@ class TaggingTokenizer:
     @contextmanager
     def rendering(self) -> Iterator[list[str]]:
         """Only note down the texts that would be tokenised."""
-        self._rendered = []
+        self.rendered = []
         try:
-            yield self._rendered
+            yield self.rendered
         finally:
-            self._rendered = None
+            self.rendered = None
 
     # what strategies call
 
     def __call__(self, text=None, *args, **kwargs):
         if not isinstance(text, str) or args or kwargs.get("return_tensors") or "text_pair" in kwargs:
             return self._tokenizer(text, *args, **kwargs)
-        if self._rendered is not None:
-            self._rendered.append(str(text))
+        if self.rendered is not None:
+            self.rendered.append(str(text))
             return BatchEncoding({"input_ids": [0], "attention_mask": [1], "offset_mapping": [(0, 0)]})
         text = utf8_safe(text)
-        encoding, offsets = self._encode(text, **kwargs)
-        encoding["input_ids"] = self._note(text, encoding["input_ids"], offsets)
+        encoding, offsets = self.offsets(text, **kwargs)
+        encoding["input_ids"] = self.note(text, encoding["input_ids"], offsets)
         return encoding
 
     def apply_chat_template(self, conversation, tokenize=True, return_dict=True, **kwargs):
         """Render with the tokenizer's template, and tokenise the text here."""
-        if self._rendered is not None and not tokenize:
+        if self.rendered is not None and not tokenize:
             raise RowSeen
         text = self._tokenizer.apply_chat_template(conversation, tokenize=False, **kwargs)
         if not tokenize:
@@ -152,7 +156,8 @@ class TaggingTokenizer:
         encoding = self(text, add_special_tokens=False)
         return encoding if return_dict else encoding["input_ids"]
 
-    def _note(self, text, ids, offsets):
+    def note(self, text: str, ids: list[int], offsets) -> list[int]:
+        """Note down a text that was tokenised; see `Text`. Gives the ids, which know their places while tagging."""
         texts = self._texts
         first = texts[-1].first + len(texts[-1].ids) if texts else 0
         texts.append(Text(text, list(ids), offsets, first, len(texts)))  # a copy: strategies append to theirs

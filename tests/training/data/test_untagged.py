@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from axolotl_slung.labeling import PatternsLabeler
 from axolotl_slung.labels.buckets import preset
+from axolotl_slung.training.data.policy import Policy
 from axolotl_slung.training.data.strategy import SlungStrategy
 from axolotl_slung.training.data.tagging import TaggingTokenizer
 
@@ -24,15 +25,15 @@ def strategy(tokenizer, labeler, kind, **options):
     else:
         inner = AlpacaPromptTokenizingStrategy(AlpacaPrompter(), tagging, True, 64)
     options = {"eos": "train", "mask_document_starts": False, **options}
-    return SlungStrategy(
-        inner,
-        labelers=[labeler],
+    policy = Policy(
+        labelers=(labeler,),
         buckets=preset("unlikelihood"),
         where="datasets[0]",
         text_field="text",
         fingerprint="",
         **options,
     )
+    return SlungStrategy(inner, policy)
 
 
 @pytest.mark.parametrize("kind", ["completion", "alpaca"])

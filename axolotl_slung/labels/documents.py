@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..labeling.base import Span
-from ..labels.tokens import buckets_of, char_scores, token_scores
+from .tokens import buckets_of, char_scores, token_scores
 
 
 @dataclass(frozen=True)
