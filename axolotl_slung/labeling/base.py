@@ -93,7 +93,7 @@ class Labeler(ABC):
     def __init__(self, key: str):
         self.key = key
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 - optional
         """Open what the labeler needs and raise `LabelerError` for anything that cannot work."""
 
     def files(self) -> list[Path]:

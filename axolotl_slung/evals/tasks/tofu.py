@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from ..documents import load
 from ..kept_answers import kept
@@ -16,7 +17,7 @@ from .base import SlungTask
 class Tofu(SlungTask):
     """Questions, answered greedily."""
 
-    GENERATION = {"until": list(tofu.NEXT_QUESTION), "do_sample": False, "temperature": 0.0}
+    GENERATION: ClassVar = {"until": list(tofu.NEXT_QUESTION), "do_sample": False, "temperature": 0.0}
 
     def __init__(self, config: Mapping | None = None):
         super().__init__(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from ..documents import load, text_of
 from ..kept_answers import kept
@@ -21,7 +22,7 @@ class Toxicity(SlungTask):
     the nucleus of 0.9, as RealToxicityPrompts has them.
     """
 
-    GENERATION = {"until": [], "do_sample": False, "temperature": 0.0}
+    GENERATION: ClassVar = {"until": [], "do_sample": False, "temperature": 0.0}
 
     def __init__(self, config: Mapping | None = None):
         super().__init__(config)

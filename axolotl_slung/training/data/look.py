@@ -96,10 +96,12 @@ def data_sets(cfg: Mapping, tokenizer) -> list[DataSet]:
 
     hooks.install()
     found = []
-    entries = [entry for entry in cfg.get("datasets") or []]
-    for entry in cfg.get("pretraining_dataset") or []:
-        # whole documents, which is how they are labelled; training cuts them afterwards
-        entries.append(DictDefault({**entry, "type": "completion", "field": entry.get("text_column") or "text"}))
+    entries = list(cfg.get("datasets") or [])
+    # whole documents, which is how they are labelled; training cuts them afterwards
+    entries += [
+        DictDefault({**entry, "type": "completion", "field": entry.get("text_column") or "text"})
+        for entry in cfg.get("pretraining_dataset") or []
+    ]
     for entry in entries:
         inspect = _Inspector(Setup(cfg))
         token = hooks.inspector.set(inspect)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 # Unicode noncharacters: never part of interchanged text, and left alone by templates
@@ -138,7 +139,7 @@ class Tracked(str):
 
     def _three(self, parts) -> tuple:
         bounds = (0, len(parts[0]), len(parts[0]) + len(parts[1]), len(self))
-        return tuple(self._part(start, end) for start, end in zip(bounds, bounds[1:]))
+        return tuple(self._part(start, end) for start, end in pairwise(bounds))
 
     # other strings made of it
 
