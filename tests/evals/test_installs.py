@@ -57,7 +57,7 @@ def test_beside_a_newer_lm_eval(tmp_path, models):
 
 
 def test_a_wheel_and_its_removal(tmp_path):
-    shutil.copytree(ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(".git", ".venv", "demo", "__pycache__"))
+    shutil.copytree(ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(".git", ".venv*", "demo", "__pycache__"))
     shutil.copytree(ROOT / "axolotl_slung" / "demo", tmp_path / "source" / "axolotl_slung" / "demo", dirs_exist_ok=True)
     pip("wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, tmp_path / "source")
     (wheel,) = tmp_path.glob("*.whl")
