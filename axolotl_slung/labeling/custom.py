@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 from ..storage import walk
 from .base import Labeler, LabelerError, Span
@@ -59,7 +60,7 @@ class CustomLabeler(Labeler):
         return list(dict.fromkeys([*([self._source] if self._source else []), *map(Path, own), *named]))
 
     @property
-    def labeler(self):
+    def labeler(self) -> Any:
         """The user's object, made on first use."""
         if self._labeler is None:
             kind = self._import()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -68,7 +69,7 @@ class PresidioLabeler(Labeler):
         return [*([self.config] if self.config else []), *sorted(path for path in model if path.is_file())]
 
     @property
-    def analyzer(self):
+    def analyzer(self) -> Any:
         """The `AnalyzerEngine`, made on first use."""
         if self._analyzer is None:
             try:

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..labeling.base import Span
 from .buckets import Bucket
@@ -40,7 +41,7 @@ def buckets_of(scores: np.ndarray, buckets: Sequence[Bucket]) -> np.ndarray:
     return np.searchsorted([b.below for b in buckets[:-1]], scores, side="right")
 
 
-def token_scores(offsets, scores: np.ndarray, overlap: Overlap = "any") -> np.ndarray:
+def token_scores(offsets: ArrayLike, scores: np.ndarray, overlap: Overlap = "any") -> np.ndarray:
     """The score of every token: the highest one that enough of its characters reach.
 
     Enough are one (`any`), more than half (`majority`) or every one (`all`). A token without characters (special
@@ -83,7 +84,9 @@ def token_scores(offsets, scores: np.ndarray, overlap: Overlap = "any") -> np.nd
     return of_token
 
 
-def token_buckets(offsets, scores: np.ndarray, buckets: Sequence[Bucket], overlap: Overlap = "any"):
+def token_buckets(
+    offsets: ArrayLike, scores: np.ndarray, buckets: Sequence[Bucket], overlap: Overlap = "any"
+) -> tuple[np.ndarray, np.ndarray]:
     """The bucket and the score of every token; see `token_scores`.
 
     Args:

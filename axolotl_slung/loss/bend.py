@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -28,7 +28,7 @@ class Bend(NamedTuple):
         return z if self.softcap is None else torch.tanh(z / self.softcap) * self.softcap
 
 
-def of_config(config) -> Bend:
+def of_config(config: Any) -> Bend:
     """What the config of a text model says; the first batch shows if that is all."""
     scale = 1.0
     if getattr(config, "logits_scaling", None):
@@ -38,13 +38,13 @@ def of_config(config) -> Bend:
     return Bend(float(scale), getattr(config, "final_logit_softcapping", None))
 
 
-def probe(vocabulary: int, dtype, device):
+def probe(vocabulary: int, dtype: torch.dtype, device: torch.device | str) -> torch.Tensor:
     """A row of logits, small and large ones of both signs, `[vocabulary]`: bending shows, whatever the weights are."""
     x = torch.linspace(-1, 1, vocabulary, dtype=torch.float64, device=device)
     return (x**5 * PROBED).to(dtype)
 
 
-def seen(z, out, bend: Bend, config) -> Bend | None:
+def seen(z: torch.Tensor, out: torch.Tensor, bend: Bend, config: Any) -> Bend | None:
     """What the model did to logits, if it is of the known kind.
 
     Args:

@@ -139,7 +139,7 @@ def _scaled(grad, factor, dtype):
     return scaled
 
 
-def compute_dtype(weight):
+def compute_dtype(weight: torch.Tensor) -> torch.dtype:
     """What `nn.Linear` would compute in: autocast's dtype, or the weight's own."""
     device = weight.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
@@ -167,14 +167,14 @@ def _projected(hidden, weight, bias, chunks):
 
 
 def linear_selective_loss(
-    hidden,
-    weight,
-    targets,
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
     actions: Actions,
-    bias=None,
+    bias: torch.Tensor | None = None,
     logit_scale: float = 1.0,
     softcap: float | None = None,
-    kept=None,
+    kept: torch.Tensor | None = None,
 ):
     """The summed loss of tokens with logits `softcap * tanh(logit_scale * (hidden @ weight.T + bias) / softcap)`.
 
@@ -205,7 +205,14 @@ def linear_selective_loss(
 
 
 @torch.no_grad()
-def linear_log_odds(hidden, weight, targets, bias=None, logit_scale: float = 1.0, softcap: float | None = None):
+def linear_log_odds(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
+) -> torch.Tensor:
     """The log-odds of `linear_selective_loss` for all tokens, without loss or gradient: float32 `[tokens]`."""
     dtype = compute_dtype(weight)
     weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)

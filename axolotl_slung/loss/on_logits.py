@@ -44,7 +44,7 @@ class _SelectiveLoss(torch.autograd.Function):
         return grad, None, None
 
 
-def selective_loss(logits, targets, actions: Actions):
+def selective_loss(logits: torch.Tensor, targets: torch.Tensor, actions: Actions) -> tuple[torch.Tensor, torch.Tensor]:
     """Per-token losses, by way of the log-odds.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -72,7 +72,7 @@ class LabelReader:
             )
         return self._tables[device]
 
-    def read(self, labels) -> Read:
+    def read(self, labels: torch.Tensor) -> Read:
         """What labels that are already shifted say.
 
         Args:
@@ -118,7 +118,7 @@ def _objective(bucket: Bucket) -> Objective | None:
     return None
 
 
-def shifted(labels, shift_labels=None):
+def shifted(labels: torch.Tensor | None, shift_labels: torch.Tensor | None = None) -> Any:
     """Labels aligned with the logits that predict them: the only place where the shift happens.
 
     Args:

@@ -39,7 +39,7 @@ def log_odds_and_rest(z, targets, logit_scale: float = 1.0, softcap: float | Non
     return _backend(z)(z, targets, logit_scale, softcap)
 
 
-def backend_name(device, dtype) -> str:
+def backend_name(device: torch.device, dtype: torch.dtype) -> str:
     """Which of the ways a tensor takes: "numba", "triton" or "torch"."""
     if device.type == "cpu" and dtype in (torch.float32, torch.bfloat16):
         return "numba"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 
@@ -68,7 +69,7 @@ class SlungTrainerMixin:
 
     # the normaliser
 
-    def get_batch_samples(self, *args, **kwargs):
+    def get_batch_samples(self, *args, **kwargs) -> Any:
         """The batches of one optimizer step, and how many tokens on all ranks their loss is divided by."""
         batches, count = super().get_batch_samples(*args, **kwargs)
         self._slung_starts_step = True
@@ -107,13 +108,13 @@ class SlungTrainerMixin:
 
     # proof
 
-    def get_train_dataloader(self):
+    def get_train_dataloader(self) -> DataLoader:
         """As usual, with batches that are compared with their rows."""
         if isinstance(self.train_dataset, Dataset) and "labels" in self.train_dataset.column_names:
             self._slung_coded_rows = check_rows(self.train_dataset, "the training data")
         return self._slung_watched(super().get_train_dataloader(), digest=True)
 
-    def get_eval_dataloader(self, eval_dataset=None):
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """As usual, with batches that are compared with their rows."""
         return self._slung_watched(super().get_eval_dataloader(eval_dataset))
 
@@ -124,7 +125,7 @@ class SlungTrainerMixin:
             inner.collate_fn = WatchedCollator(inner.collate_fn, name, pad, self.slung_loss is not None, digest)
         return loader
 
-    def train(self, *args, **kwargs):
+    def train(self, *args, **kwargs) -> Any:
         """As usual; raises `LoopError` where the end shows that labels did not arrive."""
         try:
             result = super().train(*args, **kwargs)
@@ -148,7 +149,9 @@ class SlungTrainerMixin:
                 "the plugins of the config"
             )
 
-    def training_step(self, model, inputs, num_items_in_batch=None, *args, **kwargs):
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None, *args, **kwargs
+    ) -> torch.Tensor:
         """As usual, and watched: see `loop`."""
         arguments = (num_items_in_batch, *args)
         loss, watch = self.slung_loss, self.slung_watch
@@ -229,7 +232,7 @@ class SlungTrainerMixin:
 
     # other people's figures
 
-    def compute_loss(self, model, inputs, *args, **kwargs):
+    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args, **kwargs) -> Any:
         """As usual; masked tokens are not among those that Axolotl 0.19 counts as trainable."""
         counts = self.args.include_tkps and model.training and not hasattr(super(), "_accumulate_token_counts")
         uncounted = self._slung_masked(inputs) if counts else None
@@ -249,7 +252,7 @@ class SlungTrainerMixin:
         """Axolotl 0.21 counts trainable tokens here."""
         super()._accumulate_token_counts({**inputs, "labels": _trainable(inputs["labels"], self.slung_loss)})
 
-    def prediction_step(self, *args, **kwargs):
+    def prediction_step(self, *args, **kwargs) -> Any:
         """As usual; other people's metrics get labels of token ids and -100."""
         loss, logits, labels = super().prediction_step(*args, **kwargs)
         if isinstance(labels, torch.Tensor):
@@ -258,14 +261,14 @@ class SlungTrainerMixin:
 
     # metrics
 
-    def log(self, logs, *args, **kwargs):
+    def log(self, logs: dict[str, float], *args, **kwargs) -> None:
         """Add the figures of the loss, summed over all ranks, whenever Axolotl logs a loss."""
         if self.slung_loss is not None and "loss" in logs:
             logs.update(self._slung_metrics("train"))
         self._slung_stop_for_strays(wait="loss" in logs)
         return super().log(logs, *args, **kwargs)
 
-    def evaluation_loop(self, *args, **kwargs):
+    def evaluation_loop(self, *args, **kwargs) -> Any:
         """`eval_loss` is the mean over all trained tokens, rather than a mean of batch means."""
         if self.slung_loss is None:
             return super().evaluation_loop(*args, **kwargs)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
-from datasets import List, Value
+from datasets import Dataset, List, Value
 
+from ...labeling.base import Labeler
+from ...labels.buckets import Bucket
 from ...labels.codec import FIRST_CODE, IGNORE, decode
 from ...labels.tokens import buckets_of, char_scores
 from .row_labels import SlungDataError
 
 
-def label_pretokenised(dataset, labelers, tagging, buckets, where: str, fingerprint: str):
+def label_pretokenised(
+    dataset: Dataset, labelers: Sequence[Labeler], tagging: Any, buckets: Sequence[Bucket], where: str, fingerprint: str
+) -> Dataset:
     """The data set with actions in `labels`, which become int64 whatever they were.
 
     With a `spans` labeler its column holds `[start, end, score]` in tokens of `input_ids`; the column is taken out.
