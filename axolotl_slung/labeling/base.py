@@ -105,7 +105,7 @@ class Labeler(ABC):
         if self.cache is None:
             found = self._label(texts, rows)
         else:
-            found = self.cache.fill(texts, lambda some: self._label([texts[i] for i in some], [rows[i] for i in some]))
+            found = self.cache.fill(texts, lambda some: self._label([texts[i] for i in some], [rows[i] for i in some]))  # pyright: ignore[reportArgumentType] - set by `build`
         return [[span if span.labeler else Span(*span[:3], self.name) for span in spans] for spans in found]
 
     def _label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:

@@ -81,7 +81,7 @@ def parse_spans(value: Any, text: str, where: str) -> list[Span]:
     return sorted(_parse(span, text, f"{where}, span {number}") for number, span in enumerate(value))
 
 
-def _parse(span, text: str, where: str) -> Span:
+def _parse(span: Any, text: str, where: str) -> Span:
     if isinstance(span, Mapping):
         span = [span.get("start"), span.get("end"), span.get("score")]
         # Arrow gives every mapping of a column the same keys, None where one was left out

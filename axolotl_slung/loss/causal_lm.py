@@ -1,5 +1,7 @@
 """What a causal language model's forward calls in place of its own loss: labels in, one number out."""
 
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# torch.compiler.disable is typed as a function, not as a method
 from __future__ import annotations
 
 import functools
@@ -52,7 +54,7 @@ class SelectiveCausalLMLoss:
         weight_warmup: int = 0,
     ):
         self.reader = LabelReader(buckets)
-        self.normalize_by = normalize_by
+        self.normalize_by: NormalizeBy = normalize_by
         self.head: FusedHead | None = None
         self.totals: dict[str, torch.Tensor] = {}
         self.calls = 0

@@ -31,7 +31,7 @@ def intercept(module: Any, around: Callable) -> None:
         module._slung_forward = own
     elif own is not None:
         module._slung_forward = own
-    module._slung_around = around
+    module._slung_around = around  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def plain_class(module: Any) -> type:

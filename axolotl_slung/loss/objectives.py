@@ -16,7 +16,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import log
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -63,7 +63,8 @@ class Hinge:
 
 def token_losses(m: Tensor, actions: Actions) -> Tensor:
     """The losses of tokens of log-odds `m`, `[tokens]`, of its dtype."""
-    return sum(weight.to(m.dtype) * objective(m) for objective, weight in actions.items())
+    losses = (weight.to(m.dtype) * objective(m) for objective, weight in actions.items())
+    return cast(Tensor, sum(losses))  # of one objective at least
 
 
 def losses_and_slopes(m: Tensor, actions: Actions) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -112,13 +112,13 @@ def _objective(bucket: Bucket) -> Objective | None:
     if bucket.action in (Action.UNLIKELIHOOD, Action.SOFT):
         return unlikelihood
     if bucket.action is Action.HINGE:
-        return Hinge(bucket.threshold)
+        return Hinge(bucket.threshold)  # pyright: ignore[reportArgumentType] - checked by the config
     if bucket.action is Action.CUSTOM:
-        return of_path(bucket.objective)
+        return of_path(bucket.objective)  # pyright: ignore[reportArgumentType] - checked by the config
     return None
 
 
-def shifted(labels: torch.Tensor | None, shift_labels: torch.Tensor | None = None) -> Any:
+def shifted(labels: torch.Tensor | None, shift_labels: torch.Tensor | None = None) -> torch.Tensor:
     """Labels aligned with the logits that predict them: the only place where the shift happens.
 
     Args:
@@ -130,4 +130,5 @@ def shifted(labels: torch.Tensor | None, shift_labels: torch.Tensor | None = Non
     """
     if shift_labels is not None:
         return shift_labels
+    assert labels is not None  # one of the two is given
     return pad(labels, (0, 1), value=IGNORE)[..., 1:]

@@ -214,7 +214,7 @@ def score(
     table: np.ndarray,
     dim: Any,
     spread: Any,
-    target: np.ndarray,
+    target: int,
     thresholds: np.ndarray,
 ):
     """Score lines with a table of one float a row (see `collapsed.py`).
@@ -261,9 +261,9 @@ def score_as_fasttext(
     known: Any,
     hashes: np.ndarray,
     rows: np.ndarray,
-    matrix: np.ndarray,
+    matrix: int,
     output: np.ndarray,
-    target: np.ndarray,
+    target: int,
 ):
     """Score lines with fastText's own arithmetic, bit by bit.
 
