@@ -11,7 +11,9 @@ BIN := $(VENV)/bin
 # a process of tests per core, each with one thread
 WORKERS ?= $(shell nproc 2> /dev/null || echo 1)
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
-UNIT = tests/labels tests/labeling tests/loss tests/render tests/label_stats/test_words.py tests/evals/test_options.py
+UNIT = tests/labels tests/render tests/loss/test_loss.py tests/loss/test_objectives.py tests/label_stats/test_words.py \
+	$(addprefix tests/labeling/, test_spans.py test_patterns.py test_entities.py test_dolma.py test_cache.py text/test_fold.py) \
+	$(addprefix tests/evals/, test_options.py test_names.py)
 
 .PHONY: check unit test slow demo clean
 
@@ -22,7 +24,7 @@ check: $(VENV)/.ready
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 unit: $(VENV)/.ready
-	PYTHONPATH=tests $(PYTEST) -p helpers.no_axolotl $(UNIT)
+	PYTHONPATH=tests $(PYTEST) -p helpers.no_axolotl -m "not slow and not with_axolotl" $(UNIT)
 
 test: $(VENV)/.ready
 	$(PYTEST) -m "not slow"
