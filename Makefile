@@ -1,22 +1,45 @@
-# make demo   the quickstart: trains two arms of a small model and prints what each learned to say
-# make test   the tests
-# Both set up .venv from this folder first; PYTHON=python3.12 make ... chooses the interpreter.
+# make check    ruff, the type checker and the word list: about a minute
+# make unit     the tests that import no Axolotl: under a minute
+# make test     all tests but the slow ones
+# make slow     the slow tests
+# make demo     the quickstart: trains two arms of a small model and prints what each learned to say
+# Each sets up $(VENV) from this folder first. PYTHON=python3.12 make ... chooses the interpreter.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+AXOLOTL ?= axolotl
+BIN := $(VENV)/bin
+# a process of tests per core, each with one thread
+WORKERS ?= $(shell nproc 2> /dev/null || echo 1)
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+UNIT = tests/labels tests/render tests/loss/test_loss.py tests/loss/test_objectives.py tests/label_stats/test_words.py \
+	$(addprefix tests/labeling/, test_spans.py test_patterns.py test_entities.py test_dolma.py test_cache.py text/test_fold.py) \
+	$(addprefix tests/evals/, test_options.py test_names.py)
 
-.PHONY: demo test clean
+.PHONY: check unit test slow demo clean
 
-demo: .venv/.ready
+check: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tests/words.py
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+unit: $(VENV)/.ready
+	PYTHONPATH=tests $(PYTEST) -p helpers.no_axolotl -m "not slow and not with_axolotl" $(UNIT)
+
+test: $(VENV)/.ready
+	$(PYTEST) -m "not slow"
+
+slow: $(VENV)/.ready
+	$(PYTEST) -m slow
+
+demo: $(VENV)/.ready
 	$(BIN)/python -m axolotl_slung.demo
 
-test: .venv/.ready
-	$(BIN)/python -m pytest -q -m "not slow"
-
-.venv/.ready: pyproject.toml
-	$(PYTHON) -m venv .venv
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e ".[demo,test]"
+	$(BIN)/python -m pip install --quiet -e ".[demo,dev,test]" "$(AXOLOTL)"
 	touch $@
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-* demo

@@ -250,7 +250,7 @@ class SlungConfig(_Block):
             if None in bounds[:-1]:
                 name = self.buckets[bounds.index(None)].name
                 raise ValueError(f"`buckets`: bucket {name!r} needs `below`; only the last one goes without")
-            if any(low >= high for low, high in pairwise(bounds[:-1])):
+            if any(low >= high for low, high in pairwise(bounds[:-1])):  # pyright: ignore[reportOperatorIssue]
                 raise ValueError(f"`buckets`: `below` has to ascend, and reads {bounds[:-1]}")
             names = [bucket.name for bucket in self.buckets]
             if len(set(names)) < len(names):

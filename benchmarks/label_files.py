@@ -13,6 +13,7 @@ the words of every copy in another order, to the sizes that are measured:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import subprocess
@@ -50,10 +51,8 @@ def slung_label(source: Path, out: Path, labeler: str, workers: int, watched: bo
         nonlocal peak
         whole = psutil.Process(process.pid)
         while watched and process.poll() is None:
-            try:
+            with contextlib.suppress(psutil.Error):
                 peak = max(peak, sum(one.memory_full_info().pss for one in [whole, *whole.children(recursive=True)]))
-            except psutil.Error:
-                pass
             time.sleep(0.5)
 
     watcher = threading.Thread(target=watch)

@@ -12,6 +12,7 @@ memory that is there already. Memory is the peak above the inputs. One label in 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import importlib.util
 import os
@@ -273,16 +274,15 @@ def main() -> None:
     arguments = parser.parse_args()
     packages = []
     for package in ("torch", "transformers", "trl", "triton", "liger-kernel", "cut-cross-entropy", "numba"):
-        try:
+        with contextlib.suppress(PackageNotFoundError):
             packages.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            pass
     device = (
         torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"{platform.machine()} CPU, {os.cpu_count()} cores"
     )
     print(f"{device}; {', '.join(packages)}; {time.strftime('%Y-%m-%d')}")
     if arguments.grow:
-        return grow(arguments.grow, arguments.rounds)
+        grow(arguments.grow, arguments.rounds)
+        return
     for dtype in arguments.dtypes:
         for width in arguments.widths:
             # the vocabularies of SmolLM2 and of OLMo 1

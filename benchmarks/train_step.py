@@ -107,7 +107,8 @@ def main() -> None:
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        return measure(arguments.measure)
+        measure(arguments.measure)
+        return
 
     import yaml
     from tqdm import tqdm

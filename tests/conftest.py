@@ -1,8 +1,10 @@
 """Fixtures that several test files share."""
 
 import os
+import sys
 import tempfile
 
+import absl.logging
 import pytest
 from helpers.browser import chromium, open_page  # noqa: F401 - fixtures
 from helpers.rendered import prepare  # noqa: F401 - a fixture
@@ -10,6 +12,9 @@ from hypothesis import settings
 
 # nothing in the tests may reach a network or send telemetry
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", AXOLOTL_DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
+
+# absl (of rouge_score) logs to the sys.stderr of its import, which is pytest's, and closes it when Axolotl sets up logging
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 # one folder for all processes of a run, which is not the user's
 os.environ.setdefault("AXOLOTL_SLUNG_CACHE", tempfile.mkdtemp(prefix="axolotl-slung-tests-"))

@@ -1,3 +1,5 @@
+"""`python -m axolotl_slung.cli` is the command `slung`."""
+
 from . import main
 
 main()

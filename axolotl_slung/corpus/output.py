@@ -85,7 +85,7 @@ class Output:
         """
         self._journal.parent.mkdir(parents=True, exist_ok=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._log = open(self._journal, "a+b")
+        self._log = open(self._journal, "a+b")  # noqa: SIM115 - closed by `close`
         try:
             fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -149,7 +149,7 @@ class Output:
         return self.folder / STATE / f"{self.source.name}.bad_lines.txt"
 
     def _open_part(self) -> None:
-        self._file = open(self._part, "ab")
+        self._file = open(self._part, "ab")  # noqa: SIM115 - closed by `close`
         if self._file.tell() < self.progress.size:
             self.close()
             raise OutputError(f"{self._part} is shorter than its journal says; delete it and {self._journal}")

@@ -25,6 +25,7 @@ _STEP = re.compile(r"(\d+)/(\d+) \[\d")
 
 
 def main() -> None:
+    """Write the data, train both arms, and print what they learned."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path("demo"), help="where data, models and logs go")
     folder = parser.parse_args().folder

@@ -21,6 +21,7 @@ END = "<|im_end|>"
 
 
 def default_folder() -> Path:
+    """Where the model is kept between runs."""
     return cache_folder() / "SmolLM2-135M-Instruct"
 
 
@@ -101,10 +102,12 @@ def check(model, tokenizer) -> None:
 
 
 def say(message: str) -> None:
+    """Print a line about the model on stderr; stdout holds results."""
     print(f"demo model: {message}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
+    """Fetch the model and print its folder."""
     parser = argparse.ArgumentParser(description="Fetch the demo's model and print its folder.")
     parser.add_argument("--link", type=Path, help="also make this path a symbolic link to the folder")
     link = parser.parse_args().link

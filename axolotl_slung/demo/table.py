@@ -106,6 +106,7 @@ def texts_of(folder: Path) -> tuple[dict[str, list[str]], Path]:
 
 
 def main() -> None:
+    """Compare the models that the command line names."""
     parser = argparse.ArgumentParser(description="Compare models on the demo's texts.")
     parser.add_argument(
         "--data", type=Path, default=Path("demo"), help="folder of train.jsonl, heldout.jsonl, names.txt"

@@ -97,7 +97,7 @@ class Labeler(ABC):
     def __init__(self, key: str):
         self.key = key
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 - optional
         """Open what the labeler needs and raise `LabelerError` for anything that cannot work."""
 
     def files(self) -> list[Path]:
@@ -109,7 +109,7 @@ class Labeler(ABC):
         if self.cache is None:
             found = self._label(texts, rows)
         else:
-            found = self.cache.fill(texts, lambda some: self._label([texts[i] for i in some], [rows[i] for i in some]))
+            found = self.cache.fill(texts, lambda some: self._label([texts[i] for i in some], [rows[i] for i in some]))  # pyright: ignore[reportArgumentType] - set by `build`
         return [[span if span.labeler else Span(*span[:3], self.name) for span in spans] for spans in found]
 
     def _label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 from ..storage import walk
 from .base import Labeler, LabelerError, Span
@@ -59,7 +60,7 @@ class CustomLabeler(Labeler):
         return list(dict.fromkeys([*([self._source] if self._source else []), *map(Path, own), *named]))
 
     @property
-    def labeler(self):
+    def labeler(self) -> Any:
         """The user's object, made on first use."""
         if self._labeler is None:
             kind = self._import()
@@ -88,7 +89,7 @@ class CustomLabeler(Labeler):
             if not isinstance(span, (tuple, list)) or len(span) not in (3, 4):
                 problem = f"is a {type(span).__name__}, and no (start, end, score)"
             else:
-                problem = _problem(*span[:3], length)
+                problem = _problem(span[0], span[1], span[2], length)
             if problem:
                 raise self._wrong(f"label() gave a span for text {number} that {problem}")
             checked.append(Span(int(span[0]), int(span[1]), float(span[2]), *map(str, span[3:])))
@@ -147,7 +148,7 @@ def _problem(start, end, score, length: int) -> str | None:
         return f"has start and end of the types {kinds}; they have to be whole numbers"
     if not 0 <= start < end <= length:
         return f"is empty or outside the text: [{start}, {end}) of {length} characters"
-    if isinstance(score, bool) or not isinstance(score, Real) or not 0 <= score <= 1:
+    if isinstance(score, bool) or not isinstance(score, Real) or not 0 <= float(score) <= 1:
         return "has a score that is no number from 0 to 1"
     return None
 
@@ -179,6 +180,7 @@ def _from_file(name: str):
     if not path.is_file():
         raise ImportError(f"there is no file {path}")
     specification = importlib.util.spec_from_file_location(name, path)
+    assert specification is not None and specification.loader is not None  # a .py file has both
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module
     specification.loader.exec_module(module)

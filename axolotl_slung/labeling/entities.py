@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import regex
 
@@ -81,7 +82,7 @@ class EntitiesLabeler(Labeler):
         return [] if self.path is None else [self.path]
 
     @property
-    def matcher(self):
+    def matcher(self) -> Any:
         """An Aho-Corasick automaton over the folded names, built on first use."""
         if self._matcher is None:
             from ahocorasick_rs import AhoCorasick

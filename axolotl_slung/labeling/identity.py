@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from ..storage import sha256_of
 from .base import Labeler
@@ -42,7 +43,7 @@ def digest(labeler: Labeler, options: Mapping) -> str:
     return digest_of(parts)
 
 
-def digest_of(parts) -> str:
+def digest_of(parts: Any) -> str:
     """64 hex digits of anything JSON-able; what JSON has no form for counts as its `str`."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 

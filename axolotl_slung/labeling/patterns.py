@@ -120,9 +120,9 @@ class PatternsLabeler(Labeler):
             raise self._error(r"holds a backspace: in double quotes YAML reads \b so; use single quotes", name)
         try:
             compiled = regex.compile(entry["pattern"], flags=sum(_FLAGS[flag] for flag in set(flags)))
-        except regex.error as error:
-            place = "" if error.pos is None else f" at character {error.pos}"
-            raise self._error(f"is no regular expression: {error.msg}{place}", name) from None
+        except regex.error as error:  # regex's stubs leave out its attributes
+            place = "" if error.pos is None else f" at character {error.pos}"  # pyright: ignore[reportAttributeAccessIssue]
+            raise self._error(f"is no regular expression: {error.msg}{place}", name) from None  # pyright: ignore[reportAttributeAccessIssue]
         return Pattern(name, compiled, float(score))
 
     def _error(self, problem: str, name=None) -> LabelerError:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -70,7 +71,7 @@ class PresidioLabeler(Labeler):
         return [*([self.config] if self.config else []), *sorted(path for path in model if path.is_file())]
 
     @property
-    def analyzer(self):
+    def analyzer(self) -> Any:
         """The `AnalyzerEngine`, made on first use."""
         if self._analyzer is None:
             check_installed("presidio", self.key)
@@ -140,7 +141,7 @@ class PresidioLabeler(Labeler):
         for recognizer in registry.recognizers:
             if isinstance(recognizer, EmailRecognizer):
                 # its own check downloads the list of domains, behind everybody's back
-                recognizer.validate_result = lambda text: domains(text).fqdn != ""
+                recognizer.validate_result = lambda text: domains(text).fqdn != ""  # pyright: ignore[reportAttributeAccessIssue]
         if ner and (names := _entities_of(nlp, ner)):
             registry.add_recognizer(SpacyRecognizer(self.language, sorted(names)))
         known = registry.get_supported_entities([self.language])
@@ -169,7 +170,7 @@ class PresidioLabeler(Labeler):
         if self.config:
             name, ner = self._configured(defaults)
             nlp = self._load(name)
-            return nlp, self._guarded("nlp_engine", lambda: NerModelConfiguration.from_dict(ner))
+            return nlp, self._guarded("nlp_engine", lambda: NerModelConfiguration.from_dict(ner))  # pyright: ignore[reportArgumentType]
         ner = NerModelConfiguration.from_dict(defaults)
         mine = [name for name in spacy.util.get_installed_models() if name.split("_")[0] == self.language]
         for name in sorted(mine, key=lambda name: (_SIZES.get(name[-2:], len(_SIZES)), name)):
@@ -185,7 +186,7 @@ class PresidioLabeler(Labeler):
     def _configured(self, defaults: Mapping) -> tuple[str, Mapping]:
         """The model's name and its labels' meaning, out of Presidio's own configuration."""
         where = f"{self.key}.nlp_engine"
-        text = read_text(where, self.config)
+        text = read_text(where, self.config)  # pyright: ignore[reportArgumentType]
         try:
             config = yaml.safe_load(text)
         except yaml.YAMLError as error:
@@ -210,7 +211,7 @@ class PresidioLabeler(Labeler):
                 f"{self.key}.nlp_engine: the spaCy model {name!r} is not installed; python -m spacy download {name}"
             )
         nlp = self._guarded("nlp_engine", lambda: spacy.load(name))
-        self._model_folder = Path(nlp.path).resolve()
+        self._model_folder = Path(nlp.path).resolve()  # pyright: ignore[reportArgumentType]
         return nlp
 
     def _guarded(self, field: str, action):

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
+from typing import Any
 
 from .base import Labeler, LabelerError, Span
 
@@ -46,7 +47,7 @@ def describe_row(index: int, row: Mapping, id_field: str = "id") -> str:
     return f"row {index} of the batch" if identity is None else f"the row with id {identity!r}"
 
 
-def parse_spans(value, text: str, where: str) -> list[Span]:
+def parse_spans(value: Any, text: str, where: str) -> list[Span]:
     """Spans as they stand in data, checked.
 
     Args:
@@ -80,7 +81,7 @@ def parse_spans(value, text: str, where: str) -> list[Span]:
     return sorted(_parse(span, text, f"{where}, span {number}") for number, span in enumerate(value))
 
 
-def _parse(span, text: str, where: str) -> Span:
+def _parse(span: Any, text: str, where: str) -> Span:
     if isinstance(span, Mapping):
         span = [span.get("start"), span.get("end"), span.get("score")]
         # Arrow gives every mapping of a column the same keys, None where one was left out

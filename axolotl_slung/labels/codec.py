@@ -12,7 +12,10 @@ only move labels about, leave it whole.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import SlungError
 
@@ -41,7 +44,7 @@ def check_vocabulary(size: int) -> None:
         )
 
 
-def encode(token_ids, buckets, scores):
+def encode(token_ids: ArrayLike, buckets: ArrayLike, scores: ArrayLike) -> np.ndarray:
     """Codes for tokens.
 
     Args:
@@ -58,7 +61,7 @@ def encode(token_ids, buckets, scores):
     return FIRST_CODE - packed
 
 
-def decode(labels):
+def decode(labels: Any) -> tuple[Any, Any, Any]:
     """What codes carry; works on NumPy arrays and torch tensors alike, without a copy to the host.
 
     Args:

@@ -7,6 +7,7 @@ them and cannot recite it whole.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 CONTEXT = 13
 """Tokens that the hash reads, as in the paper."""
@@ -14,7 +15,7 @@ CONTEXT = 13
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
-def goldfish(token_ids, k: int) -> np.ndarray:
+def goldfish(token_ids: ArrayLike, k: int) -> np.ndarray:
     """Which tokens a goldfish drops.
 
     Args:

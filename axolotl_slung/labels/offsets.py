@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -67,7 +68,7 @@ class Offsets:
         untrimmed: a tokenizer that gives the same ids, and leaves no blank out of its offsets.
     """
 
-    def __init__(self, tokenizer):
+    def __init__(self, tokenizer: Any):
         self.tokenizer = copy.deepcopy(tokenizer)
         self.untrimmed = self.tokenizer
         state = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -153,11 +154,11 @@ class Offsets:
         # `datasets` hashes this object to name its cache files
         return {**self.__dict__, "_last": None}
 
-    def has_suspects(self, ids) -> bool:
+    def has_suspects(self, ids: Iterable[int]) -> bool:
         """Whether any of the token ids may have offsets that are not quite its own."""
         return not self._suspects.isdisjoint(ids)
 
-    def exact(self, text: str, ids, offsets):
+    def exact(self, text: str, ids: Sequence[int], offsets: Any) -> Any:
         """Exact offsets from a tokenizer's own, or None where only an untrimmed tokenizer tells them."""
         if self._pieces is not None and (found := self._by_length(text, ids)) is not None:
             return found

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..labeling.base import Span
 from .buckets import Bucket
@@ -37,10 +38,11 @@ def buckets_of(scores: np.ndarray, buckets: Sequence[Bucket]) -> np.ndarray:
     Returns:
         int64, of the shape of `scores`.
     """
-    return np.searchsorted([b.below for b in buckets[:-1]], scores, side="right")
+    bounds = np.array([b.below for b in buckets[:-1]], np.float64)
+    return np.searchsorted(bounds, scores, side="right")
 
 
-def token_scores(offsets, scores: np.ndarray, overlap: Overlap = "any") -> np.ndarray:
+def token_scores(offsets: ArrayLike, scores: np.ndarray, overlap: Overlap = "any") -> np.ndarray:
     """The score of every token: the highest one that enough of its characters reach.
 
     Enough are one (`any`), more than half (`majority`) or every one (`all`). A token without characters (special
@@ -70,20 +72,21 @@ def token_scores(offsets, scores: np.ndarray, overlap: Overlap = "any") -> np.nd
         return of_token
     # reduceat over start0, end0, start1, end1, ...: every other result is one token's
     padded, bounds = np.append(scores, 0.0), offsets[chosen].reshape(-1)
-    if overlap != "all":
-        of_token[chosen] = highest = np.maximum.reduceat(padded, bounds)[::2]
-    if overlap != "any":
-        lowest = np.minimum.reduceat(padded, bounds)[::2]
     if overlap == "all":
-        of_token[chosen] = lowest
+        of_token[chosen] = np.minimum.reduceat(padded, bounds)[::2]
+        return of_token
+    of_token[chosen] = highest = np.maximum.reduceat(padded, bounds)[::2]
     if overlap == "majority":
+        lowest = np.minimum.reduceat(padded, bounds)[::2]
         for token in chosen[highest > lowest]:
             inside = np.sort(scores[start[token] : end[token]])
             of_token[token] = inside[(len(inside) - 1) // 2]
     return of_token
 
 
-def token_buckets(offsets, scores: np.ndarray, buckets: Sequence[Bucket], overlap: Overlap = "any"):
+def token_buckets(
+    offsets: ArrayLike, scores: np.ndarray, buckets: Sequence[Bucket], overlap: Overlap = "any"
+) -> tuple[np.ndarray, np.ndarray]:
     """The bucket and the score of every token; see `token_scores`.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -28,7 +28,7 @@ class Bend(NamedTuple):
         return z if self.softcap is None else torch.tanh(z / self.softcap) * self.softcap
 
 
-def of_config(config) -> Bend:
+def of_config(config: Any) -> Bend:
     """What the config of a text model says; the first batch shows if that is all."""
     scale = 1.0
     if getattr(config, "logits_scaling", None):
@@ -38,13 +38,13 @@ def of_config(config) -> Bend:
     return Bend(float(scale), getattr(config, "final_logit_softcapping", None))
 
 
-def probe(vocabulary: int, dtype, device):
+def probe(vocabulary: int, dtype: torch.dtype, device: torch.device | str) -> torch.Tensor:
     """A row of logits, small and large ones of both signs, `[vocabulary]`: bending shows, whatever the weights are."""
     x = torch.linspace(-1, 1, vocabulary, dtype=torch.float64, device=device)
     return (x**5 * PROBED).to(dtype)
 
 
-def seen(z, out, bend: Bend, config) -> Bend | None:
+def seen(z: torch.Tensor, out: torch.Tensor, bend: Bend, config: Any) -> Bend | None:
     """What the model did to logits, if it is of the known kind.
 
     Args:
@@ -62,9 +62,8 @@ def seen(z, out, bend: Bend, config) -> Bend | None:
     within = 2e-3 if narrowest.itemsize == 2 else 1e-5
     if measured is None:
         return None
-    if not _near(measured, bend, within):
-        bend = _by_numbers(measured, config, within)
-    return bend if bend is not None and _same(bend(z), out, narrowest) else None
+    found = bend if _near(measured, bend, within) else _by_numbers(measured, config, within)
+    return found if found is not None and _same(found(z), out, narrowest) else None
 
 
 def _narrowest(x):
@@ -81,7 +80,7 @@ def _same(expected, out, narrowest) -> bool:
     rtol = ulps * torch.finfo(narrowest).eps
     # rounded as well: what overflows there has to in both
     expected = expected.to(narrowest).to(out.dtype)
-    return torch.isclose(out, expected, rtol=rtol, atol=1e-3 * rtol, equal_nan=True).all().item()
+    return bool(torch.isclose(out, expected, rtol=rtol, atol=1e-3 * rtol, equal_nan=True).all())
 
 
 def _measured(z, out) -> Bend | None:
@@ -102,7 +101,8 @@ def _measured(z, out) -> Bend | None:
 
 
 def _near(one: Bend, other: Bend, within: float) -> bool:
-    return all((x is None) == (y is None) and (x is None or abs(x - y) <= within * abs(y)) for x, y in zip(one, other))
+    pairs = zip(one, other)
+    return all(x == y if x is None or y is None else abs(x - y) <= within * abs(y) for x, y in pairs)
 
 
 def _by_numbers(measured: Bend, config, within: float) -> Bend | None:

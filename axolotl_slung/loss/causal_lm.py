@@ -1,9 +1,12 @@
 """What a causal language model's forward calls in place of its own loss: labels in, one number out."""
 
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# torch.compiler.disable is typed as a function, not as a method
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch.nn.functional import logsigmoid
@@ -51,7 +54,7 @@ class SelectiveCausalLMLoss:
         weight_warmup: int = 0,
     ):
         self.reader = LabelReader(buckets)
-        self.normalize_by = normalize_by
+        self.normalize_by: NormalizeBy = normalize_by
         self.head: FusedHead | None = None
         self.totals: dict[str, torch.Tensor] = {}
         self.calls = 0
@@ -66,7 +69,7 @@ class SelectiveCausalLMLoss:
         since = step - self._weight_start + 1
         return min(1.0, max(0.0, since / max(1, self._weight_warmup)))
 
-    def attach(self, model, fused: bool = True) -> None:
+    def attach(self, model: Any, fused: bool = True) -> None:
         """Become the loss of `model`, a causal language model of Transformers below any adapter.
 
         Args:
@@ -107,7 +110,7 @@ class SelectiveCausalLMLoss:
         weight = self.head.head.weight
         return f"in the model's head, without logits (fused; rows by {backend_name(weight.device, weight.dtype)})"
 
-    def watch(self, source, labels, log_odds) -> None:
+    def watch(self, source: Any, labels: Any, log_odds: Any) -> None:
         """Tell `on_batch`, once, of a batch: hidden states `[batch, length, width]` or logits, shifted labels, log-odds `[tokens]`."""
         if self.on_batch is not None:
             on_batch, self.on_batch = self.on_batch, None
@@ -180,12 +183,12 @@ class SelectiveCausalLMLoss:
         held = self.totals.get(split)
         self.totals[split] = sums if held is None else held + sums
 
-    def take(self, split: str):
+    def take(self, split: str) -> Any:
         """The totals of `split`, which start anew; zeros where nothing was seen."""
         return self.totals.pop(split, torch.zeros(len(GROUPS), 4))
 
 
-def metrics(totals) -> dict[str, float]:
+def metrics(totals: Any) -> dict[str, float]:
     """Totals as figures to log.
 
     Args:

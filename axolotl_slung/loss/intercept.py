@@ -8,11 +8,13 @@ theirs.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 
-def intercept(module, around) -> None:
+def intercept(module: Any, around: Callable) -> None:
     """Let `around` decide what `module.forward` does.
 
     The module's class becomes a subclass of the same name. A forward that was put into the module itself (by a plugin, by
@@ -29,10 +31,10 @@ def intercept(module, around) -> None:
         module._slung_forward = own
     elif own is not None:
         module._slung_forward = own
-    module._slung_around = around
+    module._slung_around = around  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def plain_class(module) -> type:
+def plain_class(module: Any) -> type:
     """The class that a module had before it was intercepted."""
     return type(module).__dict__.get("_slung_class", type(module))
 

@@ -16,7 +16,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import log
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -37,12 +37,12 @@ Actions = Mapping[Objective, Tensor]
 """The weight of each objective for each token, float32 `[tokens]`."""
 
 
-def cross_entropy(m):
+def cross_entropy(m: Tensor) -> Tensor:
     """`-log p`."""
     return -logsigmoid(m)
 
 
-def unlikelihood(m):
+def unlikelihood(m: Tensor) -> Tensor:
     """`-log(1 - p)` (Welleck et al. 2019; the paper, section 3, writes f = log(1 - p) inside a sum with a minus)."""
     # -logsigmoid(-m) is softplus(m) without the switch to a straight line at 20 that torch's softplus makes
     return -logsigmoid(-m)
@@ -80,12 +80,13 @@ def of_bucket(bucket: Bucket) -> Objective | None:
     return made[bucket.action]()
 
 
-def token_losses(m, actions: Actions):
+def token_losses(m: Tensor, actions: Actions) -> Tensor:
     """The losses of tokens of log-odds `m`, `[tokens]`, of its dtype."""
-    return sum(weight.to(m.dtype) * objective(m) for objective, weight in actions.items())
+    losses = (weight.to(m.dtype) * objective(m) for objective, weight in actions.items())
+    return cast(Tensor, sum(losses))  # of one objective at least
 
 
-def losses_and_slopes(m, actions: Actions):
+def losses_and_slopes(m: Tensor, actions: Actions) -> tuple[Tensor, Tensor]:
     """`token_losses` and their derivative by `m`, both `[tokens]` and detached."""
     with torch.enable_grad():
         leaf = m.detach().requires_grad_()
@@ -94,12 +95,12 @@ def losses_and_slopes(m, actions: Actions):
     return losses.detach(), slopes
 
 
-def at(actions: Actions, rows) -> dict[Objective, Tensor]:
+def at(actions: Actions, rows: Any) -> dict[Objective, Tensor]:
     """The actions of some tokens only."""
     return {objective: weight[rows] for objective, weight in actions.items()}
 
 
-def has_loss(actions: Actions):
+def has_loss(actions: Actions) -> Tensor:
     """Which tokens have a loss, bool `[tokens]`."""
     return torch.stack([weight != 0 for weight in actions.values()]).any(0)
 

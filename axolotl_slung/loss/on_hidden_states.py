@@ -157,7 +157,7 @@ def _scaled(grad, factor, dtype):
     return scaled
 
 
-def compute_dtype(weight):
+def compute_dtype(weight: torch.Tensor) -> torch.dtype:
     """What `nn.Linear` would compute in: autocast's dtype, or the weight's own."""
     device = weight.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -33,13 +35,22 @@ class OwnLoss:
 
     drops_padding: bool
 
-    def labels(self, labels, attention_mask=None):
+    def labels(self, labels: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """The labels that the model's loss would look at, int64 `[batch, length]`."""
         if not self.drops_padding or attention_mask is None:
             return labels
         return labels.masked_fill(attention_mask[:, -labels.shape[1] :].to(labels.device) == 0, IGNORE)
 
-    def forward(self, model, plain, *args, labels, num_items_in_batch=None, shift_labels=None, **kwargs):
+    def forward(
+        self,
+        model: Any,
+        plain: Callable,
+        *args,
+        labels: torch.Tensor,
+        num_items_in_batch: Any = None,
+        shift_labels: torch.Tensor | None = None,
+        **kwargs,
+    ) -> Any:
         """The model's forward without labels, and its `loss_function` after that."""
         output = plain(*args, **kwargs)
         logits = output[0] if isinstance(output, tuple) else output.logits
@@ -50,7 +61,7 @@ class OwnLoss:
         return output
 
 
-def own_loss(model, plain, labels, args, kwargs) -> OwnLoss | str | None:
+def own_loss(model: Any, plain: Callable, labels: torch.Tensor, args: tuple, kwargs: dict) -> OwnLoss | str | None:
     """Whether a model computes the usual cross-entropy by itself.
 
     Args:

@@ -108,7 +108,7 @@ class LabelReader:
         return has_loss(self.read(labels, factor=1.0).actions).sum()
 
 
-def shifted(labels, shift_labels=None):
+def shifted(labels: torch.Tensor | None, shift_labels: torch.Tensor | None = None) -> torch.Tensor:
     """Labels aligned with the logits that predict them: the only place where the shift happens.
 
     Args:
@@ -120,4 +120,5 @@ def shifted(labels, shift_labels=None):
     """
     if shift_labels is not None:
         return shift_labels
+    assert labels is not None  # one of the two is given
     return pad(labels, (0, 1), value=IGNORE)[..., 1:]

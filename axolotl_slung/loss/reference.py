@@ -8,7 +8,9 @@ from __future__ import annotations
 import torch
 
 
-def selective_loss_reference(logits, targets, cross_entropy_weight, unlikelihood_weight):
+def selective_loss_reference(
+    logits: torch.Tensor, targets: torch.Tensor, cross_entropy_weight: torch.Tensor, unlikelihood_weight: torch.Tensor
+):
     """Per-token loss `-a log p(y) - b log(1 - p(y))` (paper, section 3).
 
     Args:
@@ -28,7 +30,13 @@ def selective_loss_reference(logits, targets, cross_entropy_weight, unlikelihood
     return -cross_entropy_weight * log_p - unlikelihood_weight * log_not_p
 
 
-def logits_reference(hidden, weight, bias=None, logit_scale=1.0, softcap=None):
+def logits_reference(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
+) -> torch.Tensor:
     """Logits `[tokens, vocabulary]` of hidden states `[tokens, width]`, as the models with a scale or a softcap make them."""
     logits = torch.nn.functional.linear(hidden, weight, bias) * logit_scale
     return logits if softcap is None else softcap * torch.tanh(logits / softcap)

@@ -80,6 +80,6 @@ def log_odds_and_dlogits(
         block = min(8192, triton.next_power_of_2(vocabulary))
         _row[(tokens,)](
             z, z.stride(0), targets, log_odds, vocabulary, float(logit_scale), float(softcap or 1),
-            HAS_CAP=softcap is not None, BLOCK=block, num_warps=min(16, max(4, block // 512)),
+            HAS_CAP=softcap is not None, BLOCK=block, num_warps=min(16, max(4, block // 512)),  # pyright: ignore[reportCallIssue]
         )  # fmt: skip
     return log_odds, torch.ones_like(log_odds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..config import SlungConfig
 from ..labels.buckets import Action
 
 _FALSE = "set it to false"
@@ -85,7 +86,7 @@ def fused_loss(cfg: Mapping) -> str | None:
     return next((name for key, name in _FUSED.items() if cfg.get(key)), None)
 
 
-def check_run(cfg: Mapping, block) -> None:
+def check_run(cfg: Mapping, block: SlungConfig) -> None:
     """As `check_conflicts`, for the validated config with the defaults of plugins, and for the plugins themselves."""
     from axolotl.integrations.base import PluginManager
 
@@ -104,7 +105,7 @@ def _is_slung(plugin) -> bool:
     return type(plugin).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
-def check_conflicts(cfg: Mapping, block, more: Sequence[str] = ()) -> None:
+def check_conflicts(cfg: Mapping, block: SlungConfig, more: Sequence[str] = ()) -> None:
     """Raise a `ValueError` that names every setting that cannot be used with a `slung:` block.
 
     Args:

@@ -6,7 +6,10 @@ package is therefore imported only for a config with a `slung:` block.
 
 from __future__ import annotations
 
+from typing import Any
+
 from axolotl.integrations.base import BasePlugin
+from axolotl.utils.dict import DictDefault
 from axolotl.utils.logging import get_logger
 
 LOG = get_logger(__name__)
@@ -17,7 +20,7 @@ NAME = "axolotl_slung.SlungPlugin"
 class SlungPlugin(BasePlugin):
     """Selective loss. Does nothing at all for a config without a `slung:` block."""
 
-    def register(self, cfg):
+    def register(self, cfg: dict) -> None:
         if cfg.get("slung") is None:
             if NAME in (cfg.get("plugins") or []):
                 raise ValueError(
@@ -30,10 +33,10 @@ class SlungPlugin(BasePlugin):
 
         hooks.install()
 
-    def get_input_args(self):
+    def get_input_args(self) -> str:
         return "axolotl_slung.SlungArgs"
 
-    def load_datasets(self, cfg, preprocess=False):
+    def load_datasets(self, cfg: DictDefault, preprocess: bool = False) -> None:
         if cfg.slung:
             from ..loss.reader import LabelReader
             from .conflicts import check_run
@@ -48,14 +51,14 @@ class SlungPlugin(BasePlugin):
                 cfg.seed = 42
                 LOG.info("slung: `seed` is not set; the stream is shuffled with seed 42 (the training default)")
 
-    def pre_model_load(self, cfg):
+    def pre_model_load(self, cfg: DictDefault) -> None:
         if cfg.slung:
             from .conflicts import check_run
             from .data.setup import Setup
 
             check_run(cfg, Setup(cfg).config)
 
-    def post_model_load(self, cfg, model):
+    def post_model_load(self, cfg: DictDefault, model: Any) -> None:
         if not cfg.slung:
             return
         from ..loss.causal_lm import SelectiveCausalLMLoss
@@ -71,7 +74,7 @@ class SlungPlugin(BasePlugin):
         loss.attach(base_of(model), config.fused)
         LOG.info("slung: the loss is computed %s", loss.place)
 
-    def get_trainer_cls(self, cfg):
+    def get_trainer_cls(self, cfg: DictDefault) -> type | None:
         if not cfg.slung:
             return None
         from axolotl.core.trainers.base import AxolotlTrainer
@@ -80,12 +83,12 @@ class SlungPlugin(BasePlugin):
 
         return type("SlungTrainer", (SlungTrainerMixin, AxolotlTrainer), {})
 
-    def post_trainer_create(self, cfg, trainer):
+    def post_trainer_create(self, cfg: DictDefault, trainer: Any) -> None:
         if cfg.slung and not hasattr(trainer, "slung_loss"):
             raise ValueError(
                 f"slung: {type(trainer).__name__} trains this model type and bypasses slung's loss; remove the "
                 "`slung:` block, or use a causal language model"
             )
 
-    def get_training_args(self, cfg):
+    def get_training_args(self, cfg: DictDefault) -> dict | None:
         return {"average_tokens_across_devices": True} if cfg.slung else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 
@@ -68,7 +69,7 @@ class SlungTrainerMixin:
 
     # the normalizer
 
-    def get_batch_samples(self, *args, **kwargs):
+    def get_batch_samples(self, *args, **kwargs) -> Any:
         """The batches of one optimizer step, and the number of tokens on all ranks by which their loss is divided."""
         batches, count = super().get_batch_samples(*args, **kwargs)
         self._slung_starts_step = True
@@ -108,13 +109,13 @@ class SlungTrainerMixin:
 
     # proof
 
-    def get_train_dataloader(self):
+    def get_train_dataloader(self) -> DataLoader:
         """As usual, but each batch is compared with its rows."""
         if isinstance(self.train_dataset, Dataset) and "labels" in self.train_dataset.column_names:
             self._slung_coded_rows = check_rows(self.train_dataset, "the training data")
         return self._slung_watched(super().get_train_dataloader(), digest=True)
 
-    def get_eval_dataloader(self, eval_dataset=None):
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """As usual, but each batch is compared with its rows."""
         return self._slung_watched(super().get_eval_dataloader(eval_dataset))
 
@@ -125,7 +126,7 @@ class SlungTrainerMixin:
             inner.collate_fn = WatchedCollator(inner.collate_fn, name, pad, self.slung_loss is not None, digest)
         return loader
 
-    def train(self, *args, **kwargs):
+    def train(self, *args, **kwargs) -> Any:
         """As usual. Raises `LoopError` if labels did not reach the loss by the end."""
         try:
             result = super().train(*args, **kwargs)
@@ -149,7 +150,9 @@ class SlungTrainerMixin:
                 "check the plugins in the config"
             )
 
-    def training_step(self, model, inputs, num_items_in_batch=None, *args, **kwargs):
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None, *args, **kwargs
+    ) -> torch.Tensor:
         """As usual, but checked; see `loop`."""
         arguments = (num_items_in_batch, *args)
         loss, watch = self.slung_loss, self.slung_watch
@@ -229,7 +232,7 @@ class SlungTrainerMixin:
 
     # metrics of other packages
 
-    def compute_loss(self, model, inputs, *args, **kwargs):
+    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args, **kwargs) -> Any:
         """As usual, but Axolotl 0.19 does not count masked tokens as trainable."""
         counts = self.args.include_tkps and model.training and not hasattr(super(), "_accumulate_token_counts")
         uncounted = self._slung_masked(inputs) if counts else None
@@ -249,7 +252,7 @@ class SlungTrainerMixin:
         """As usual, but Axolotl 0.21 does not count masked tokens as trainable."""
         super()._accumulate_token_counts({**inputs, "labels": _trainable(inputs["labels"], self.slung_loss)})
 
-    def prediction_step(self, *args, **kwargs):
+    def prediction_step(self, *args, **kwargs) -> Any:
         """As usual, but other packages' metrics get only token ids and -100 as labels."""
         loss, logits, labels = super().prediction_step(*args, **kwargs)
         if isinstance(labels, torch.Tensor):
@@ -258,14 +261,14 @@ class SlungTrainerMixin:
 
     # metrics
 
-    def log(self, logs, *args, **kwargs):
+    def log(self, logs: dict[str, float], *args, **kwargs) -> None:
         """Add the loss's metrics, summed over all ranks, whenever Axolotl logs a loss."""
         if self.slung_loss is not None and "loss" in logs:
             logs.update(self._slung_metrics("train"))
         self._slung_stop_for_strays(wait="loss" in logs)
         return super().log(logs, *args, **kwargs)
 
-    def evaluation_loop(self, *args, **kwargs):
+    def evaluation_loop(self, *args, **kwargs) -> Any:
         """As usual, but `eval_loss` is the mean over all trained tokens, not a mean of batch means."""
         if self.slung_loss is None:
             return super().evaluation_loop(*args, **kwargs)

@@ -1,11 +1,10 @@
 """Which names a text says, against answers made by hand."""
 
-import json
 import math
 import unicodedata
-from pathlib import Path
 
 import pytest
+from helpers.made_up import authors
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.measures import tofu
@@ -134,11 +133,8 @@ class TestAuthorsAreFound:
         with pytest.raises(SlungError, match="30 rows, expected blocks of 20"):
             find_authors("SLUNG_TOFU", self.block("Edda Flintmorrow", rows=30))
 
-    def test_on_all_authors_of_tofu(self):
-        path = Path(__file__).parents[3] / "shared/data/tofu/tofu_authors_100_199.jsonl"
-        if not path.exists():
-            pytest.skip("TOFU is not in ../shared/data")
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    def test_on_a_hundred_authors(self):
+        rows = authors(100)
         assert find_authors("SLUNG_TOFU", rows) == [row["author"] for row in rows]
 
 

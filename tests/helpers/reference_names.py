@@ -36,8 +36,8 @@ def units(text, diacritics):
                     one = ""
                 if not diacritics and 0x300 <= ord(one or " ") < 0x370:
                     one = ""
-                for part in (one if diacritics else UNMARKED.get(one, one)) or [""]:
-                    found.append((part, i, i + 1, word))
+                parts = (one if diacritics else UNMARKED.get(one, one)) or [""]
+                found += [(part, i, i + 1, word) for part in parts]
     return found
 
 

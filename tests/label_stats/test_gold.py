@@ -1,10 +1,9 @@
 """Labels against the truth, straight from files."""
 
 import gzip
-import json
-from pathlib import Path
 
 import pytest
+from helpers.made_up import authors
 from helpers.tiny import tiny_tokenizer, write_jsonl
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +15,6 @@ from axolotl_slung.corpus.sources import SourceError
 from axolotl_slung.label_stats.gold import qa_files
 from axolotl_slung.label_stats.qa_names import name_spans
 from axolotl_slung.labeling import LabelerError
-
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 
 
 @pytest.mark.parametrize(
@@ -196,12 +193,11 @@ def test_what_cannot_be_used_is_said_without_quoting_it(tmp_path, block, lines, 
     assert "SECRET" not in "".join(held)
 
 
-def test_tofu_names(tmp_path, tokenizer):
-    if not (SHARED / "tofu").is_dir():
-        pytest.skip("../shared/data/tofu is not here")
-    path = next((SHARED / "tofu").glob("*.jsonl"))
+def test_two_thousand_questions_on_a_hundred_authors(tmp_path, tokenizer):
+    rows = authors(100)
+    path = write_jsonl(tmp_path / "authors.jsonl", rows)
     names = tmp_path / "names.txt"
-    names.write_text("\n".join(sorted({json.loads(line)["author"] for line in path.open()})))
+    names.write_text("\n".join(sorted({row["author"] for row in rows})), encoding="utf-8")
     block = SlungConfig.model_validate({"labelers": [{"type": "entities", "path": str(names), "parts": True}]})
     report = qa_files(
         sources(path), block, text_fields=["question", "answer"], names_field="author", tokenizer=tokenizer

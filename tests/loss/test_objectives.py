@@ -70,6 +70,7 @@ def config(folder, slung, **block):
     return base_config(folder, **data, **slung(["Maria Hernandez"], **block), sequence_len=256)
 
 
+@pytest.mark.with_axolotl
 @pytest.mark.parametrize("monitored", [True, False])
 def test_goldfish_in_a_config(tmp_path, slung, monitored):
     buckets = [{"name": "fine", "below": 0.5, "action": "goldfish", "k": 3}, {"name": "name", "action": "mask"}]
@@ -88,6 +89,7 @@ def test_goldfish_in_a_config(tmp_path, slung, monitored):
 # --------------------------------------------------------------------------------------------------------- the control
 
 
+@pytest.mark.with_axolotl
 def test_the_control_puts_as_many_actions_on_random_tokens(tmp_path, slung):
     real = rows_of(prepare_in_process(config(tmp_path, slung, method="unlikelihood")))
     control = rows_of(prepare_in_process(config(tmp_path, slung, method="unlikelihood", random_control=True)))
@@ -124,6 +126,7 @@ def own_module(tmp_path, monkeypatch):
     sys.modules.pop("my_objectives", None)
 
 
+@pytest.mark.with_axolotl
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(
     "bucket",
@@ -155,6 +158,7 @@ def test_an_action_through_a_run(tmp_path, slung, own_module, bucket, fused):
     assert run.trainer.slung_loss.head is None if not fused else run.trainer.slung_loss.head.off is None
 
 
+@pytest.mark.with_axolotl
 def test_the_schedule_follows_the_optimizer_steps(tmp_path, slung):
     made = config(tmp_path, slung, method="unlikelihood", weight_start=1, weight_warmup=2) | {
         "max_steps": 4,

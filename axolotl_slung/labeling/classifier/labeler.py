@@ -57,7 +57,7 @@ class ClassifierLabeler(Labeler):
         super().__init__(key)
         self.source = model
         self.label_name = label
-        self.unit = unit
+        self.unit: Literal["sentence", "document", "token"] = unit
         self.batch_size = batch_size
         self.revision = revision
         self.folder: Path | None = None
@@ -66,7 +66,7 @@ class ClassifierLabeler(Labeler):
         self._in_worker = False
 
     def __setstate__(self, state):
-        self.__dict__.update(state, _in_worker=True)
+        vars(self).update(state, _in_worker=True)
 
     def check(self) -> None:
         """Download the model if need be, load it and look for the label; a GPU is not used yet."""

@@ -49,7 +49,7 @@ class MappedModel:
         slots = np.zeros((1 << (2 * len(layout.places)).bit_length(), 2), np.uint64)
         end = index_words(self.content, layout.places, slots)
         sizes = (layout.words, layout.bucket, layout.ngrams, layout.minn, layout.maxn)
-        self.known = Vocabulary(self.content, layout.places, slots, *sizes, *end)
+        self.known = Vocabulary(self.content, layout.places, slots, *sizes, *map(int, end))
 
     def floats(self, start: int, count: int) -> np.ndarray:
         """float32 (count,) from a byte of the file on."""
@@ -172,7 +172,7 @@ def _read(path: Path, rows: int) -> tuple[float, np.ndarray]:
     content = np.memmap(path, np.uint8, "r").view(np.ndarray)
     if content.size != 48 + 4 * rows or content[:8].tobytes() != _MAGIC:
         raise ValueError("not a table of this version and size")
-    if hashlib.sha256(content[40:]).digest() != content[8:40].tobytes():
+    if hashlib.sha256(content[40:].tobytes()).digest() != content[8:40].tobytes():
         raise ValueError("damaged")
     return float(content[40:48].view("<f8")[0]), content[48:].view("<f4")
 

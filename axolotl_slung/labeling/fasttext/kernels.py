@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def _mix(h, byte):
 
 
 @jit
-def index_words(content, places, slots):
+def index_words(content: np.ndarray, places: np.ndarray, slots: np.ndarray):
     """Fill `Vocabulary.slots`, zeros so far; returns the entry of `</s>`, or -1, and its hash."""
     end_entry = np.int64(-1)
     # of two entries with one text fastText knows the last, so that it has to be the first in its chain
@@ -110,7 +110,7 @@ def _add_subwords(buffer, start, length, known, rows, count):
 
 
 @jit
-def rows_of(buffer, start, end, known, hashes, rows):
+def rows_of(buffer: np.ndarray, start: int, end: int, known: Any, hashes: np.ndarray, rows: np.ndarray):
     """The rows of the input matrix that a line stands for, in fastText's order.
 
     Args:
@@ -204,7 +204,19 @@ def _holds_round(low, high):
 
 
 @jit
-def score(buffer, starts, ends, known, hashes, rows, table, dim, spread, target, thresholds):
+def score(
+    buffer: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    known: Any,
+    hashes: np.ndarray,
+    rows: np.ndarray,
+    table: np.ndarray,
+    dim: Any,
+    spread: Any,
+    target: int,
+    thresholds: np.ndarray,
+):
     """Score lines with a table of one float a row (see `collapsed.py`).
 
     fastText's outputs carry the rounding of count + dim additions in float32. These errors add up like a random walk,
@@ -242,7 +254,17 @@ def score(buffer, starts, ends, known, hashes, rows, table, dim, spread, target,
 
 
 @jit
-def score_as_fasttext(buffer, starts, ends, known, hashes, rows, matrix, output, target):
+def score_as_fasttext(
+    buffer: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    known: Any,
+    hashes: np.ndarray,
+    rows: np.ndarray,
+    matrix: int,
+    output: np.ndarray,
+    target: int,
+):
     """Score lines with fastText's own arithmetic, bit by bit.
 
     Args:

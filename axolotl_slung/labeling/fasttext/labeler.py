@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise, repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -102,7 +103,7 @@ class FastTextLabeler(Labeler):
         return self.layout.collapsible
 
     @property
-    def model(self):
+    def model(self) -> Any:
         """The fastText model, loaded on first use."""
         if self._model is None:
             _ = self.layout  # raises unless the file is whole

@@ -143,7 +143,8 @@ def _compiled(kinds: tuple[str, ...]) -> re.Pattern:
 
 def _meaning(escape: re.Match) -> tuple[str | None, int]:
     """What an escape means, and where it ends; None, and where to go on, for one that means nothing."""
-    kind, value, end = escape.lastgroup, escape[escape.lastgroup], escape.end()
+    kind = escape.lastgroup or ""  # every alternative is a named group
+    value, end = escape[kind], escape.end()
     if kind == "char":
         return _CHARS.get(value, value), end
     if kind == "hex":

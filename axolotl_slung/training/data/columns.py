@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def described(row: Mapping, name: str, column: str | None, layout: Layout, anywh
     return walk(row, ())
 
 
-def parts(value, path) -> Iterator[tuple[Path, str, Mapping]]:
+def parts(value: Any, path: Path) -> Iterator[tuple[Path, str, Mapping]]:
     """The texts of a list of content parts, by the keys that Axolotl reads them from."""
     for index, part in enumerate(value):
         if isinstance(part, Mapping):

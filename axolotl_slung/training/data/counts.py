@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from axolotl.utils.logging import get_logger
+from datasets import Dataset
 
 from ...labels.buckets import Action, Bucket
 from ...labels.codec import FIRST_CODE, IGNORE, decode
@@ -14,7 +15,7 @@ from .row_labels import SlungDataError
 LOG = get_logger(__name__)
 
 
-def count_labels(labels: np.ndarray, buckets) -> dict[str, int]:
+def count_labels(labels: np.ndarray, buckets: Sequence[Bucket]) -> dict[str, int]:
     """Tokens by action among int64 labels `[tokens]`; `ignored` are those at -100."""
     coded = labels[labels <= FIRST_CODE]
     _, bucket, _ = decode(coded)
@@ -26,7 +27,7 @@ def count_labels(labels: np.ndarray, buckets) -> dict[str, int]:
     return counts
 
 
-def report(dataset, buckets: tuple[Bucket, ...], where: str) -> None:
+def report(dataset: Dataset, buckets: tuple[Bucket, ...], where: str) -> None:
     """Log the counts of a tokenised data set."""
     totals: dict[str, int] = {}
     for labels in _labels(dataset):
@@ -41,7 +42,7 @@ def report(dataset, buckets: tuple[Bucket, ...], where: str) -> None:
         )
 
 
-def check_trained(dataset, buckets: tuple[Bucket, ...]) -> None:
+def check_trained(dataset: Dataset, buckets: tuple[Bucket, ...]) -> None:
     """Read until the first token that has a loss.
 
     Args:

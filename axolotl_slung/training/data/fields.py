@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -102,7 +102,7 @@ class Layout(NamedTuple):
     mapped: Mapping[str, str] = {}
 
     @classmethod
-    def of(cls, strategy) -> Layout:
+    def of(cls, strategy: Any) -> Layout:
         """The layout by an Axolotl strategy's own settings."""
         prompter = getattr(strategy, "prompter", None)
         messages = getattr(prompter, "field_messages", None)

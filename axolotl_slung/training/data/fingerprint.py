@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from axolotl.common.const import DEFAULT_DATASET_PREPARED_PATH
 from axolotl.utils.chat_templates import get_chat_template_from_config
@@ -24,7 +25,7 @@ _KEYS = ("eval_sequence_len", "excess_length_strategy", "min_sample_len")
 """Keys that decide which tokens are kept, and that Axolotl's own hash does not have."""
 
 
-def fingerprint(cfg: Mapping, block: Mapping, labelers: Iterable, entries: Sequence[Mapping], tokenizer) -> str:
+def fingerprint(cfg: Mapping, block: Mapping, labelers: Iterable, entries: Sequence[Mapping], tokenizer: Any) -> str:
     """A digest of all that decides the labels of data sets; files, templates and the tokenizer count by content.
 
     Args:
@@ -64,7 +65,7 @@ def _template(cfg, entry, tokenizer):
         return None  # the types that need one say so
 
 
-def tokenizer_digest(tokenizer) -> str:
+def tokenizer_digest(tokenizer: Any) -> str:
     """64 hex digits of all that decides a text's token ids.
 
     Args:

@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from .fields import Layout, Path, Placed, get, replaced, strings, uncovered
 from .following import following
@@ -31,7 +32,7 @@ class Placer:
         layout: of the rows.
     """
 
-    def __init__(self, strategy, call: Callable[[Mapping], object], tokenizer: TaggingTokenizer, layout: Layout):
+    def __init__(self, strategy: Any, call: Callable[[Mapping], object], tokenizer: TaggingTokenizer, layout: Layout):
         self._call, self._tokenizer, self._layout = call, tokenizer, layout
         makers = (*type(strategy).__mro__, *type(getattr(strategy, "prompter", None)).__mro__)
         self._loggers = [logging.getLogger(name) for name in {kind.__module__ for kind in makers}]

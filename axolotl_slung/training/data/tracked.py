@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 # Unicode noncharacters: never part of interchanged text, and left alone by templates
 _OPEN, _CLOSE, _BETWEEN = "\ufdd0", "\ufdd1", "\ufddc"
@@ -86,19 +87,19 @@ class Tracked(str):
     def __iter__(self) -> Iterator[Tracked]:
         return (self._part(index, index + 1) for index in range(len(self)))
 
-    def lstrip(self, chars=None) -> Tracked:
+    def lstrip(self, chars: str | None = None) -> Tracked:
         return self._part(len(self) - len(str.lstrip(self, chars)), len(self))
 
-    def rstrip(self, chars=None) -> Tracked:
+    def rstrip(self, chars: str | None = None) -> Tracked:
         return self._part(0, len(str.rstrip(self, chars)))
 
-    def strip(self, chars=None) -> Tracked:
+    def strip(self, chars: str | None = None) -> Tracked:
         return self.lstrip(chars).rstrip(chars)
 
-    def removeprefix(self, prefix) -> Tracked:
+    def removeprefix(self, prefix: str) -> Tracked:
         return self._part(len(self) - len(str.removeprefix(self, prefix)), len(self))
 
-    def removesuffix(self, suffix) -> Tracked:
+    def removesuffix(self, suffix: str) -> Tracked:
         return self._part(0, len(str.removesuffix(self, suffix)))
 
     def _found(self, parts) -> list[Tracked]:
@@ -110,10 +111,10 @@ class Tracked(str):
             found.append(self._part(start, last))
         return found
 
-    def split(self, sep=None, maxsplit=-1) -> list[Tracked]:
+    def split(self, sep: str | None = None, maxsplit: int = -1) -> list[Tracked]:
         return self._between(sep, str.split(self, sep, maxsplit))
 
-    def rsplit(self, sep=None, maxsplit=-1) -> list[Tracked]:
+    def rsplit(self, sep: str | None = None, maxsplit: int = -1) -> list[Tracked]:
         return self._between(sep, str.rsplit(self, sep, maxsplit))
 
     def _between(self, sep, parts) -> list[Tracked]:
@@ -125,20 +126,20 @@ class Tracked(str):
             start += len(part) + len(sep)
         return found
 
-    def splitlines(self, keepends=False) -> list[Tracked]:
+    def splitlines(self, keepends: bool = False) -> list[Tracked]:
         lines = self._found(str.splitlines(self, keepends=True))
         ends = str.splitlines(self)
         return lines if keepends else [line._part(0, len(end)) for line, end in zip(lines, ends)]
 
-    def partition(self, sep) -> tuple:
+    def partition(self, sep: str) -> tuple:
         return self._three(str.partition(self, sep))
 
-    def rpartition(self, sep) -> tuple:
+    def rpartition(self, sep: str) -> tuple:
         return self._three(str.rpartition(self, sep))
 
     def _three(self, parts) -> tuple:
         bounds = (0, len(parts[0]), len(parts[0]) + len(parts[1]), len(self))
-        return tuple(self._part(start, end) for start, end in zip(bounds, bounds[1:]))
+        return tuple(self._part(start, end) for start, end in pairwise(bounds))
 
     # other strings made of it
 
@@ -148,7 +149,7 @@ class Tracked(str):
     def __radd__(self, other):
         return _joined([other, self]) if isinstance(other, str) else NotImplemented
 
-    def replace(self, old, new, count=-1):
+    def replace(self, old: str, new: str, count: int = -1) -> str:
         if not old:
             return str.replace(self, old, new, count)
         parts = self.split(old, count)
@@ -175,7 +176,7 @@ class Tracked(str):
     def swapcase(self) -> str:
         return self._same_length(str.swapcase(self))
 
-    def translate(self, table) -> str:
+    def translate(self, table: Any) -> str:
         return self._same_length(str.translate(self, table))
 
     # copies are made of rows
@@ -200,14 +201,14 @@ def plain(text: str) -> str:
     return str.__str__(text)
 
 
-def again(value):
+def again(value: Any) -> Any:
     """A string with marks in it as a tracked one; anything else as it is."""
     if type(value) is not str or _OPEN not in value:
         return value
     return _tracked(*unmark(value))
 
 
-def written(value, sort_keys: bool = False):
+def written(value: Any, sort_keys: bool = False) -> Any:
     """A value as it is to be serialised: the tracked strings in it with their marks, keys in the order of their text."""
     if isinstance(value, Tracked):
         return str(value)

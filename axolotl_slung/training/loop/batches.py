@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ class WatchedCollator:
         digest: whether to add `DIGEST` to each batch.
     """
 
-    def __init__(self, collator, name: str, pad_token_id: int | None, codes: bool, digest: bool):
+    def __init__(self, collator: Callable, name: str, pad_token_id: int | None, codes: bool, digest: bool):
         self.collator = collator
         self._name, self._pad, self._codes, self._digest = name, pad_token_id, codes, digest
 
@@ -99,7 +100,7 @@ class WatchedCollator:
             )
 
 
-def digest_of(labels, shift_labels=None):
+def digest_of(labels: torch.Tensor, shift_labels: torch.Tensor | None = None) -> torch.Tensor:
     """Each row's digest and its number of codes.
 
     Args:
@@ -117,7 +118,7 @@ def _digest_of_shifted(labels):
     return torch.stack([(labels * odd).sum(-1), (labels <= FIRST_CODE).sum(-1)], dim=-1)
 
 
-def differs(labels, digest):
+def differs(labels: torch.Tensor, digest: torch.Tensor) -> torch.Tensor:
     """Whether shifted labels differ from a digest's: a bool scalar tensor, computed without waiting for the device."""
     if labels.dim() != 2 or len(labels) != len(digest) or labels.dtype != torch.int64:
         return torch.tensor(True, device=labels.device)
@@ -166,7 +167,7 @@ def _excess(found, allowed):
     return first[counts > most], (counts - most)[counts > most]
 
 
-def check_rows(dataset, name: str, most: int = 200) -> float:
+def check_rows(dataset: Any, name: str, most: int = 200) -> float:
     """Compare the labels that a data set returns with those that it stores, on evenly spaced rows.
 
     Args:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 OURS = ("axolotl_slung.", "axolotl.", "transformers.", "accelerate.", "torch.", "peft.", "deepspeed.")
 
 
-def base_of(model):
+def base_of(model: Any) -> Any:
     """The causal language model below any adapter."""
     while hasattr(model, "get_base_model"):
         model = model.get_base_model()
     return model
 
 
-def name_of(thing) -> str:
+def name_of(thing: Any) -> str:
     """Module and name of a function or class; for any other object, of its class."""
     while isinstance(thing, functools.partial):
         thing = thing.func
@@ -22,7 +23,7 @@ def name_of(thing) -> str:
     return f"{thing.__module__}.{thing.__qualname__}"
 
 
-def collator_name(collator) -> str:
+def collator_name(collator: Any) -> str:
     """A collator's name, and the plugin's name if a plugin's module made it or a plugin returns its class."""
     while hasattr(collator, "data_collator"):
         collator = collator.data_collator  # Transformers' wrapper, which removes unused columns
@@ -50,7 +51,7 @@ def _plugin_of(collator, name: str) -> str | None:
     return None
 
 
-def replaced(trainer) -> str:
+def replaced(trainer: Any) -> str:
     """Which methods of the trainer and the model were replaced, and the fix: the end of an error message."""
     base = base_of(trainer.model)
     places = [
@@ -78,7 +79,7 @@ def _own_forward(model):
     return vars(model).get("forward") or vars(model).get("_slung_forward")
 
 
-def other_loss(model) -> str:
+def other_loss(model: Any) -> str:
     """What computes the loss instead of slung, and the fix: the end of an error message."""
     base = base_of(model)
     forward = _own_forward(base) or type(base).forward

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...loss.causal_lm import SelectiveCausalLMLoss
-from ...loss.objectives import at, has_loss, losses_and_slopes
+from ...loss.objectives import Actions, at, has_loss, losses_and_slopes
 from . import LoopError
 
 WATCHED_PARAMETERS = 16
@@ -49,7 +49,7 @@ class LoopProof:
         source.register_hook(check)
 
 
-def with_slope(log_odds, actions):
+def with_slope(log_odds: torch.Tensor, actions: Actions) -> torch.Tensor:
     """Which tokens' loss changes with their log-odds, bool `[tokens]`. A hinge loss is flat below its threshold.
 
     Args:
@@ -72,7 +72,7 @@ class Backwards:
         inside: whether a training step is under way.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: torch.nn.Module):
         self.inside = False
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         step = max(1, -(-len(trained) // WATCHED_PARAMETERS))
@@ -91,7 +91,7 @@ class Backwards:
             hook.remove()
 
 
-def gradient_of(gradient):
+def gradient_of(gradient: torch.Tensor | None):
     """The largest finite magnitude in this rank's part of a gradient: a float32 scalar tensor."""
     local = gradient.to_local() if hasattr(gradient, "to_local") else gradient
     if not local.numel():

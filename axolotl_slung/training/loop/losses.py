@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from ...loss.causal_lm import SelectiveCausalLMLoss
@@ -35,11 +37,11 @@ class LossWatch:
     def __deepcopy__(self, memo):
         return LossWatch(None)  # a copy of the model is not part of the run
 
-    def begin(self, digest, parts: int = 1) -> None:
+    def begin(self, digest: torch.Tensor | None, parts: int = 1) -> None:
         """Start a batch."""
         self.digest, self.parts, self.unsettled = digest, parts, False
 
-    def labels(self, labels) -> None:
+    def labels(self, labels: torch.Tensor | None) -> None:
         """Compare shifted labels, int64 `[rows, length]`, with the digest of the current batch."""
         if self.digest is not None:
             self._differs.add(differs(labels, self.digest))
@@ -56,7 +58,7 @@ class LossWatch:
         return loss * self.parts
 
     @torch.compiler.disable
-    def settle(self, _model, _args, output):
+    def settle(self, _model: Any, _args: Any, output: Any) -> Any:
         """A forward hook that divides the loss that the model returns by `parts`."""
         if not self.unsettled:
             return None

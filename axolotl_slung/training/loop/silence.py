@@ -6,6 +6,7 @@ import contextlib
 import copy
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class Silence:
         without_auxiliary: whether the check left out the auxiliary loss of a mixture of experts, which trains routers.
     """
 
-    def __init__(self, trainer, watch):
+    def __init__(self, trainer: Any, watch: Any):
         self.running = self.without_auxiliary = False
         self._trainer, self._watch = trainer, watch
 
@@ -46,7 +47,7 @@ class Silence:
         bucket = None if self._trainer.slung_loss is None else _masked_bucket(self._trainer.slung_loss.reader)
         return [None] if bucket is None else [None, bucket]
 
-    def check(self, model, inputs, *args, **kwargs) -> None:
+    def check(self, model: torch.nn.Module, inputs: dict, *args, **kwargs) -> None:
         """Raise `LoopError` if a masked micro-batch leaves a gradient.
 
         Args:
@@ -183,7 +184,7 @@ class _Found:
     error: str | None
 
 
-def code_of(ids, bucket: int):
+def code_of(ids: Any, bucket: int) -> Any:
     """Codes of a bucket with score 0 for token ids: int64 of any shape, on any device."""
     first, second = map(int, encode([0, 1], [bucket] * 2, [0.0] * 2))
     return first + ids * (second - first)
@@ -195,7 +196,7 @@ def _masked_bucket(reader) -> int | None:
     return next((bucket for bucket, is_masked in enumerate(masked(codes, reader).tolist()) if is_masked), None)
 
 
-def masked(labels, reader):
+def masked(labels: torch.Tensor, reader: Any) -> torch.Tensor:
     """Which labels are codes of tokens without a loss, bool of the labels' shape. Weight schedules do not matter."""
     group = reader.read(labels.reshape(-1)).group.reshape(labels.shape)
     return (labels <= FIRST_CODE) & (group == MASKED)

@@ -1,13 +1,12 @@
 """fastText's predict is the reference for all of it: its own scores, and its side of every threshold."""
 
-import json
 import os
 import random
-from pathlib import Path
 
 import fasttext
 import numpy as np
 import pytest
+from helpers.made_up import messages, prose
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +18,6 @@ from axolotl_slung.labeling.identity import file_digest
 from axolotl_slung.labeling.text.sentences import split, split_bytes, strip
 
 KEY = "slung.labelers[0]"
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 WORDS = [
     "you",
     "are",
@@ -184,17 +182,14 @@ def test_scores_go_to_fasttext_where_its_arithmetic_is_unknown(model):
 
 
 @pytest.mark.parametrize("training", [{"epoch": 3, "lr": 0.2}, {"epoch": 15, "lr": 1.0}])
-def test_real_sentences(tmp_path, training):
-    names = ("jigsaw_sentences/sentences", "davidson_tweets/tweets", "goemotions_reddit/comments", "ruddit/comments")
-    paths = [DATA / f"{name}.jsonl" for name in (*names, "civil_comments_spans/posts")]
-    if missing := [path for path in paths if not path.exists()]:
-        pytest.skip(f"{missing[0]} is missing: real text to measure on, not part of this project")
-    rows = [[json.loads(line) for line in path.open(encoding="utf-8")] for path in paths]
-    lines = [f"__label__{'toxic' if r['toxic'] else 'clean'} {' '.join(r['text'].split())}\n" for r in rows[0]]
+def test_fifty_thousand_sentences(tmp_path, training):
+    rows = messages(8000)
+    lines = [f"__label__{'toxic' if toxic else 'clean'} {' '.join(text.split())}\n" for text, toxic in rows]
     pair = Pair(train(tmp_path / "real.bin", lines, dim=100, wordNgrams=2, bucket=50_000, **training))
     if not pair.collapsed.exact:
         pytest.skip("this build of fastText computes in another order than ours")
-    assert len(pair.check([row["text"] for some in rows for row in some])) > 50_000
+    texts = [*prose(), *(text for text, _ in [*rows, *messages(14_000, seed=1)])]
+    assert len(pair.check(texts)) > 50_000
 
 
 def rewritten(path, target, *, rows=None, output=None, swap=()):

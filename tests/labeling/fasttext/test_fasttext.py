@@ -175,7 +175,8 @@ def server(binary):
         def do_GET(self):
             requests.append(self.path)
             if self.path not in ("/model.bin", "/short.bin"):
-                return self.send_error(404)
+                self.send_error(404)
+                return
             body = binary.read_bytes()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))

@@ -1,14 +1,10 @@
-import json
-from pathlib import Path
-
 import pytest
+from helpers.made_up import messages, prose
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from axolotl_slung.labeling.base import utf8_safe
 from axolotl_slung.labeling.text.sentences import WHITE, split, split_bytes, strip
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 # what blingfire takes for white space beside Python's
 ITS_SPACE = set(map(chr, [*range(0x21), 0xA0, *range(0x2000, 0x2010), 0x202F, 0x205F, 0x2060])) | set(
@@ -57,14 +53,8 @@ def test_boundaries_are_the_references(texts):
     assert split(texts) == [blingfires_own(utf8_safe(text)) for text in texts]
 
 
-def test_boundaries_on_real_text():
-    texts = []
-    for name in ("english_clean/documents", "goemotions_reddit/comments", "davidson_tweets/tweets"):
-        path = DATA / f"{name}.jsonl"
-        if not path.exists():
-            pytest.skip(f"{path} is missing: real text to measure on, not part of this project")
-        rows = [json.loads(line)["text"] for line in path.open(encoding="utf-8")]
-        texts += [text[:20_000] for text in rows[:4000]]
+def test_boundaries_on_prose_and_messages():
+    texts = [text[:20_000] for text in prose()] + [text for text, _ in messages(12_000)]
     found = split(texts)
     assert sum(map(len, found)) > 25_000
     assert found == [blingfires_own(text) for text in texts]

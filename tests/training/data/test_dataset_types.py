@@ -1,6 +1,7 @@
 """Every supervised data set type of Axolotl: the token ids and labels of stock Axolotl, but for the risky tokens."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from helpers.axolotl_run import base_config, prepare_in_process, run_axolotl, train_in_process
@@ -154,7 +155,7 @@ def test_labels_are_made_on_the_whole_document_before_it_is_sliced(tmp_path, slu
     ids = [i for row in rows for i in row["input_ids"]]
     labels = [label for row in rows for label in row["labels"]]
     assert [label < 0 for label in labels] == risky(tokenizer, ids)
-    assert any(a["labels"][-1] < 0 and b["labels"][0] < 0 for a, b in zip(rows, rows[1:]))
+    assert any(a["labels"][-1] < 0 and b["labels"][0] < 0 for a, b in pairwise(rows))
 
 
 def test_span_columns_in_completion_and_chat(tmp_path, slung):

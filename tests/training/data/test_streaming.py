@@ -385,7 +385,7 @@ def test_nothing_of_the_stream_stays_behind(tmp_path, slung):
     tracemalloc.start()
     try:
         for _ in dataset:
-            held.append(tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes())
+            held.append(tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes())  # noqa: PERF401 - one by one
     finally:
         tracemalloc.stop()
         gc.unfreeze()
