@@ -10,7 +10,7 @@ from ..errors import SlungError
 
 _COMMANDS = {
     "label": "Score the documents of files or hub data sets, on all cores.",
-    "inspect": "See documents in tokens, coloured by what the loss will do.",
+    "inspect": "See documents in tokens, colored by what the loss will do.",
     "stats": "What the labels will do to a training run, before it.",
     "sweep": "Tokens and documents a bucket, for any thresholds.",
     "qa": "Measure labels against spans that people marked.",

@@ -23,7 +23,7 @@ def doctor(config, steps, verbose):
 
     Trains by CONFIG, an Axolotl config with a `slung:` block, on a few of its own rows and in a temporary folder, with
     labels planted at known places: through its own collator, packing, model and loss. Says which loss ran, that masked
-    targets get no gradient and their neighbours do, that labels arrive whole, what the loss is divided by, and what in
+    targets get no gradient and their neighbors do, that labels arrive whole, what the loss is divided by, and what in
     the config would defeat it. Ends with 1 where something is wrong. The model is loaded, so it takes a machine that can
     train it; nothing is saved.
     """
@@ -46,10 +46,10 @@ def doctor(config, steps, verbose):
         findings = examine(config, steps, lambda what: console.print(f"slung doctor: {what} ...", style="dim"))
 
     table = Table(show_header=False, box=None, padding=(0, 1))
-    colours = {FAILED: "bold red", NOTE: "yellow"}
+    colors = {FAILED: "bold red", NOTE: "yellow"}
     for finding in findings:
         table.add_row(
-            Text(finding.verdict, colours.get(finding.verdict, "green")), finding.check, Text(visible(finding.text))
+            Text(finding.verdict, colors.get(finding.verdict, "green")), finding.check, Text(visible(finding.text))
         )
     Console().print(table)
     failed = sum(finding.verdict == FAILED for finding in findings)

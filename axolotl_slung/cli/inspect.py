@@ -15,16 +15,16 @@ from .looking import document_options, look
 @document_options
 @click.option("-o", "--output", default="inspect.html", show_default=True, type=click.Path(path_type=Path),
               help="The page to write.")  # fmt: skip
-@click.option("--terminal", is_flag=True, help="Print the documents, coloured, instead of writing a page.")
+@click.option("--terminal", is_flag=True, help="Print the documents, colored, instead of writing a page.")
 def inspect(output, terminal, **options):
-    """See documents in the model's own tokens, coloured by what the loss will do with them.
+    """See documents in the model's own tokens, colored by what the loss will do with them.
 
     SOURCES is an Axolotl config with a `slung:` block, or files that `slung label` wrote.
 
     \b
         slung inspect config.yml
         slung inspect config.yml -n 5 --terminal
-        slung inspect labelled/ --tokenizer allenai/OLMo-1B-hf
+        slung inspect labeled/ --tokenizer allenai/OLMo-1B-hf
 
     The page is one file that opens in any browser and fetches nothing. Move the thresholds, compare labelers side by side,
     and copy the `buckets:` back into your config. It holds the documents' text: keep it as carefully as these.

@@ -31,8 +31,8 @@ def label(inputs, output, config, labelers, splitter, columns, subset, split, wo
     sets (owner/name).
 
     \b
-        slung label corpus/ -o labelled/ -l profanity
-        slung label corpus/ -o labelled/ -c my-axolotl-config.yml
+        slung label corpus/ -o labeled/ -l profanity
+        slung label corpus/ -o labeled/ -c my-axolotl-config.yml
         slung label corpus/ -o attributes/ -l '{type: entities, path: names.txt}' --form dolma
 
     Each document comes out with a column of spans, [start, end, score] in characters, under each labeler's name.
@@ -40,7 +40,7 @@ def label(inputs, output, config, labelers, splitter, columns, subset, split, wo
     give its folder as the data set's `path` and use the labeler {type: spans, field: spans}.
 
     The run can be stopped or killed at any moment: the same command goes on where it was. Lines that are no documents
-    are counted and listed in OUTPUT/.slung, and the rest is labelled.
+    are counted and listed in OUTPUT/.slung, and the rest is labeled.
     """
     from ..corpus.inputs import find_sources
     from ..corpus.job import Job
@@ -56,18 +56,18 @@ def label(inputs, output, config, labelers, splitter, columns, subset, split, wo
     with _Bar(sources) as bar:
         outputs = label_sources(sources, output, job, workers, bar.report)
     documents = sum(one.progress.documents for one in outputs)
-    click.echo(f"{documents} documents labelled into {output}")
+    click.echo(f"{documents} documents labeled into {output}")
     bad = [one for one in outputs if one.progress.bad]
     if bad:
         lines = sum(one.progress.bad for one in bad)
         click.echo(
-            f"{lines} lines could not be labelled; listed in {output / STATE}/*.bad_lines.txt. The first:", err=True
+            f"{lines} lines could not be labeled; listed in {output / STATE}/*.bad_lines.txt. The first:", err=True
         )
         with open(bad[0].bad_lines, encoding="utf-8") as listed:
             for line in islice(listed, 5):
                 click.echo(f"  {line}", err=True, nl=False)
     if not documents:
-        raise click.ClickException("no document was labelled")
+        raise click.ClickException("no document was labeled")
 
 
 class _Bar:

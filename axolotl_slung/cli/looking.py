@@ -40,12 +40,12 @@ def document_options(command):
     """The arguments and options of commands that read documents."""
     for option in reversed((
         click.argument("sources", nargs=-1, required=True),
-        click.option("-c", "--config", help="With labelled files: a config with a `slung:` block and a `base_model`."),
-        click.option("--tokenizer", help="With labelled files: the model's tokenizer, a folder or a hub id."),
+        click.option("-c", "--config", help="With labeled files: a config with a `slung:` block and a `base_model`."),
+        click.option("--tokenizer", help="With labeled files: the model's tokenizer, a folder or a hub id."),
         click.option("-n", "--documents", "limit", type=click.IntRange(1), help="How many documents, drawn at random."),
         click.option("--all", "everything", is_flag=True, help="All documents."),
         click.option("--seed", default=0, show_default=True, help="Of the draw."),
-        click.option("--text-field", help="The column of text in labelled files; text."),
+        click.option("--text-field", help="The column of text in labeled files; text."),
         click.option("--spans-field", help="Their column of spans; spans."),
     )):  # fmt: skip
         command = option(command)
@@ -59,7 +59,7 @@ def look(sources, config, tokenizer, limit, everything, seed, text_field, spans_
         default: how many documents where neither a number nor all are asked for.
 
     Raises:
-        click.UsageError: sources that are neither a config nor labelled files.
+        click.UsageError: sources that are neither a config nor labeled files.
     """
     if everything and limit:
         raise click.UsageError("--all and --documents contradict each other; take one of them out")
@@ -68,7 +68,7 @@ def look(sources, config, tokenizer, limit, everything, seed, text_field, spans_
         if len(sources) > 1:
             raise click.UsageError("one config at a time")
         if config or tokenizer or text_field or spans_field:
-            raise click.UsageError(f"{sources[0]} is a config; --config, --tokenizer and fields are for labelled files")
+            raise click.UsageError(f"{sources[0]} is a config; --config, --tokenizer and fields are for labeled files")
         return _of_config(sources[0], limit, seed)
     return _of_files(sources, config, tokenizer, limit, seed, text_field or "text", spans_field or "spans")
 

@@ -20,8 +20,8 @@ BYTES_A_TOKEN = 21
 @document_options
 @report_options()
 @click.option("--sequence-len", type=click.IntRange(1), help="Tokens a sequence; the config's, where there is one.")
-@click.option("--batch-sequences", type=click.IntRange(1), help="Sequences an optimiser step; the config's.")
-@click.option("--cores", type=click.IntRange(1), default=1, show_default=True, help="For the estimate of labelling.")
+@click.option("--batch-sequences", type=click.IntRange(1), help="Sequences an optimizer step; the config's.")
+@click.option("--cores", type=click.IntRange(1), default=1, show_default=True, help="For the estimate of labeling.")
 @click.option("--total-bytes", type=click.IntRange(1), help="Of the whole corpus, for the estimate.")
 def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, words, **options):
     """What the labels will do to a training run, before it.
@@ -30,11 +30,11 @@ def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, word
 
     \b
         slung stats config.yml
-        slung stats labelled/ -c config.yml --all --html risk.html
+        slung stats labeled/ -c config.yml --all --html risk.html
 
     Documents and tokens a bucket and a labeler, documents left without a loss, tokens that straddle a span, loss tokens a
-    batch, the risky words that are most frequent; and an estimate of labelling time, of the prepared data set's size and of step time. A config's
-    documents are labelled on the spot, which is what the estimate is made from. The report quotes risky words.
+    batch, the risky words that are most frequent; and an estimate of labeling time, of the prepared data set's size and of step time. A config's
+    documents are labeled on the spot, which is what the estimate is made from. The report quotes risky words.
     """
     from ..label_stats.estimate import Sample, estimate
     from ..label_stats.statistics import risk_report

@@ -19,10 +19,10 @@ def sweep(thresholds, html, figures, **options):
     SOURCES is what `slung label` wrote, or an Axolotl config with a `slung:` block.
 
     \b
-        slung sweep labelled/ -c config.yml
-        slung sweep labelled/ --tokenizer allenai/OLMo-1B-hf -t 0.5 -t 0.1,0.9 --all
+        slung sweep labeled/ -c config.yml
+        slung sweep labeled/ --tokenizer allenai/OLMo-1B-hf -t 0.5 -t 0.1,0.9 --all
 
-    Nothing is labelled again: files hold scores, and thresholds only cut them.
+    Nothing is labeled again: files hold scores, and thresholds only cut them.
     """
     from ..label_stats.sweep import sweep as swept
     from ..label_stats.sweep_view import sections

@@ -19,7 +19,7 @@ def name_points(
 
     Args:
         axes: matplotlib's, with all but the names drawn, and limits that are final.
-        names: `(place, text, colour)` each.
+        names: `(place, text, color)` each.
         marks: places of everything that is drawn as a point.
         lines: straight ones, by their ends.
     """
@@ -29,9 +29,9 @@ def name_points(
     pixels, frame = axes.transData.transform, axes.bbox
     taken = [Bbox.from_extents(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in map(pixels, marks)]
     drawn = [(pixels(start), pixels(end)) for start, end in lines]
-    for place, words, colour in names:
+    for place, words, color in names:
         name = axes.annotate(words, place, (0, 0), textcoords="offset points", ha="center", va="center", fontsize=9)
-        name.set(color=colour, zorder=4, in_layout=False)
+        name.set(color=color, zorder=4, in_layout=False)
         choices = []
         for far in (1.0, 1.4, 1.8):
             for across, up in _AROUND:

@@ -17,7 +17,7 @@ from .plot_names import name_points
 from .results import PROBE, TOFU, TOXICITY, quantity_text
 
 # Okabe and Ito's, without the yellow that white paper swallows; with the markers, 56 methods look different
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
 _MARKERS = "osD^vP*X"
 _INK = "#1d1f23"
 _SOFT = "#8a8f98"
@@ -104,10 +104,10 @@ def _planes(evaluations: Evaluations) -> dict[str, Plane]:
 
 
 def _looks(methods: Sequence[Method]) -> dict[str, dict]:
-    """Each label's colour and marker, in all pictures alike."""
+    """Each label's color and marker, in all pictures alike."""
     labels = dict.fromkeys(method.label for method in methods)
     return {
-        label: {"color": _COLOURS[n % len(_COLOURS)], "marker": _MARKERS[n % len(_MARKERS)]}
+        label: {"color": _COLORS[n % len(_COLORS)], "marker": _MARKERS[n % len(_MARKERS)]}
         for n, label in enumerate(labels)
     }
 

@@ -1,4 +1,4 @@
-"""Labelling as steps of a datatrove pipeline: on one machine, Slurm or Ray."""
+"""Labeling as steps of a datatrove pipeline: on one machine, Slurm or Ray."""
 
 from __future__ import annotations
 

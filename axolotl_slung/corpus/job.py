@@ -1,4 +1,4 @@
-"""What is done to every document: read, labelled, written."""
+"""What is done to every document: read, labeled, written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 """Raise it when the output of the same job changes."""
 
 
-class Labelled(NamedTuple):
+class Labeled(NamedTuple):
     """A chunk's output.
 
     Attributes:
@@ -36,7 +36,7 @@ class Labelled(NamedTuple):
 
 @dataclass
 class Job:
-    """One labelling of a corpus; pickled into the worker processes.
+    """One labeling of a corpus; pickled into the worker processes.
 
     Attributes:
         block: the labelers and how they cut sentences; its buckets play no part: scores are stored, not thresholds.
@@ -70,10 +70,10 @@ class Job:
             "form": self.form,
         }
 
-    def label(self, chunk: Chunk, name: str) -> Labelled:
+    def label(self, chunk: Chunk, name: str) -> Labeled:
         """Label a chunk of the source whose output is called `name`.
 
-        What cannot be labelled is counted in `bad`, without its text, and the rest goes on.
+        What cannot be labeled is counted in `bad`, without its text, and the rest goes on.
         """
         documents, bad = [], list(chunk.bad)
         for number, content in enumerate(chunk.content, chunk.first):
@@ -84,7 +84,7 @@ class Job:
                 bad.append((number, str(error)))
         spans = self._spans(documents, bad)
         lines = [self._line(document, found) for document, found in zip(documents, spans) if found is not None]
-        return Labelled(_packed(b"".join(lines), name), len(lines), sorted(bad))
+        return Labeled(_packed(b"".join(lines), name), len(lines), sorted(bad))
 
     # in
 
@@ -129,7 +129,7 @@ class Job:
         """For each row the `[start, end, score]` found in its text, under each labeler's name.
 
         Raises:
-            LabelerError: a row that cannot be labelled.
+            LabelerError: a row that cannot be labeled.
         """
         texts = [row[self.text_field] for row in rows]
         found: list[dict[str, list]] = [{labeler.name: [] for labeler in self.labelers} for _ in rows]
@@ -151,7 +151,7 @@ class Job:
                 except Exception as error:
                     # another library's message may quote the text
                     reason = str(error) if isinstance(error, LabelerError) else type(error).__name__
-                    bad.append((document.number, f"not labelled: {reason}"))
+                    bad.append((document.number, f"not labeled: {reason}"))
                     found.append(None)
             return found
 

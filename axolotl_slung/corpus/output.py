@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import SlungError
-from .job import Labelled
+from .job import Labeled
 from .sources import Bad, Source
 
 STATE = ".slung"
@@ -26,13 +26,13 @@ class OutputError(SlungError):
 
 @dataclass
 class Progress:
-    """How far the labelling of a source is.
+    """How far the labeling of a source is.
 
     Attributes:
         end: the place in the source (`Chunk.end`); None at its beginning.
         read: the same, in the unit of `Source.size`.
         size: bytes of output.
-        documents: labelled so far.
+        documents: labeled so far.
         bad: how many lines or rows could not be.
         finished: whether the source is done.
     """
@@ -49,13 +49,13 @@ class Progress:
 class Output:
     """The output of one source.
 
-    While a source is being labelled, its output grows in `NAME.part`, and every second a line is added to a journal:
+    While a source is being labeled, its output grows in `NAME.part`, and every second a line is added to a journal:
     how much of the source is done, and how long the output was then. A run that finds a journal cuts the output to
     the journal's last whole line and goes on from there, so that nothing is lost and nothing comes twice.
 
     Args:
         folder: of the output.
-        source: what is labelled.
+        source: what is labeled.
         identity: of the job (`Job.identity`).
     """
 
@@ -94,7 +94,7 @@ class Output:
         header = {"job": self.identity, "source": self.source.identity()}
         entries = self._entries()
         if entries and entries[0] != header:
-            what = "was labelled in another way" if entries[0].get("job") != self.identity else "has changed since"
+            what = "was labeled in another way" if entries[0].get("job") != self.identity else "has changed since"
             self._log.close()
             raise OutputError(
                 f"{self.path}: its input {self.source.path} {what}; choose another --output, or delete this folder"
@@ -120,14 +120,14 @@ class Output:
             self._open_part()
         return self.progress
 
-    def add(self, labelled: Labelled, end: dict, read: int) -> None:
+    def add(self, labeled: Labeled, end: dict, read: int) -> None:
         """The next chunk's output."""
-        self._file.write(labelled.content)
+        self._file.write(labeled.content)
         now = self.progress
         self.progress = Progress(
-            end, read, now.size + len(labelled.content), now.documents + labelled.documents, now.bad + len(labelled.bad)
+            end, read, now.size + len(labeled.content), now.documents + labeled.documents, now.bad + len(labeled.bad)
         )
-        self._bad += labelled.bad
+        self._bad += labeled.bad
         if time.monotonic() - self._committed > _COMMIT_EVERY:
             self._commit()
 
@@ -145,7 +145,7 @@ class Output:
 
     @property
     def bad_lines(self) -> Path:
-        """Where lines and rows that could not be labelled are listed, once the source is done, if there are any."""
+        """Where lines and rows that could not be labeled are listed, once the source is done, if there are any."""
         return self.folder / STATE / f"{self.source.name}.bad_lines.txt"
 
     def _open_part(self) -> None:

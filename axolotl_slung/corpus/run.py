@@ -13,7 +13,7 @@ from contextlib import closing
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-from .job import Job, Labelled
+from .job import Job, Labeled
 from .output import Output, OutputError, Progress
 from .sources import CHUNK_BYTES, Chunk, Source
 
@@ -45,7 +45,7 @@ def label_sources(
         The finished outputs.
 
     Raises:
-        LabelerError, SourceError, OutputError: before any labelling where that can be known.
+        LabelerError, SourceError, OutputError: before any labeling where that can be known.
     """
     identity = job.identity()
     if workers is None:
@@ -60,8 +60,8 @@ def label_sources(
                 report(output.source, begun)
                 if begun.finished:
                     continue
-                for chunk, labelled in pool.label(output.source.chunks(begun.end), output.source.name):
-                    output.add(labelled, chunk.end, chunk.read)
+                for chunk, labeled in pool.label(output.source.chunks(begun.end), output.source.name):
+                    output.add(labeled, chunk.end, chunk.read)
                     report(output.source, output.progress)
                 output.finish()
                 report(output.source, output.progress)
@@ -85,7 +85,7 @@ class _Pool:
             self._pool.shutdown(cancel_futures=True)
 
     def label(self, chunks, name: str):
-        """Pairs of `Chunk` (without its content) and `Labelled`."""
+        """Pairs of `Chunk` (without its content) and `Labeled`."""
         if not self._pool:
             yield from ((chunk, self._job.label(chunk, name)) for chunk in chunks)
             return
@@ -124,5 +124,5 @@ def _die_with_parent() -> None:
     os._exit(1)
 
 
-def _label(chunk: Chunk, name: str) -> Labelled:
+def _label(chunk: Chunk, name: str) -> Labeled:
     return _job.label(chunk, name)

@@ -25,7 +25,7 @@ LONGEST_LINE = 1 << 26
 """Bytes above which a line is refused: memory has to hold a line several times over."""
 
 Bad = tuple[int, str]
-"""A line or row that could not be labelled: its number, from 1 on, and why."""
+"""A line or row that could not be labeled: its number, from 1 on, and why."""
 
 
 class SourceError(SlungError):

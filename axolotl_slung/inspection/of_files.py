@@ -1,4 +1,4 @@
-"""Labelled documents out of what `slung label` wrote."""
+"""Labeled documents out of what `slung label` wrote."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def documents_of_files(
     text_field: str = "text",
     spans_field: str = "spans",
 ) -> Iterator[LabelledDocument]:
-    """Tokenise labelled documents.
+    """Tokenize labeled documents.
 
     Args:
         sources: JSON lines with spans, as `slung label` writes them.

@@ -1,4 +1,4 @@
-"""Labelled documents as one HTML file that needs nothing else: no server, no network, no library."""
+"""Labeled documents as one HTML file that needs nothing else: no server, no network, no library."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCRIPTS = ("page_documents.js", "page_buckets.js", "page_tooltip.js", "page.js")
 def inspection_page(
     documents: Sequence[LabelledDocument], buckets: Sequence[Bucket], title: str, notes: Mapping[str, str]
 ) -> str:
-    """The page of `slung inspect`: tokens coloured by action, with thresholds that can be moved.
+    """The page of `slung inspect`: tokens colored by action, with thresholds that can be moved.
 
     Texts are hostile: they travel as escaped JSON, become text nodes and nothing else, and the page's own policy lets
     the browser run this package's script alone and fetch nothing.

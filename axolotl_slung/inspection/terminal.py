@@ -1,4 +1,4 @@
-"""Labelled documents in a terminal, or in a plain file: tokens coloured, or bracketed, by action."""
+"""Labeled documents in a terminal, or in a plain file: tokens colored, or bracketed, by action."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PARTIAL = "~"
 
 
 def terminal_view(
-    documents: Sequence[LabelledDocument], buckets: Sequence[Bucket], width: int = 100, colour: bool = True
+    documents: Sequence[LabelledDocument], buckets: Sequence[Bucket], width: int = 100, color: bool = True
 ) -> Iterator[str]:
     """A legend with counts, then each document, line by line.
 
@@ -46,13 +46,13 @@ def terminal_view(
         documents: what to show, in this order.
         buckets: ascending.
         width: of the terminal, in columns; wide characters take two.
-        colour: with escape sequences for 256 colours; or else plain text, in which stretches that are not trained
+        color: with escape sequences for 256 colors; or else plain text, in which stretches that are not trained
             stand in brackets, `[mask: ...]`, and brackets of the text itself read `\\[` and `\\]`.
 
     Yields:
         Lines, without the line break at their end.
     """
-    canvas = _Canvas(max(width, 20), colour)
+    canvas = _Canvas(max(width, 20), color)
     of_document = [effects(document, buckets) for document in documents]
     yield from _legend(canvas, documents, of_document, buckets)
     for document, its_effects in zip(documents, of_document, strict=True):
@@ -62,11 +62,11 @@ def terminal_view(
 class _Canvas:
     """Breaks pieces of text into lines of a width, and paints them."""
 
-    def __init__(self, width: int, colour: bool):
-        self.width, self.colour = width, colour
+    def __init__(self, width: int, color: bool):
+        self.width, self.color = width, color
 
     def paint(self, text: str, style: Style | None) -> str:
-        return style.render(text, color_system=ColorSystem.EIGHT_BIT) if self.colour and style else text
+        return style.render(text, color_system=ColorSystem.EIGHT_BIT) if self.color and style else text
 
     def lines(self, pieces) -> Iterator[str]:
         """Lines of `(text, style, breaks)`; a piece stays whole where it fits a line, and `breaks` ends the line."""
@@ -113,18 +113,18 @@ def _document(canvas, document, its_effects) -> Iterator[str]:
         facts.append("dropped whole")
     yield ""
     yield from canvas.lines([*_words(visible(document.name), _HEADLINE), *_words(f" {', '.join(facts)}", _QUIET)])
-    pieces = _coloured if canvas.colour else _bracketed
+    pieces = _colored if canvas.color else _bracketed
     yield from canvas.lines(pieces(document, its_effects))
 
 
-def _coloured(document, its_effects):
+def _colored(document, its_effects):
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         mark = PARTIAL if document.partial[index] else ""
         yield (visible(token) or "∅") + mark, _STYLES[effect][index % 2], "\n" in token
 
 
 def _bracketed(document, its_effects):
-    """As `_coloured`, without colours: the brackets stand around stretches of one effect."""
+    """As `_colored`, without colors: the brackets stand around stretches of one effect."""
     last = len(its_effects) - 1
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         text = visible(token).replace("[", "\\[").replace("]", "\\]") + (PARTIAL if document.partial[index] else "")

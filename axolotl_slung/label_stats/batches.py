@@ -13,7 +13,7 @@ from ..errors import SlungError
 
 @dataclass(frozen=True)
 class BatchSpread:
-    """Loss tokens per optimiser step on one rank.
+    """Loss tokens per optimizer step on one rank.
 
     Attributes:
         sequence_len, sequences: tokens a sequence, and sequences a step (micro batch times accumulation).

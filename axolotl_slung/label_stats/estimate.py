@@ -1,4 +1,4 @@
-"""What labelling a whole data set will take, judged by a sample of it."""
+"""What labeling a whole data set will take, judged by a sample of it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ in float32 on two CPU cores, one run, for text that is nearly all trained; a mas
 
 @dataclass(frozen=True)
 class Sample:
-    """What labelling the sample took.
+    """What labeling the sample took.
 
     Attributes:
         documents: how many.
         bytes: their size on disk, in the form in which the whole data set's is known.
-        seconds: wall time of the labelling, all of its steps.
+        seconds: wall time of the labeling, all of its steps.
         cores: cores that it kept busy.
-        labelled_bytes: size of what was written.
+        labeled_bytes: size of what was written.
     """
 
     documents: int
     bytes: int
     seconds: float
     cores: int
-    labelled_bytes: int
+    labeled_bytes: int
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Estimate:
     Attributes:
         times: how often the sample fits into the whole.
         by: what that was judged by, `bytes` or `documents`.
-        cores: on how many `hours` of labelling are spent.
-        core_hours, hours: of labelling.
+        cores: on how many `hours` of labeling are spent.
+        core_hours, hours: of labeling.
         disk_bytes: of what will be written.
         step_time: a training step's time against stock Axolotl's; see `STEP_TIME`.
         loss_share: of the tokens that Axolotl alone would train on, those that keep a loss.
@@ -69,7 +69,7 @@ def estimate(
 ) -> Estimate:
     """Hours, disk and step time for the whole data set.
 
-    Labelling is taken to grow with the data and to shrink with the cores, which holds as long as neither the disk nor
+    Labeling is taken to grow with the data and to shrink with the cores, which holds as long as neither the disk nor
     the memory is the bottleneck. The step time is the mean of `STEP_TIME` over the trainable tokens: differences of a few
     percent are within the noise of how it was measured.
 
@@ -84,7 +84,7 @@ def estimate(
         SlungError: a sample of nothing, or no cores.
     """
     if cores < 1 or sample.cores < 1:
-        raise SlungError(f"labelling on {min(cores, sample.cores)} cores never ends; give 1 or more")
+        raise SlungError(f"labeling on {min(cores, sample.cores)} cores never ends; give 1 or more")
     times, by = 1.0, "documents"
     for kind, total, size in (("documents", total_documents, sample.documents), ("bytes", total_bytes, sample.bytes)):
         if total is not None:
@@ -96,5 +96,5 @@ def estimate(
     if report.trainable:
         saved = sum(report.outcomes[action] * (1 - factor) for action, factor in STEP_TIME.items())
         step_time, loss_share = 1 - saved / report.trainable, report.loss_tokens / report.trainable
-    disk = round(sample.labelled_bytes * times)
+    disk = round(sample.labeled_bytes * times)
     return Estimate(times, by, cores, core_hours, core_hours / cores, disk, step_time, loss_share)

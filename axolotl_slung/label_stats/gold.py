@@ -17,7 +17,7 @@ from .qa import GoldDocument, QaReport, qa_report
 from .qa_names import name_spans
 
 BATCH = 128
-"""Documents that are labelled at once."""
+"""Documents that are labeled at once."""
 
 
 def qa_files(

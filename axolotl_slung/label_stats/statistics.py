@@ -39,7 +39,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Runs:
-    """Stretches of neighbouring tokens with one action: how many, their tokens, the longest, and by `RUN_BINS`."""
+    """Stretches of neighboring tokens with one action: how many, their tokens, the longest, and by `RUN_BINS`."""
 
     runs: int
     tokens: int
@@ -49,7 +49,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class RiskReport:
-    """One pass over labelled documents.
+    """One pass over labeled documents.
 
     Attributes:
         buckets: ascending.
@@ -153,7 +153,7 @@ def risk_report(
     packing: bool = True,
     words: int = 40,
 ) -> RiskReport:
-    """Count labelled documents, in one pass and a memory that does not grow with them.
+    """Count labeled documents, in one pass and a memory that does not grow with them.
 
     Args:
         documents: any iterable; it is read once.

@@ -106,7 +106,7 @@ def _batch(report: RiskReport) -> Section:
 def _estimate(estimated: Estimate) -> Section:
     cores = "core" if estimated.cores == 1 else "cores"
     facts = [
-        (_hours(estimated.hours), f"of labelling on {estimated.cores} {cores}"),
+        (_hours(estimated.hours), f"of labeling on {estimated.cores} {cores}"),
         (_size(estimated.disk_bytes), "of prepared data set"),
         (f"{estimated.times:,.4g} x", f"the sample, judged by {estimated.by}"),
     ]
@@ -134,7 +134,7 @@ def _scores(report: RiskReport) -> Section:
         figures += [figure(f"By {name} alone", counts) for name, counts in report.scores.items()]
     note = (
         "Tokens by score, as fine near 0 as near 1; exactly 0 and exactly 1 stand apart. Dashed: the buckets' bounds. "
-        "Colours: the action at the bar's left end."
+        "Colors: the action at the bar's left end."
     )
     return Section("Scores", note, figures)
 
@@ -175,7 +175,7 @@ def _runs(report: RiskReport) -> Section:
         kinds = [Action(action).value] * last
         drawn = bars(f"Spans of {action}", histogram, names, ticks, label="tokens", unit="spans", kinds=kinds)
         blocks.append(Figure(drawn))
-    note = "Neighbouring tokens with the same action, whether or not Axolotl alone would train on them."
+    note = "Neighboring tokens with the same action, whether or not Axolotl alone would train on them."
     return Section("Spans", note, blocks)
 
 

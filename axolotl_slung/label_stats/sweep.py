@@ -50,7 +50,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One pass over labelled documents, for many thresholds; every number is exact.
+    """One pass over labeled documents, for many thresholds; every number is exact.
 
     Attributes:
         buckets: the config's.
@@ -134,7 +134,7 @@ def _check(bounds: tuple[float, ...], wanted: int) -> None:
 
 
 class _AboveCounter:
-    """Tokens, trainable tokens and documents (by their highest token) between neighbouring thresholds."""
+    """Tokens, trainable tokens and documents (by their highest token) between neighboring thresholds."""
 
     def __init__(self, values: np.ndarray):
         self._values = values

@@ -1,6 +1,6 @@
 """Small charts as SVG, written by hand: bars, lines and stacked shares.
 
-Colours come from the page's style sheet by class (`report.css`), so that charts follow light and dark. Each chart is an
+Colors come from the page's style sheet by class (`report.css`), so that charts follow light and dark. Each chart is an
 image with a title for screen readers, and each of its marks says its value when pointed at.
 """
 
@@ -73,7 +73,7 @@ def bars(
         ticks: places and their texts; bar `i` reaches from `i` to `i + 1`.
         label: the name of the horizontal axis.
         unit: what is counted; the name of the vertical axis.
-        kinds: each bar's class, for its colour.
+        kinds: each bar's class, for its color.
         marks: places and their texts, for upright lines.
         log: whether heights are logarithms.
     """

@@ -188,9 +188,9 @@ def test_a_labeler_that_refuses_a_row_does_not_take_the_others_with_it(tmp_path)
     rows = [{"text": "abc", "marks": [[0, 2, 0.5]]}, {"text": "abc", "marks": [[0, 9, 0.5]]}, {"text": "abc"}]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     result = label(tmp_path / "a.jsonl", "-o", tmp_path / "out", "-l", "{type: spans, field: marks}")
-    assert "2 lines could not be labelled" in result.output
+    assert "2 lines could not be labeled" in result.output
     assert (
-        "a.jsonl:2: not labelled: slung.labelers[0].field: row 0 of the batch, 'marks', span 0: [0, 9)" in result.output
+        "a.jsonl:2: not labeled: slung.labelers[0].field: row 0 of the batch, 'marks', span 0: [0, 9)" in result.output
     )
     assert [json.loads(row["spans"]) for row in read(tmp_path / "out" / "a.jsonl")] == [{"spans": [[0, 2, 0.5]]}]
 
@@ -237,7 +237,7 @@ def test_the_output_of_another_job_is_not_gone_on_with(tmp_path, names):
     assert label(source, "-o", tmp_path / "out", "-l", names).exit_code == 0  # nothing to do
 
     other = label(source, "-o", tmp_path / "out", "-l", names[:-1] + ", case_sensitive: false}")
-    assert "was labelled in another way; choose another --output" in other.output
+    assert "was labeled in another way; choose another --output" in other.output
     source.write_bytes(as_lines(documents(4)))
     assert "has changed since; choose another --output" in label(source, "-o", tmp_path / "out", "-l", names).output
     assert (tmp_path / "out" / "a.jsonl").read_bytes() == before

@@ -1,6 +1,6 @@
 "use strict";
 // `slung inspect`. Texts are hostile: they enter the page as text nodes, through `show`, and in no other way.
-// A "side" is one column: the documents coloured by one labeler's scores. There are one or two of them.
+// A "side" is one column: the documents colored by one labeler's scores. There are one or two of them.
 
 const DATA = JSON.parse(byId("data").textContent);
 const BUCKETS = DATA.buckets;
