@@ -214,8 +214,8 @@ def test_a_labeler_that_refuses_a_row_does_not_take_the_others_with_it(tmp_path)
             "slung.labelers[0].path: cannot read nowhere",
         ),
         (["in", "-o", "out", "-l", "{type: entities}"], "slung.labelers.0.entities: Value error, give either `path`"),
-        (["in", "-o", "out"], "say what is risky"),
-        (["in", "-o", "out", "-c", "names.txt"], "names.txt has no `slung:` block"),
+        (["in", "-o", "out"], "--labeler: no labeler given; pass --config FILE"),
+        (["in", "-o", "out", "-c", "names.txt"], "--config: names.txt: no `slung:` block in it"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(tmp_path, monkeypatch, arguments, says):

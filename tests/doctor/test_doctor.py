@@ -245,7 +245,7 @@ def test_the_command(config, tmp_path):
     result = CliRunner().invoke(main, ["doctor", path, "--steps", "1"])
     assert result.exit_code == 0, result.output
     assert (
-        "Nothing is wrong with this config." in result.output
+        "All checks passed." in result.output
         and "without logits (fused; rows by numba)" in " ".join(result.output.split())
     )
     assert "Maria" not in result.output
