@@ -1,8 +1,8 @@
-"""Twenty invented people, ten facts each, so that no model can know them before it is trained.
+"""Twenty invented people with ten facts each. No model can know them before it is trained.
 
-`people.jsonl` beside this file holds one fact a line: `name`, `fact` (what kind), `text` (to train on) and
-`paraphrase` (held out: the same fact in other words). A text is one or two sentences, names its person once,
-and goes on with pronouns: the other tokens tell whom it is about, which is what masked training learns from.
+`people.jsonl` holds one fact per line: `name`, `fact` (its kind), `text` (to train on) and `paraphrase` (held out: the
+same fact in other words). A text has one or two sentences. It names its person once and then uses pronouns. The other
+tokens say whom the text is about, and masked training learns from them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 
 
 def load() -> list[dict[str, str]]:
-    """All facts, in the order of the file."""
+    """All facts, in file order."""
     source = resources.files(__package__) / "people.jsonl"
     return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
 
 
 def write(folder: str | Path) -> Path:
-    """Write `train.jsonl`, `heldout.jsonl` (a `text` column each) and `names.txt` (one full name a line)."""
+    """Write `train.jsonl`, `heldout.jsonl` (each with a `text` column) and `names.txt` (one full name per line)."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     facts = load()
