@@ -55,7 +55,9 @@ def read_yaml(path: str):
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise click.UsageError(f"{path}{where}: not valid YAML ({getattr(error, 'problem', '')}); fix this line") from None
+        raise click.UsageError(
+            f"{path}{where}: not valid YAML ({getattr(error, 'problem', '')}); fix this line"
+        ) from None
 
 
 def read_tokenizer(name: str):

@@ -25,7 +25,11 @@ import click
 @click.option("--subset", help="The subset (configuration) of hub data sets.")
 @click.option("--split", default="train", show_default=True, help="The split of hub data sets.")
 @click.option("-j", "--workers", type=click.IntRange(1), help="Number of processes. Default: one per core.")
-@click.option("--cache/--no-cache", default=None, help="Cache the results of slow labelers for later runs. Default: the block's `cache`.")
+@click.option(
+    "--cache/--no-cache",
+    default=None,
+    help="Cache the results of slow labelers for later runs. Default: the block's `cache`.",
+)
 def label(inputs, output, config, labelers, splitter, columns, subset, split, workers, cache, **fields):
     """Score the documents of files, folders or hub data sets, on all cores.
 
@@ -63,7 +67,8 @@ def label(inputs, output, config, labelers, splitter, columns, subset, split, wo
     if bad:
         lines = sum(one.progress.bad for one in bad)
         click.echo(
-            f"{lines} lines could not be labeled; they are listed in {output / STATE}/*.bad_lines.txt. The first ones:", err=True
+            f"{lines} lines could not be labeled; they are listed in {output / STATE}/*.bad_lines.txt. The first ones:",
+            err=True,
         )
         with open(bad[0].bad_lines, encoding="utf-8") as listed:
             for line in islice(listed, 5):

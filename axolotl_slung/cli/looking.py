@@ -42,7 +42,7 @@ def document_options(command):
         click.argument("sources", nargs=-1, required=True),
         click.option("-c", "--config", help="For labeled files: a config with a `slung:` block and a `base_model`."),
         click.option("--tokenizer", help="For labeled files: the model's tokenizer, as a folder or a hub id."),
-        click.option("-n", "--documents", "limit", type=click.IntRange(1), help="Number of documents, drawn at random."),
+        click.option("-n", "--documents", "limit", type=click.IntRange(1), help="Number of random documents."),
         click.option("--all", "everything", is_flag=True, help="Use all documents."),
         click.option("--seed", default=0, show_default=True, help="Seed of the random draw."),
         click.option("--text-field", help="The text column of labeled files. Default: text."),
@@ -66,9 +66,13 @@ def look(sources, config, tokenizer, limit, everything, seed, text_field, spans_
     limit = None if everything else limit or default
     if any(source.endswith((".yml", ".yaml")) for source in sources):
         if len(sources) > 1:
-            raise click.UsageError(f"{', '.join(sources)}: expected one config, got {len(sources)} sources; pass one config")
+            raise click.UsageError(
+                f"{', '.join(sources)}: expected one config, got {len(sources)} sources; pass one config"
+            )
         if config or tokenizer or text_field or spans_field:
-            raise click.UsageError(f"{sources[0]}: is a config; leave out --config, --tokenizer and the fields, which are for labeled files")
+            raise click.UsageError(
+                f"{sources[0]}: is a config; leave out --config, --tokenizer and the fields (for labeled files only)"
+            )
         return _of_config(sources[0], limit, seed)
     return _of_files(sources, config, tokenizer, limit, seed, text_field or "text", spans_field or "spans")
 
@@ -119,7 +123,9 @@ def _of_files(paths, config, tokenizer, limit, seed, text_field, spans_field) ->
         content = read_yaml(config)
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:
-        raise click.UsageError("--tokenizer: no tokenizer given; pass --tokenizer, or --config with your Axolotl config")
+        raise click.UsageError(
+            "--tokenizer: no tokenizer given; pass --tokenizer, or --config with your Axolotl config"
+        )
     documents = documents_of_files(
         find_sources(paths),
         read_tokenizer(tokenizer),

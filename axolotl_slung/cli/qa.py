@@ -55,7 +55,9 @@ def qa(
     from ..label_stats.qa_view import sections
 
     if (gold_field is None) == (names_field is None):
-        raise click.UsageError("--gold, --names: expected one of them; give either --gold, a column of spans, or --names, a column of names")
+        raise click.UsageError(
+            "--gold, --names: expected one; give either --gold, a column of spans, or --names, a column of names"
+        )
     block = read_block(config, labelers)
     tokenizer = read_tokenizer(tokenizer) if tokenizer else None
     report = qa_files(

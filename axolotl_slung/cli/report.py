@@ -13,7 +13,9 @@ from .showing import show
 @click.argument("sources", nargs=-1, required=True, metavar="[LABEL[@QUANTITY]=]FOLDER...")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default="report", show_default=True,
               help="The folder for the page and the pictures.")  # fmt: skip
-@click.option("--json", "figures", type=click.Path(), help="Write the figures as JSON to this file; - is standard output.")
+@click.option(
+    "--json", "figures", type=click.Path(), help="Write the figures as JSON to this file; - is standard output."
+)
 def report(sources, output, figures):
     """Make one table, one page and pictures from lm_eval results.
 

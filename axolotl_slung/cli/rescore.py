@@ -15,13 +15,13 @@ import click
 @click.option("--judge", help="For slung_tofu: openai:MODEL or hf:MODEL.")
 @click.option("--judge-url", help="URL of the judge's service.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path),
-              help="A folder for the new results. Default: beside the samples, where `slung report` uses the newest.")  # fmt: skip
+              help="A folder for the new results. Default: beside the samples. `slung report` uses the newest.")  # fmt: skip
 def rescore(samples, output, **services):
     """Score a model's saved answers again with another scorer or judge, without generating again.
 
     \b
         slung rescore results/*/samples_slung_toxicity_*.jsonl --scorer detoxify
-        SLUNG_JUDGE_URL=http://localhost:8000/v1 slung rescore results/*/samples_slung_tofu_*.jsonl --judge openai:my-judge
+        slung rescore results/*/samples_slung_tofu_*.jsonl --judge openai:my-judge --judge-url http://localhost:8000/v1
 
     SAMPLES are files samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl. `lm_eval --log_samples
     --output_path` writes them.

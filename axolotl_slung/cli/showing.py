@@ -16,7 +16,12 @@ def report_options(words: bool = True):
             click.option(
                 "--html", type=click.Path(path_type=Path), help="Also write the report as one HTML page with pictures."
             ),
-            click.option("--json", "figures", type=click.Path(), help="Write the figures as JSON to this file; - is standard output."),
+            click.option(
+                "--json",
+                "figures",
+                type=click.Path(),
+                help="Write the figures as JSON to this file; - is standard output.",
+            ),
         ]
         if words:
             options.append(click.option("--words/--no-words", default=True, help="Whether to quote risky words."))

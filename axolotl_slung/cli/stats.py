@@ -21,7 +21,13 @@ BYTES_PER_TOKEN = 21
 @report_options()
 @click.option("--sequence-len", type=click.IntRange(1), help="Tokens per sequence. Default: the config's.")
 @click.option("--batch-sequences", type=click.IntRange(1), help="Sequences per optimizer step. Default: the config's.")
-@click.option("--cores", type=click.IntRange(1), default=1, show_default=True, help="Cores assumed by the estimate of labeling time.")
+@click.option(
+    "--cores",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Cores assumed by the estimate of labeling time.",
+)
 @click.option("--total-bytes", type=click.IntRange(1), help="Bytes of the whole corpus, for the estimate.")
 def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, words, **options):
     """Report what the labels will do to a training run, before it starts.

@@ -36,4 +36,6 @@ def _bounds(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise click.UsageError(f"--threshold: {text!r}: expected a number or a list of numbers, such as 0.1,0.9") from None
+        raise click.UsageError(
+            f"--threshold: {text!r}: expected a number or a list of numbers, such as 0.1,0.9"
+        ) from None

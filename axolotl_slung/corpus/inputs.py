@@ -38,7 +38,9 @@ def find_sources(
                 raise SourceError(f"--output: {output}: lies in the input {given}; choose a folder outside it")
             found = sorted(p for p in path.rglob("*") if p.is_file() and _kind(p.name))
             if not found:
-                raise SourceError(f"{given}: no files in this folder end in {', '.join(JSON_LINES + PARQUET)}; give another folder")
+                raise SourceError(
+                    f"{given}: no files in this folder end in {', '.join(JSON_LINES + PARQUET)}; give another folder"
+                )
             sources += [_of_file(file, file.relative_to(path), columns) for file in found]
         elif path.is_file():
             if not _kind(path.name):

@@ -143,7 +143,9 @@ class Source:
                     else:
                         before += rows
         except (pyarrow.ArrowException, OSError) as error:
-            raise SourceError(f"{self.path}: not a complete Parquet file ({type(error).__name__}); replace it") from None
+            raise SourceError(
+                f"{self.path}: not a complete Parquet file ({type(error).__name__}); replace it"
+            ) from None
 
     def _rows(self, begin):
         from datasets import load_dataset

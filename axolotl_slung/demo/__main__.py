@@ -27,7 +27,9 @@ _STEP = re.compile(r"(\d+)/(\d+) \[\d")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--folder", type=Path, default=Path("demo"), help="folder for data, models and logs (default: demo)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("demo"), help="folder for data, models and logs (default: demo)"
+    )
     folder = parser.parse_args().folder
     if not CONFIG.is_file():
         sys.exit(f"demo: {CONFIG}: no such file; run the demo from the project's folder")
@@ -130,7 +132,7 @@ def start(command: list[str], **options) -> subprocess.Popen:
     """Start a command of this Python environment, on the embedded data."""
     here = Path(sys.executable).parent
     environment = {
-        # without these, the launcher allows one thread per process, and waiting threads spin, which is slow on a busy machine
+        # The launcher would allow one thread per process. Waiting threads would spin, which is slow on a busy machine.
         "OMP_NUM_THREADS": str(os.cpu_count()),
         "OMP_WAIT_POLICY": "passive",
         **os.environ,

@@ -108,7 +108,9 @@ def check(model, tokenizer) -> None:
     tokens = model.generate(**prompt, max_new_tokens=8, do_sample=False)[0]
     answer = tokenizer.decode(tokens[prompt["input_ids"].shape[1] :])
     if "Paris" not in answer:
-        raise SlungError(f"converted model: expected Paris as the capital of France, got {answer!r}; try another transformers version")
+        raise SlungError(
+            f"converted model: expected Paris as the capital of France, got {answer!r}; change transformers' version"
+        )
 
 
 def say(message: str) -> None:

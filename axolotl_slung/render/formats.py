@@ -19,7 +19,7 @@ def share(part: float | None) -> str:
 
 
 def decimal(number: float | None) -> str:
-    """A number from 0 to 1 with three decimals; None gives `n/a`. More decimals are used if three would round up to 1."""
+    """A number from 0 to 1 with three decimals; None gives `n/a`. It has more decimals if three would round to 1."""
     return "n/a" if number is None else _not_quite(number, 1, 3)
 
 

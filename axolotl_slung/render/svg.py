@@ -1,7 +1,7 @@
 """Small charts written as SVG: bars, lines and stacked shares.
 
-Colors come from classes in the page's style sheet (`report.css`), so charts follow light and dark mode. Each chart is an
-image with a title for screen readers. Each mark shows its value when you point at it.
+Colors come from classes in the page's style sheet (`report.css`), so charts follow light and dark mode. Each chart is
+an image with a title for screen readers. Each mark shows its value when you point at it.
 """
 
 from __future__ import annotations

@@ -194,9 +194,9 @@ def test_an_estimate_is_in_proportion():
 
 def test_a_sample_of_nothing_is_no_sample():
     report, empty = risk_report([], THREE), Sample(0, 0, 0.0, 1, 0)
-    with pytest.raises(ValueError, match="no bytes to judge the whole by"):
+    with pytest.raises(ValueError, match="no bytes in it, so the whole cannot be estimated"):
         estimate(report, empty, total_bytes=10)
-    with pytest.raises(ValueError, match="no documents to judge"):
+    with pytest.raises(ValueError, match="no documents in it"):
         estimate(report, empty, total_documents=10)
     with pytest.raises(ValueError, match="never ends"):
         estimate(report, empty, cores=0)
