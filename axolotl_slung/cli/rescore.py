@@ -15,7 +15,7 @@ import click
 @click.option("--judge", help="For slung_tofu: openai:MODEL or hf:MODEL.")
 @click.option("--judge-url", help="URL of the judge's service.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path),
-              help="A folder for the new results. Default: beside the samples. `slung report` uses the newest.")  # fmt: skip
+              help="A folder for the new results. Default: beside the samples.")  # fmt: skip
 def rescore(samples, output, **services):
     """Score a model's saved answers again with another scorer or judge, without generating again.
 
@@ -25,6 +25,8 @@ def rescore(samples, output, **services):
 
     SAMPLES are files samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl. `lm_eval --log_samples
     --output_path` writes them.
+
+    Without --output, new results are written beside the samples, and `slung report` uses the newest.
 
     The SLUNG_... variables apply as they do for the tasks. Answers of services are cached on disk. After a failure, the
     same command only asks for what is missing.

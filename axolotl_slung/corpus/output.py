@@ -125,7 +125,8 @@ class Output:
 
         Args:
             labeled: the output.
-            end, read: the position after the chunk; see `Chunk`.
+            end: the position after the chunk; see `Chunk`.
+            read: the same position, in the unit of `Source.size`.
         """
         self._file.write(labeled.content)
         now = self.progress

@@ -9,8 +9,8 @@ twice and three times. In each reading:
 - A name of several words matches in any case. A single word matches as it is listed, or in capitals.
 - No letter or digit may be right before or after a name, except in Chinese, Japanese and Thai.
 
-With `parts`, pieces of a name match too. A piece is what lies between white space or hyphens. It has at least two letters
-and does not begin with a lowercase letter (van, de). A piece of a hyphenated name does not match next to a hyphen: the
+With `parts`, pieces of a name match too. A piece is what lies between white space or hyphens. It has at least two
+letters and does not begin with a lowercase letter (van, de). A piece of a hyphenated name does not match next to a hyphen: the
 Al of Al-Said is not the Al of Al-Rumhi. Letters after an apostrophe are not part of the name.
 """
 

@@ -188,8 +188,8 @@ def _words(report: RiskReport) -> Section:
 
     note = (
         "These words quote the data: be careful whom you show them to. They are whole words in lowercase. A word is "
-        "risky if any of its tokens is. Telling words are risky more often than their share of the text explains (Dunning's "
-        "log-likelihood)."
+        "risky if any of its tokens is. Telling words are risky more often than their share of the text explains "
+        "(Dunning's log-likelihood)."
     )
     if report.words["missed"]:
         note += (

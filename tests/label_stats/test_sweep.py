@@ -75,7 +75,9 @@ def test_the_configs_own_cut_is_the_reports():
 
 @pytest.mark.parametrize("at", [(0.0,), (1.1,), (math.nan,), (-1,), (0.5, 0.5), (0.9, 0.1), (0.1, 0.2, 0.3), ()])
 def test_thresholds_that_are_none(at):
-    with pytest.raises(ValueError, match="thresholds: .*: (expected 1 number|expected numbers above 0|not in ascending order)"):
+    with pytest.raises(
+        ValueError, match="thresholds: .*: (expected 1 number|expected numbers above 0|not in ascending order)"
+    ):
         sweep([], THREE, [at])
 
 
