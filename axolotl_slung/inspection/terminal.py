@@ -1,4 +1,4 @@
-"""Labeled documents in a terminal, or in a plain file: tokens colored, or bracketed, by action."""
+"""Labeled documents for a terminal (colored by action) or a plain file (bracketed by action)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ..render.visible import visible
 from .documents import LabelledDocument
 from .effects import LEFT_OUT, LEFT_OUT_MEANING, MEANINGS, effects
 
-# two shades each, in turns, so that tokens can be told apart; ink and paper both, whatever the terminal's own may be
+# Two alternating shades per action, so that tokens can be distinguished. Both foreground and background are set, so
+# that the terminal's own colors do not matter.
 _SHADES = {
     Action.TRAIN.value: ("color(16) on color(194)", "color(16) on color(157)"),
     Action.MASK.value: ("underline color(16) on color(216)", "underline color(16) on color(223)"),
@@ -32,25 +33,25 @@ _SHADES = {
 _STYLES = {effect: tuple(map(Style.parse, shades)) for effect, shades in _SHADES.items()}
 _HEADLINE, _QUIET = Style(bold=True), Style(dim=True)
 PARTIAL = "~"
-"""Follows a token whose characters lie in different buckets."""
+"""Marks a token with characters in different buckets."""
 
 
 def terminal_view(
     documents: Sequence[LabelledDocument], buckets: Sequence[Bucket], width: int = 100, color: bool = True
 ) -> Iterator[str]:
-    """A legend with counts, then each document, line by line.
+    """The lines of a legend with counts, and of each document.
 
-    No control character of a name or a text reaches the terminal; see `view.visible`.
+    Control characters in names and texts never reach the terminal; see `visible.visible`.
 
     Args:
-        documents: what to show, in this order.
+        documents: the documents to show, in this order.
         buckets: ascending.
-        width: of the terminal, in columns; wide characters take two.
-        color: with escape sequences for 256 colors; or else plain text, in which stretches that are not trained
-            stand in brackets, `[mask: ...]`, and brackets of the text itself read `\\[` and `\\]`.
+        width: width of the terminal in columns. Wide characters take two columns.
+        color: True uses escape sequences for 256 colors. False gives plain text: runs that are not trained are in
+            brackets, as in `[mask: ...]`, and brackets of the text are written `\\[` and `\\]`.
 
     Yields:
-        Lines, without the line break at their end.
+        Lines without a line break.
     """
     canvas = _Canvas(max(width, 20), color)
     of_document = [effects(document, buckets) for document in documents]
@@ -60,7 +61,7 @@ def terminal_view(
 
 
 class _Canvas:
-    """Breaks pieces of text into lines of a width, and paints them."""
+    """Breaks pieces of text into lines, and colors them."""
 
     def __init__(self, width: int, color: bool):
         self.width, self.color = width, color
@@ -69,10 +70,10 @@ class _Canvas:
         return style.render(text, color_system=ColorSystem.EIGHT_BIT) if self.color and style else text
 
     def lines(self, pieces) -> Iterator[str]:
-        """Lines of `(text, style, breaks)`; a piece stays whole where it fits a line, and `breaks` ends the line."""
+        """Lines from pieces `(text, style, breaks)`. Only a piece longer than a line is split. `breaks` ends the line."""
         line, used = [], 0
         for text, style, breaks in pieces:
-            # almost every piece fits, and chop_cells is slow
+            # almost all pieces fit, and chop_cells is slow
             parts = [text] if cell_len(text) <= self.width else chop_cells(text, self.width)
             for part in parts:
                 cells = cell_len(part)
@@ -103,7 +104,7 @@ def _legend(canvas, documents, of_document, buckets) -> Iterator[str]:
         name = (_spoken(effect), _STYLES[effect][0], False)
         yield from canvas.lines([name, *_words(f" {share}, {meaning}")])
     if any(document.partial.any() for document in documents):
-        yield from canvas.lines(_words(f"{PARTIAL} after a token: its characters lie in different buckets"))
+        yield from canvas.lines(_words(f"{PARTIAL} after a token: it has characters in different buckets"))
 
 
 def _document(canvas, document, its_effects) -> Iterator[str]:
@@ -124,7 +125,7 @@ def _colored(document, its_effects):
 
 
 def _bracketed(document, its_effects):
-    """As `_colored`, without colors: the brackets stand around stretches of one effect."""
+    """Like `_colored`, but with brackets around runs of one effect instead of colors."""
     last = len(its_effects) - 1
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         text = visible(token).replace("[", "\\[").replace("]", "\\]") + (PARTIAL if document.partial[index] else "")
@@ -137,7 +138,7 @@ def _bracketed(document, its_effects):
 
 
 def _words(text, style=None):
-    """Pieces for each word, with the spaces before it."""
+    """One piece per word, with the spaces before it."""
     return [(word, style, False) for word in re.findall(" *[^ ]+| +$", text)]
 
 
