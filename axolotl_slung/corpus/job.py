@@ -57,7 +57,7 @@ class Job:
         """The block's labelers, opened and checked.
 
         Raises:
-            LabelerError: one of them cannot work.
+            LabelerError: a labeler cannot work.
         """
         return build(self.block)
 

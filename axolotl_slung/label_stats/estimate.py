@@ -86,7 +86,7 @@ def estimate(
         SlungError: the sample is empty, or there are no cores.
     """
     if cores < 1 or sample.cores < 1:
-        raise SlungError(f"cores: {min(cores, sample.cores)}: labeling on 0 cores never ends; use 1 or more")
+        raise SlungError(f"cores: {min(cores, sample.cores)}: labeling never ends without a core; use 1 or more")
     times, by = 1.0, "documents"
     for kind, total, size in (("documents", total_documents, sample.documents), ("bytes", total_bytes, sample.bytes)):
         if total is not None:

@@ -79,7 +79,7 @@ def _documents(
             elif gold_field in row:
                 gold = parse_spans(row[gold_field], text, f"{where}, {gold_field!r}")
                 if any(span.score != 1 for span in gold):
-                    raise SourceError(f"{where}: {gold_field!r}: gold spans have no scores; give [start, end]")
+                    raise SourceError(f"{where}: {gold_field!r}: gold spans must not have scores; give [start, end]")
             else:
                 raise SourceError(f"{where}: no column {gold_field!r}; choose from {', '.join(map(repr, row))}")
             offsets = None if encode is None else encode(utf8_safe(text), add_special_tokens=False)[1]

@@ -33,7 +33,7 @@ class Above:
 
 @dataclass(frozen=True)
 class Cut:
-    """The buckets with their bounds moved.
+    """The buckets with other bounds.
 
     Attributes:
         bounds: the new `below` of the buckets.

@@ -101,7 +101,7 @@ ROWS = [
 
 def test_gold_with_scores_is_refused(tmp_path, block):
     write_jsonl(tmp_path / "rows.jsonl", [{"text": "stupid", "gold": [[0, 6, 0.7]]}])
-    with pytest.raises(SourceError, match="line 1: 'gold': gold spans have no scores; give .start, end."):
+    with pytest.raises(SourceError, match="line 1: 'gold': gold spans must not have scores; give .start, end."):
         qa_files(sources(tmp_path / "rows.jsonl"), block, gold_field="gold")
 
 
