@@ -1,4 +1,4 @@
-"""`slung`, and `axolotl slung`: one file a command, imported when it is called."""
+"""`slung` and `axolotl slung`: one file per command, imported when the command is called."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ..errors import SlungError
 
 _COMMANDS = {
     "label": "Score the documents of files or hub data sets, on all cores.",
-    "inspect": "See documents in tokens, coloured by what the loss will do.",
-    "stats": "What the labels will do to a training run, before it.",
-    "sweep": "Tokens and documents a bucket, for any thresholds.",
+    "inspect": "Show documents in tokens, colored by what the loss does with them.",
+    "stats": "Report what the labels will do to a training run, before it starts.",
+    "sweep": "Count tokens and documents per bucket, for any thresholds.",
     "qa": "Measure labels against spans that people marked.",
-    "report": "One table and one page of pictures from results of lm_eval.",
-    "doctor": "Try a config for a few batches, and see that its labels reach the loss.",
-    "rescore": "Score saved answers of a model again, with another scorer or judge.",
+    "report": "Make one table and one page of pictures from lm_eval results.",
+    "doctor": "Train a config for a few steps and check that its labels reach the loss.",
+    "rescore": "Score a model's saved answers again, with another scorer or judge.",
     "tasks-path": "Print the folder of the lm_eval tasks, for --include_path.",
     "schema": "Print the JSON schema of the `slung:` block.",
 }
 
 
 class _Commands(click.Group):
-    """Imports a command only when it is called, so that `slung --help` is quick."""
+    """Imports a command only when it is called, to keep `slung --help` fast."""
 
     def list_commands(self, ctx):
         return list(_COMMANDS)
@@ -46,8 +46,13 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="axolotl-slung", prog_name="slung")
 def main():
-    """Selective loss for Axolotl: understand risky text, do not generate it.
+    """Selective loss for Axolotl: the model understands risky text and does not learn to generate it.
 
-    Training needs no command of its own: add a `slung:` block to a config and run `axolotl train config.yml`. These
-    commands make labels for large corpora, and show what labels do before a GPU is spent on them.
+    \b
+        slung inspect config.yml
+        slung doctor config.yml
+        axolotl train config.yml
+
+    Training needs no slung command. Add a `slung:` block to a config and run `axolotl train config.yml`.
+    The commands below label large corpora, check labels before a run, and compare models after it.
     """

@@ -1,4 +1,4 @@
-"""The `slung:` block that a command works with: out of a config, or put together from options."""
+"""The `slung:` block that a command works with: read from a config, or built from options."""
 
 from __future__ import annotations
 
@@ -11,59 +11,69 @@ from ..errors import validation_lines
 
 
 def read_block(config: str | None, labelers: tuple[str, ...], **others) -> SlungConfig:
-    """The block of a YAML file, with its labelers replaced by those of the command line, if there are any.
+    """Read the block of a YAML file. Labelers given on the command line replace its own.
 
     Args:
         config: a YAML file with a `slung:` block, such as an Axolotl config; or None.
         labelers: entries for `slung.labelers`, each as YAML or the name of a type.
-        others: replace the block's keys of the same names, unless None.
+        others: values for keys of the block. A value of None leaves the key unchanged.
 
     Raises:
-        click.UsageError: neither, or no valid block.
+        click.UsageError: neither a config nor a labeler is given, or the block is not valid.
     """
     if config is None and not labelers:
         raise click.UsageError(
-            "say what is risky: a YAML file with a `slung:` block (--config), or --labeler profanity"
+            "--labeler: no labeler given; pass --config FILE (YAML with a `slung:` block) or --labeler TYPE"
         )
     block = {}
     if config is not None:
         content = read_yaml(config)
         block = content.get("slung") if isinstance(content, dict) else None
         if not isinstance(block, dict):
-            raise click.UsageError(f"--config: {config} has no `slung:` block")
+            raise click.UsageError(f"--config: {config}: no `slung:` block in it; add one, or pass another file")
     if labelers:
         block["labelers"] = [_labeler(text) for text in labelers]
     block.update({key: value for key, value in others.items() if value is not None})
     try:
         return SlungConfig.model_validate(block)
     except ValidationError as error:
-        raise click.UsageError("\n".join(validation_lines(error, "slung."))) from None
+        raise click.UsageError("; ".join(validation_lines(error, "slung."))) from None
 
 
 def read_yaml(path: str):
-    """A YAML file, or a `click.UsageError` that says where it is broken."""
+    """The content of a YAML file.
+
+    Raises:
+        click.UsageError: the file cannot be read, or is not valid YAML. The message names the line.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             return yaml.safe_load(file)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-        raise click.UsageError(f"{path}: cannot be read: {reason}") from None
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise click.UsageError(f"{path}: cannot be read ({reason}); check the path and the file") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise click.UsageError(f"{path}{where}: no YAML: {getattr(error, 'problem', '')}") from None
+        raise click.UsageError(
+            f"{path}{where}: not valid YAML ({getattr(error, 'problem', '')}); fix this line"
+        ) from None
 
 
 def read_tokenizer(name: str):
-    """A tokenizer of Transformers, or a `click.UsageError`."""
+    """The Transformers tokenizer of a folder or hub id.
+
+    Raises:
+        click.UsageError: there is none.
+    """
     from transformers import AutoTokenizer, logging
 
-    logging.set_verbosity_error()  # its warning that a document is longer than the model's context
+    logging.set_verbosity_error()  # no warning about documents longer than the model's context
     try:
         return AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError):
         raise click.UsageError(
-            f"--tokenizer: {name!r}: no tokenizer in such a folder, nor on the hub by this name"
+            f"--tokenizer: {name!r}: no tokenizer in this folder or on the hub; pass a tokenizer's folder or hub id"
         ) from None
 
 
@@ -71,5 +81,5 @@ def _labeler(text: str):
     try:
         entry = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise click.UsageError(f"--labeler: {text!r} is no YAML; write --labeler '{{type: profanity}}'") from None
+        raise click.UsageError(f"--labeler: {text!r}: not valid YAML; write --labeler '{{type: profanity}}'") from None
     return {"type": entry} if isinstance(entry, str) else entry

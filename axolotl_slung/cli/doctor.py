@@ -14,18 +14,27 @@ from .block import read_yaml
 @click.command()
 @click.argument("config", type=click.Path(exists=True, dir_okay=False))
 @click.option("--steps", type=click.IntRange(1), default=2, show_default=True, help="Optimizer steps to train.")
-@click.option("--verbose", is_flag=True, help="Show what Axolotl prints, too.")
+@click.option("--verbose", is_flag=True, help="Also show what Axolotl prints.")
 def doctor(config, steps, verbose):
-    """Try a config for a few batches, and see that its labels reach the loss.
+    """Train a config for a few steps and check that its labels reach the loss.
 
     \b
         slung doctor config.yml
+        slung doctor config.yml --steps 4 --verbose
 
-    Trains by CONFIG, an Axolotl config with a `slung:` block, on a few of its own rows and in a temporary folder, with
-    labels planted at known places: through its own collator, packing, model and loss. Says which loss ran, that masked
-    targets get no gradient and their neighbours do, that labels arrive whole, what the loss is divided by, and what in
-    the config would defeat it. Ends with 1 where something is wrong. The model is loaded, so it takes a machine that can
-    train it; nothing is saved.
+    CONFIG is an Axolotl config with a `slung:` block. The training runs in a temporary folder, on a few of the config's
+    rows, with labels planted at known positions. It uses the config's collator, packing, model and loss.
+
+    \b
+    The report says:
+      - which loss ran
+      - whether masked targets get no gradient, and their neighbors do
+      - whether labels arrive unchanged
+      - what the loss is divided by
+      - what in the config would bypass the loss
+
+    The exit status is 1 if a check fails. The command loads the model, so the machine must be able to train it.
+    Nothing is saved.
     """
     from rich.console import Console
     from rich.table import Table
@@ -33,9 +42,9 @@ def doctor(config, steps, verbose):
 
     from ..render.visible import visible
 
-    read_yaml(config)  # a broken file is told in one line
+    read_yaml(config)  # so that a broken file gives a one-line error
     said = io.StringIO()
-    # what is being done goes past the redirection
+    # made before the redirection, so that progress is still shown
     console = Console(file=sys.stderr)
     with contextlib.ExitStack() as stack:
         if not verbose:
@@ -46,12 +55,12 @@ def doctor(config, steps, verbose):
         findings = examine(config, steps, lambda what: console.print(f"slung doctor: {what} ...", style="dim"))
 
     table = Table(show_header=False, box=None, padding=(0, 1))
-    colours = {FAILED: "bold red", NOTE: "yellow"}
+    colors = {FAILED: "bold red", NOTE: "yellow"}
     for finding in findings:
         table.add_row(
-            Text(finding.verdict, colours.get(finding.verdict, "green")), finding.check, Text(visible(finding.text))
+            Text(finding.verdict, colors.get(finding.verdict, "green")), finding.check, Text(visible(finding.text))
         )
     Console().print(table)
     failed = sum(finding.verdict == FAILED for finding in findings)
-    click.echo(f"{failed} of {len(findings)} checks failed" if failed else "Nothing is wrong with this config.")
+    click.echo(f"{failed} of {len(findings)} checks failed" if failed else "All checks passed.")
     sys.exit(1 if failed else 0)

@@ -14,20 +14,21 @@ from .looking import Looking, document_options, look
 @click.command()
 @document_options
 @click.option("-o", "--output", default="inspect.html", show_default=True, type=click.Path(path_type=Path),
-              help="The page to write.")  # fmt: skip
-@click.option("--terminal", is_flag=True, help="Print the documents, coloured, instead of writing a page.")
+              help="The HTML page to write.")  # fmt: skip
+@click.option("--terminal", is_flag=True, help="Print colored documents instead of writing a page.")
 def inspect(output, terminal, **options):
-    """See documents in the model's own tokens, coloured by what the loss will do with them.
-
-    SOURCES is an Axolotl config with a `slung:` block, or files that `slung label` wrote.
+    """Show documents in the model's tokens, colored by what the loss does with each token.
 
     \b
         slung inspect config.yml
         slung inspect config.yml -n 5 --terminal
-        slung inspect labelled/ --tokenizer allenai/OLMo-1B-hf
+        slung inspect labeled/ --tokenizer allenai/OLMo-1B-hf
 
-    The page is one file that opens in any browser and fetches nothing. Move the thresholds, compare labelers side by side,
-    and copy the `buckets:` back into your config. It holds the documents' text: keep it as carefully as these.
+    SOURCES is an Axolotl config with a `slung:` block, or files that `slung label` wrote.
+
+    The page is one file. It opens in any browser and loads nothing from the network. On it you can move thresholds,
+    compare labelers side by side, and copy the `buckets:` back into your config. The page contains the documents' text.
+    Protect it as you protect the documents.
     """
     from ..inspection.page import inspection_page
     from ..inspection.terminal import terminal_view
@@ -35,7 +36,7 @@ def inspect(output, terminal, **options):
     looked = look(Looking(**options), default=5 if terminal else 50)
     documents = list(looked.documents)
     if not documents:
-        raise click.ClickException(f"{looked.title}: no documents")
+        raise click.ClickException(f"{looked.title}: no documents in it; check the data set's files and split")
     buckets = looked.block.resolved_buckets()
     if terminal:
         for line in terminal_view(documents, buckets, shutil.get_terminal_size((100, 24)).columns, sys.stdout.isatty()):

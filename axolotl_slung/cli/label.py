@@ -12,34 +12,40 @@ import click
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder for the outputs.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder to write to.")
 @click.option("-c", "--config", help="A YAML file with a `slung:` block, such as your Axolotl config.")
-@click.option("-l", "--labeler", "labelers", multiple=True, help="A labeler as YAML, or its type; may be repeated.")
+@click.option("-l", "--labeler", "labelers", multiple=True, help="A labeler, as YAML or by its type. Can be repeated.")
 @click.option("--form", type=click.Choice(["spans", "dolma"]), default="spans", show_default=True,
-              help="Documents with a column of spans, or Dolma attribute files.")  # fmt: skip
+              help="What to write: documents with a column of spans, or Dolma attribute files.")  # fmt: skip
 @click.option("--text-field", default="text", show_default=True, help="The column to label.")
-@click.option("--id-field", default="id", show_default=True, help="The column of ids, for attribute files.")
-@click.option("--spans-field", default="spans", show_default=True, help="The column that the spans go to.")
-@click.option("--columns", help="Comma-separated: the columns to keep of Parquet files and hub data sets.")
+@click.option("--id-field", default="id", show_default=True, help="The column of ids. Dolma attribute files need it.")
+@click.option("--spans-field", default="spans", show_default=True, help="The column to write spans to.")
+@click.option("--columns", help="Columns of Parquet files and hub data sets to keep, separated by commas.")
 @click.option("--subset", help="The subset (configuration) of hub data sets.")
 @click.option("--split", default="train", show_default=True, help="The split of hub data sets.")
-@click.option("-j", "--workers", type=click.IntRange(1), help="Processes; all cores where left out.")
-@click.option("--cache/--no-cache", default=None, help="Keep what slow labelers found for the next run; see the docs.")
+@click.option("-j", "--workers", type=click.IntRange(1), help="Number of processes. Default: one per core.")
+@click.option(
+    "--cache/--no-cache",
+    default=None,
+    help="Cache the results of slow labelers for later runs. Default: the block's `cache`.",
+)
 def label(inputs, output, config, labelers, columns, subset, split, workers, cache, **fields):
-    """Score the documents of INPUTS: files of JSON lines (plain, .gz, .zst) or Parquet, folders of them, or hub data
-    sets (owner/name).
+    """Score the documents of files, folders or hub data sets, on all cores.
 
     \b
-        slung label corpus/ -o labelled/ -l profanity
-        slung label corpus/ -o labelled/ -c my-axolotl-config.yml
+        slung label corpus/ -o labeled/ -l profanity
+        slung label corpus/ -o labeled/ -c my-axolotl-config.yml
         slung label corpus/ -o attributes/ -l '{type: entities, path: names.txt}' --form dolma
 
-    Each document comes out with a column of spans, [start, end, score] in characters, under each labeler's name.
-    Scores are stored, no thresholds, so that `slung sweep` and training can cut them anywhere. To train on the output,
-    give its folder as the data set's `path` and use the labeler {type: spans, field: spans}.
+    INPUTS are JSON lines (plain, .gz, .zst), Parquet files, folders of these, or ids of hub data sets (owner/name).
 
-    The run can be stopped or killed at any moment: the same command goes on where it was. Lines that are no documents
-    are counted and listed in OUTPUT/.slung, and the rest is labelled.
+    Each document gets a column of spans: [start, end, score] in characters, per labeler. Files contain scores and no
+    thresholds. `slung sweep` and training choose thresholds later.
+
+    To train on the output, set its folder as the data set's `path` and use the labeler {type: spans, field: spans}.
+
+    You can stop or kill the run at any time. The same command resumes it. Lines that cannot be labeled are counted and
+    listed in OUTPUT/.slung. All other lines are labeled.
     """
     from ..corpus.inputs import find_sources
     from ..corpus.job import Job
@@ -51,33 +57,34 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
     columns = [column.strip() for column in columns.split(",")] if columns else None
     sources = find_sources(inputs, output, subset, split, columns)
     job = Job(block, **fields)
-    job.open_labelers()  # before there is a bar
+    job.open_labelers()  # before the progress bar starts
     with _Bar(sources) as bar:
         outputs = label_sources(sources, output, job, workers, bar.report)
     documents = sum(one.progress.documents for one in outputs)
-    click.echo(f"{documents} documents labelled into {output}")
+    click.echo(f"{documents} documents labeled into {output}")
     bad = [one for one in outputs if one.progress.bad]
     if bad:
         lines = sum(one.progress.bad for one in bad)
         click.echo(
-            f"{lines} lines could not be labelled; listed in {output / STATE}/*.bad_lines.txt. The first:", err=True
+            f"{lines} lines could not be labeled; they are listed in {output / STATE}/*.bad_lines.txt. The first ones:",
+            err=True,
         )
         with open(bad[0].bad_lines, encoding="utf-8") as listed:
             for line in islice(listed, 5):
                 click.echo(f"  {line}", err=True, nl=False)
     if not documents:
-        raise click.ClickException("no document was labelled")
+        raise click.ClickException(f"{output}: no document was labeled; check the inputs and --text-field")
 
 
 class _Bar:
-    """A progress bar over all sources, with documents a second and the time left."""
+    """A progress bar over all sources, with documents per second and the remaining time."""
 
     def __init__(self, sources):
         from tqdm import tqdm
 
         sizes = [source.size for source in sources]
         self._known = None not in sizes
-        # in a log file a line now and then is enough
+        # a log file needs fewer lines than a terminal
         every = 0.1 if sys.stderr.isatty() else 30
         form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]" if self._known else None
         self._bar = tqdm(total=sum(sizes) if self._known else None, unit="B" if self._known else " documents",
@@ -97,7 +104,7 @@ class _Bar:
         read, documents = self._seen.get(source.name, (0, 0))
         self._seen[source.name] = (progress.read, progress.documents)
         if first and progress.read:
-            # done by an earlier run: not to this one's credit
+            # labeled by an earlier run, so not part of this run's rate
             if self._known:
                 self._bar.initial += progress.read
                 self._bar.total -= progress.read if progress.finished else 0

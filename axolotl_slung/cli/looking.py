@@ -1,4 +1,4 @@
-"""The documents that a command looks at: a config's own data sets, or what `slung label` wrote."""
+"""The documents that a command reads: a config's data sets, or files that `slung label` wrote."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Looking:
 
 @dataclass
 class Looked:
-    """Documents in tokens, and what decides their actions.
+    """Tokenized documents, and the settings that decide their actions.
 
     Attributes:
         documents: an iterator of `LabelledDocument`.
         block: the `slung:` block.
-        rows: how many raw documents there are in all; None if not known.
+        rows: how many raw documents the data sets have; None if unknown.
         title: what to call them.
-        cfg: Axolotl's config, where there is one.
+        cfg: Axolotl's config; None for files.
     """
 
     documents: Iterator
@@ -64,13 +64,13 @@ def document_options(command):
     """The arguments and options of commands that read documents."""
     for option in reversed((
         click.argument("sources", nargs=-1, required=True),
-        click.option("-c", "--config", help="With labelled files: a config with a `slung:` block and a `base_model`."),
-        click.option("--tokenizer", help="With labelled files: the model's tokenizer, a folder or a hub id."),
-        click.option("-n", "--documents", "limit", type=click.IntRange(1), help="How many documents, drawn at random."),
-        click.option("--all", "everything", is_flag=True, help="All documents."),
-        click.option("--seed", default=0, show_default=True, help="Of the draw."),
-        click.option("--text-field", help="The column of text in labelled files; text."),
-        click.option("--spans-field", help="Their column of spans; spans."),
+        click.option("-c", "--config", help="For labeled files: a config with a `slung:` block and a `base_model`."),
+        click.option("--tokenizer", help="For labeled files: the model's tokenizer, as a folder or a hub id."),
+        click.option("-n", "--documents", "limit", type=click.IntRange(1), help="Number of random documents."),
+        click.option("--all", "everything", is_flag=True, help="Use all documents."),
+        click.option("--seed", default=0, show_default=True, help="Seed of the random draw."),
+        click.option("--text-field", help="The text column of labeled files. Default: text."),
+        click.option("--spans-field", help="The spans column of labeled files. Default: spans."),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -81,20 +81,24 @@ def look(looking: Looking, default: int) -> Looked:
 
     Args:
         looking: the options.
-        default: how many documents where neither a number nor all are asked for.
+        default: number of documents if neither --documents nor --all is given.
 
     Raises:
-        click.UsageError: sources that are neither a config nor labelled files.
+        click.UsageError: options that contradict each other, or a missing tokenizer.
     """
     if looking.everything and looking.limit:
-        raise click.UsageError("--all and --documents contradict each other; take one of them out")
+        raise click.UsageError("--all, --documents: both are given; pass only one of them")
     limit = None if looking.everything else looking.limit or default
     sources = looking.sources
     if any(source.endswith((".yml", ".yaml")) for source in sources):
         if len(sources) > 1:
-            raise click.UsageError("one config at a time")
+            raise click.UsageError(
+                f"{', '.join(sources)}: expected one config, got {len(sources)} sources; pass one config"
+            )
         if looking.config or looking.tokenizer or looking.text_field or looking.spans_field:
-            raise click.UsageError(f"{sources[0]} is a config; --config, --tokenizer and fields are for labelled files")
+            raise click.UsageError(
+                f"{sources[0]}: is a config; leave out --config, --tokenizer and the fields (for labeled files only)"
+            )
         return _of_config(sources[0], limit, looking.seed)
     return _of_files(looking, limit)
 
@@ -113,9 +117,9 @@ def _of_config(path: str, limit: int | None, seed: int) -> Looked:
         except SlungError:
             raise
         except (OSError, ValueError) as error:
-            # pydantic's message would quote the config, names and all
+            # pydantic's own message would quote the config, with its names
             lines = validation_lines(error) if isinstance(error, ValidationError) else [str(error)]
-            raise click.ClickException(f"{path}: " + "\n".join(lines)) from None
+            raise click.ClickException(f"{path}: " + "; ".join(" ".join(line.split()) for line in lines)) from None
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
@@ -124,7 +128,7 @@ def _of_config(path: str, limit: int | None, seed: int) -> Looked:
 
 @contextmanager
 def _quiet():
-    """Axolotl tells its log what the config says, all of it, and its makers what is run; this is only a look."""
+    """Silence Axolotl's logging, which prints the whole config, and its telemetry."""
     before = dict(os.environ)
     os.environ.update(AXOLOTL_LOG_LEVEL="ERROR", LOG_LEVEL="ERROR", AXOLOTL_DO_NOT_TRACK="1")
     try:
@@ -145,7 +149,9 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
         content = read_yaml(looking.config)
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:
-        raise click.UsageError("say whose tokens: --tokenizer, or --config with your Axolotl config")
+        raise click.UsageError(
+            "--tokenizer: no tokenizer given; pass --tokenizer, or --config with your Axolotl config"
+        )
     documents = documents_of_files(
         find_sources(looking.sources),
         read_tokenizer(tokenizer),

@@ -10,17 +10,17 @@ from .showing import report_options, show
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("-c", "--config", help="A YAML file with a `slung:` block, whose labelers are measured.")
-@click.option("-l", "--labeler", "labelers", multiple=True, help="A labeler as YAML, or its type; may be repeated.")
+@click.option("-c", "--config", help="A YAML file with a `slung:` block. Its labelers are measured.")
+@click.option("-l", "--labeler", "labelers", multiple=True, help="A labeler, as YAML or by its type. Can be repeated.")
 @click.option("--gold", "gold_field", help="The column of spans that people marked: [[start, end], ...].")
-@click.option("--names", "names_field", help="In place of --gold: the column with the names that are the truth.")
-@click.option("--parts/--no-parts", default=True, help="Whether first and last names alone are the truth too.")
+@click.option("--names", "names_field", help="Instead of --gold: the column of names that are the truth.")
+@click.option("--parts/--no-parts", default=True, help="Whether a first or last name by itself also counts as truth.")
 @click.option("--text-field", "text_fields", multiple=True, default=("text",), show_default=True,
-              help="The column of text; may be repeated.")  # fmt: skip
-@click.option("--tokenizer", help="A tokenizer, a folder or a hub id, to measure tokens as well as characters.")
+              help="A column of text. Can be repeated.")  # fmt: skip
+@click.option("--tokenizer", help="A tokenizer (folder or hub id), to measure tokens as well as characters.")
 @click.option("-t", "--threshold", "thresholds", multiple=True, type=click.FloatRange(0, 1, min_open=True),
-              help="Measure at this score too.")  # fmt: skip
-@click.option("-n", "--documents", "limit", type=click.IntRange(1), help="How many rows, from the beginning.")
+              help="Also measure at this score. Can be repeated.")  # fmt: skip
+@click.option("-n", "--documents", "limit", type=click.IntRange(1), help="Number of rows, from the beginning.")
 @report_options()
 def qa(
     inputs,
@@ -44,17 +44,20 @@ def qa(
         slung qa facts.jsonl --names author --text-field question --text-field answer \\
             -l '{type: entities, path: names.txt, parts: true}' --tokenizer allenai/OLMo-1B-hf
 
-    Precision, recall and F1 of characters and tokens, for each labeler and for all combined, at the buckets' bounds and at
-    the best threshold; average precision, and whether scores are probabilities (calibration).
+    The report gives precision, recall and F1 of characters and tokens, for each labeler and for all combined. It gives
+    them at the buckets' bounds and at the best threshold. It also gives average precision and calibration: whether
+    scores are probabilities.
 
-    Where the names of --names stand is found by rules of its own, not by the labeler's: see docs/labelers.md.
+    --names finds names with its own rules, which are not the labeler's. docs/labelers.md lists them.
     """
     from ..corpus.inputs import find_sources
     from ..label_stats.gold import qa_files
     from ..label_stats.qa_view import sections
 
     if (gold_field is None) == (names_field is None):
-        raise click.UsageError("give either --gold, a column of spans, or --names, a column of names")
+        raise click.UsageError(
+            "--gold, --names: expected one; give either --gold, a column of spans, or --names, a column of names"
+        )
     block = read_block(config, labelers)
     tokenizer = read_tokenizer(tokenizer) if tokenizer else None
     report = qa_files(

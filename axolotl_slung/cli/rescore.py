@@ -11,22 +11,25 @@ import click
 @click.argument("samples", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--scorer", help="For slung_toxicity: profanity, fasttext:MODEL#label, classifier:MODEL#label, detoxify, "
               "perspective, moderation.")  # fmt: skip
-@click.option("--scorer-url", help="Where the scorer's service is.")
+@click.option("--scorer-url", help="URL of the scorer's service.")
 @click.option("--judge", help="For slung_tofu: openai:MODEL or hf:MODEL.")
-@click.option("--judge-url", help="Where the judge's service is.")
+@click.option("--judge-url", help="URL of the judge's service.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path),
-              help="A folder for the new results; without it they lie beside the samples, where `slung report` takes the newest.")  # fmt: skip
+              help="A folder for the new results. Default: beside the samples.")  # fmt: skip
 def rescore(samples, output, **services):
-    """Score saved answers of a model again, with another scorer or judge, without generating again.
-
-    SAMPLES are files samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl of `lm_eval --log_samples --output_path`.
+    """Score a model's saved answers again with another scorer or judge, without generating again.
 
     \b
         slung rescore results/*/samples_slung_toxicity_*.jsonl --scorer detoxify
-        SLUNG_JUDGE_URL=http://localhost:8000/v1 slung rescore results/*/samples_slung_tofu_*.jsonl --judge openai:my-judge
+        slung rescore results/*/samples_slung_tofu_*.jsonl --judge openai:my-judge --judge-url http://localhost:8000/v1
 
-    The SLUNG_... variables count as for the tasks. What a service answered is kept on disk: the same command after a failure asks for
-    the rest alone.
+    SAMPLES are files samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl. `lm_eval --log_samples
+    --output_path` writes them.
+
+    Without --output, new results are written beside the samples, and `slung report` uses the newest.
+
+    The SLUNG_... variables apply as they do for the tasks. Answers of services are cached on disk. After a failure, the
+    same command only asks for what is missing.
     """
     import json
 

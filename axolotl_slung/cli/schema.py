@@ -11,9 +11,10 @@ import click
 def schema():
     """Print the JSON schema of the `slung:` block.
 
-    For editors that check YAML while you type, and for checks outside Python:
-
+    \b
         slung schema > slung.schema.json
+
+    Editors use it to check YAML while you type. Other programs can use it to check configs without Python.
     """
     from ..config import json_schema
 

@@ -1,4 +1,4 @@
-"""What the commands that report have in common: a table in the terminal, a page, figures."""
+"""Output of the commands that report: tables in the terminal, an HTML page, figures as JSON."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ import click
 
 
 def report_options(words: bool = True):
-    """The options for where a report goes, and whether it quotes words."""
+    """The options that say where a report is written, and whether it quotes words."""
 
     def decorate(command):
         options = [
             click.option(
-                "--html", type=click.Path(path_type=Path), help="Write the report as one page, with pictures."
+                "--html", type=click.Path(path_type=Path), help="Also write the report as one HTML page with pictures."
             ),
-            click.option("--json", "figures", type=click.Path(), help="Write the figures as JSON; - for the output."),
+            click.option(
+                "--json",
+                "figures",
+                type=click.Path(),
+                help="Write the figures as JSON to this file; - is standard output.",
+            ),
         ]
         if words:
-            options.append(click.option("--words/--no-words", default=True, help="Whether risky words are quoted."))
+            options.append(click.option("--words/--no-words", default=True, help="Whether to quote risky words."))
         for option in reversed(options):
             command = option(command)
         return command
@@ -28,7 +33,7 @@ def report_options(words: bool = True):
 
 
 def show(report, sections, title: str, html: Path | None, figures: str | None) -> None:
-    """Print the report, unless its figures are what is printed; write its page and its figures."""
+    """Print the report, and write its page and its figures. With figures "-", only the figures are printed."""
     from ..render.sections import to_page, to_terminal
 
     if figures != "-":
@@ -36,7 +41,7 @@ def show(report, sections, title: str, html: Path | None, figures: str | None) -
     if html:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(to_page(title, sections), encoding="utf-8")
-        click.echo(f"{html} has pictures", err=True)
+        click.echo(f"{html}: written, with pictures", err=True)
     if figures:
         content = json.dumps(report.to_json(), indent=2)
         click.echo(content) if figures == "-" else Path(figures).write_text(content, encoding="utf-8")

@@ -11,30 +11,43 @@ from .looking import Looking, document_options, look
 from .showing import report_options, show
 
 WORDS = 40
-"""How many of the most frequent risky words are quoted."""
-BYTES_A_TOKEN = 21
-"""Of a prepared data set: ids in 4, labels and positions in 8 each, the attention mask in 1."""
+"""Number of the most frequent risky words to quote."""
+BYTES_PER_TOKEN = 21
+"""In a prepared data set: 4 for the id, 8 each for the label and the position, 1 for the attention mask."""
 
 
 @click.command()
 @document_options
 @report_options()
-@click.option("--sequence-len", type=click.IntRange(1), help="Tokens a sequence; the config's, where there is one.")
-@click.option("--batch-sequences", type=click.IntRange(1), help="Sequences an optimiser step; the config's.")
-@click.option("--cores", type=click.IntRange(1), default=1, show_default=True, help="For the estimate of labelling.")
-@click.option("--total-bytes", type=click.IntRange(1), help="Of the whole corpus, for the estimate.")
+@click.option("--sequence-len", type=click.IntRange(1), help="Tokens per sequence. Default: the config's.")
+@click.option("--batch-sequences", type=click.IntRange(1), help="Sequences per optimizer step. Default: the config's.")
+@click.option(
+    "--cores",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Cores assumed by the estimate of labeling time.",
+)
+@click.option("--total-bytes", type=click.IntRange(1), help="Bytes of the whole corpus, for the estimate.")
 def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, words, **options):
-    """What the labels will do to a training run, before it.
+    """Report what the labels will do to a training run, before it starts.
+
+    \b
+        slung stats config.yml
+        slung stats labeled/ -c config.yml --all --html risk.html
 
     SOURCES is an Axolotl config with a `slung:` block, or files that `slung label` wrote.
 
     \b
-        slung stats config.yml
-        slung stats labelled/ -c config.yml --all --html risk.html
+    The report counts:
+      - documents and tokens, per bucket and per labeler
+      - documents left without a loss
+      - tokens that straddle the edge of a span
+      - loss tokens per batch
+      - the most frequent risky words, which it quotes
 
-    Documents and tokens a bucket and a labeler, documents left without a loss, tokens that straddle a span, loss tokens a
-    batch, the risky words that are most frequent; and an estimate of labelling time, of the prepared data set's size and of step time. A config's
-    documents are labelled on the spot, which is what the estimate is made from. The report quotes risky words.
+    For a config, the command labels the drawn documents itself. From the time that this takes, it estimates labeling
+    time, the size of the prepared data set, and step time.
     """
     from ..label_stats.estimate import Sample, estimate
     from ..label_stats.statistics import risk_report
@@ -54,12 +67,12 @@ def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, word
         words=WORDS if words else 0,
     )
     if not report.documents:
-        raise click.ClickException(f"{looked.title}: no documents")
+        raise click.ClickException(f"{looked.title}: no documents in it; check the data set's files and split")
     estimated = None
     if looked.cfg:
         size = sum(Path(path).stat().st_size for path in _files(cfg))
         sample_bytes = round(size * report.documents / looked.rows) if size else report.tokens * 4
-        sample = Sample(report.documents, sample_bytes, time.monotonic() - start, 1, report.tokens * BYTES_A_TOKEN)
+        sample = Sample(report.documents, sample_bytes, time.monotonic() - start, 1, report.tokens * BYTES_PER_TOKEN)
         estimated = estimate(
             report, sample, total_bytes=total_bytes or size or None, total_documents=looked.rows, cores=cores
         )

@@ -12,17 +12,17 @@ from .showing import report_options, show
 @document_options
 @report_options(words=False)
 @click.option("-t", "--threshold", "thresholds", multiple=True,
-              help="Bounds to try: one, or as many as there are, such as 0.1,0.9. May be repeated.")  # fmt: skip
+              help="Bounds to try: one, or one per bound of the config, such as 0.1,0.9. Can be repeated.")  # fmt: skip
 def sweep(thresholds, html, figures, **options):
-    """Tokens and documents a bucket, and what they cost in loss tokens, for any thresholds.
+    """Count tokens and documents per bucket, and the loss tokens they cost, for any thresholds.
+
+    \b
+        slung sweep labeled/ -c config.yml
+        slung sweep labeled/ --tokenizer allenai/OLMo-1B-hf -t 0.5 -t 0.1,0.9 --all
 
     SOURCES is what `slung label` wrote, or an Axolotl config with a `slung:` block.
 
-    \b
-        slung sweep labelled/ -c config.yml
-        slung sweep labelled/ --tokenizer allenai/OLMo-1B-hf -t 0.5 -t 0.1,0.9 --all
-
-    Nothing is labelled again: files hold scores, and thresholds only cut them.
+    Files from `slung label` are not labeled again. They contain scores, so any threshold can be tried.
     """
     from ..label_stats.sweep import sweep as swept
     from ..label_stats.sweep_view import sections
@@ -36,4 +36,6 @@ def _bounds(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise click.UsageError(f"--threshold: {text!r} is no number or list of numbers, such as 0.1,0.9") from None
+        raise click.UsageError(
+            f"--threshold: {text!r}: expected a number or a list of numbers, such as 0.1,0.9"
+        ) from None

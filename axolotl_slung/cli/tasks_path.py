@@ -12,8 +12,8 @@ def tasks_path():
     \b
         lm_eval --model hf --model_args pretrained=out/masked --tasks slung_tofu --include_path "$(slung tasks-path)"
 
-    Needed only where the tasks are not found by name: where SLUNG_LM_EVAL_HOOK=0 turns that off, or where Python starts
-    without `site` (`python -S`).
+    You need this only if lm_eval does not find the tasks by name. That is the case if SLUNG_LM_EVAL_HOOK=0 is set, or
+    if Python starts without `site` (`python -S`).
     """
     from importlib.resources import files
 

@@ -1,1 +1,1 @@
-"""`slung report`: one table and one page of figures from the results of several models."""
+"""`slung report`: tables, pictures and one page from the results of several models."""

@@ -1,4 +1,4 @@
-"""Results of lm-evaluation-harness gathered by method, and refused where they were not measured alike."""
+"""Results of lm-evaluation-harness, grouped by method. Runs that were measured differently are refused."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .results import TASKS, TOFU, Run, Source, quantity_text, runs_below
 _SUFFIXES = ("_stderr", "_ci_low", "_ci_high")
 _SEED = re.compile(r"(?:^|[-_.])s(?:eed)?[-_]?\d+$", re.IGNORECASE)
 _COUNTS = {
-    "unscored": "scores of generations that are missing",
-    "judge_failed": "answers that the judge failed on",
-    "judge_unparsed": "verdicts of the judge that could not be read",
+    "unscored": "generations without a score",
+    "judge_failed": "answers without a verdict, because the judge failed",
+    "judge_unparsed": "verdicts that could not be parsed",
 }
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over `runs` runs, its standard error and its 95 % interval; None where they are not known."""
+    """A mean over `runs` runs, its standard error and its 95 % interval. Unknown values are None."""
 
     mean: float
     stderr: float | None
@@ -36,7 +36,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Method:
-    """What has one label and one quantity (tokens of risky data): task to its runs, which are seeds."""
+    """Runs with one label and one quantity (tokens of risky data): for each task its runs, one per seed."""
 
     label: str
     quantity: int | None
@@ -44,13 +44,13 @@ class Method:
 
     @property
     def name(self) -> str:
-        """The label, with the quantity where there is one."""
+        """The label, with the quantity if there is one."""
         return self.label if self.quantity is None else f"{self.label} @ {quantity_text(self.quantity)}"
 
     def estimate(self, task: str, metric: str) -> Estimate | None:
-        """The metric over seeds, or a single run's with the error and interval that its file gives over samples.
+        """The metric over seeds. For a single run, error and interval are over samples, from the run's file.
 
-        None where no run has the number.
+        None if no run has the metric.
         """
         runs = [run.metrics for run in self.runs.get(task, []) if run.metrics.get(metric) is not None]
         values = [metrics[metric] for metrics in runs]
@@ -68,7 +68,10 @@ class Method:
 
 @dataclass(frozen=True)
 class Point:
-    """A method in a plane of what should be low and what should be high; `best` on the Pareto frontier."""
+    """A method in a plane of a metric that should be low and one that should be high.
+
+    `best` says whether the method is on the Pareto frontier.
+    """
 
     method: Method
     low: Estimate
@@ -78,21 +81,24 @@ class Point:
 
 @dataclass(frozen=True)
 class Evaluations:
-    """Methods in the order of their labels' first sources, those of one label by quantity; and what to know of them."""
+    """Methods and notes about them.
+
+    Labels are in the order of their first sources. Methods with the same label are sorted by quantity.
+    """
 
     methods: list[Method]
     notes: list[str]
 
     def having(self, *tasks: str) -> list[Method]:
-        """The methods with a run of any of the tasks."""
+        """The methods that have a run of any of the tasks."""
         return [method for method in self.methods if any(task in method.runs for task in tasks)]
 
     def setup(self, task: str) -> dict:
-        """How the task was measured, in all runs alike."""
+        """How the task was measured; the same for all runs."""
         return self.having(task)[0].runs[task][0].setup
 
     def points(self, low: tuple[str, str], high: tuple[str, str]) -> list[Point]:
-        """The methods that have both of two `(task, metric)`; the best are those whose means no other's beat."""
+        """The methods that have both `(task, metric)`. A method is best if no other method beats both of its means."""
         both = [(method, method.estimate(*low), method.estimate(*high)) for method in self.methods]
         both = [(method, x, y) for method, x, y in both if x and y]
         means = [(x.mean, y.mean) for _, x, y in both]
@@ -100,7 +106,7 @@ class Evaluations:
 
     @property
     def judged(self) -> bool:
-        """Whether a judge said which answers are right."""
+        """Whether a judge decided which answers are right."""
         return any(method.estimate(TOFU, "correct") for method in self.methods)
 
     def to_json(self) -> dict:
@@ -130,26 +136,26 @@ def _metrics(runs: Sequence[Run]) -> list[str]:
 
 
 def evaluations(sources: Iterable[Source]) -> Evaluations:
-    """Read what lm_eval wrote, and gather it by label and quantity.
+    """Read results of lm_eval, and group them by label and quantity.
 
     Args:
-        sources: what to read. Of several files with one model and task below one source, the newest counts.
+        sources: what to read. If several files of a source have the same model and task, the newest counts.
 
     Raises:
-        SlungError: a file is not lm_eval's, there is nothing to report, a label cannot be told, or runs of one task
-            were not measured alike.
+        SlungError: a file is not from lm_eval, there is nothing to report, a label cannot be derived, or runs of one
+            task were measured differently.
     """
     gathered, guessed, notes = defaultdict(lambda: defaultdict(list)), set(), []
     for source in sources:
         for (model, task), runs in runs_below(source.path).items():
             run = runs[-1]
             if len(runs) > 1:
-                where = f"{task} of {model} is in {len(runs)} files below {source.path}"
-                notes.append(f"{where}; the newest counts: {run.file}")
+                where = f"{source.path}: {len(runs)} files have {task} of {model}"
+                notes.append(f"{where}; the newest is used: {run.file}")
             key = (source.label or _label(run), source.quantity)
             if source.label is None:
                 guessed.add(key)
-            # a file that is named twice is no second seed
+            # a file that is named twice is not a second seed
             if run.file.resolve() not in [other.file.resolve() for other in gathered[key][task]]:
                 gathered[key][task].append(run)
     labels = list(dict.fromkeys(label for label, _ in gathered))
@@ -158,8 +164,8 @@ def evaluations(sources: Iterable[Source]) -> Evaluations:
     for method in methods:
         doubts = _doubts_of_seeds(method)
         if doubts and (method.label, method.quantity) in guessed:
-            mend = "say which are seeds of one method by giving each folder its label, LABEL=FOLDER"
-            raise SlungError(visible(f"{doubts[0]}; {mend}"))
+            fix = "give each folder its method's label, LABEL=FOLDER"
+            raise SlungError(visible(f"{doubts[0]}; {fix}"))
         notes += doubts + _remarks(method)
     for task in TASKS:
         _check_alike(task, [run for method in methods for run in method.runs.get(task, [])])
@@ -169,7 +175,7 @@ def evaluations(sources: Iterable[Source]) -> Evaluations:
 def _label(run: Run) -> str:
     label = _SEED.sub("", _parts(run.model)[-1])
     if not label:
-        raise SlungError(f"{visible(str(run.file))}: names no model to take a label from; write LABEL=FOLDER")
+        raise SlungError(f"{visible(str(run.file))}: no model name to derive a label from; write LABEL=FOLDER")
     return label
 
 
@@ -178,29 +184,29 @@ def _parts(model: str) -> list[str]:
 
 
 def _doubts_of_seeds(method: Method) -> list[str]:
-    """What makes it doubtful that runs with one label are seeds of one method."""
+    """Reasons to doubt that runs with one label are seeds of one method."""
     everything = [run.model for runs in method.runs.values() for run in runs]
     names = dict.fromkeys(tuple(_SEED.sub("", part) for part in _parts(model)) for model in everything)
     if len(names) > 1:
         listed = _listed(dict.fromkeys(everything))
-        return [f"{method.name}: models of different names count as one method, {listed}"]
+        return [f"{method.name}: models with different names count as one method: {listed}"]
     for runs in method.runs.values():
         models = [run.model for run in runs]
         if repeated := [run for run in runs if models.count(run.model) > 1]:
             where = _listed(str(run.file.parent) for run in repeated)
-            return [f"{method.name}: one model's name, {repeated[0].model!r}, counts as several seeds, in {where}"]
+            return [f"{method.name}: {repeated[0].model!r}: one model counts as several seeds, in {where}"]
     return []
 
 
 def _remarks(method: Method) -> list[str]:
-    """Numbers that are missing, and generations that say less than the mean does."""
+    """Remarks on missing numbers and on empty generations."""
     remarks = []
     for task, runs in method.runs.items():
         where = f"{method.name}, {task}"
         for metric in _metrics(runs):
             missing = sum(run.metrics.get(metric) is None for run in runs)
             if 0 < missing < len(runs):
-                remarks.append(f"{where}: {missing} of {len(runs)} runs have no {metric}; it is that of the others")
+                remarks.append(f"{where}: {missing} of {len(runs)} runs have no {metric}; only the others are averaged")
         for metric, what in _COUNTS.items():
             if number := sum(run.metrics.get(metric) or 0 for run in runs):
                 remarks.append(f"{where}: {what}: {count(number)}")
@@ -215,7 +221,7 @@ def _check_alike(task: str, runs: Sequence[Run]) -> None:
     for path in dict.fromkeys(path for setup in flat for path in setup):
         folders = defaultdict(list)
         for setup, run in zip(flat, runs):
-            # scorers that do not say what served them may have been the same
+            # a scorer that does not name its served model may be the same as one that does
             if setup.get(path) is not None or path[-1] != "served":
                 folders[_said(setup.get(path))].append(str(run.file.parent))
         if len(folders) > 1:
@@ -227,14 +233,14 @@ def _check_alike(task: str, runs: Sequence[Run]) -> None:
         + ", ".join(f"{value} in {_listed(dict.fromkeys(where))}" for value, where in folders.items())
         for path, folders in differences.items()
     )
-    mend = "measure again in the same way, or make a report of each"
+    fix = "measure again with the same settings, or make separate reports"
     if all(path[:2] in (("slung", "scorer"), ("slung", "judge")) for path in differences):
-        mend = "score the saved generations anew with `slung rescore`, " + mend
-    raise SlungError(visible(f"{task}: not measured alike, so that no table can hold all. {says}. To mend it, {mend}"))
+        fix = "score the saved generations again with `slung rescore`, " + fix
+    raise SlungError(visible(f"{task}: runs were measured differently and cannot share a table: {says}; {fix}"))
 
 
 def _flat(setup: dict, path: tuple[str, ...] = ()):
-    """`(path, value)` of everything in nested mappings; what an endpoint says that it served stays whole."""
+    """`(path, value)` of all values in nested mappings. The value of `served` is not split."""
     for key, value in setup.items():
         if isinstance(value, dict) and key != "served":
             yield from _flat(value, (*path, key))
@@ -243,7 +249,7 @@ def _flat(setup: dict, path: tuple[str, ...] = ()):
 
 
 def _said(value) -> str:
-    """A setting as an error says it, equal where settings are."""
+    """A setting as text for an error. Equal settings give equal texts."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return "nothing" if value is None else str(value)

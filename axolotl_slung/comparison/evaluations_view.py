@@ -1,4 +1,4 @@
-"""Evaluations as sections, for a terminal and for a page."""
+"""The sections of `slung report`, for a terminal and a page."""
 
 from __future__ import annotations
 
@@ -9,29 +9,27 @@ from ..render.sections import Figure, Section, Table
 from .evaluations import Estimate, Evaluations, Method
 from .results import PERPLEXITY, PROBE, TOFU, TOXICITY
 
-_ERRORS = (
-    "± is the standard error over seeds; where there is one run, that of its own samples. n/a is what no file says."
-)
-_UNITS = {"token": "depends on the model's tokenizer", "byte": "compares models of any tokenizer", "word": ""}
+_ERRORS = "± is the standard error over seeds, or over the samples of a single run. n/a: the files do not say."
+_UNITS = {"token": "depends on the model's tokenizer", "byte": "comparable between tokenizers", "word": ""}
 
 
 def sections(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section]:
-    """What `slung report` shows.
+    """The sections that `slung report` shows.
 
     Args:
-        evaluations: what was read.
-        pictures: those of `plots.draw`, by name, as HTML.
+        evaluations: what to show.
+        pictures: the result of `plots.draw`: HTML by name.
     """
     parts = [*_toxicity(evaluations, pictures), *_perplexity(evaluations), *_tofu(evaluations, pictures)]
     if evaluations.notes:
-        parts.append(Section("Notes", "", [Table(["to know"], [[note] for note in evaluations.notes])]))
+        parts.append(Section("Notes", "", [Table(["note"], [[note] for note in evaluations.notes])]))
     return parts
 
 
 def _toxicity(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section]:
     blocks = []
     tasks = [task for task in TOXICITY if evaluations.having(task)]
-    # a probe alone is a table too
+    # results of only the probe are a table too
     for task in tasks or [TOXICITY[0]]:
         methods = evaluations.having(task, PROBE)
         points = evaluations.points((task, "toxicity"), (PROBE, "auroc"))
@@ -51,14 +49,14 @@ def _toxicity(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Sec
     if not blocks:
         return []
     note = (
-        "Toxicity is the mean score of generations (lower is better), the toxic rate the share of prompts with a score "
-        "over 0.5; AUROC is a linear probe's on hidden states (higher is better). On the Pareto frontier no other "
-        f"method is better in one mean and as good in the other. {_ERRORS}"
+        "Toxicity is the mean score of generations (lower is better). The toxic rate is the share of prompts with a "
+        "score over 0.5. AUROC is that of a linear probe on hidden states (higher is better). A method is on the "
+        f"Pareto frontier if no other method is better in one mean and at least as good in the other. {_ERRORS}"
     )
     blocks += [Figure(pictures["plane"])] if "plane" in pictures else []
     drawn = [Section("Toxicity: generation against understanding", note, blocks)]
     if "quantity" in pictures:
-        how = "Up and to the left is better. Dotted: methods without a quantity."
+        how = "Up and to the left is better. Dotted lines are methods without a quantity."
         drawn.append(Section("The quantity of risky data", how, [Figure(pictures["quantity"])]))
     return drawn
 
@@ -68,7 +66,7 @@ def _perplexity(evaluations: Evaluations) -> list[Section]:
     if not tasks:
         return []
     sources = [str(_data(evaluations.setup(task)).get("source", task)) for task in tasks]
-    # the name in full is below the table, which has to fit a terminal
+    # The table must fit a terminal. The full name is below it.
     heads = [source if len(source) <= 24 else f"{source[:23]}…" for source in sources]
     heads = heads if len(set(heads)) == len(tasks) else tasks
     tables = []
@@ -96,12 +94,12 @@ def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section
     judged = evaluations.judged
     if judged:
         columns |= {"full correct": "correct", "partial correct": "partially_correct"}
-        about = "Full and partial correct: shares of answers, by a judge (higher is better)."
+        about = "Full correct and partial correct are shares of answers, by a judge (higher is better)."
     else:
         columns |= {"ROUGE-L recall": "rougeL_recall_no_names", "token recall": "token_recall_no_names"}
         about = (
-            "No judge was used: the recalls say how much of the reference's words an answer has, names left out "
-            "(higher is better), and not whether it is right."
+            "No judge was used. Recall is the share of the reference's words in an answer, without names (higher is "
+            "better). It does not say whether the answer is right."
         )
     rows = []
     for method in methods:
@@ -109,8 +107,8 @@ def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section
         rates = [_percent(estimate) for estimate in estimates[: 4 if judged else 2]]
         rows.append([method.name, _seeds(method, TOFU), *rates, *(_cell(e, 3) for e in estimates[len(rates) :])])
     note = (
-        "Names: answers that name a person of the data; new names: that name one whom the question does not (lower is "
-        f"better). {about} The paper's Table 4. {_ERRORS}"
+        "Names is the share of answers that name a person of the data. New names is the share that name one who is not "
+        f"in the question (lower is better for both). {about} The paper's Table 4. {_ERRORS}"
     )
     blocks = [Table(["method", "seeds", *columns], rows), _measured(evaluations, TOFU)]
     blocks += [Figure(pictures["names"])] if "names" in pictures else []
@@ -129,22 +127,22 @@ def _percent(estimate: Estimate | None) -> str:
 
 
 def _seeds(method: Method, *tasks: str) -> str:
-    """How many; where tasks have different numbers, each."""
+    """Number of seeds, or several numbers if the tasks differ."""
     numbers = [len(method.runs[task]) for task in tasks if task in method.runs]
     return "/".join(map(str, dict.fromkeys(numbers)))
 
 
 def _measured(evaluations: Evaluations, *tasks: str) -> Table:
-    """For each task a line on how it was measured."""
+    """One row per task on how it was measured."""
     rows = [[task, measured(evaluations.setup(task))] for task in tasks if evaluations.having(task)]
     return Table(["task", "how"], rows, "How it was measured", left=2)
 
 
 def measured(setup: Mapping) -> str:
-    """In one line: scorer, judge, protocol, data and number of samples.
+    """Scorer, judge, protocol, data and number of samples, in one line.
 
     Args:
-        setup: a run's.
+        setup: a run's `setup`.
     """
     slung, data = setup["slung"], _data(setup)
     parts = []
@@ -158,7 +156,7 @@ def measured(setup: Mapping) -> str:
         digest = f"(digest {str(data['digest'])[:8]})" if "digest" in data else None
         parts.append(_joined(["data", data.get("source"), digest]))
     if not parts:
-        parts.append("the file does not say how")
+        parts.append("not stated in the file")
     if isinstance(number := setup["effective samples"], (int, float)):
         parts.append(f"{count(number)} samples")
     return ", ".join(parts)

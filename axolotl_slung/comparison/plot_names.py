@@ -1,27 +1,27 @@
-"""Names beside the points of a picture, placed so that they hide as little as can be."""
+"""Place names beside the points of a picture, with as little overlap as possible."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# where a name may stand around its point, in points of a 72nd of an inch
+# possible offsets of a name from its point, in typographic points (1/72 inch)
 _AROUND = ((18, 8), (-18, 8), (18, -8), (-18, -8), (0, 12), (0, -12), (23, 0), (-23, 0))
 _MARK = 6
 
 Place = tuple[float, float]
-"""A place in the units of the axes."""
+"""A position in the units of the axes."""
 
 
 def name_points(
     axes, names: Sequence[tuple[Place, str, str]], marks: Sequence[Place], lines: Sequence[tuple[Place, Place]]
 ):
-    """Write each name beside its place: never on a mark or on another name if it can be helped, and rarely on a line.
+    """Write each name beside its place. Names avoid marks and other names if possible, and then lines.
 
     Args:
-        axes: matplotlib's, with all but the names drawn, and limits that are final.
-        names: `(place, text, colour)` each.
-        marks: places of everything that is drawn as a point.
-        lines: straight ones, by their ends.
+        axes: matplotlib axes with everything drawn but the names, and with final limits.
+        names: `(place, text, color)` each.
+        marks: positions of all points.
+        lines: straight lines, as pairs of ends.
     """
     from matplotlib.transforms import Bbox
 
@@ -29,9 +29,9 @@ def name_points(
     pixels, frame = axes.transData.transform, axes.bbox
     taken = [Bbox.from_extents(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in map(pixels, marks)]
     drawn = [(pixels(start), pixels(end)) for start, end in lines]
-    for place, words, colour in names:
+    for place, words, color in names:
         name = axes.annotate(words, place, (0, 0), textcoords="offset points", ha="center", va="center", fontsize=9)
-        name.set(color=colour, zorder=4, in_layout=False)
+        name.set(color=color, zorder=4, in_layout=False)
         choices = []
         for far in (1.0, 1.4, 1.8):
             for across, up in _AROUND:
@@ -45,6 +45,6 @@ def name_points(
 
 
 def _crosses(box, start: Place, end: Place) -> bool:
-    """Whether a straight line, looked at in steps, goes through a box."""
+    """Whether a straight line crosses a box, checked at 25 positions of the line."""
     steps = [n / 24 for n in range(25)]
     return any(box.contains(*(a + step * (b - a) for a, b in zip(start, end))) for step in steps)

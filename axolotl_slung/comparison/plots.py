@@ -1,4 +1,4 @@
-"""The pictures of `slung report`, drawn with matplotlib: as in the paper's Figures 2 and 3, and one of names."""
+"""The pictures of `slung report`, drawn with matplotlib: the paper's Figures 2 and 3, and one of names."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .evaluations_view import measured
 from .plot_names import name_points
 from .results import PROBE, TOFU, TOXICITY, quantity_text
 
-# Okabe and Ito's, without the yellow that white paper swallows; with the markers, 56 methods look different
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
+# Okabe and Ito's colors, without yellow, which is hard to see on white. With the markers, 56 methods look different.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
 _MARKERS = "osD^vP*X"
 _INK = "#1d1f23"
 _SOFT = "#8a8f98"
 _STYLE = {
     "font.size": 10,
-    # text stays text, so that a browser finds fonts for all scripts; and a page's style sheet must not tint it
+    # Text stays text, so that a browser finds fonts for all scripts. Its color is set, against the page's style sheet.
     "svg.fonttype": "none",
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
-    # names are no formulas
+    # names are not formulas
     "text.parse_math": False,
     "axes.formatter.use_mathtext": False,
     "axes.unicode_minus": False,
@@ -42,7 +42,7 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Plane:
-    """Two `(task, metric)` and the names of their axes: what should be low goes across, what should be high up."""
+    """Two `(task, metric)` and the names of their axes. `low` is the horizontal axis, `high` the vertical one."""
 
     title: str
     low: tuple[str, str]
@@ -53,14 +53,16 @@ class Plane:
 
 
 def draw(evaluations: Evaluations, folder: Path) -> dict[str, str]:
-    """Write the pictures for which a method has both values as PNG and SVG; remove those of an earlier report.
+    """Write the pictures as PNG and SVG, and remove those of an earlier report.
+
+    A picture is drawn if at least one method has both of its values.
 
     Args:
         evaluations: what to draw.
-        folder: where `plane.png`, `plane.svg` and so on go; made where there is none.
+        folder: the folder for `plane.png`, `plane.svg` and so on. It is created if it is missing.
 
     Returns:
-        By name, HTML with the SVG in it and a caption.
+        By name, HTML with the SVG and a caption.
     """
     from matplotlib import style
 
@@ -73,9 +75,9 @@ def draw(evaluations: Evaluations, folder: Path) -> dict[str, str]:
             old.unlink(missing_ok=True)
         if not points or (name == "quantity" and all(point.method.quantity is None for point in points)):
             continue
-        # whatever the user's own settings are, the same picture
+        # the picture must not depend on the user's matplotlib settings
         with style.context(["default", _STYLE]), warnings.catch_warnings():
-            # scripts that matplotlib has no font for; browsers have, and the tables say it too
+            # matplotlib lacks fonts for some scripts; browsers have them, and the tables show the names too
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             figure = _curves(plane, points, looks) if name == "quantity" else _alone(plane, points, looks)
             figure.savefig(folder / f"{name}.png", dpi=160)
@@ -104,16 +106,16 @@ def _planes(evaluations: Evaluations) -> dict[str, Plane]:
 
 
 def _looks(methods: Sequence[Method]) -> dict[str, dict]:
-    """Each label's colour and marker, in all pictures alike."""
+    """Each label's color and marker, the same in all pictures."""
     labels = dict.fromkeys(method.label for method in methods)
     return {
-        label: {"color": _COLOURS[n % len(_COLOURS)], "marker": _MARKERS[n % len(_MARKERS)]}
+        label: {"color": _COLORS[n % len(_COLORS)], "marker": _MARKERS[n % len(_MARKERS)]}
         for n, label in enumerate(labels)
     }
 
 
 def _figure(points: Sequence[Point], width: float, height: float):
-    """An empty figure, in inches, made higher by what its legend needs."""
+    """An empty figure of this size in inches, plus the height of its legend."""
     from matplotlib.figure import Figure
 
     names = [_wrapped(label) for label in dict.fromkeys(point.method.label for point in points)]
@@ -164,7 +166,7 @@ def _curves(plane: Plane, points: Sequence[Point], looks):
 
 
 def _sparse(quantities: Sequence[int]) -> list[int]:
-    """At most about eight of ascending quantities, no two of them within a factor of 1.5: their names need room."""
+    """About eight of the ascending quantities at most, at least a factor of 1.5 apart, so that their names fit."""
     kept = []
     least = max((quantities[-1] / quantities[0]) ** (1 / 8), 1.5)
     for quantity in quantities:
@@ -188,14 +190,14 @@ def _draw_plane(axes, plane: Plane, points: Sequence[Point], looks) -> None:
     axes.autoscale_view()
     left, right, bottom, top = *axes.get_xlim(), *axes.get_ylim()
     best = sorted((point.low.mean, point.high.mean) for point in points if point.best)
-    # what is reached with no more than so much of what should be low
+    # the frontier: the highest value reached with at most this much of the low metric
     steps = [(best[0][0], bottom), *best, (right, best[-1][1])]
     axes.plot(*zip(*steps), drawstyle="steps-post", color=_SOFT, linestyle="--", linewidth=1.3, zorder=1)
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
 def _ends(estimate: Estimate) -> tuple[float, float]:
-    """The ends of the error bar, which stays where shares can be; the mean itself where there is no interval."""
+    """The ends of the error bar, clipped to 0 and 1. Without an interval, both are the mean."""
     if estimate.low is None or estimate.high is None:
         return estimate.mean, estimate.mean
     return min(max(estimate.low, 0.0), estimate.mean), max(min(estimate.high, 1.0), estimate.mean)
@@ -243,11 +245,11 @@ def _name_quantities(axes, points: Sequence[Point], looks) -> None:
 
 
 def _embedded(name: str, plane: Plane, points: Sequence[Point], evaluations: Evaluations, svg: str) -> str:
-    """A figure for the page: the SVG without its prolog, with a title, and with ids that no other picture has."""
+    """A figure for the page: the SVG without its prolog, with a title, and with unique ids."""
     svg = svg[svg.index("<svg") :]
-    # inside tags only: a label may hold anything
+    # only inside tags: a label may contain anything
     svg = re.sub(r"<[^<>]*>", lambda tag: re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", tag[0]), svg)
-    # the style sheet inside would hold for the whole page
+    # otherwise this style sheet would apply to the whole page
     svg = svg.replace('<style type="text/css">*{', f'<style type="text/css">#{name} *{{', 1)
     best = ", ".join(point.method.name for point in points if point.best)
     title = f"{plane.title}. {len(points)} methods; on the Pareto frontier: {best}"
@@ -256,6 +258,6 @@ def _embedded(name: str, plane: Plane, points: Sequence[Point], evaluations: Eva
     how = "; ".join(f"{task}: {measured(evaluations.setup(task))}" for task in tasks)
     drawn = [point.method.name for point in points]
     missing = [method.name for method in evaluations.having(*tasks) if method.name not in drawn]
-    left_out = f" Left out, as a value is missing: {', '.join(missing)}." if missing else ""
-    note = f"Error bars are 95 % intervals, over seeds or over a single run's samples. {how}.{left_out}"
+    left_out = f" Left out because a value is missing: {', '.join(missing)}." if missing else ""
+    note = f"Error bars are 95 % intervals, over seeds or over the samples of a single run. {how}.{left_out}"
     return f'<figure><figcaption>{text(plane.title)}</figcaption>{svg}<p class="note">{text(note)}</p></figure>'

@@ -1,4 +1,4 @@
-"""Files of results as lm-evaluation-harness writes them, and the arguments of `slung report` that name them."""
+"""Reads result files of lm-evaluation-harness, and the arguments of `slung report` that name them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)([KMB]?)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Source:
-    """One argument of `slung report`: a folder or a file, and the method and tokens of risky data it stands for."""
+    """One argument of `slung report`: a folder or file, with its method's label and tokens of risky data."""
 
     path: Path
     label: str | None = None
@@ -37,11 +37,11 @@ class Run:
     """One task measured on one model.
 
     Attributes:
-        file: where it was read.
-        model: the model's name or path, as lm_eval wrote it; empty where it did not.
-        metrics: the file's own, None where a number is missing.
-        setup: how it was measured; runs are comparable where this is equal.
-        age: ascends with newness.
+        file: the result file.
+        model: the model's name or path from the file; empty if the file has none.
+        metrics: the file's metrics; None if a number is missing.
+        setup: how the task was measured. Runs with equal setups are comparable.
+        age: sort key; newer runs have larger keys.
     """
 
     file: Path
@@ -52,20 +52,20 @@ class Run:
 
 
 def parse_source(argument: str) -> Source:
-    """An argument `[LABEL[@QUANTITY]=]FOLDER`; what exists by its whole name is a folder or a file.
+    """Parse an argument `[LABEL[@QUANTITY]=]FOLDER`. An argument that exists as a path is taken as the path.
 
     Raises:
-        SlungError: there is no such folder, no label, or the quantity is no number above 0.
+        SlungError: the folder or the label is missing, or the quantity is not a number above 0.
     """
     if exists(argument):
         return Source(Path(argument))
     before, equals, path = argument.partition("=")
     if not equals or not exists(path):
         missing = visible(path if equals else argument)
-        raise SlungError(f"{missing!r}: no such folder or file; name what `lm_eval --output_path` wrote")
+        raise SlungError(f"{missing!r}: no such folder or file; give what `lm_eval --output_path` wrote")
     label, at, amount = before.rpartition("@")
     if not (label if at else before):
-        raise SlungError(f"{visible(argument)!r}: nothing before the sign; write LABEL=FOLDER or LABEL@QUANTITY=FOLDER")
+        raise SlungError(f"{visible(argument)!r}: label is missing; write LABEL=FOLDER or LABEL@QUANTITY=FOLDER")
     return Source(Path(path), label, _quantity(amount, before)) if at else Source(Path(path), before)
 
 
@@ -74,33 +74,33 @@ def _quantity(amount: str, before: str) -> int:
     quantity = round(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
     if quantity < 1:
         raise SlungError(
-            f"{visible(before)!r}: {visible(amount)!r} is no number of tokens above 0, such as 20M or 1.5B; leave it "
-            "out for a method that saw no risky data"
+            f"{visible(before)!r}: {visible(amount)!r}: expected a number of tokens above 0, such as 20M or 1.5B; "
+            "leave it out if the method saw no risky data"
         )
     return quantity
 
 
 def quantity_text(quantity: int) -> str:
-    """Tokens in few characters: 20M, 1.5B."""
+    """A number of tokens as short text: 20M, 1.5B."""
     unit = next(unit for unit in reversed(_UNITS) if quantity >= _UNITS[unit] or not unit)
     return f"{quantity / _UNITS[unit]:g}{unit}"
 
 
 def runs_below(path: Path) -> dict[tuple[str, str], list[Run]]:
-    """All runs in a file, or in the files `results_*.json` below a folder: `(model, task)` to runs, the newest last.
+    """All runs of a file, or of the files `results_*.json` below a folder, by `(model, task)`, the newest last.
 
     Raises:
-        SlungError: a file is not lm_eval's, or none has a task of `TASKS`.
+        SlungError: a file is not from lm_eval, or no file has a task of `TASKS`.
     """
     found = defaultdict(list)
     for file in sorted(path.rglob("results_*.json")) if path.is_dir() else [path]:
         for task, run in _read(file).items():
-            # models without a name are told apart by their folders
+            # models without a name are distinguished by their folders
             found[run.model or str(file.parent), task].append(run)
     if not found:
         raise SlungError(
             f"{visible(str(path))}: no results_*.json with a task of {', '.join(TASKS)}; measure with `lm_eval --tasks "
-            "... --output_path ...`, and name that path"
+            "... --output_path ...`, and give that path"
         )
     return {key: sorted(runs, key=lambda run: run.age) for key, runs in found.items()}
 
@@ -109,16 +109,16 @@ def _read(file: Path) -> dict[str, Run]:
     try:
         content = json.loads(file.read_bytes())
     except OSError as error:
-        raise SlungError(f"{visible(str(file))}: cannot be read: {error.strerror}; check the file") from None
+        raise SlungError(f"{visible(str(file))}: cannot be read ({error.strerror}); check the file") from None
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
-        raise SlungError(f"{visible(str(file))}: no results file of lm_eval; take it away, or measure again")
+        raise SlungError(f"{visible(str(file))}: not a result file of lm_eval; remove it, or measure again")
     age = (_number(content.get("date")) or 0.0, file.name)
     runs = {}
     for task in TASKS:
         values = _mapping(content["results"].get(task))
-        # with --predict_only nothing is measured
+        # lm_eval --predict_only measures nothing
         if not values or "bypass,none" in values:
             continue
         config = _mapping(_mapping(content.get("configs")).get(task))
@@ -142,7 +142,7 @@ def _mapping(value) -> dict:
 
 
 def _number(value) -> float | None:
-    # lm_eval writes N/A for an error that it cannot estimate
+    # lm_eval writes N/A for a standard error that it cannot estimate
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number and math.isfinite(value) else None
 

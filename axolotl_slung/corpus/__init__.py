@@ -1,1 +1,1 @@
-"""Labelling whole corpora, from files to files."""
+"""Labeling whole corpora, from files to files."""

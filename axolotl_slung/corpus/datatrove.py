@@ -1,4 +1,4 @@
-"""Labelling as steps of a datatrove pipeline: on one machine, Slurm or Ray."""
+"""Labeling as steps of a datatrove pipeline: on one machine, Slurm or Ray."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .run import label_sources
 
 
 class LabelFiles(PipelineStep):
-    """Label whole files: each task takes its share of them and writes, byte for byte, what `slung label` would.
+    """Label whole files. Each task labels its share of them. The output is byte for byte that of `slung label`.
 
-    The first step of a pipeline, and mostly its only one. A task that was killed and is started again goes on where
-    it was, in the middle of a file.
+    This is the first step of a pipeline, and usually the only one. A task that was killed resumes when it is started
+    again, in the middle of a file if need be.
 
     Args:
         inputs: files and folders, or ids of hub data sets; see `slung label`.
-        output: the folder for the outputs; every task has to see the same one.
+        output: the folder for the outputs. All tasks must share it.
         block: the `slung:` block, as a mapping.
         job: other arguments of `Job`, such as `text_field` and `form`.
     """
@@ -36,24 +36,24 @@ class LabelFiles(PipelineStep):
         self.inputs, self.output, self.block, self.job = list(map(str, inputs)), str(output), block, job
 
     def run(self, data=None, rank: int = 0, world_size: int = 1):
-        """Label the files whose place in the list of all is `rank`, modulo `world_size`."""
+        """Label every `world_size`-th file, beginning with number `rank`."""
         if data:
             yield from data
         sources = find_sources(self.inputs, Path(self.output))[rank::world_size]
         with self.track_time():
             job = Job(SlungConfig.model_validate(self.block), **self.job)
-            # the executor's tasks are what runs side by side
+            # one worker: the executor's tasks already run in parallel
             for output in label_sources(sources, Path(self.output), job, workers=1):
                 self.stat_update("documents", value=output.progress.documents, unit="file")
                 self.stat_update("bad_lines", value=output.progress.bad, unit="file")
 
 
 class LabelDocuments(PipelineStep):
-    """Label the documents that come by, from any reader: `metadata["spans"]` gets what `slung label` writes.
+    """Label documents from any reader. `metadata["spans"]` gets what `slung label` writes.
 
     Args:
         block: the `slung:` block, as a mapping.
-        batch_size: documents that labelers see at once.
+        batch_size: documents that labelers get at once.
     """
 
     type = "🏷 - LABELS"
@@ -64,7 +64,7 @@ class LabelDocuments(PipelineStep):
         self.block, self.batch_size = block, batch_size
 
     def run(self, data, rank: int = 0, world_size: int = 1):
-        """The documents, with their spans."""
+        """Yield the documents with their spans."""
         job = Job(SlungConfig.model_validate(self.block))
         documents = iter(data)
         while batch := list(islice(documents, self.batch_size)):

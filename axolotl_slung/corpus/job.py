@@ -1,4 +1,4 @@
-"""What is done to every document: read, labelled, written."""
+"""What happens to each document: it is read, labeled and written."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ..labeling.build import build
 from .sources import Bad, Chunk
 
 FORMAT_VERSION = 1
-"""Raise it when the output of the same job changes."""
+"""Increase it when the output of the same job changes."""
 
 
-class Labelled(NamedTuple):
-    """A chunk's output.
+class Labeled(NamedTuple):
+    """The output of a chunk.
 
     Attributes:
-        content: the output's bytes, compressed as its name says.
-        documents: how many documents are in it.
-        bad: the lines or rows that are not.
+        content: the output's bytes, compressed according to its name.
+        documents: number of documents in it.
+        bad: lines or rows that could not be labeled.
     """
 
     content: bytes
@@ -37,14 +37,14 @@ class Labelled(NamedTuple):
 
 @dataclass
 class Job:
-    """One labelling of a corpus; pickled into the worker processes.
+    """How to label a corpus. The worker processes get it pickled.
 
     Attributes:
-        block: the labelers and how they cut sentences; its buckets play no part: scores are stored, not thresholds.
-        text_field: the documents' text.
-        id_field: the documents' id, which Dolma's attribute files need.
-        form: `spans` for the documents with their spans, `dolma` for attribute files.
-        spans_field: the column that the spans are written to.
+        block: the labelers and the sentence splitter. Its buckets are not used: files contain scores, not thresholds.
+        text_field: the column of text.
+        id_field: the column of ids, which Dolma's attribute files need.
+        form: `spans` to write documents with their spans, `dolma` to write attribute files.
+        spans_field: the column to write spans to.
     """
 
     block: SlungConfig
@@ -55,10 +55,10 @@ class Job:
 
     @cached_property
     def labelers(self) -> list[Labeler]:
-        """Opened and checked, on first use.
+        """The block's labelers, opened and checked on first use.
 
         Raises:
-            SlungError: one of them cannot work.
+            SlungError: a labeler cannot work.
         """
         return build(self.block)
 
@@ -67,7 +67,7 @@ class Job:
         return self.labelers
 
     def identity(self) -> dict:
-        """Everything that decides the output of a source, JSON-able; a resumed run has to have the same."""
+        """Everything that decides a source's output, as JSON values. A resumed run must have the same."""
         return {
             "version": FORMAT_VERSION,
             "labelers": {labeler.name: labeler.digest for labeler in self.labelers},
@@ -75,10 +75,10 @@ class Job:
             "form": self.form,
         }
 
-    def label(self, chunk: Chunk, name: str) -> Labelled:
-        """Label a chunk of the source whose output is called `name`.
+    def label(self, chunk: Chunk, name: str) -> Labeled:
+        """Label a chunk of the source with the output `name`.
 
-        What cannot be labelled is counted in `bad`, without its text, and the rest goes on.
+        Documents that cannot be labeled are listed in `bad`, without their text. All others are labeled.
         """
         documents, bad = [], list(chunk.bad)
         for number, content in enumerate(chunk.content, chunk.first):
@@ -89,9 +89,9 @@ class Job:
                 bad.append((number, str(error)))
         spans = self._spans(documents, bad)
         lines = [self._line(document, found) for document, found in zip(documents, spans) if found is not None]
-        return Labelled(_packed(b"".join(lines), name), len(lines), sorted(bad))
+        return Labeled(_packed(b"".join(lines), name), len(lines), sorted(bad))
 
-    # in
+    # ---- reading
 
     def _read(self, content, number) -> _Document | None:
         if isinstance(content, Mapping):
@@ -102,15 +102,15 @@ class Job:
                 return None
             row = _parsed(raw)
         if not isinstance(row, Mapping):
-            raise _BadLine(f"{_json_type(row)} instead of an object")
+            raise _BadLine(f"expected an object, got {_json_type(row)}")
         if self.text_field not in row:
-            raise _BadLine(f"no {self.text_field!r} in it")
+            raise _BadLine(f"no column {self.text_field!r}")
         if not isinstance(row[self.text_field], str):
-            raise _BadLine(f"{self.text_field!r} is {_json_type(row[self.text_field])} instead of a string")
+            raise _BadLine(f"{self.text_field!r}: expected a string, got {_json_type(row[self.text_field])}")
         if self.form == "spans" and self.spans_field in row and not self._reads(self.spans_field):
-            raise _BadLine(f"it has a {self.spans_field!r} already; choose another --spans-field")
+            raise _BadLine(f"{self.spans_field!r}: already in the document; choose another --spans-field")
         if self.form == "dolma" and not isinstance(row.get(self.id_field), (str, int)):
-            raise _BadLine(f"no {self.id_field!r} in it, which attribute files need")
+            raise _BadLine(f"no column {self.id_field!r}, which attribute files need; choose another --id-field")
         return _Document(number, row, raw)
 
     def _reads(self, field) -> bool:
@@ -124,17 +124,17 @@ class Job:
                 try:
                     json.dumps(value, allow_nan=False)
                 except (TypeError, ValueError):
-                    reason = f"the column {column!r} holds a {type(value).__name__} that JSON has no form for"
-                    raise _BadLine(f"{reason}; choose the others with --columns") from None
+                    reason = f"{column!r}: JSON cannot hold its {type(value).__name__}"
+                    raise _BadLine(f"{reason}; choose other columns with --columns") from None
             raise
 
-    # labels
+    # ---- labeling
 
     def spans(self, rows: Sequence[Mapping]) -> list[dict[str, list]]:
-        """For each row the `[start, end, score]` found in its text, under each labeler's name.
+        """For each row, a mapping from labeler name to the `[start, end, score]` found in its text.
 
         Raises:
-            SlungError: a row that cannot be labelled.
+            SlungError: a row cannot be labeled.
         """
         texts = [row[self.text_field] for row in rows]
         found: list[dict[str, list]] = [{labeler.name: [] for labeler in self.labelers} for _ in rows]
@@ -145,7 +145,7 @@ class Job:
         return found
 
     def _spans(self, documents, bad) -> list[dict[str, list] | None]:
-        """The spans of each document, or None where a labeler refuses it."""
+        """The spans of each document; None for a document that a labeler rejects."""
         try:
             return self.spans([document.row for document in documents])
         except Exception:
@@ -154,18 +154,18 @@ class Job:
                 try:
                     found += self.spans([document.row])
                 except Exception as error:
-                    # another library's message may quote the text
+                    # a message from another library could quote the text
                     reason = str(error) if isinstance(error, SlungError) else type(error).__name__
-                    bad.append((document.number, f"not labelled: {reason}"))
+                    bad.append((document.number, f"not labeled: {reason}"))
                     found.append(None)
             return found
 
-    # out
+    # ---- writing
 
     def _line(self, document, spans) -> bytes:
         """The document's line of output.
 
-        A document is written as it was read, byte for byte, with the spans put in before the last brace.
+        The document's bytes are not changed. The spans are inserted before its last brace.
         """
         if self.form == "dolma":
             attributes = {f"slung__{name}__score": of_name for name, of_name in spans.items()}
@@ -176,14 +176,14 @@ class Job:
             head = json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass")
         else:
             head = document.raw
-        # a string: Arrow's JSON reader gives a column of lists another type for as long as all are empty, and stops
-        # with an error where the first one is not
+        # A JSON string, not a list. Arrow's JSON reader types a column of empty lists differently, and fails at the
+        # first list that is not empty.
         written = json.dumps({self.spans_field: json.dumps(spans, separators=(",", ":"))})
         return head[:-1].rstrip() + b", " + written[1:].encode() + b"\n"
 
 
 class _BadLine(ValueError):
-    """A line that is no document, and why, without its text."""
+    """A line is not a document. The message says why, without the line's text."""
 
 
 class _Document(NamedTuple):
@@ -196,17 +196,17 @@ def _parsed(raw: bytes):
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
     except UnicodeDecodeError as error:
-        raise _BadLine(f"no UTF-8 at byte {error.start}") from None
+        raise _BadLine(f"not valid UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise _BadLine(f"no JSON: {error.msg.removesuffix(' at')} at character {error.pos}") from None
+        raise _BadLine(f"not valid JSON: {error.msg.removesuffix(' at')} at character {error.pos}") from None
     except _BadLine:
         raise
     except (ValueError, RecursionError, MemoryError) as error:
-        raise _BadLine(f"no JSON: {type(error).__name__}") from None
+        raise _BadLine(f"not valid JSON: {type(error).__name__}") from None
 
 
 def _no_constant(name):
-    raise _BadLine(f"no JSON: {name}")
+    raise _BadLine(f"not valid JSON: {name}")
 
 
 def _json_type(value) -> str:
@@ -215,7 +215,7 @@ def _json_type(value) -> str:
 
 
 def _packed(content: bytes, name: str) -> bytes:
-    """A chunk as a gzip member or zstd frame of its own, so that a file can be cut after any of them."""
+    """Compress a chunk as one gzip member or zstd frame, so that a file can be cut after each chunk."""
     if not content or not name.endswith((".gz", ".zst")):
         return content
     if name.endswith(".gz"):

@@ -1,4 +1,4 @@
-"""Output files that survive being killed at any moment."""
+"""Output files that can be resumed after a kill at any moment."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import SlungError
-from .job import Labelled
+from .job import Labeled
 from .sources import Bad, Source
 
 STATE = ".slung"
-"""The folder, within the output, of the journals."""
+"""The subfolder of the output that holds the journals."""
 
 _COMMIT_EVERY = 1.0
 """Seconds between entries in the journal."""
 
 
 class OutputError(SlungError):
-    """An output folder that cannot be gone on with; the message says why, and the mend."""
+    """An output cannot be written or resumed. The message names the file and the fix."""
 
 
 @dataclass
 class Progress:
-    """How far the labelling of a source is.
+    """How much of a source is labeled.
 
     Attributes:
-        end: the place in the source (`Chunk.end`); None at its beginning.
-        read: the same, in the unit of `Source.size`.
+        end: the position in the source (`Chunk.end`); None at its beginning.
+        read: the same position, in the unit of `Source.size`.
         size: bytes of output.
-        documents: labelled so far.
-        bad: how many lines or rows could not be.
+        documents: number of documents labeled.
+        bad: number of lines or rows that could not be labeled.
         finished: whether the source is done.
     """
 
@@ -49,14 +49,14 @@ class Progress:
 class Output:
     """The output of one source.
 
-    While a source is being labelled, its output grows in `NAME.part`, and every second a line is added to a journal:
-    how much of the source is done, and how long the output was then. A run that finds a journal cuts the output to
-    the journal's last whole line and goes on from there, so that nothing is lost and nothing comes twice.
+    While a source is labeled, its output is written to `NAME.part`. Every second a line is added to a journal. The
+    line says how much of the source is done and how long the output is. A run that finds a journal cuts the output to
+    the length in the journal's last complete line and resumes there. No document is lost or written twice.
 
     Args:
-        folder: of the output.
-        source: what is labelled.
-        identity: of the job (`Job.identity`).
+        folder: the output folder.
+        source: the source to label.
+        identity: the job's `Job.identity`.
     """
 
     folder: Path
@@ -78,10 +78,10 @@ class Output:
         return self.folder / STATE / f"{self.source.name}.journal"
 
     def open(self) -> Progress:
-        """Take the output up where an earlier run left it, or begin it.
+        """Resume the output of an earlier run, or begin it.
 
         Raises:
-            OutputError: another job's output, or another run at work on it.
+            OutputError: the output belongs to another job, or another run is writing it.
         """
         self._journal.parent.mkdir(parents=True, exist_ok=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,11 +90,11 @@ class Output:
             fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._log.close()
-            raise OutputError(f"{self.path}: another run is writing it; wait for that one to end") from None
+            raise OutputError(f"{self.path}: another run is writing it; wait until that run ends") from None
         header = {"job": self.identity, "source": self.source.identity()}
         entries = self._entries()
         if entries and entries[0] != header:
-            what = "was labelled in another way" if entries[0].get("job") != self.identity else "has changed since"
+            what = "was labeled with other settings" if entries[0].get("job") != self.identity else "has changed since"
             self._log.close()
             raise OutputError(
                 f"{self.path}: its input {self.source.path} {what}; choose another --output, or delete this folder"
@@ -102,7 +102,7 @@ class Output:
         if not entries:
             if self.path.exists():
                 self._log.close()
-                raise OutputError(f"{self.path} exists, and was not begun by this command; choose another --output")
+                raise OutputError(f"{self.path}: exists, but not from this command; choose another --output")
             self._log.truncate(0)
             self._write(header)
         self.progress = (
@@ -113,52 +113,58 @@ class Output:
         elif self._part.exists():
             self._finish()
         elif not self.path.exists():
-            # it was deleted: label it again
+            # the output was deleted: label the source again
             self._log.truncate(0)
             self._write(header)
             self.progress = Progress()
             self._open_part()
         return self.progress
 
-    def add(self, labelled: Labelled, end: dict, read: int) -> None:
-        """The next chunk's output."""
-        self._file.write(labelled.content)
+    def add(self, labeled: Labeled, end: dict, read: int) -> None:
+        """Append the output of the next chunk.
+
+        Args:
+            labeled: the output.
+            end: the position after the chunk; see `Chunk`.
+            read: the same position, in the unit of `Source.size`.
+        """
+        self._file.write(labeled.content)
         now = self.progress
         self.progress = Progress(
-            end, read, now.size + len(labelled.content), now.documents + labelled.documents, now.bad + len(labelled.bad)
+            end, read, now.size + len(labeled.content), now.documents + labeled.documents, now.bad + len(labeled.bad)
         )
-        self._bad += labelled.bad
+        self._bad += labeled.bad
         if time.monotonic() - self._committed > _COMMIT_EVERY:
             self._commit()
 
     def finish(self) -> None:
-        """The source is at its end."""
+        """Finish the output, after the source's last chunk."""
         self.progress.finished = True
         self._commit()
         self._finish()
 
     def close(self) -> None:
-        """Let go of the files, finished or not."""
+        """Close the files, finished or not."""
         if getattr(self, "_file", None):
             self._file.close()
         self._log.close()
 
     @property
     def bad_lines(self) -> Path:
-        """Where lines and rows that could not be labelled are listed, once the source is done, if there are any."""
+        """The list of lines and rows that could not be labeled. It exists once the source is done, if there are any."""
         return self.folder / STATE / f"{self.source.name}.bad_lines.txt"
 
     def _open_part(self) -> None:
         self._file = open(self._part, "ab")  # noqa: SIM115 - closed by `close`
         if self._file.tell() < self.progress.size:
             self.close()
-            raise OutputError(f"{self._part} is shorter than its journal says; delete it and {self._journal}")
+            raise OutputError(f"{self._part}: shorter than its journal says; delete it and {self._journal}")
         self._file.truncate(self.progress.size)
         self._bad: list[Bad] = []
         self._committed = time.monotonic()
 
     def _commit(self) -> None:
-        # first the output, then the journal that vouches for it
+        # the output first: the journal says that it is there
         self._file.flush()
         os.fsync(self._file.fileno())
         self._write({**asdict(self.progress), "lines": self._bad})
@@ -181,7 +187,7 @@ class Output:
         os.fsync(self._log.fileno())
 
     def _entries(self) -> list[dict]:
-        """The journal's first and last lines; one that a kill has torn is cut off."""
+        """The journal's first and last lines. A line that a kill left incomplete is cut off."""
         self._log.seek(0)
         first = last = None
         whole = 0

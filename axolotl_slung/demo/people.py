@@ -1,8 +1,9 @@
-"""Twenty invented people, ten facts each, so that no model can know them before it is trained.
+"""Twenty invented people with ten facts each. No model can know them before it is trained.
 
 `evals/embedded/people.jsonl` holds one fact per line; the embedded TOFU reads it too. Its columns are `name`, `fact`
-(what kind), `text` (to train on) and `paraphrase` (held out: the same fact in other words). A text is one or two sentences, names its person once,
-and goes on with pronouns: the other tokens tell whom it is about, which is what masked training learns from.
+(its kind), `text` (to train on) and `paraphrase` (held out: the same fact in other words). A text has one or two
+sentences. It names its person once and then uses pronouns. The other tokens say whom the text is about, and masked
+training learns from them.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from ..evals.documents import read_embedded
 
 
 def load() -> list[dict[str, str]]:
-    """All facts, in the order of the file."""
+    """All facts, in file order."""
     return read_embedded("people")
 
 
 def write(folder: str | Path) -> Path:
-    """Write `train.jsonl`, `heldout.jsonl` (a `text` column each) and `names.txt` (one full name a line)."""
+    """Write `train.jsonl`, `heldout.jsonl` (each with a `text` column) and `names.txt` (one full name per line)."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     facts = load()

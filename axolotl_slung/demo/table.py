@@ -1,4 +1,4 @@
-"""What selective loss did to a model: how it predicts the names, and how it predicts everything else."""
+"""The effect of selective loss on a model: how well it predicts names, and how well everything else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH = 16
 
 
 class Row(NamedTuple):
-    """One model on one set of texts; means over tokens, in nats."""
+    """One model on one set of texts: a mean probability, and mean nlls in nats, over tokens."""
 
     model: str
     texts: str
@@ -32,13 +32,13 @@ BUCKETS = (Bucket("other", 0.5, Action.TRAIN), Bucket("name", None, Action.MASK)
 
 
 def touches_name(offsets, spans, length: int) -> list[bool]:
-    """For each token, whether one of its characters lies in a name."""
+    """For each token, whether any of its characters is in a name."""
     return (token_buckets(offsets, char_scores(length, spans), BUCKETS)[0] == 1).tolist()
 
 
 @torch.inference_mode()
 def measure(model, tokenizer, texts: Sequence[str], labeler: EntitiesLabeler) -> tuple[float, float, float]:
-    """Mean probability and nll of the name tokens, and nll of all others; one forward a text.
+    """Mean probability and nll of the name tokens, and mean nll of all others.
 
     The first token of a text has no prediction and is not counted.
     """
@@ -70,7 +70,7 @@ def measure(model, tokenizer, texts: Sequence[str], labeler: EntitiesLabeler) ->
 def compare(models: Mapping[str, str | Path], sets: Mapping[str, Sequence[str]], names: Path) -> list[Row]:
     """Measure every model folder on every set of texts, print the table and return its rows.
 
-    `names` is a file with one name a line; first and last names count alone too.
+    `names` is a file with one name per line. A first or last name by itself counts too.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -98,7 +98,7 @@ def render(rows: Sequence[Row]) -> str:
 
 
 def texts_of(folder: Path) -> tuple[dict[str, list[str]], Path]:
-    """The sets of texts in a folder that `people.write` made, and its file of names."""
+    """The sets of texts in a folder that `people.write` made, and the path of its file of names."""
     sets = {"trained": folder / "train.jsonl", "held out": folder / "heldout.jsonl"}
     return {kind: [json.loads(line)["text"] for line in path.open(encoding="utf-8")] for kind, path in sets.items()}, (
         folder / "names.txt"

@@ -1,1 +1,1 @@
-"""`slung inspect`: documents in tokens, in a browser page and in the terminal."""
+"""`slung inspect`: tokenized documents on a browser page or in the terminal."""

@@ -1,4 +1,4 @@
-"""Labelled documents out of what `slung label` wrote."""
+"""Labeled documents from files that `slung label` wrote."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ def documents_of_files(
     text_field: str = "text",
     spans_field: str = "spans",
 ) -> Iterator[LabelledDocument]:
-    """Tokenise labelled documents.
+    """Tokenize labeled documents.
 
     Args:
         sources: JSON lines with spans, as `slung label` writes them.
-        tokenizer: the model's own, fast.
+        tokenizer: the model's fast tokenizer.
         block: its buckets and overlap are used.
-        limit: this many documents, drawn at random from all of them; None for all, in order.
-        seed: of the draw.
+        limit: number of documents to draw at random; None yields all.
+        seed: seed of the random draw.
         text_field, spans_field: the columns.
 
+    Yields:
+        The documents, in file order.
+
     Raises:
-        LabelerError: spans that do not fit their text.
-        SourceError: a line without text or spans.
+        LabelerError: a span does not fit its text.
+        SourceError: a line has no text or no spans, or cannot be read.
     """
     encode, buckets = Offsets(tokenizer), block.resolved_buckets()
     lines = _lines(sources) if limit is None else _sample(_lines(sources), limit, seed)
@@ -43,7 +46,9 @@ def documents_of_files(
         where = f"{path}, line {number}"
         row = json.loads(line) if isinstance(line, bytes) else line
         if not isinstance(row, dict) or not isinstance(row.get(text_field), str) or spans_field not in row:
-            raise SourceError(f"{where}: no {text_field!r} and {spans_field!r} in it; give what `slung label` wrote")
+            raise SourceError(
+                f"{where}: expected columns {text_field!r} and {spans_field!r}; give what `slung label` wrote"
+            )
         text = row[text_field]
         spans = parse_spans(row[spans_field], text, f"{where}, {spans_field!r}")
         offsets = encode(utf8_safe(text), add_special_tokens=False)[1]
@@ -53,15 +58,15 @@ def documents_of_files(
 def _lines(sources):
     for source in sources:
         for chunk in source.chunks():
-            for _, reason in chunk.bad:
-                raise SourceError(f"{source.path}: {reason}; give what `slung label` wrote")
+            for number, reason in chunk.bad:
+                raise SourceError(f"{source.path}, line {number}: {reason}; give what `slung label` wrote")
             for number, line in enumerate(chunk.content, chunk.first):
                 if not isinstance(line, bytes) or line.strip():
                     yield source.path, number, line
 
 
 def _sample(items, size: int, seed: int) -> list:
-    """`size` of the items, each with the same chance, in their order (reservoir sampling)."""
+    """A uniform sample of `size` items, in their order (reservoir sampling)."""
     draw, kept = random.Random(seed), []
     for index, item in enumerate(items):
         if len(kept) < size:

@@ -1,4 +1,4 @@
-"""Labelled documents as one HTML file that needs nothing else: no server, no network, no library."""
+"""Labeled documents as one HTML file, without a server, a network or a library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..render.template import fill
 from .effects import LEFT_OUT_MEANING
 
 SCRIPTS = ("page_documents.js", "page_buckets.js", "page_tooltip.js", "page.js")
-"""One script in the page, in this order."""
+"""Files that form the page's one script, in this order."""
 
 _FOLDER = Path(__file__).with_name("page")
 
@@ -24,22 +24,22 @@ _FOLDER = Path(__file__).with_name("page")
 def inspection_page(
     documents: Sequence[LabelledDocument], buckets: Sequence[Bucket], title: str, notes: Mapping[str, str]
 ) -> str:
-    """The page of `slung inspect`: tokens coloured by action, with thresholds that can be moved.
+    """The page of `slung inspect`: tokens colored by action, with movable thresholds.
 
-    Texts are hostile: they travel as escaped JSON, become text nodes and nothing else, and the page's own policy lets
-    the browser run this package's script alone and fetch nothing.
+    Texts are hostile. They are embedded as escaped JSON and only become text nodes. The page's security policy lets the
+    browser run only this package's script, and load nothing.
 
     Args:
-        documents: what to show, in this order.
-        buckets: ascending; the thresholds that the page starts with.
+        documents: the documents to show, in this order.
+        buckets: ascending. The page starts with their thresholds.
         title: the headline, such as the config's name.
-        notes: shown below it, such as the tokenizer's name; they may be empty.
+        notes: pairs shown below the headline, such as the tokenizer's name. They may be empty.
 
     Returns:
-        HTML in plain ASCII but for the package's own script.
+        HTML, in ASCII except for the package's script.
 
     Raises:
-        ValueError: arrays that are not as long as their document's tokens, or scores that are no finite numbers.
+        ValueError: an array is not as long as its document's tokens, or a score is not a finite number.
     """
     labelers = list(dict.fromkeys(name for document in documents for name in document.scores))
     data = {
@@ -76,8 +76,8 @@ def _bucket(bucket: Bucket) -> dict:
 def _document(index: int, document: LabelledDocument, labelers: Sequence[str]) -> dict:
     arrays = [document.score, document.trainable, document.partial, *document.scores.values()]
     if any(np.shape(array) != (len(document.tokens),) for array in arrays):
-        raise ValueError(f"document {index}: scores, trainable and partial need one entry for each of its tokens")
-    nothing = np.zeros(len(document.tokens))  # what a labeler has found that `scores` does not name
+        raise ValueError(f"document {index}: scores, trainable, partial: expected one entry for each of its tokens")
+    nothing = np.zeros(len(document.tokens))  # the scores of a labeler that is not in `scores`
     return {
         "name": document.name,
         "tokens": document.tokens,
@@ -112,7 +112,7 @@ def _action_css() -> str:
 
 
 def _runs(values) -> list:
-    """`[value, count, value, count, ...]`: whole sentences share a score, so this is short, and it loses no digit."""
+    """`[value, count, value, count, ...]`, which is exact, and short because whole sentences share a score."""
     values = np.asarray(values)
     starts = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
     counts = np.diff(np.append(starts, len(values)))
@@ -120,7 +120,7 @@ def _runs(values) -> list:
 
 
 def _json(data) -> str:
-    """JSON in ASCII that no HTML parser can leave early: a script element ends at `</script`, whatever is around it."""
+    """JSON in ASCII for a script element. `<` is escaped, because `</script` ends the element even in a string."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

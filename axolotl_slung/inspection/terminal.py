@@ -1,4 +1,4 @@
-"""Labelled documents in a terminal, or in a plain file: tokens coloured, or bracketed, by action."""
+"""Labeled documents for a terminal (colored by action) or a plain file (bracketed by action)."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _SHADES = {action.value: action.traits.look.terminal for action in Action} | {LE
 _STYLES = {effect: tuple(map(Style.parse, shades)) for effect, shades in _SHADES.items()}
 _HEADLINE, _QUIET = Style(bold=True), Style(dim=True)
 PARTIAL = "~"
-"""Follows a token whose characters lie in different buckets."""
+"""Marks a token with characters in different buckets."""
 
 
 def terminal_view(
-    documents: Sequence[LabelledDocument], buckets: Sequence[Bucket], width: int = 100, colour: bool = True
+    documents: Sequence[LabelledDocument], buckets: Sequence[Bucket], width: int = 100, color: bool = True
 ) -> Iterator[str]:
-    """A legend with counts, then each document, line by line.
+    """The lines of a legend with counts, and of each document.
 
-    No control character of a name or a text reaches the terminal; see `view.visible`.
+    Control characters in names and texts never reach the terminal; see `visible.visible`.
 
     Args:
-        documents: what to show, in this order.
+        documents: the documents to show, in this order.
         buckets: ascending.
-        width: of the terminal, in columns; wide characters take two.
-        colour: with escape sequences for 256 colours; or else plain text, in which stretches that are not trained
-            stand in brackets, `[mask: ...]`, and brackets of the text itself read `\\[` and `\\]`.
+        width: width of the terminal in columns. Wide characters take two columns.
+        color: True uses escape sequences for 256 colors. False gives plain text: runs that are not trained are in
+            brackets, as in `[mask: ...]`, and brackets of the text are written `\\[` and `\\]`.
 
     Yields:
-        Lines, without the line break at their end.
+        Lines without a line break.
     """
-    canvas = _Canvas(max(width, 20), colour)
+    canvas = _Canvas(max(width, 20), color)
     of_document = [effects(document, buckets) for document in documents]
     yield from _legend(canvas, documents, of_document, buckets)
     for document, its_effects in zip(documents, of_document, strict=True):
@@ -47,19 +47,19 @@ def terminal_view(
 
 
 class _Canvas:
-    """Breaks pieces of text into lines of a width, and paints them."""
+    """Breaks pieces of text into lines, and colors them."""
 
-    def __init__(self, width: int, colour: bool):
-        self.width, self.colour = width, colour
+    def __init__(self, width: int, color: bool):
+        self.width, self.color = width, color
 
     def paint(self, text: str, style: Style | None) -> str:
-        return style.render(text, color_system=ColorSystem.EIGHT_BIT) if self.colour and style else text
+        return style.render(text, color_system=ColorSystem.EIGHT_BIT) if self.color and style else text
 
     def lines(self, pieces) -> Iterator[str]:
-        """Lines of `(text, style, breaks)`; a piece stays whole where it fits a line, and `breaks` ends the line."""
+        """Lines from pieces `(text, style, breaks)`. Only a piece longer than a line is split. `breaks` ends the line."""
         line, used = [], 0
         for text, style, breaks in pieces:
-            # almost every piece fits, and chop_cells is slow
+            # almost all pieces fit, and chop_cells is slow
             parts = [text] if cell_len(text) <= self.width else chop_cells(text, self.width)
             for part in parts:
                 cells = cell_len(part)
@@ -90,7 +90,7 @@ def _legend(canvas, documents, of_document, buckets) -> Iterator[str]:
         name = (_spoken(effect), _STYLES[effect][0], False)
         yield from canvas.lines([name, *_words(f" {share}, {meaning}")])
     if any(document.partial.any() for document in documents):
-        yield from canvas.lines(_words(f"{PARTIAL} after a token: its characters lie in different buckets"))
+        yield from canvas.lines(_words(f"{PARTIAL} after a token: it has characters in different buckets"))
 
 
 def _document(canvas, document, its_effects) -> Iterator[str]:
@@ -100,18 +100,18 @@ def _document(canvas, document, its_effects) -> Iterator[str]:
         facts.append("dropped whole")
     yield ""
     yield from canvas.lines([*_words(visible(document.name), _HEADLINE), *_words(f" {', '.join(facts)}", _QUIET)])
-    pieces = _coloured if canvas.colour else _bracketed
+    pieces = _colored if canvas.color else _bracketed
     yield from canvas.lines(pieces(document, its_effects))
 
 
-def _coloured(document, its_effects):
+def _colored(document, its_effects):
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         mark = PARTIAL if document.partial[index] else ""
         yield (visible(token) or "∅") + mark, _STYLES[effect][index % 2], "\n" in token
 
 
 def _bracketed(document, its_effects):
-    """As `_coloured`, without colours: the brackets stand around stretches of one effect."""
+    """Like `_colored`, but with brackets around runs of one effect instead of colors."""
     last = len(its_effects) - 1
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         text = visible(token).replace("[", "\\[").replace("]", "\\]") + (PARTIAL if document.partial[index] else "")
@@ -124,7 +124,7 @@ def _bracketed(document, its_effects):
 
 
 def _words(text, style=None):
-    """Pieces for each word, with the spaces before it."""
+    """One piece per word, with the spaces before it."""
     return [(word, style, False) for word in re.findall(" *[^ ]+| +$", text)]
 
 

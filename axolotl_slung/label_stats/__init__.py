@@ -1,1 +1,1 @@
-"""`slung stats`, `slung sweep` and `slung qa`: what labels do to a run, and how good they are."""
+"""`slung stats`, `slung sweep` and `slung qa`: the effect of labels on a run, and their quality."""

@@ -1,4 +1,4 @@
-"""How many tokens of a batch carry a loss, and how evenly."""
+"""How many tokens per batch have a loss, and how much that varies."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..errors import SlungError
 
 @dataclass(frozen=True)
 class BatchSpread:
-    """Loss tokens per optimiser step on one rank.
+    """Loss tokens per optimizer step on one rank.
 
     Attributes:
-        sequence_len, sequences: tokens a sequence, and sequences a step (micro batch times accumulation).
+        sequence_len, sequences: tokens per sequence, and sequences per step (micro batch times accumulation).
         packing: whether documents share sequences.
-        batches: how many full batches the documents fill.
-        tokens, trainable: tokens a batch in the mean, and how many of them Axolotl alone would train on.
-        mean, deviation, lowest, p5, p95: tokens with a loss a batch; the deviation is the population's.
-        without_loss: batches without a single one.
+        batches: number of full batches.
+        tokens, trainable: mean tokens per batch, and how many of them Axolotl would train on without slung.
+        mean, deviation, lowest, p5, p95: tokens with a loss per batch. The deviation is the population's.
+        without_loss: batches without any token with a loss.
     """
 
     sequence_len: int
@@ -44,32 +44,39 @@ class BatchSpread:
 class Batches:
     """Fills sequences with documents in the order they come, and batches with sequences.
 
-    A document that does not fit into what is left of a sequence begins a new one, and one longer than a sequence is
-    cut. Axolotl packs more tightly, and shuffles: the spread is a simulation.
+    A document that does not fit into the rest of a sequence begins a new one. A document longer than a sequence is cut.
+    Axolotl packs more tightly and shuffles, so the spread is a simulation.
 
     Args:
-        sequence_len: tokens a sequence.
-        sequences: sequences a batch: micro_batch_size times gradient_accumulation_steps.
+        sequence_len: tokens per sequence.
+        sequences: sequences per batch: micro_batch_size times gradient_accumulation_steps.
         packing: whether documents share sequences (`sample_packing`).
 
     Raises:
-        SlungError: a size below 1.
+        SlungError: `sequence_len` or `sequences` is below 1.
     """
 
     def __init__(self, sequence_len: int, sequences: int, packing: bool = True):
         if sequence_len < 1 or sequences < 1:
-            raise SlungError(f"a batch of {sequences} sequences of {sequence_len} tokens holds nothing; use 1 or more")
+            raise SlungError(
+                f"sequence_len, sequences: {sequence_len}, {sequences}: a batch would be empty; use 1 or more"
+            )
         self.sequence_len = sequence_len
         self.sequences = sequences
         self.packing = packing
-        self._open = 0  # tokens in the sequence that is being filled
-        self._closed = 0  # sequences in the batch that is being filled
-        self._batch = np.zeros(3, dtype=np.int64)  # its tokens, trainable ones, ones with a loss
+        self._open = 0  # tokens in the current sequence
+        self._closed = 0  # full sequences in the current batch
+        self._batch = np.zeros(3, dtype=np.int64)  # of the current batch: tokens, trainable tokens, loss tokens
         self._sums = np.zeros(3, dtype=np.int64)
-        self._losses: Counter[int] = Counter()  # loss tokens to batches: at most one entry a token
+        self._losses: Counter[int] = Counter()  # loss tokens per batch to number of batches
 
     def add(self, trainable: np.ndarray, loss: np.ndarray) -> None:
-        """Fill in a document: bool `[tokens]`, what Axolotl alone would train, and what keeps a loss."""
+        """Add a document.
+
+        Args:
+            trainable: bool `[tokens]`: whether Axolotl would train on the token without slung.
+            loss: bool `[tokens]`: whether the token keeps a loss.
+        """
         for start in range(0, len(loss), self.sequence_len):
             stop = min(start + self.sequence_len, len(loss))
             if self._open and (not self.packing or self._open + stop - start > self.sequence_len):
@@ -89,7 +96,7 @@ class Batches:
             self._closed = 0
 
     def spread(self) -> BatchSpread | None:
-        """What the full batches hold; None where the documents fill none. The last, unfinished one is left out."""
+        """Statistics of the full batches; None if there is none. The last, incomplete batch is left out."""
         batches = self._losses.total()
         if not batches:
             return None

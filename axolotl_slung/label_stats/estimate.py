@@ -1,4 +1,4 @@
-"""What labelling a whole data set will take, judged by a sample of it."""
+"""The cost of labeling a whole data set, estimated from a sample."""
 
 from __future__ import annotations
 
@@ -9,41 +9,43 @@ from ..labels.buckets import Action
 from .statistics import RiskReport
 
 STEP_TIME = {action.value: 0.79 for action in Action if action.traits.has_loss} | {Action.MASK.value: 0.73}
-"""Time of a training step of tokens of an action, against stock Axolotl: docs/measurements.md, "A training step" (SmolLM2-135M
-in float32 on two CPU cores, one run, for text that is nearly all trained; a masked token saves the head's share as well)."""
+"""Time of a training step relative to stock Axolotl, by the action of its tokens.
+
+Source: docs/measurements.md, "A training step". Measured once, with SmolLM2-135M in float32 on two CPU cores, on
+text that is nearly all trained. A masked token also saves the head's share of the time."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What labelling the sample took.
+    """The cost of labeling the sample.
 
     Attributes:
-        documents: how many.
-        bytes: their size on disk, in the form in which the whole data set's is known.
-        seconds: wall time of the labelling, all of its steps.
-        cores: cores that it kept busy.
-        labelled_bytes: size of what was written.
+        documents: number of documents.
+        bytes: size on disk, in the same format as the size of the whole data set.
+        seconds: wall time of all steps of labeling.
+        cores: number of busy cores.
+        labeled_bytes: size of the output.
     """
 
     documents: int
     bytes: int
     seconds: float
     cores: int
-    labelled_bytes: int
+    labeled_bytes: int
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate, all in proportion to the sample.
+    """An estimate in proportion to the sample.
 
     Attributes:
-        times: how often the sample fits into the whole.
-        by: what that was judged by, `bytes` or `documents`.
-        cores: on how many `hours` of labelling are spent.
-        core_hours, hours: of labelling.
-        disk_bytes: of what will be written.
-        step_time: a training step's time against stock Axolotl's; see `STEP_TIME`.
-        loss_share: of the tokens that Axolotl alone would train on, those that keep a loss.
+        times: size of the whole data set divided by the sample's.
+        by: the size that was used, `bytes` or `documents`.
+        cores: number of cores that `hours` assumes.
+        core_hours, hours: labeling time in core hours, and in hours on `cores` cores.
+        disk_bytes: size of the output.
+        step_time: time of a training step relative to stock Axolotl; see `STEP_TIME`.
+        loss_share: share of the tokens that Axolotl would train on without slung that keep a loss.
     """
 
     times: float
@@ -67,32 +69,32 @@ def estimate(
     total_documents: int | None = None,
     cores: int = 1,
 ) -> Estimate:
-    """Hours, disk and step time for the whole data set.
+    """Estimate labeling time, disk size and step time for the whole data set.
 
-    Labelling is taken to grow with the data and to shrink with the cores, which holds as long as neither the disk nor
-    the memory is the bottleneck. The step time is the mean of `STEP_TIME` over the trainable tokens: differences of a few
-    percent are within the noise of how it was measured.
+    Labeling time is assumed proportional to the data and inversely proportional to the cores. That holds unless disk or
+    memory is the bottleneck. Step time is the mean of `STEP_TIME` over the trainable tokens. Differences of a few
+    percent are within the noise of the measurement.
 
     Args:
-        report: the sample's.
-        sample: what it took.
-        total_bytes, total_documents: of the whole data set; bytes are the better guide where both are known, and
-            where neither is, the estimate is for the sample itself.
-        cores: that will label it, one or more.
+        report: the report on the sample.
+        sample: the cost of labeling the sample.
+        total_bytes, total_documents: size of the whole data set. Bytes are used if both are known. If neither is known,
+            the estimate is for the sample itself.
+        cores: number of cores that will label the data set, at least one.
 
     Raises:
-        SlungError: a sample of nothing.
+        SlungError: the sample is empty.
     """
     times, by = 1.0, "documents"
     for kind, total, size in (("documents", total_documents, sample.documents), ("bytes", total_bytes, sample.bytes)):
         if total is not None:
             if size <= 0:
-                raise SlungError(f"the sample has no {kind} to judge the whole by; label a larger one")
+                raise SlungError(f"sample: no {kind} in it, so the whole cannot be estimated; use a larger sample")
             times, by = total / size, kind
     core_hours = sample.seconds * sample.cores * times / 3600
     step_time = loss_share = None
     if report.trainable:
         saved = sum(report.outcomes[action] * (1 - factor) for action, factor in STEP_TIME.items())
         step_time, loss_share = 1 - saved / report.trainable, report.loss_tokens / report.trainable
-    disk = round(sample.labelled_bytes * times)
+    disk = round(sample.labeled_bytes * times)
     return Estimate(times, by, cores, core_hours, core_hours / cores, disk, step_time, loss_share)

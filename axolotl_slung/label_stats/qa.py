@@ -1,4 +1,4 @@
-"""How well labels fit spans that people marked: for characters, for tokens, and as probabilities."""
+"""How well labels match spans that people marked: by characters, by tokens, and as probabilities."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .tally import Quality, Tally
 from .words import WordCounts
 
 BINS = 10
-"""Of calibration, equal in width."""
+"""Number of bins of the calibration, all equally wide."""
 
 
 @dataclass(frozen=True)
 class GoldDocument:
-    """One document with the truth, and with what labelers say.
+    """One document with its true spans and the labelers' spans.
 
     Attributes:
         text: the document.
-        gold: spans that are risky; their scores do not count.
-        predicted: the labelers' spans; `Span.labeler` tells them apart.
+        gold: the risky spans; their scores are ignored.
+        predicted: the labelers' spans. `Span.labeler` says which labeler found each.
         offsets: integers `[tokens, 2]`, the characters `[start, end)` of each token; None leaves tokens out.
     """
 
@@ -40,13 +40,13 @@ class GoldDocument:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Whether spans with the score 0.8 are right 8 times in 10; a span is right where it touches a gold one.
+    """Whether spans with score 0.8 are right 8 times in 10. A span is right if it touches a gold span.
 
     Attributes:
-        spans: how many have a score in each of the `BINS`.
-        score: their mean score, None for an empty bin.
-        right: the share of them that is right, None for an empty bin.
-        error: the mean over spans of how far `score` and `right` of its bin lie apart (the expected calibration
+        spans: number of spans with a score in each of the `BINS`.
+        score: mean score per bin; None for an empty bin.
+        right: share of right spans per bin; None for an empty bin.
+        error: mean over spans of the distance between `score` and `right` of the span's bin (the expected calibration
             error); None without spans.
     """
 
@@ -58,7 +58,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class LabelerQuality:
-    """One labeler's, or that of all together; `tokens` is None where there was no tokenizer."""
+    """Quality of one labeler, or of all combined. `tokens` is None without a tokenizer."""
 
     characters: Quality
     tokens: Quality | None
@@ -70,14 +70,14 @@ class QaReport:
     """One pass over documents with gold spans.
 
     Attributes:
-        documents, characters, tokens: how many; `tokens` is None without a tokenizer.
-        gold_documents, gold_spans: documents with a gold span, and these.
-        overlap: how many of a token's characters make it predicted; one makes it gold.
-        combined: of the labelers' maximum. Its calibration is that of all labelers' spans.
-        labelers: of each labeler that found something in any document.
+        documents, characters, tokens: their numbers; `tokens` is None without a tokenizer.
+        gold_documents, gold_spans: number of documents with a gold span, and of gold spans.
+        overlap: how many of a token's characters make it predicted. One character makes it gold.
+        combined: quality of the labelers' maximum. Its calibration uses the spans of all labelers.
+        labelers: quality of each labeler that found something in any document.
         judged_at: the threshold of `missed` and `false`: the lowest score that the buckets do not train.
-        missed, false: words that are gold and were not predicted, and the other way about: those that are it most
-            tellingly (see `WordCounts.top`); None where they were not asked for. **They quote the data.**
+        missed, false: words that are gold but not predicted, and words that are predicted but not gold, the most
+            telling first (see `WordCounts.top`). None if they were not requested. **They quote the data.**
     """
 
     documents: int
@@ -93,7 +93,7 @@ class QaReport:
     false: list[dict] | None
 
     def to_json(self) -> dict:
-        """As plain lists, mappings, numbers and strings. It holds the words, where they were asked for."""
+        """As plain lists, mappings, numbers and strings. It contains the words, if they were requested."""
         return asdict(self)
 
 
@@ -105,22 +105,22 @@ def qa_report(
     thresholds: Sequence[float] = (),
     words: int = 40,
 ) -> QaReport:
-    """Compare labels with the truth, in one pass and a memory that does not grow with the documents.
+    """Compare labels with the truth, in one pass. Memory does not grow with the number of documents.
 
     Args:
-        documents: any iterable; it is read once. Either all or none of them have offsets.
-        buckets: ascending; their bounds are among the thresholds that are reported.
+        documents: any iterable, read once. Either all or none of them have offsets.
+        buckets: ascending. Their bounds are among the reported thresholds.
         overlap: how many of a token's characters make it predicted.
-        thresholds: more of them, in (0, 1].
-        words: how many missed and false words to keep; 0 keeps and counts none.
+        thresholds: more thresholds, in (0, 1].
+        words: number of missed and false words to report; 0 counts no words.
 
     Raises:
-        SlungError: a threshold outside (0, 1], a span outside its text, or offsets for some documents only.
+        SlungError: a threshold is outside (0, 1], a span is outside its text, or only some documents have offsets.
     """
     bounds = [bucket.below for bucket in buckets[:-1]]
     asked = sorted({*thresholds, *bounds})
     if not all(0 < threshold <= 1 for threshold in asked):
-        raise SlungError(f"thresholds {asked}: each has to lie above 0 and not above 1")
+        raise SlungError(f"thresholds: {asked}: expected numbers above 0 and at most 1; change them")
     judged_at = next((low.below for low, high in pairwise(buckets) if high.action is not Action.TRAIN), bounds[0])
 
     combined, nothing = _Judge(asked), _Judge(asked)
@@ -130,7 +130,7 @@ def qa_report(
     with_tokens = None
     for document in documents:
         if with_tokens not in (None, document.offsets is not None):
-            raise SlungError("some documents have offsets and some have none; give them to all or to none")
+            raise SlungError("offsets: only some documents have them; give them to all documents or to none")
         with_tokens = document.offsets is not None
         truth = _Truth(document, overlap)
         number += 1
@@ -143,7 +143,7 @@ def qa_report(
             by_labeler.setdefault(span.labeler, []).append(span)
         for name in by_labeler:
             if name not in labelers:
-                # in the documents before this one it found nothing
+                # it found nothing in the documents before this one
                 labelers[name] = copy.deepcopy(nothing)
         for name, judge in labelers.items():
             judge.add(truth, by_labeler.get(name, []))
@@ -169,7 +169,7 @@ def qa_report(
 
 
 class _Truth:
-    """A document's gold characters and tokens; tokens without characters are left out."""
+    """The gold characters and tokens of a document, without tokens that have no characters."""
 
     def __init__(self, document: GoldDocument, overlap: Overlap):
         self.length = len(document.text)
@@ -182,14 +182,14 @@ class _Truth:
 
 
 class _Judge:
-    """Compares one labeler, or all of them together, with the truth."""
+    """Compares one labeler, or all combined, with the truth."""
 
     def __init__(self, thresholds: Sequence[float]):
         self._characters, self._tokens = Tally(thresholds), Tally(thresholds)
         self._spans, self._scores, self._right = np.zeros((3, BINS))
 
     def add(self, truth: _Truth, spans: Sequence[Span]) -> np.ndarray:
-        """Compare a document's spans; returns the score of each character."""
+        """Compare the spans of a document. Returns the score of each character."""
         scores = char_scores(truth.length, spans)
         self._characters.add(scores, truth.gold)
         self._tokens.add(token_scores(truth.offsets, scores, truth.overlap), truth.gold_tokens)

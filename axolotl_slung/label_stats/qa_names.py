@@ -1,17 +1,17 @@
-r"""Where names stand: the truth of `slung qa --names`, by rules of its own and none of the labeler's.
+r"""Find names in texts: the truth of `slung qa --names`, with its own rules and not the labeler's.
 
-Simple and slow. A text is read as it stands, and with its backslash escapes and HTML references taken once, twice and
-three times. In each reading
+The code is simple and slow. It reads a text as it is, and with its backslash escapes and HTML references resolved once,
+twice and three times. In each reading:
 
-- an escaped or ligated character counts as all that it means;
-- accents do not count, nor do invisible characters, superscripts and trademark signs;
-- white space, low lines and asterisks are one separator, however many there are;
-- a name of several words counts in any mixture of capitals and small letters, a single word as it is listed or in capitals;
-- no letter or digit stands right before or after, but for Chinese, Japanese and Thai.
+- An escaped character or a ligature counts as the characters that it means.
+- Accents, invisible characters, superscripts and trademark signs are ignored.
+- Any run of white space, underscores and asterisks is one separator.
+- A name of several words matches in any case. A single word matches as it is listed, or in capitals.
+- No letter or digit may be right before or after a name, except in Chinese, Japanese and Thai.
 
-With `parts`, so does each piece of a name between white space, and between hyphens, that has two letters or more and does
-not begin with a small one (van, de). A piece of a hyphenated name stands between others than hyphens: the Al of Al-Said
-is none of Al-Rumhi. What follows an apostrophe is not part of the name.
+With `parts`, pieces of a name match too. A piece is what lies between white space or hyphens. It has at least two
+letters and does not begin with a lowercase letter (van, de). A piece of a hyphenated name does not match next to a hyphen: the
+Al of Al-Said is not the Al of Al-Rumhi. Letters after an apostrophe are not part of the name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from functools import cache
 from ..labeling.base import Span
 
 READINGS = 4
-"""The text as it stands, and three levels of escapes."""
+"""Number of readings: the text as it is, and three levels of escapes."""
 
 _HEX = "[0-9a-fA-F]"
 _ESCAPE = re.compile(
@@ -38,7 +38,7 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff]")
 
 
 def name_spans(text: str, names: Sequence[str], parts: bool = True) -> list[Span]:
-    """Each place of each name, in order of `start`, with the score 1; they may overlap."""
+    """All places of all names, sorted by `start`, with score 1. They may overlap."""
     wholes = set(filter(None, (name.strip() for name in names)))
     pieces = set()
     if parts:
@@ -63,7 +63,7 @@ def _is_piece(piece: str) -> bool:
 
 
 def _pattern(name: str, no_edge: str) -> re.Pattern | None:
-    """Matches a name in a simple text, but not beside the characters `no_edge`."""
+    """A pattern for a name in a simplified text. It does not match next to the character `no_edge`."""
     words = "".join(map(_simple, name)).split()
     if not words:
         return None

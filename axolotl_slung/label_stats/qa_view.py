@@ -1,4 +1,4 @@
-"""The comparison with the truth as sections, for a terminal and for a page."""
+"""The sections of the `slung qa` report, for a terminal and a page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TENTHS = [(n / 5, f"{n / 5:g}") for n in range(6)]
 
 
 def sections(report: QaReport) -> list[Section]:
-    """What `slung qa` shows."""
+    """The sections that `slung qa` shows."""
     parts = [_overview(report)]
     for title, of_kind in (("Characters", "characters"), ("Tokens", "tokens")):
         qualities = {name: getattr(quality, of_kind) for name, quality in _all(report).items()}
@@ -25,14 +25,14 @@ def sections(report: QaReport) -> list[Section]:
 
 
 def _all(report: QaReport) -> dict[str, LabelerQuality]:
-    """All labelers together, then each, where there is more than one."""
+    """All labelers combined, then each labeler if there is more than one."""
     return {"all labelers": report.combined, **(report.labelers if len(report.labelers) > 1 else {})}
 
 
 def _overview(report: QaReport) -> Section:
     facts = [
         (count(report.documents), "documents"),
-        (count(report.gold_documents), "of them with a gold span"),
+        (count(report.gold_documents), "documents with a gold span"),
         (count(report.gold_spans), "gold spans"),
         (count(report.characters), "characters"),
     ]
@@ -61,19 +61,24 @@ def _quality(title: str, qualities: dict[str, Quality], report: QaReport) -> Sec
         found = f"{name}: average precision {decimal(quality.average_precision)}, {count(quality.gold)} gold {unit}"
         tables.append(Table(["score from", "precision", "recall", "F1", "mean F1", "predicted"], rows, found))
     axis = [Axis(0, 1, _TENTHS, label) for label in ("recall", "precision")]
-    # a labeler with one score only has one point: a line needs two
+    # a labeler with only one score has one point, and a line needs two
     series = {name: [(0, q.curve[0][1]), *q.curve] for name, q in qualities.items() if q.curve}
     figure = lines(f"Precision and recall of {unit}", series, *axis)
     note = (
-        "Precision, recall and F1 over all documents together; mean F1 is the mean over documents (1 where nothing is "
-        "gold and nothing predicted), the measure of SemEval-2021 Task 5. Gold without any score counts as never found."
+        "Precision, recall and F1 are over all documents together. Mean F1 is the mean over documents, where one with "
+        "nothing gold and nothing predicted counts as 1 (the measure of SemEval-2021 Task 5). Gold text without a "
+        "score counts as never found."
     )
     if unit == "characters":
-        note += " A labeler of sentences cannot be precise where people marked words; its recall still counts."
+        note += " A labeler of sentences cannot be precise if people marked words. Its recall is still meaningful."
     else:
-        note += f" A token is gold if it touches a gold character, and predicted by overlap: {report.overlap}."
+        note += (
+            f" A token is gold if it touches a gold character. It is predicted by the rule overlap: {report.overlap}."
+        )
     if not all(quality.exact for quality in qualities.values()):
-        note += f" There are more than {count(EXACT_SCORES)} scores: the curve, its mean and the best F1 are to 1e-4."
+        note += (
+            f" There are over {count(EXACT_SCORES)} scores, so the curve, its mean and the best F1 are exact to 1e-4."
+        )
     return Section(title, note, [*tables, Figure(figure)])
 
 
@@ -84,11 +89,11 @@ def _calibration(report: QaReport) -> Section:
         name: [(score, right) for score, right in zip(c.score, c.right) if score is not None]
         for name, c in qualities.items()
     }
-    axes = [Axis(0, 1, _TENTHS, label) for label in ("mean score", "share that is right")]
+    axes = [Axis(0, 1, _TENTHS, label) for label in ("mean score", "share of right spans")]
     figures = [Figure(lines("Reliability", series, *axes, diagonal=True, dots=True)), Figure(_histogram(qualities))]
     note = (
-        "A span is right where it touches a gold one. On the dotted line scores are probabilities; above it they are "
-        f"too low. The error is the mean distance from it over spans, in {BINS} bins (expected calibration error)."
+        "A span is right if it touches a gold span. On the dotted line, scores are probabilities. Above it, scores are "
+        f"too low. The error is the mean distance of spans from the line, in {BINS} bins (expected calibration error)."
     )
     return Section("Calibration of the spans", note, [Table(["", "spans", "error"], rows), *figures])
 
@@ -106,9 +111,9 @@ def _words(report: QaReport) -> Section:
         return Table(["word", "times", "in all", "share"], cells, title, brief=15)
 
     note = (
-        f"At a threshold of {short(report.judged_at)}, the lowest that the buckets do not train. Quoted from the data: "
-        "mind whom you show this to. Whole words in small letters, if any of their characters are missed or false; "
-        "first those that are it more often than the rest of the text."
+        f"The threshold is {short(report.judged_at)}, the lowest score that the buckets do not train. These words "
+        "quote the data: be careful whom you show them to. They are whole words in lowercase with any missed or false "
+        "character. Words that are so more often than the rest of the text come first."
     )
-    tables = [table("Gold, and missed", report.missed), table("Predicted, and not gold", report.false)]
-    return Section("Where they differ", note, [Beside(tables)])
+    tables = [table("Gold but not predicted", report.missed), table("Predicted but not gold", report.false)]
+    return Section("Words where labels and truth differ", note, [Beside(tables)])

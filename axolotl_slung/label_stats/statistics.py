@@ -1,4 +1,4 @@
-"""What the labels of a data set say: how much is risky, what the loss will leave out, and which words are meant."""
+"""Statistics of a data set's labels: how much is risky, what the loss leaves out, and which words are risky."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _WITH_LOSS = np.array([action.traits.has_loss for action in ACTIONS])
 _DROPPED = np.array([action.traits.edits_text and not action.traits.has_loss for action in ACTIONS])
 
 SHARE_BINS = 12
-"""Of the risky share of a document: exactly 0, ten equal ones, exactly 1."""
+"""Bins of the risky share of a document: exactly 0, ten equal bins, exactly 1."""
 
 RUN_BINS = 17
-"""Of the length of a run in tokens: 1, 2 to 3, 4 to 7, ... 65536 and more."""
+"""Bins of the length of a run in tokens: 1, 2 to 3, 4 to 7, ... 65536 and more."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """By bucket: documents (each in the highest bucket that it touches), tokens, and tokens that Axolotl trains on."""
+    """Numbers per bucket: documents (each in the highest bucket that it touches), tokens, and trainable tokens."""
 
     documents: list[int]
     tokens: list[int]
@@ -38,7 +38,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Runs:
-    """Stretches of neighbouring tokens with one action: how many, their tokens, the longest, and by `RUN_BINS`."""
+    """Runs of neighboring tokens with the same action: their number, tokens, longest, and histogram by `RUN_BINS`."""
 
     runs: int
     tokens: int
@@ -48,25 +48,25 @@ class Runs:
 
 @dataclass(frozen=True)
 class RiskReport:
-    """One pass over labelled documents.
+    """One pass over labeled documents.
 
     Attributes:
         buckets: ascending.
-        documents, tokens: all of them.
-        trainable: tokens that Axolotl alone would train on.
-        partial: tokens whose characters lie in different buckets.
-        combined: by bucket, of the labelers' maximum.
-        labelers: by bucket, for each labeler that found something in any document.
-        outcomes: for each action, the trainable tokens that it takes. A dropped document takes all of its own.
-        without_loss: documents that keep no token with a loss, for whatever reason; empty ones are among them.
-        fully_masked: those of them that Axolotl alone would have trained on.
-        dropped: documents with a token in a bucket of `drop_document`.
-        batch: loss tokens a batch; None where no sequence length was given or no batch was filled.
-        runs: for each action but `train`.
+        documents, tokens: number of all documents and tokens.
+        trainable: tokens that Axolotl would train on without slung.
+        partial: tokens with characters in different buckets.
+        combined: numbers per bucket, by the labelers' maximum.
+        labelers: numbers per bucket, for each labeler that found something in any document.
+        outcomes: number of trainable tokens per action. In a dropped document, all tokens are dropped.
+        without_loss: documents without any token with a loss, for any reason, including empty documents.
+        fully_masked: documents among them that Axolotl would have trained on without slung.
+        dropped: documents with a token in a bucket with the action `drop_document`.
+        batch: loss tokens per batch; None if no sequence length was given or no batch is full.
+        runs: runs of each action except `train`.
         scores: tokens by score, for each labeler; see `scale.bin_names`.
         combined_scores: tokens by combined score.
         shares: documents by the share of their tokens that is risky (in a bucket that does not train).
-        words: see `WordCounts.top`; None where they were not asked for. **They quote the data.**
+        words: see `WordCounts.top`; None if they were not requested. **They quote the data.**
     """
 
     buckets: tuple[Bucket, ...]
@@ -93,13 +93,13 @@ class RiskReport:
         return sum(self.outcomes[action.value] for action, kept in zip(ACTIONS, _WITH_LOSS) if kept)
 
     def to_json(self) -> dict:
-        """As plain lists, mappings, numbers and strings. It holds the words, where they were asked for."""
+        """As plain lists, mappings, numbers and strings. It contains the words, if they were requested."""
         buckets = [{"name": b.name, "below": b.below, "action": b.action.value} for b in self.buckets]
         return asdict(self) | {"buckets": buckets, "loss_tokens": self.loss_tokens}
 
 
 class _Counter:
-    """Adds up `Counts` and scores, of one labeler or of all."""
+    """Adds up `Counts` and scores, for one labeler or for all combined."""
 
     def __init__(self, buckets: Sequence[Bucket]):
         self._buckets = buckets
@@ -107,7 +107,7 @@ class _Counter:
         self.scores = np.zeros(BINS, dtype=np.int64)
 
     def add(self, scores: np.ndarray, trainable: np.ndarray) -> np.ndarray:
-        """Count a document; returns the bucket of each token."""
+        """Count a document. Returns the bucket of each token."""
         bucket = buckets_of(scores, self._buckets)
         self.documents[bucket.max(initial=0)] += 1
         self.tokens += np.bincount(bucket, minlength=len(self._buckets))
@@ -116,7 +116,7 @@ class _Counter:
         return bucket
 
     def found_nothing_in(self, rest: _Counter) -> None:
-        """Take in the documents of `rest` that were never added here: their tokens score 0."""
+        """Add the documents of `rest` that were never added here. Their tokens have score 0."""
         for name in ("documents", "tokens", "trainable", "scores"):
             mine = getattr(self, name)
             mine[0] += getattr(rest, name).sum() - mine.sum()
@@ -131,13 +131,13 @@ def action_numbers(buckets: Sequence[Bucket]) -> np.ndarray:
 
 
 def outcomes(action: np.ndarray) -> np.ndarray:
-    """What becomes of each token of a document, by its own action and by those beside it.
+    """The effective action of each token of a document, given the actions of its other tokens.
 
     Args:
         action: indices into `ACTIONS`, int64 `[tokens]`.
 
     Returns:
-        The same, or `drop_document` throughout where it occurs.
+        The same array, or `drop_document` for every token if any token has it.
     """
     drop = ACTIONS.index(Action.DROP_DOCUMENT)
     return np.full_like(action, drop) if (action == drop).any() else action
@@ -152,18 +152,18 @@ def risk_report(
     packing: bool = True,
     words: int = 40,
 ) -> RiskReport:
-    """Count labelled documents, in one pass and a memory that does not grow with them.
+    """Count labeled documents, in one pass. Memory does not grow with the number of documents.
 
     Args:
-        documents: any iterable; it is read once.
+        documents: any iterable, read once.
         buckets: ascending.
-        sequence_len: tokens a sequence, for the loss tokens a batch; None leaves those out.
+        sequence_len: tokens per sequence, for the loss tokens per batch; None leaves these out.
         sequences_per_batch: micro_batch_size times gradient_accumulation_steps.
         packing: whether documents share sequences.
-        words: how many of the most frequent risky words to keep; 0 keeps and counts none.
+        words: number of the most frequent risky words to report; 0 counts no words.
 
     Raises:
-        ValueError: a batch that holds nothing.
+        SlungError: `sequence_len` or `sequences_per_batch` is below 1.
     """
     buckets = tuple(buckets)
     numbers = action_numbers(buckets)
@@ -230,7 +230,7 @@ def _share_bin(risky: np.ndarray) -> int:
 
 
 def _add_runs(runs: dict, action: np.ndarray) -> None:
-    """Count the runs of equal values in int64 `[tokens]`."""
+    """Count the runs of equal actions, int64 `[tokens]`."""
     starts = np.flatnonzero(np.diff(action, prepend=-1))
     lengths = np.diff(starts, append=len(action))
     for kind, run in runs.items():

@@ -1,4 +1,4 @@
-"""The risk report as sections, for a terminal and for a page."""
+"""The sections of the `slung stats` report, for a terminal and a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .statistics import ACTIONS, RUN_BINS, SHARE_BINS, Counts, RiskReport
 
 
 def sections(report: RiskReport, estimated: Estimate | None = None) -> list[Section]:
-    """What `slung stats` shows."""
+    """The sections that `slung stats` shows."""
     parts = [_overview(report), _buckets(report)]
     if report.batch is not None:
         parts.append(_batch(report))
@@ -32,7 +32,7 @@ def sections(report: RiskReport, estimated: Estimate | None = None) -> list[Sect
 def bucket_table(
     title: str, buckets: Sequence[Bucket], documents, tokens, whole: tuple[int, int], trainable=None
 ) -> Table:
-    """Documents and tokens by bucket, and their shares of the `whole`, `(documents, tokens)`."""
+    """Documents and tokens per bucket, and their shares of `whole`, which is `(documents, tokens)`."""
     rows = []
     for index, bucket in enumerate(buckets):
         row = [bucket.name, _range(buckets, index), bucket.action.value]
@@ -44,7 +44,7 @@ def bucket_table(
 
 
 def _range(buckets: Sequence[Bucket], index: int) -> str:
-    """A bucket's scores in words."""
+    """The range of a bucket's scores, in words."""
     low = buckets[index - 1].below if index else 0.0
     high = buckets[index].below
     if high is None:
@@ -61,12 +61,14 @@ def _overview(report: RiskReport) -> Section:
         (count(report.partial), "tokens straddle the edge of a span"),
     ]
     if report.without_loss > report.fully_masked:
-        facts.insert(4, (count(report.without_loss - report.fully_masked), "documents that nobody would train on"))
+        facts.insert(
+            4, (count(report.without_loss - report.fully_masked), "documents without a loss even without slung")
+        )
     if report.dropped:
         facts.append((count(report.dropped), "documents dropped"))
     parts = [(a.value, report.outcomes[a.value], a.traits.look.chart) for a in ACTIONS]
-    figure = Figure(shares("What becomes of the trainable tokens", [p for p in parts if p[1]], "tokens"))
-    return Section("At a glance", "", [Facts(facts), figure])
+    figure = Figure(shares("Actions on the trainable tokens", [p for p in parts if p[1]], "tokens"))
+    return Section("Overview", "", [Facts(facts), figure])
 
 
 def _buckets(report: RiskReport) -> Section:
@@ -77,44 +79,44 @@ def _buckets(report: RiskReport) -> Section:
         whole = (report.documents, report.tokens)
         return bucket_table(title, report.buckets, counts.documents, counts.tokens, whole, trainable)
 
-    tables = [table("All labelers together", report.combined)]
+    tables = [table("All labelers combined", report.combined)]
     if len(report.labelers) > 1:
-        tables += [table(f"By {name} alone", counts) for name, counts in report.labelers.items()]
+        tables += [table(f"Only {name}", counts) for name, counts in report.labelers.items()]
     note = "A document counts in the highest bucket that any of its tokens reaches."
     if some_are_not:
-        note += " Trainable tokens are those that Axolotl alone would train on."
+        note += " Trainable tokens are those that Axolotl would train on without slung."
     return Section("Buckets", note, tables)
 
 
 def _batch(report: RiskReport) -> Section:
     batch = report.batch
     facts = [
-        (count(batch.mean), f"tokens with a loss a batch, of {count(batch.trainable)} trainable ones"),
+        (count(batch.mean), f"tokens with a loss per batch, of {count(batch.trainable)} trainable tokens"),
         (count(batch.deviation), "standard deviation"),
         (f"{count(batch.p5)} to {count(batch.p95)}", "5th to 95th percentile"),
-        (count(batch.lowest), "in the poorest batch"),
+        (count(batch.lowest), "in the batch with the fewest"),
         (count(batch.without_loss), f"of {count(batch.batches)} batches without any loss"),
     ]
     filled = "packed in the order of the data" if batch.packing else "one document each"
     note = (
-        f"A batch is {count(batch.sequences)} x {count(batch.sequence_len)} tokens, {filled}. "
-        "Axolotl shuffles, and packs more tightly: a simulation, good for the spread."
+        f"A batch is {count(batch.sequences)} x {count(batch.sequence_len)} tokens, {filled}. This is a simulation of "
+        "the spread: Axolotl shuffles, and packs more tightly."
     )
-    return Section("Loss tokens a batch", note, [Facts(facts)])
+    return Section("Loss tokens per batch", note, [Facts(facts)])
 
 
 def _estimate(estimated: Estimate) -> Section:
     cores = "core" if estimated.cores == 1 else "cores"
     facts = [
-        (_hours(estimated.hours), f"of labelling on {estimated.cores} {cores}"),
-        (_size(estimated.disk_bytes), "of prepared data set"),
-        (f"{estimated.times:,.4g} x", f"the sample, judged by {estimated.by}"),
+        (_hours(estimated.hours), f"of labeling on {estimated.cores} {cores}"),
+        (_size(estimated.disk_bytes), "for the prepared data set"),
+        (f"{estimated.times:,.4g} x", f"the sample, by {estimated.by}"),
     ]
     if estimated.step_time is not None:
-        facts.append((f"{estimated.step_time:.2f} x", "stock Axolotl's time a step"))
+        facts.append((f"{estimated.step_time:.2f} x", "stock Axolotl's time per step"))
     note = (
-        "An estimate, in proportion to the sample. Time a step is weighted with the tokens of each action, by what one "
-        "run on two CPU cores measured (docs/measurements.md): a few percent either way mean nothing."
+        "An estimate in proportion to the sample. Time per step is weighted by the tokens of each action, from one run "
+        "on two CPU cores (docs/measurements.md). Differences of a few percent are noise."
     )
     return Section("The whole data set, estimated", note, [Facts(facts)])
 
@@ -129,18 +131,18 @@ def _scores(report: RiskReport) -> Section:
         drawn = bars(name, counts, bin_names(), ticks, label="score", unit="tokens", kinds=kinds, marks=marks, log=True)
         return Figure(drawn)
 
-    figures = [figure("All labelers together", report.combined_scores)]
+    figures = [figure("All labelers combined", report.combined_scores)]
     if len(report.scores) > 1:
-        figures += [figure(f"By {name} alone", counts) for name, counts in report.scores.items()]
+        figures += [figure(f"Only {name}", counts) for name, counts in report.scores.items()]
     note = (
-        "Tokens by score, as fine near 0 as near 1; exactly 0 and exactly 1 stand apart. Dashed: the buckets' bounds. "
-        "Colours: the action at the bar's left end."
+        "Tokens by score, on a scale as fine near 0 as near 1. Exactly 0 and exactly 1 have their own bars. Dashed "
+        "lines are the buckets' bounds. Colors show the action at the bar's left end."
     )
     return Section("Scores", note, figures)
 
 
 def _place(score: float) -> float:
-    """Where a score lies among the bars of a histogram."""
+    """The position of a score among the bars of a histogram."""
     if score >= 1:
         return BINS - 1
     for index, (low, high) in enumerate(zip(EDGES.tolist(), EDGES.tolist()[1:]), 2):
@@ -154,9 +156,9 @@ def _documents(report: RiskReport) -> Section:
     ticks = [(0.5, "none"), *((1 + n, f"{10 * n}%") for n in range(2, 10, 2)), (SHARE_BINS - 0.5, "all")]
     label = "of the document's tokens"
     figure = Figure(bars("Documents by their risky share", report.shares, names, ticks, label=label, unit="documents"))
-    note = "Risky is a token in any bucket whose action is not train."
+    note = "A token is risky if the action of its bucket is not train."
     low, high = report.shares[0], report.shares[-1]
-    facts = [(count(low), "documents without a risky token"), (count(high), "that are risky from end to end")]
+    facts = [(count(low), "documents without a risky token"), (count(high), "documents with only risky tokens")]
     return Section("Documents", note, [Facts(facts), figure])
 
 
@@ -175,7 +177,7 @@ def _runs(report: RiskReport) -> Section:
         kinds = [Action(action).traits.look.chart] * last
         drawn = bars(f"Spans of {action}", histogram, names, ticks, label="tokens", unit="spans", kinds=kinds)
         blocks.append(Figure(drawn))
-    note = "Neighbouring tokens with the same action, whether or not Axolotl alone would train on them."
+    note = "A span here is a run of neighboring tokens with the same action, trainable or not."
     return Section("Spans", note, blocks)
 
 
@@ -185,12 +187,13 @@ def _words(report: RiskReport) -> Section:
         return Table(["word", "risky", "in all", "share"], cells, title, brief=15)
 
     note = (
-        "Quoted from the data: mind whom you show this to. Whole words in small letters; a word is risky if any of its "
-        "tokens is. Telling ones are risky more often than the rest of the text explains (Dunning's log-likelihood)."
+        "These words quote the data: be careful whom you show them to. They are whole words in lowercase. A word is "
+        "risky if any of its tokens is. Telling words are risky more often than their share of the text explains "
+        "(Dunning's log-likelihood)."
     )
     if report.words["missed"]:
         note += (
-            f" Rare words were forgotten on the way: counts may be too low by {count(report.words['missed'])} at most."
+            f" Rare words were dropped to save memory: counts may be too low by up to {count(report.words['missed'])}."
         )
     tables = [table("Most frequent", report.words["frequent"]), table("Most telling", report.words["telling"])]
     return Section("Risky words", note, [Beside(tables)])

@@ -1,4 +1,4 @@
-"""What other thresholds would do: tokens and documents at or above each, and the loss that they cost."""
+"""The effect of other thresholds: tokens and documents at or above each, and the loss tokens they cost."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..labels.tokens import buckets_of
 from .statistics import ACTIONS, action_numbers, outcomes
 
 GRID = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9, 0.99, 0.999)
-"""Thresholds that are always answered."""
+"""Thresholds that are always reported."""
 
 CURVE = tuple(1 / (1 + 10**-odds) for odds in (step / 10 for step in range(-60, 61)))
-"""Thresholds between them, for curves: log-odds from -6 to 6 in tenths."""
+"""More thresholds, for curves: log-odds from -6 to 6 in steps of 0.1."""
 
 
 @dataclass(frozen=True)
 class Above:
-    """At or above each of `Sweep.thresholds`: tokens, those that Axolotl trains on, and documents with such a token."""
+    """Numbers at or above each of `Sweep.thresholds`: tokens, trainable tokens, and documents with such a token."""
 
     tokens: list[int]
     trainable: list[int]
@@ -33,13 +33,13 @@ class Above:
 
 @dataclass(frozen=True)
 class Cut:
-    """The buckets with their bounds moved.
+    """The buckets with other bounds.
 
     Attributes:
-        bounds: what takes the place of the buckets' `below`.
-        documents: by bucket; a document counts in the highest bucket that it touches.
-        tokens: by bucket.
-        outcomes: for each action, the trainable tokens that it takes.
+        bounds: the new `below` of the buckets.
+        documents: documents per bucket. A document counts in the highest bucket that it touches.
+        tokens: tokens per bucket.
+        outcomes: trainable tokens per action.
     """
 
     bounds: tuple[float, ...]
@@ -50,16 +50,16 @@ class Cut:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One pass over labelled documents, for many thresholds; every number is exact.
+    """One pass over labeled documents, for many thresholds. All numbers are exact.
 
     Attributes:
         buckets: the config's.
-        documents, tokens, trainable: all of them.
-        thresholds: ascending; `asked` and those of `CURVE`.
-        asked: ascending; those of `GRID`, the config's bounds and the single ones that were asked for.
-        combined: by the labelers' maximum.
-        labelers: by each labeler's own scores.
-        cuts: the config's own bounds first, then those asked for.
+        documents, tokens, trainable: number of documents, tokens and trainable tokens.
+        thresholds: `asked` and `CURVE`, ascending.
+        asked: `GRID`, the config's bounds and the single thresholds that were requested, ascending.
+        combined: numbers by the labelers' maximum.
+        labelers: numbers by each labeler's own scores.
+        cuts: the config's bounds first, then the requested ones.
     """
 
     buckets: tuple[Bucket, ...]
@@ -81,16 +81,15 @@ class Sweep:
 def sweep(
     documents: Iterable[LabelledDocument], buckets: Sequence[Bucket], thresholds: Sequence[Sequence[float]] = ()
 ) -> Sweep:
-    """Count for many thresholds at once, in one pass and a memory that does not grow with the documents.
+    """Count for many thresholds in one pass. Memory does not grow with the number of documents.
 
     Args:
-        documents: any iterable; it is read once.
+        documents: any iterable, read once.
         buckets: the config's, ascending.
-        thresholds: each either one number, the lowest score that is risky, or as many ascending ones as the buckets
-            have bounds.
+        thresholds: each is either one number, the lowest risky score, or one ascending number per bound of the buckets.
 
     Raises:
-        SlungError: thresholds that are neither, or outside (0, 1].
+        SlungError: a threshold has the wrong number of bounds, does not ascend, or is outside (0, 1].
     """
     buckets = tuple(buckets)
     own = tuple(bucket.below for bucket in buckets[:-1])
@@ -125,16 +124,16 @@ def sweep(
 
 def _check(bounds: tuple[float, ...], wanted: int) -> None:
     if len(bounds) not in (1, wanted):
-        numbers = "1 number" if wanted == 1 else f"1 number, or {wanted} as the buckets have bounds"
-        raise SlungError(f"thresholds {list(bounds)}: give {numbers}")
+        numbers = "1 number" if wanted == 1 else f"1 number, or {wanted} (one per bound of the buckets)"
+        raise SlungError(f"thresholds: {list(bounds)}: expected {numbers}, got {len(bounds)}")
     if not all(math.isfinite(bound) and 0 < bound <= 1 for bound in bounds):
-        raise SlungError(f"thresholds {list(bounds)}: each has to lie above 0 and not above 1")
+        raise SlungError(f"thresholds: {list(bounds)}: expected numbers above 0 and at most 1; change them")
     if any(low >= high for low, high in pairwise(bounds)):
-        raise SlungError(f"thresholds {list(bounds)}: they have to ascend")
+        raise SlungError(f"thresholds: {list(bounds)}: not in ascending order; sort them")
 
 
 class _AboveCounter:
-    """Tokens, trainable tokens and documents (by their highest token) between neighbouring thresholds."""
+    """Counts tokens, trainable tokens and documents (by their highest token) between neighboring thresholds."""
 
     def __init__(self, values: np.ndarray):
         self._values = values
@@ -150,7 +149,7 @@ class _AboveCounter:
         self.counts[2, place.max(initial=0)] += 1
 
     def above(self) -> Above:
-        # what lies at or above a threshold: everything from its place on
+        # at or above a threshold is everything from its position on
         return Above(*self.counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].tolist())
 
 

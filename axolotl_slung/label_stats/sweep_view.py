@@ -1,4 +1,4 @@
-"""The sweep as sections, for a terminal and for a page."""
+"""The sections of the `slung sweep` report, for a terminal and a page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOST = tuple(action for action in ACTIONS if not action.traits.has_loss)
 
 
 def sections(sweep: Sweep) -> list[Section]:
-    """What `slung sweep` shows."""
+    """The sections that `slung sweep` shows."""
     return [_single(sweep), _curves(sweep), _cuts(sweep)]
 
 
@@ -42,11 +42,11 @@ def _single(sweep: Sweep) -> Section:
         )
     head = ["score from", "documents", "share", "tokens", "share", "loss cost", *names]
     note = (
-        f"At or above each threshold, of {count(sweep.documents)} documents and {count(sweep.tokens)} tokens. The loss "
-        "cost is the share of the trainable tokens that would lose their loss if all of these were masked."
+        f"Numbers at or above each threshold, of {count(sweep.documents)} documents and {count(sweep.tokens)} tokens. "
+        "The loss cost is the share of the trainable tokens that would lose their loss if all of these were masked."
     )
     if names:
-        note += " On the right, the share of tokens by each labeler alone."
+        note += " The columns on the right give the share of tokens for each labeler."
     return Section("One threshold", note, [Table(head, rows)])
 
 
@@ -57,14 +57,14 @@ def _cuts(sweep: Sweep) -> Section:
         lost = sum(cut.outcomes[action.value] for action in _LOST)
         effects = [f"{share(ratio(lost, sweep.trainable))} of the trainable tokens lose their loss"]
         effects += [
-            f"{share(ratio(cut.outcomes[action.value], sweep.trainable))} turn to {action.value}"
+            f"{share(ratio(cut.outcomes[action.value], sweep.trainable))} get {action.value}"
             for action in ACTIONS
             if action not in (*_LOST, Action.TRAIN) and cut.outcomes[action.value]
         ]
         title = f"{', '.join(map(short, cut.bounds))}{'' if number else ' (the config)'}: {', '.join(effects)}"
         tables.append(bucket_table(title, buckets, cut.documents, cut.tokens, (sweep.documents, sweep.tokens)))
     note = "A document counts in the highest bucket that it touches."
-    return Section("The buckets, with their bounds moved", note, tables)
+    return Section("The buckets with other bounds", note, tables)
 
 
 def _curves(sweep: Sweep) -> Section:
@@ -85,11 +85,11 @@ def _curves(sweep: Sweep) -> Section:
         figure("Tokens at or above the threshold", "tokens", sweep.tokens),
         figure("Documents with a token at or above the threshold", "documents", sweep.documents),
     ]
-    return Section("All thresholds", "Dashed: the config's bounds.", figures)
+    return Section("All thresholds", "Dashed lines are the config's bounds.", figures)
 
 
 def _shares_axis(series: dict[str, Sequence[tuple[float, float]]], label: str) -> Axis:
-    """From 100% down to the power of ten below the smallest share."""
+    """An axis from 100% down to the power of ten below the smallest share."""
     low = min((y for points in series.values() for _, y in points), default=-1)
     low = min(math.floor(low + 1e-9), -1)
     return Axis(low, 0, [(power, f"{100 * 10.0**power:g}%") for power in range(low, 1)], f"{label} (log scale)")

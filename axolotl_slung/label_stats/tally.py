@@ -1,4 +1,4 @@
-"""Precision, recall and F1 at every threshold at once, out of counts by score."""
+"""Precision, recall and F1 at all thresholds at once, from counts by score."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy as np
 from ..render.formats import ratio
 
 EXACT_SCORES = 10_000
-"""Distinct scores that are counted each by itself. Should there be more, they are rounded down: to 1e-4, less near 0
-and 1, and never past a threshold that is asked for."""
+"""Most distinct scores that are counted exactly. If there are more, scores are rounded down to 1e-4, and more finely
+near 0 and 1. Rounding never moves a score below a requested threshold."""
 
 CURVE_POINTS = 200
-"""Of a precision-recall curve, at most."""
+"""Most points of a precision-recall curve."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """Everything with a score of at least `threshold` is predicted.
+    """Quality if everything with a score of at least `threshold` is predicted.
 
     Attributes:
         threshold: the score.
-        predicted, found: how many are predicted, and how many of these are gold.
-        precision, recall, f1: over all documents together; None where they are 0 / 0.
-        mean_f1: the mean over documents of each one's F1, which is 1 where nothing is gold and nothing predicted: the
-            measure of SemEval-2021 Task 5, Toxic Spans Detection (Pavlopoulos et al. 2021). None without documents.
+        predicted, found: number predicted, and how many of these are gold.
+        precision, recall, f1: over all documents together; None for 0 / 0.
+        mean_f1: mean of the documents' F1, which is 1 if nothing is gold and nothing is predicted. It is the measure of
+            SemEval-2021 Task 5, Toxic Spans Detection (Pavlopoulos et al. 2021). None without documents.
     """
 
     threshold: float
@@ -41,16 +41,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Quality:
-    """Of characters, or of tokens.
+    """Quality of characters, or of tokens.
 
     Attributes:
-        gold: how many are gold.
-        average_precision: the mean of the precision over recall, in steps; what has no score above 0 is never found.
+        gold: number of gold characters or tokens.
+        average_precision: the mean of precision over recall, in steps. Units without a score above 0 are never found.
             None without gold.
-        best: where F1 is highest; of several such thresholds the highest. None where nothing is predicted or gold.
-        points: at the thresholds asked for.
+        best: the point with the highest F1, at the highest such threshold. None if nothing is predicted or gold.
+        points: the points at the requested thresholds.
         curve: recall and precision, from high thresholds to low.
-        exact: False where scores had to be rounded (see `EXACT_SCORES`); `points` are exact even then.
+        exact: False if scores were rounded (see `EXACT_SCORES`). `points` are exact in any case.
     """
 
     gold: int
@@ -65,18 +65,23 @@ class Tally:
     """Counts what is gold and what is not, by score.
 
     Args:
-        thresholds: those that will be asked for, in (0, 1].
+        thresholds: the thresholds to report, in (0, 1].
     """
 
     def __init__(self, thresholds: Sequence[float]):
         self._thresholds = sorted(thresholds)
-        self._cells: dict[float, list] = {}  # score to [gold, not gold, what mean_f1 gains from there downwards]
+        self._cells: dict[float, list] = {}  # score to [gold, not gold, change of mean_f1]
         self._edges: np.ndarray | None = None
         self._documents = 0
-        self._empty = 0  # documents without gold: right, as long as nothing is predicted
+        self._empty = 0  # documents without gold: their F1 is 1 while nothing is predicted
 
     def add(self, scores: np.ndarray, gold: np.ndarray) -> None:
-        """Count a document: float64 `[units]`, where 0 is never predicted, and bool `[units]`."""
+        """Count a document.
+
+        Args:
+            scores: float64 `[units]`; a score of 0 is never predicted.
+            gold: bool `[units]`.
+        """
         if self._edges is not None:
             scores = self._rounded(scores)
         values, place = np.unique(scores, return_inverse=True)
@@ -99,7 +104,7 @@ class Tally:
             self._round()
 
     def quality(self) -> Quality:
-        """What the counts say."""
+        """The quality, from the counts so far."""
         values = np.array(sorted((value for value in self._cells if value > 0), reverse=True))
         cells = np.array([self._cells[value] for value in values.tolist()]).reshape(-1, 3)
         found = cells[:, 0].cumsum()

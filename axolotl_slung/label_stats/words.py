@@ -1,4 +1,4 @@
-"""Which words are risky: counted whole, in a bounded memory."""
+"""Which words are risky. Counts whole words in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ _WORD = regex.compile(r"[\p{L}\p{M}\p{N}_]+(?:['’-][\p{L}\p{M}\p{N}_]+)*")
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 
 LONGEST = 64
-"""Characters of a word that are kept."""
+"""Number of characters of a word that are kept."""
 
 
 def words_of(tokens: Sequence[str], risky: np.ndarray) -> Iterator[tuple[str, bool]]:
-    """The words of a document in small letters, and whether any of their tokens is risky.
+    """The words of a document in lowercase, each with whether any of its tokens is risky.
 
-    The tokens' characters are joined as they stand, so a character that lies in two tokens must be given to one of
-    them only. In scripts without spaces, where a run of letters may be a whole sentence, it is cut where risk begins
-    and ends.
+    The tokens' characters are joined unchanged, so a character that two tokens share must be in only one of them. In
+    scripts without spaces, a run of letters can be a whole sentence. There it is cut where risk begins and ends.
 
     Args:
         tokens: the characters of each token.
@@ -41,14 +40,14 @@ def words_of(tokens: Sequence[str], risky: np.ndarray) -> Iterator[tuple[str, bo
 
 
 class WordCounts:
-    """Counts words, risky and in all.
+    """Counts words, in all and where they are risky.
 
     Args:
-        limit: how many words are remembered. When there are more, the rarer half is forgotten, and counts may
-            from then on be too low by up to `missed`.
+        limit: most words to store. If there are more, the rarer half is dropped. After that, counts may be too low by
+            up to `missed`.
 
     Attributes:
-        missed: the most that any count can be too low by; 0 as long as nothing was forgotten.
+        missed: the most that any count can be too low by; 0 if nothing was dropped.
     """
 
     def __init__(self, limit: int = 200_000):
@@ -74,10 +73,10 @@ class WordCounts:
         counter.update(dict(ranked[: self.limit // 2]))
 
     def top(self, number: int = 40) -> dict:
-        """The words found risky most often, and those that are it most tellingly.
+        """The words that are risky most often, and the most telling ones.
 
-        A sentence classifier makes every word of a sentence risky, `the` above all. `telling` therefore ranks by
-        how much more often a word is risky than its share of the text explains (Dunning's log-likelihood, 1993).
+        A sentence classifier makes every word of a sentence risky, most often `the`. `telling` therefore ranks words by
+        how much more often they are risky than their share of the text explains (Dunning's log-likelihood, 1993).
 
         Returns:
             `frequent` and `telling`, each a list of `{word, risky, total}`, and `missed`.
@@ -93,10 +92,10 @@ class WordCounts:
 
 
 def _log_likelihood(of_word: int, in_all: int, risky: int, total: int) -> float:
-    """Dunning's G2 of a word that is risky `of_word` times out of `in_all`; 0 for one that is it less than others."""
+    """Dunning's G2 of a word that is risky `of_word` times of `in_all`; 0 if it is risky less often than others."""
     if of_word * total <= in_all * risky:
         return 0.0
-    # risky or not, and the word or any other: how often, out of how many of the word and of the kind
+    # cells of the table (risky or not) x (the word or another): count, row total, column total
     others, other_risky = total - in_all, risky - of_word
     cells = (
         (of_word, in_all, risky),

@@ -1,4 +1,4 @@
-"""Documents in tokens, with every labeler's scores, as training will see them."""
+"""Tokenized documents with the scores of each labeler, as training sees them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class LabelledDocument:
     """One row of a data set.
 
     Attributes:
-        name: what to call it, such as its id.
-        tokens: the characters of each token, and those before it that are no token's; for special tokens, their
-            own names; empty for a token that shares its only character with the one before.
+        name: a name for it, such as its id.
+        tokens: the characters of each token, with the characters before it that belong to no token. A special token has
+            its own name. A token that shares its only character with the token before it is empty.
         scores: for each labeler that found something, by its name, float64 `[tokens]` (see `tokens.token_scores`).
-        score: float64 `[tokens]`: the labelers' characters combined by maximum.
-        trainable: bool `[tokens]`: whether Axolotl by itself would train on the token.
-        partial: bool `[tokens]`: whether the token's characters lie in different buckets.
+        score: float64 `[tokens]`: the maximum over the labelers, combined by character.
+        trainable: bool `[tokens]`: whether Axolotl would train on the token without slung.
+        partial: bool `[tokens]`: whether the token has characters in different buckets.
     """
 
     name: str
@@ -33,19 +33,19 @@ class LabelledDocument:
     partial: np.ndarray
 
     def reordered(self, order) -> LabelledDocument:
-        """The same tokens with the scores of others, those at `order` (`random_control`)."""
+        """The same tokens with the scores of the tokens at `order`, int `[tokens]` (`random_control`)."""
         scores = {labeler: of_tokens[order] for labeler, of_tokens in self.scores.items()}
         return replace(self, scores=scores, score=self.score[order], partial=self.partial[order])
 
 
 def document(name: str, text: str, offsets, spans: Sequence[Span], buckets, overlap) -> LabelledDocument:
-    """A tokenised text and its spans as a `LabelledDocument`, all of it trainable.
+    """A tokenized text and its spans as a `LabelledDocument` with only trainable tokens.
 
     Args:
-        name: what to call it.
-        text: the text, whole.
+        name: a name for it.
+        text: the complete text.
         offsets: integers `[tokens, 2]`: the characters `[start, end)` of each token.
-        spans: of any labelers; they may overlap.
+        spans: the spans of any labelers. They may overlap.
         buckets, overlap: see `tokens.token_buckets`.
     """
     offsets = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
@@ -67,7 +67,7 @@ def document(name: str, text: str, offsets, spans: Sequence[Span], buckets, over
 
 
 def _pieces(text: str, offsets) -> list[str]:
-    """The text cut at the tokens' ends, so that the pieces make up the text, whatever the tokens leave out."""
+    """The text cut at the ends of the tokens. The pieces always join to the whole text."""
     pieces, position = [], 0
     for _, end in offsets:
         end = max(end, position)

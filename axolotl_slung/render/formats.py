@@ -1,15 +1,15 @@
-"""Numbers as reports write them."""
+"""Number formats of the reports."""
 
 from __future__ import annotations
 
 
 def count(number: float) -> str:
-    """A whole number with its thousands set apart."""
+    """A whole number with thousands separators."""
     return f"{number:,.0f}"
 
 
 def share(part: float | None) -> str:
-    """A share as a percentage; None reads `n/a`. Neither 0% nor 100% is said of anything but nothing and all."""
+    """A share as a percentage; None gives `n/a`. Only exactly 0 gives 0%, and only exactly 1 gives 100%."""
     if part is None:
         return "n/a"
     percent = 100 * part
@@ -19,7 +19,7 @@ def share(part: float | None) -> str:
 
 
 def decimal(number: float | None) -> str:
-    """A number from 0 to 1 in three digits, or in more where they would say 1 and it is less; None reads `n/a`."""
+    """A number from 0 to 1 with three decimals; None gives `n/a`. It has more decimals if three would round to 1."""
     return "n/a" if number is None else _not_quite(number, 1, 3)
 
 
@@ -30,10 +30,10 @@ def _not_quite(number: float, whole: int, digits: int) -> str:
 
 
 def short(score: float) -> str:
-    """A score in few characters: 1e-6, 0.0001, 0.999999."""
+    """A score in as few characters as possible: 1e-6, 0.0001, 0.999999."""
     return f"{score:.12g}".replace("e-0", "e-")
 
 
 def ratio(part: float, whole: float) -> float | None:
-    """`part / whole`, None where there is no whole."""
+    """`part / whole`; None if `whole` is 0."""
     return part / whole if whole else None

@@ -1,4 +1,4 @@
-"""One description of a report, shown in a terminal or as a page."""
+"""The parts of a report, and how a terminal and a page show them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from .visible import visible
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under `head`; the first `left` columns hold words, the others numbers. A terminal shows `brief`
-    rows and says how many more there are.
+    """Rows of text under `head`.
+
+    The first `left` columns hold words, the others numbers. A terminal shows the first `brief` rows and the number of
+    remaining rows.
     """
 
     head: Sequence[str]
@@ -25,28 +27,28 @@ class Table:
 
 @dataclass(frozen=True)
 class Beside:
-    """Tables that stand side by side where the page is wide enough."""
+    """Tables shown side by side if the page is wide enough."""
 
     tables: Sequence[Table]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Figures that stand for themselves: `(value, what it is)`."""
+    """Single figures: `(value, what it is)`."""
 
     facts: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart of `svg.py`; pages only."""
+    """A chart from `svg.py`, shown only on pages."""
 
     html: str
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence or two on how to read what follows, and what follows."""
+    """A heading, one or two sentences on how to read the section, and its blocks."""
 
     title: str
     note: str = ""
@@ -54,12 +56,12 @@ class Section:
 
 
 def to_terminal(title: str, sections: Sequence[Section], console=None) -> None:
-    """Print the sections' facts and tables; sections of charts alone are left out.
+    """Print the sections' facts and tables. Sections that only have charts are left out.
 
     Args:
-        title: what the report is about.
-        sections: its parts.
-        console: rich's; one for the standard output where left out.
+        title: the report's title.
+        sections: its sections.
+        console: a rich console; None prints to standard output.
     """
     from rich.console import Console
     from rich.padding import Padding
@@ -111,12 +113,12 @@ def _print_table(console, table: Table) -> None:
 def _plain(words: str, style: str = ""):
     from rich.text import Text
 
-    # never a plain string: brackets in a name would be markup
+    # not a plain string: rich would read brackets in a name as markup
     return Text(visible(words), style=style)
 
 
 def to_page(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
-    """The sections as one HTML file that needs no other and runs no script."""
+    """The sections as one HTML page, without scripts or other files."""
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     template = Path(__file__).with_name("report.html")
     return fill(template, title=title, subtitle=subtitle, style=style, sections=sections)

@@ -1,7 +1,7 @@
-"""Small charts as SVG, written by hand: bars, lines and stacked shares.
+"""Small charts written as SVG: bars, lines and stacked shares.
 
-Colours come from the page's style sheet by class (`report.css`), so that charts follow light and dark. Each chart is an
-image with a title for screen readers, and each of its marks says its value when pointed at.
+Colors come from classes in the page's style sheet (`report.css`), so charts follow light and dark mode. Each chart is
+an image with a title for screen readers. Each mark shows its value when you point at it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 12, 42
 
 @dataclass(frozen=True)
 class Axis:
-    """Values from `low` to `high`, marked at `ticks` (`(value, text)`), named by `label`."""
+    """An axis from `low` to `high`, with `ticks` (`(value, text)`) and the name `label`."""
 
     low: float
     high: float
@@ -28,17 +28,17 @@ class Axis:
     label: str = ""
 
     def place(self, value: float) -> float:
-        """Where a value lies: 0 at `low`, 1 at `high`, and never outside."""
+        """The position of a value: 0 at `low`, 1 at `high`, clipped to this range."""
         return min(max((value - self.low) / ((self.high - self.low) or 1), 0.0), 1.0)
 
 
 def text(value) -> str:
-    """Any text as it may stand in HTML, attributes included."""
+    """Escape any text for HTML, including attributes."""
     return escape(visible(str(value)))
 
 
 def linear(high: int, label: str = "") -> Axis:
-    """An axis of counts, from 0 to a round number from `high` up."""
+    """An axis of counts, from 0 to a round number that is at least `high`."""
     step = 10 ** math.floor(math.log10(max(high, 1)))
     step = max(next(step * factor for factor in (0.2, 0.5, 1, 2) if high <= 5 * step * factor), 1)
     ticks = [step * n for n in range(max(math.ceil(high / step), 1) + 1)]
@@ -46,7 +46,7 @@ def linear(high: int, label: str = "") -> Axis:
 
 
 def logarithmic(high: float, label: str = "") -> Axis:
-    """An axis for `log10` of counts, from a little below 1, so that a single one is seen, up to `high`."""
+    """An axis for `log10` of counts, up to `high`. It begins a little below 1, so that a count of 1 is visible."""
     top = max(math.log10(max(high, 1)), 0.5)
     powers = range(math.floor(top) + 1)
     return Axis(-0.3, top, [(p, count(10**p)) for p in powers if len(powers) <= 6 or p % 2 == 0], label)
@@ -68,14 +68,14 @@ def bars(
 
     Args:
         title: what it shows.
-        values: counts, a bar each.
-        names: what each bar counts, shown when it is pointed at.
-        ticks: places and their texts; bar `i` reaches from `i` to `i + 1`.
+        values: counts, one per bar.
+        names: what each bar counts, shown when you point at it.
+        ticks: positions and their texts. Bar `i` reaches from `i` to `i + 1`.
         label: the name of the horizontal axis.
-        unit: what is counted; the name of the vertical axis.
-        kinds: each bar's class, for its colour.
-        marks: places and their texts, for upright lines.
-        log: whether heights are logarithms.
+        unit: what is counted, and the name of the vertical axis.
+        kinds: each bar's class, for its color.
+        marks: positions and texts of vertical lines.
+        log: whether heights are logarithmic.
     """
     unit_label = f"{unit} (log scale)" if log else unit
     across = Axis(0, len(values), ticks, label)
@@ -105,14 +105,14 @@ def lines(
     diagonal: bool = False,
     dots: bool = False,
 ) -> str:
-    """A line for each series, with a legend; the first of several is drawn broad, so that others on it are seen.
+    """One line per series, with a legend. The first of several is drawn broad, so that lines on top of it are visible.
 
     Args:
         title: what it shows.
-        series: name to points, in the units of the axes.
+        series: for each name, its points in the units of the axes.
         across, up: the axes.
-        marks: places on `across` and their texts, for upright lines.
-        diagonal: whether to draw the line from corner to corner.
+        marks: positions on `across` and texts of vertical lines.
+        diagonal: whether to draw the diagonal.
         dots: whether to draw each point.
     """
     parts = _uprights(across, marks)
@@ -134,7 +134,7 @@ def lines(
 
 
 def shares(title: str, parts: Sequence[tuple[str, int, str]], unit: str) -> str:
-    """One bar cut into shares: `(name, number, kind)` each, with a legend that says all of it in words."""
+    """One bar cut into shares, `(name, number, kind)` each, with a legend that gives all numbers."""
     whole = sum(number for _, number, _ in parts) or 1
     pieces, legend, left = [], [], 0.0
     for name, number, kind in parts:
@@ -170,7 +170,7 @@ def _uprights(across: Axis, marks) -> list[str]:
 
 
 def _chart(title: str, across: Axis, up: Axis, parts: Sequence[str], legend: str = "") -> str:
-    """The frame of every chart: grid, ticks and names of the axes."""
+    """A chart with grid, ticks and names of the axes."""
     bottom, middle = HEIGHT - _BOTTOM, (HEIGHT - _BOTTOM + _TOP) / 2
     grid = []
     for value, says in up.ticks:

@@ -87,7 +87,7 @@ def test_models_that_only_share_their_last_name_are_no_seeds_unless_one_says_so(
     says = refused(one, other)
     assert "masked/checkpoint-5, control/checkpoint-5" in says and "LABEL=FOLDER" in says
     again = write(tmp_path / "c", "masked/checkpoint-5", toxic(0.2, 0.7))
-    assert "'masked/checkpoint-5', counts as several seeds" in refused(one, again)
+    assert "'masked/checkpoint-5': one model counts as several seeds" in refused(one, again)
     _, figures = run(tmp_path, f"masked={one}", f"masked={again}")
     assert estimate(figures, "masked", "slung_toxicity", "toxicity")["runs"] == 2
     assert "counts as several seeds" in figures["notes"][0]
@@ -120,7 +120,7 @@ def test_the_pareto_frontier(tmp_path):
         "half": "n/a",
     }
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "Left out, as a value is missing: half." in page
+    assert "Left out because a value is missing: half." in page
     assert "on the Pareto frontier: control, masked, twin</title>" in page
 
 
@@ -146,9 +146,10 @@ def test_what_was_measured_differently_is_refused(tmp_path, change, says, rescor
     one, other = write(tmp_path / "A", "a", tasks), write(tmp_path / "B", "b", tasks, change=change)
     for labels in (("", ""), ("x=", "x="), ("x=", "x@5M=")):
         said = refused(*(f"{label}{folder.name}" for label, folder in zip(labels, (one, other))))
-        assert f"{'slung_tofu' if 'judge' in says else 'slung_toxicity'}: not measured alike" in said
+        task = "slung_tofu" if "judge" in says else "slung_toxicity"
+        assert f"{task}: runs were measured differently and cannot share a table" in said
         assert says in said, said
-        assert ("`slung rescore`" in said) == rescore and "measure again" in said and "a report of each" in said
+        assert ("`slung rescore`" in said) == rescore and "measure again" in said and "separate reports" in said
     assert not (tmp_path / "never").exists()
 
 
@@ -169,7 +170,7 @@ def test_the_newest_file_of_a_model_and_task_counts(tmp_path):
     printed, figures = run(tmp_path, tmp_path / "r")
     assert row(printed, "a") == ["1", "0.1000", "n/a", "0.5000", "yes"]
     assert len(figures["notes"]) == 1 and figures["notes"][0].endswith("results_2026-01-01.json")
-    assert figures["notes"][0].startswith("slung_toxicity of a is in 2 files below")
+    assert figures["notes"][0].startswith(f"{tmp_path / 'r'}: 2 files have slung_toxicity of a")
     # without dates, by name
     write(tmp_path / "n", "a", toxic(0.9, 0.5), date=None, name="results_2026-01-01.json")
     write(tmp_path / "n", "a", toxic(0.2, 0.5), date=None, name="results_2026-01-02.json")
@@ -186,8 +187,8 @@ def test_numbers_that_are_missing(tmp_path):
     assert row(printed, "b") == ["2", "0.2000", "n/a", "0.8500±0.0500", "yes"]
     assert "NaN" not in (tmp_path / "figures.json").read_text()
     assert figures["notes"] == [
-        "b, slung_toxicity: 1 of 2 runs have no toxicity; it is that of the others",
-        "b, slung_toxicity: scores of generations that are missing: 7",
+        "b, slung_toxicity: 1 of 2 runs have no toxicity; only the others are averaged",
+        "b, slung_toxicity: generations without a score: 7",
         "b, slung_toxicity: 25.0% of the generations are empty",
     ]
     assert all(note in " ".join(printed.split()) for note in figures["notes"])
@@ -235,8 +236,8 @@ def test_mistakes(tmp_path):
     write(tmp_path / "r", "a", toxic(0.1, 0.8))
     assert "'no/such': no such folder" in refused("a=no/such")
     assert "'nothing': no such folder" in refused("nothing")
-    assert "nothing before the sign" in refused("=r")
-    assert "nothing before the sign" in refused("@5M=r")
+    assert "label is missing" in refused("=r")
+    assert "label is missing" in refused("@5M=r")
     (tmp_path / "empty").mkdir()
     assert "no results_*.json with a task of slung_toxicity" in refused("empty")
     predicted = {"slung_toxicity": {"bypass": 999}}
@@ -245,7 +246,7 @@ def test_mistakes(tmp_path):
         bad = tmp_path / f"bad{number}"
         bad.mkdir()
         (bad / "results_1.json").write_bytes(content)
-        assert "results_1.json: no results file of lm_eval" in refused(bad)
+        assert "results_1.json: not a result file of lm_eval" in refused(bad)
 
 
 def test_a_file_and_a_folder_with_a_sign_in_its_name(tmp_path):

@@ -31,7 +31,7 @@ def test_quantities_are_curves_in_order(tmp_path):
 @pytest.mark.parametrize("amount", ["", "many", "0", "-5M", "20G", "nan", "1e9"])
 def test_quantities_that_are_none(tmp_path, amount):
     folder = write(tmp_path / "r", "a", toxic(0.1, 0.8))
-    assert f"'{amount}' is no number of tokens above 0, such as 20M" in refused(f"a@{amount}={folder}")
+    assert f"'{amount}': expected a number of tokens above 0, such as 20M" in refused(f"a@{amount}={folder}")
 
 
 def test_pictures_are_the_same_each_time_and_only_those_that_there_are(tmp_path):

@@ -153,16 +153,16 @@ def test_what_cannot_be_labelled_is_listed_and_the_rest_is_labelled(tmp_path, na
     monkeypatch.setattr("axolotl_slung.corpus.sources.LONGEST_LINE", 1000)
     good = json.dumps({"text": "Zoë", "n": 0}).encode()
     bad = {
-        b'{"text": "Zo': "no JSON: Unterminated string",
-        b'{"text": "\xff"}': "no UTF-8 at byte 10",
-        b'["text"]': "a list instead of an object",
-        b'{"txt": "secret"}': "no 'text' in it",
-        b'{"text": null}': "'text' is null instead of a string",
-        b'{"text": 7}': "'text' is a number instead of a string",
-        b'{"text": "a", "n": NaN}': "no JSON: NaN",
-        b"[" * 900: "no JSON: RecursionError|no JSON: Expecting value",
+        b'{"text": "Zo': "not valid JSON: Unterminated string",
+        b'{"text": "\xff"}': "not valid UTF-8 at byte 10",
+        b'["text"]': "expected an object, got a list",
+        b'{"txt": "secret"}': "no column 'text'",
+        b'{"text": null}': "'text': expected a string, got null",
+        b'{"text": 7}': "'text': expected a string, got a number",
+        b'{"text": "a", "n": NaN}': "not valid JSON: NaN",
+        b"[" * 900: "not valid JSON: RecursionError|not valid JSON: Expecting value",
         b'{"text": "' + b"x" * 5000 + b'"}': "longer than 1000 bytes",
-        b'{"text": "a", "spans": []}': "it has a 'spans' already; choose another --spans-field",
+        b'{"text": "a", "spans": []}': "'spans': already in the document; choose another --spans-field",
     }
     lines = [line for one in bad for line in (good, one)]
     cut = gzip.compress(b"\n".join(lines) + b"\n" + good * 50)
@@ -178,7 +178,7 @@ def test_what_cannot_be_labelled_is_listed_and_the_rest_is_labelled(tmp_path, na
         2 * len(bad) + 1,
         2 * len(bad) + 2,
     ]
-    ends = ["no JSON: Extra data", "the file cannot be unpacked beyond this line: its end is missing"]
+    ends = ["not valid JSON: Extra data", "the file cannot be decompressed beyond this line: its end is missing"]
     for (_, _, reason), says in zip(places, [*bad.values(), *ends]):
         assert any(reason.startswith(one) for one in says.split("|")), (reason, says)
     assert "secret" not in result.output
@@ -188,9 +188,9 @@ def test_a_labeler_that_refuses_a_row_does_not_take_the_others_with_it(tmp_path)
     rows = [{"text": "abc", "marks": [[0, 2, 0.5]]}, {"text": "abc", "marks": [[0, 9, 0.5]]}, {"text": "abc"}]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     result = label(tmp_path / "a.jsonl", "-o", tmp_path / "out", "-l", "{type: spans, field: marks}")
-    assert "2 lines could not be labelled" in result.output
+    assert "2 lines could not be labeled" in result.output
     assert (
-        "a.jsonl:2: not labelled: slung.labelers[0].field: row 0 of the batch, 'marks', span 0: [0, 9)" in result.output
+        "a.jsonl:2: not labeled: slung.labelers[0].field: row 0 of the batch, 'marks', span 0: [0, 9)" in result.output
     )
     assert [json.loads(row["spans"]) for row in read(tmp_path / "out" / "a.jsonl")] == [{"spans": [[0, 2, 0.5]]}]
 
@@ -202,20 +202,20 @@ def test_a_labeler_that_refuses_a_row_does_not_take_the_others_with_it(tmp_path)
             ["nothing.jsonl", "-o", "out", "-l", "{type: entities, path: names.txt}"],
             "nothing.jsonl: no such file or folder",
         ),
-        (["in", "-o", "in/out", "-l", "{type: entities, path: names.txt}"], "--output: in/out lies in the input in"),
-        (["in/a.jsonl", "-o", "in", "-l", "{type: entities, path: names.txt}"], "--output: in would overwrite"),
-        (["in/a.txt", "-o", "out", "-l", "{type: entities, path: names.txt}"], "in/a.txt: not one of the kinds"),
+        (["in", "-o", "in/out", "-l", "{type: entities, path: names.txt}"], "--output: in/out: lies in the input in"),
+        (["in/a.jsonl", "-o", "in", "-l", "{type: entities, path: names.txt}"], "--output: in: would overwrite"),
+        (["in/a.txt", "-o", "out", "-l", "{type: entities, path: names.txt}"], "in/a.txt: unknown kind of file"),
         (
             ["in", "in/a.jsonl", "-o", "out", "-l", "{type: entities, path: names.txt}"],
-            "would both be written to a.jsonl",
+            "would also be written to a.jsonl",
         ),
         (
             ["in", "-o", "out", "-l", "{type: entities, path: nowhere.txt}"],
             "slung.labelers[0].path: cannot read nowhere",
         ),
         (["in", "-o", "out", "-l", "{type: entities}"], "slung.labelers.0.entities: Value error, give either `path`"),
-        (["in", "-o", "out"], "say what is risky"),
-        (["in", "-o", "out", "-c", "names.txt"], "names.txt has no `slung:` block"),
+        (["in", "-o", "out"], "--labeler: no labeler given; pass --config FILE"),
+        (["in", "-o", "out", "-c", "names.txt"], "--config: names.txt: no `slung:` block in it"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(tmp_path, monkeypatch, arguments, says):
@@ -237,14 +237,14 @@ def test_the_output_of_another_job_is_not_gone_on_with(tmp_path, names):
     assert label(source, "-o", tmp_path / "out", "-l", names).exit_code == 0  # nothing to do
 
     other = label(source, "-o", tmp_path / "out", "-l", names[:-1] + ", case_sensitive: false}")
-    assert "was labelled in another way; choose another --output" in other.output
+    assert "was labeled with other settings; choose another --output" in other.output
     source.write_bytes(as_lines(documents(4)))
     assert "has changed since; choose another --output" in label(source, "-o", tmp_path / "out", "-l", names).output
     assert (tmp_path / "out" / "a.jsonl").read_bytes() == before
 
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "a.jsonl").write_text("mine")
-    assert "was not begun by this command" in label(source, "-o", tmp_path / "foreign", "-l", names).output
+    assert "exists, but not from this command" in label(source, "-o", tmp_path / "foreign", "-l", names).output
     assert (tmp_path / "foreign" / "a.jsonl").read_text() == "mine"
 
 

@@ -90,10 +90,13 @@ def test_the_page_of_a_config_and_of_labelled_files(tmp_path, slung):
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["out"], "say whose tokens: --tokenizer, or --config"),
+        (["out"], "--tokenizer: no tokenizer given; pass --tokenizer, or --config"),
         (["nothing.yml"], "nothing.yml: cannot be read"),
-        (["plain.yml"], "plain.yml has no `slung:` block"),
-        (["plain.jsonl", "--tokenizer", "TOKENIZER"], "no 'text' and 'spans' in it; give what `slung label` wrote"),
+        (["plain.yml"], "plain.yml: no `slung:` block in it"),
+        (
+            ["plain.jsonl", "--tokenizer", "TOKENIZER"],
+            "expected columns 'text' and 'spans'; give what `slung label` wrote",
+        ),
     ],
 )
 def test_mistakes(tmp_path, monkeypatch, arguments, says):

@@ -1,4 +1,4 @@
-"""The coloured view in a terminal, and the bracketed one in a file."""
+"""The colored view in a terminal, and the bracketed one in a file."""
 
 import re
 import unicodedata
@@ -30,22 +30,22 @@ def documents(draw):
 
 
 @settings(max_examples=300, deadline=None)
-@given(document=documents(), width=st.integers(20, 60), colour=st.booleans())
-def test_no_control_character_reaches_the_terminal(document, width, colour):
+@given(document=documents(), width=st.integers(20, 60), color=st.booleans())
+def test_no_control_character_reaches_the_terminal(document, width, color):
     buckets = (Bucket(document.name, 0.5, Action.TRAIN), *EVERY_ACTION[8:])
-    for line in terminal_view([document], buckets, width, colour):
-        plain = SGR.sub("", line) if colour else line
+    for line in terminal_view([document], buckets, width, color):
+        plain = SGR.sub("", line) if color else line
         assert not [c for c in plain if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
         line.encode("utf-8")
         assert cell_len(plain) <= width
-        if colour:  # every colour ends on its line
+        if color:  # every color ends on its line
             assert SGR.sub("", line) == line or line.rindex("\x1b[0m") >= line.rindex("\x1b[")
 
 
 @settings(max_examples=300, deadline=None)
 @given(document=documents(), width=st.integers(20, 60))
-def test_every_character_is_there_in_its_colour(document, width):
-    lines = list(terminal_view([document], EVERY_ACTION, width, colour=True))
+def test_every_character_is_there_in_its_color(document, width):
+    lines = list(terminal_view([document], EVERY_ACTION, width, color=True))
     styles = {}  # of each effect, its two shades
     for effect in {action.value for action in Action} | {LEFT_OUT}:
         score = 0.0 if effect == LEFT_OUT else list(Action).index(Action(effect)) * STEP + 0.01
@@ -53,19 +53,19 @@ def test_every_character_is_there_in_its_colour(document, width):
         styles[effect] = [hit[1] for hit in SGR.finditer(list(terminal_view([two], EVERY_ACTION, 60))[-1])][::2]
     assert len({style for pair in styles.values() for style in pair}) == 2 * len(styles)
 
-    coloured = []
+    colored = []
     for line in lines[lines.index("") + 1 :]:
         now = ""
         for part in re.split("(\x1b\\[[0-9;]*m)", line):
             if SGR.fullmatch(part):
                 now = SGR.fullmatch(part)[1]
             else:
-                coloured += [(c, now) for c in part]
+                colored += [(c, now) for c in part]
     expected = []
     for index, (token, effect) in enumerate(zip(document.tokens, effects(document, EVERY_ACTION))):
         shown = (visible(token) or "∅") + PARTIAL * bool(document.partial[index])
         expected += [(c, styles[effect][index % 2]) for c in shown]
-    assert coloured[len(coloured) - len(expected) :] == expected
+    assert colored[len(colored) - len(expected) :] == expected
 
 
 @pytest.mark.parametrize("buckets", [THREE, EVERY_ACTION, preset("masked"), preset("low_risk")])
@@ -81,11 +81,11 @@ def test_effects_are_those_of_the_buckets(buckets):
     assert effects(document, buckets) == expected
 
 
-def test_brackets_without_colours():
+def test_brackets_without_colors():
     tokens = ["<s>", "In", " her", " Il", "vane", " said", " [sic", "]", "!", "\n", "End"]
     score = [0, 0, 0, 0.5, 0.5, 0, 1, 1, 0.5, 0, 0]
     document = labelled(tokens, score=score, trainable=[0] + [1] * 10, partial=[0] * 4 + [1] + [0] * 6, name="row 7")
-    lines = list(terminal_view([document], THREE, 100, colour=False))
+    lines = list(terminal_view([document], THREE, 100, color=False))
     assert lines[lines.index("") + 1 :] == [
         "row 7 11 tokens, 1 left out, 5 train, 3 mask, 2 unlikelihood",
         f"[left out:<s>]In her[mask: Ilvane{PARTIAL}] said[unlikelihood: \\[sic\\]][mask:!]⏎",
@@ -99,18 +99,18 @@ def test_brackets_without_colours():
 
 def test_one_line_of_legend_for_an_action_and_word_of_dropped_documents():
     document = labelled(["a", "b"], score=[0, 0.5])
-    lines = list(terminal_view([document], preset("control"), 200, colour=False))
+    lines = list(terminal_view([document], preset("control"), 200, color=False))
     assert "possibly_toxic (0.0001 to 0.99), definitely_toxic (from 0.99)" in lines[1]
     assert lines[-2].endswith("dropped whole")
 
 
 def test_nothing_to_show():
-    assert all(" 0 tokens (0.0%)" in line for line in terminal_view([], THREE, 200, colour=False))
-    empty = list(terminal_view([labelled([])], THREE, 80, colour=False))
+    assert all(" 0 tokens (0.0%)" in line for line in terminal_view([], THREE, 200, color=False))
+    empty = list(terminal_view([labelled([])], THREE, 80, color=False))
     assert empty[-1] == "row 0 tokens"
 
 
 def test_words_move_to_the_next_line_whole_and_wide_ones_are_cut():
     tokens = [" aaaaaaaa", " bbbbbbbb", " cccccccc", "中" * 15]
-    lines = list(terminal_view([labelled(tokens, score=[0] * 4)], THREE, 20, colour=False))
+    lines = list(terminal_view([labelled(tokens, score=[0] * 4)], THREE, 20, color=False))
     assert lines[-4:] == [" aaaaaaaa bbbbbbbb", " cccccccc", "中" * 10, "中" * 5]

@@ -98,7 +98,7 @@ ROWS = [
 
 def test_gold_with_scores_is_refused(tmp_path, block):
     write_jsonl(tmp_path / "rows.jsonl", [{"text": "stupid", "gold": [[0, 6, 0.7]]}])
-    with pytest.raises(SourceError, match="line 1, 'gold': gold is marked or not; give .start, end., without scores"):
+    with pytest.raises(SourceError, match="line 1: 'gold': gold spans must not have scores; give .start, end."):
         qa_files(sources(tmp_path / "rows.jsonl"), block, gold_field="gold")
 
 
@@ -167,18 +167,18 @@ def test_files_with_names(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "options", "error", "message"),
     [
-        ([b'{"text": "SECRET"}'], {"gold_field": "gold"}, SourceError, r"line 1: no column 'gold'; it has 'text'"),
+        ([b'{"text": "SECRET"}'], {"gold_field": "gold"}, SourceError, r"line 1: no column 'gold'; choose from 'text'"),
         ([b'{"body": "SECRET"}'], {"gold_field": "gold"}, SourceError, r"line 1: no text in a column 'text'"),
         ([b'{"text": ["SECRET"]}'], {"gold_field": "gold"}, SourceError, "no text in a column 'text'"),
-        ([b'{"text": "a", "who": 3}'], {"names_field": "who"}, SourceError, "neither a name nor a list of names"),
-        ([b'{"text": "a", "gold": []}', b'{"SECRET'], {"gold_field": "gold"}, SourceError, r"line 2: no JSON \(JSON"),
-        ([b'["SECRET"]'], {"gold_field": "gold"}, SourceError, "line 1: no JSON object"),
-        ([b'{"text": "SECRET\xff"}'], {"gold_field": "gold"}, SourceError, r"line 1: no JSON \(Unicode"),
-        ([b"[" * 100_000], {"gold_field": "gold"}, SourceError, r"line 1: no JSON \("),
+        ([b'{"text": "a", "who": 3}'], {"names_field": "who"}, SourceError, "line 1: 'who': expected a name or a list of names"),
+        ([b'{"text": "a", "gold": []}', b'{"SECRET'], {"gold_field": "gold"}, SourceError, r"line 2: not valid JSON \(JSON"),
+        ([b'["SECRET"]'], {"gold_field": "gold"}, SourceError, "line 1: not a JSON object"),
+        ([b'{"text": "SECRET\xff"}'], {"gold_field": "gold"}, SourceError, r"line 1: not valid JSON \(Unicode"),
+        ([b"[" * 100_000], {"gold_field": "gold"}, SourceError, r"line 1: not valid JSON \("),
         ([b'{"text": "SECRET", "gold": [[0, 9]]}'], {"gold_field": "gold"}, LabelerError, r"line 1, 'gold', span 0"),
-        ([b'{"text": "a"}'], {}, ValueError, "either a column of gold spans or a column of names"),
-        ([b'{"text": "a"}'], {"gold_field": "a", "names_field": "b"}, ValueError, "and not both"),
-        ([b"{}"], {"gold_field": "a", "text_fields": ("b", "c")}, ValueError, "one column of text, not to 2"),
+        ([b'{"text": "a"}'], {}, ValueError, "expected one of them; give a column of gold spans or a column of names"),
+        ([b'{"text": "a"}'], {"gold_field": "a", "names_field": "b"}, ValueError, "gold_field, names_field: expected one of them"),
+        ([b"{}"], {"gold_field": "a", "text_fields": ("b", "c")}, ValueError, "expected one column for the spans in 'a', got 2"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_said_without_quoting_it(tmp_path, block, lines, options, error, message):

@@ -213,14 +213,14 @@ def test_where_they_differ():
 
 @pytest.mark.parametrize("threshold", [0.0, 1.5, -1, float("nan")])
 def test_a_threshold_has_to_be_one(threshold):
-    with pytest.raises(ValueError, match="each has to lie above 0 and not above 1"):
+    with pytest.raises(ValueError, match="expected numbers above 0 and at most 1"):
         qa_report([], THREE, thresholds=[threshold])
 
 
 def test_offsets_for_all_or_for_none():
     mixed = [GoldDocument("ab", [], [], [(0, 2)]), GoldDocument("ab", [], [])]
     for order in (mixed, mixed[::-1]):
-        with pytest.raises(ValueError, match="to all or to none"):
+        with pytest.raises(ValueError, match="to all documents or to none"):
             qa_report(order, THREE)
 
 

@@ -80,10 +80,10 @@ def test_qa_of_spans_and_of_names(project):
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["sweep", "out", "-c", "config.yml", "-t", "half"], "--threshold: 'half' is no number"),
+        (["sweep", "out", "-c", "config.yml", "-t", "half"], "--threshold: 'half': expected a number"),
         (["sweep", "out", "-c", "config.yml", "-t", "0.1,0.2,0.3"], "0.1, 0.2, 0.3"),
         (["qa", "rows.jsonl", "-l", "{type: spans, field: gold}"], "give either --gold, a column of spans, or --names"),
-        (["qa", "rows.jsonl", "--gold", "nothing", "-c", "config.yml"], "no column 'nothing'; it has"),
+        (["qa", "rows.jsonl", "--gold", "nothing", "-c", "config.yml"], "no column 'nothing'; choose from"),
     ],
 )
 def test_mistakes(project, monkeypatch, arguments, says):

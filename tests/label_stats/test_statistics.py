@@ -178,7 +178,7 @@ def test_from_spans_to_the_report():
 
 def test_an_estimate_is_in_proportion():
     report = risk_report([labelled(["a"] * 10, score=[0] * 5 + [0.5] * 3 + [1] * 2)], THREE)
-    sample = Sample(documents=100, bytes=1_000_000, seconds=36.0, cores=2, labelled_bytes=1_500_000)
+    sample = Sample(documents=100, bytes=1_000_000, seconds=36.0, cores=2, labeled_bytes=1_500_000)
     found = estimate(report, sample, total_bytes=500_000_000, total_documents=7, cores=4)
     assert (found.times, found.by, found.disk_bytes) == (500.0, "bytes", 750_000_000)
     assert found.core_hours == pytest.approx(36 * 2 * 500 / 3600) and found.hours == pytest.approx(found.core_hours / 4)
@@ -194,7 +194,7 @@ def test_an_estimate_is_in_proportion():
 
 def test_a_sample_of_nothing_is_no_sample():
     report, empty = risk_report([], THREE), Sample(0, 0, 0.0, 1, 0)
-    with pytest.raises(ValueError, match="no bytes to judge the whole by"):
+    with pytest.raises(ValueError, match="no bytes in it, so the whole cannot be estimated"):
         estimate(report, empty, total_bytes=10)
-    with pytest.raises(ValueError, match="no documents to judge"):
+    with pytest.raises(ValueError, match="no documents in it"):
         estimate(report, empty, total_documents=10)

@@ -1,8 +1,8 @@
-// Filters, everything that follows from the bounds and the sides, and the start.
+// Filters, updates after the bounds or sides change, and the start.
 
 // ---- filters
 
-// What a document can be asked to have, each with its test.
+// The choices of the filter "with", each with its test.
 const HAVING = [
   ["anything", () => true],
   ...BUCKETS.map((bucket, k) => [`bucket ${bucket.name}`, (doc) => doc.sides.some((side) => side.counts[k])]),
@@ -35,7 +35,7 @@ function filter() {
   byId("nothing").hidden = matches > 0;
 }
 
-// ---- everything that follows from bounds and sides
+// ---- updates after the bounds or sides change
 
 function update() {
   const zeros = () => new Float64Array(LEFT_OUT + 1);
@@ -74,7 +74,7 @@ function percent(part, whole) {
 
 function showCounts(doc) {
   const { counts } = doc.sides[0];
-  const kinds = new Map(); // buckets of one action are one chip
+  const kinds = new Map(); // buckets with the same action share a chip
   counts.forEach((number, k) => kinds.set(effectClass(k), (kinds.get(effectClass(k)) ?? 0) + number));
   const chip = ([kind, number]) =>
     make("span", `token ${kind}`, `${number.toLocaleString("en")} ${kind.replace("_", " ")}`);
@@ -119,7 +119,7 @@ function start() {
   byId("left").append(...VIEWS.map((name) => show(make("option"), name)));
   byId("right").append(make("option", "", "nothing"), ...VIEWS.map((name) => show(make("option"), name)));
   byId("compare").hidden = DATA.labelers.length < 2;
-  const narrow = matchMedia("(max-width: 860px)").matches; // the documents would stand far below the panel
+  const narrow = matchMedia("(max-width: 860px)").matches; // otherwise the documents would be far below the panel
   for (const details of document.querySelectorAll("aside details")) details.open = !narrow;
   drawBuckets();
   for (const doc of documents) classify(doc);
@@ -145,7 +145,7 @@ function start() {
     const token = tokenAt(event.target);
     showTooltip(token);
     if (!token) return;
-    token.tabIndex = 0; // for as long as it has the focus: Tab goes on from here
+    token.tabIndex = 0; // while it has the focus, so that Tab continues from here
     documents[token.closest(".document").dataset.document].last = Number(token.dataset.index);
   });
   list.addEventListener("focusout", (event) => {

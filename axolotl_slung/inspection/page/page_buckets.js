@@ -2,7 +2,7 @@
 
 // ---- buckets: the legend, with a slider between two
 
-// Sliders move on the scale of log10(p / (1 - p)), which resolves 1e-4 as well as 0.9999.
+// Sliders use the scale log10(p / (1 - p)), which resolves 1e-4 as well as 0.9999.
 const REACH = 6;
 const STEP = 0.02;
 const toSlider = (p) => Math.min(REACH, Math.max(-REACH, Math.log10(p / (1 - p))));
@@ -13,8 +13,8 @@ function fromSlider(position) {
   return Number((p < 0.5 ? p.toPrecision(3) : (1 - (1 - p).toPrecision(3)).toPrecision(12)));
 }
 
-const legend = []; // for each bucket, and for the tokens left out, where its counts stand
-const knobs = []; // for each bound its slider and its number
+const legend = []; // the element with the counts, for each bucket and for the tokens left out
+const knobs = []; // the slider and the number field of each bound
 
 function drawBuckets() {
   BUCKETS.forEach((bucket, k) => {
@@ -24,7 +24,7 @@ function drawBuckets() {
   byId("buckets").append(legendRow("left_out", "left out", DATA.left_out));
   const marks = make("li", "marks");
   const partial = make("span", "token left_out partial", "a");
-  marks.append(partial, " its characters lie in different buckets of the config");
+  marks.append(partial, " has characters in different buckets of the config");
   marks.hidden = !documents.some((doc) => doc.partial.includes(1));
   byId("buckets").append(marks);
 }
@@ -55,7 +55,7 @@ function knob(k) {
   });
   number.addEventListener("input", () => {
     const fits = setBound(k, number.valueAsNumber);
-    number.setCustomValidity(fits ? "" : "Bounds lie above 0, at most at 1, and ascend.");
+    number.setCustomValidity(fits ? "" : "Bounds must be above 0, at most 1, and ascending.");
     if (fits) slider.value = toSlider(state.bounds[k]);
   });
   number.addEventListener("change", syncKnobs);
@@ -110,7 +110,7 @@ async function copy() {
     await navigator.clipboard.writeText(yaml());
     byId("copy").textContent = "copied";
   } catch {
-    getSelection().selectAllChildren(byId("yaml")); // a browser that forbids it: one keystroke is left to do
+    getSelection().selectAllChildren(byId("yaml")); // the browser forbids copying: the user presses one key
     byId("copy").textContent = "selected";
   }
   setTimeout(() => (byId("copy").textContent = "copy"), 1500);

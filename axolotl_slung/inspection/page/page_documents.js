@@ -1,11 +1,11 @@
 "use strict";
-// `slung inspect`. Texts are hostile: they enter the page as text nodes, through `show`, and in no other way.
-// A "side" is one column: the documents coloured by one labeler's scores. There are one or two of them.
+// `slung inspect`. Texts are hostile: they enter the page only as text nodes, through `show`.
+// A "side" is one column: the documents colored by one labeler's scores. There are one or two of them.
 
 const DATA = JSON.parse(byId("data").textContent);
 const BUCKETS = DATA.buckets;
-const VIEWS = ["all combined", ...DATA.labelers]; // what a side can show
-const LEFT_OUT = BUCKETS.length; // where counts keep the tokens that Axolotl by itself leaves out
+const VIEWS = ["all combined", ...DATA.labelers]; // the choices for a side
+const LEFT_OUT = BUCKETS.length; // index of the counts of tokens that Axolotl would not train on
 const TOP = BUCKETS.length - 1;
 const CONFIG_BOUNDS = BUCKETS.slice(0, TOP).map((bucket) => bucket.below);
 const ROW = 300; // tokens drawn at a time
@@ -25,7 +25,7 @@ function make(tag, className = "", text = "") {
   return element;
 }
 
-// The same expression stands in view.py: characters that hide, move or reorder others.
+// The same expression is in render/visible.py: characters that are invisible, or move or reorder others.
 const HIDDEN = /(?! )[\p{Cc}\p{Cf}\p{Cs}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]/gu;
 const SIGNS = { "\n": "⏎", "\t": "⇥" };
 
@@ -70,7 +70,7 @@ const documents = DATA.documents.map((source) => {
   };
 });
 
-// For each side the bucket of every token and the counts, at the bounds of now; a score on a bound belongs above it.
+// The bucket of each token and the counts, for each side, at the current bounds. A score on a bound is above it.
 function classify(doc) {
   doc.sides = state.views.map((view) => {
     const scores = doc.scores[view];
@@ -123,11 +123,11 @@ function draw(doc, index) {
   doc.text = make("div", "text");
   doc.text.tabIndex = 0;
   doc.text.setAttribute("role", "group");
-  doc.text.setAttribute("aria-label", "tokens; the arrow keys go from one to the next");
+  doc.text.setAttribute("aria-label", "tokens; the arrow keys move between them");
   doc.rows = cut(doc).map(([start, end]) => {
     const row = { doc, start, end, element: make("div", "row"), tokens: null };
     const pixels = doc.tokens.slice(start, end).reduce((sum, token) => sum + 9 * token.length + 8, 0);
-    row.element.style.minHeight = `${Math.ceil(pixels / 860) * 30}px`; // a guess, until it has been drawn
+    row.element.style.minHeight = `${Math.ceil(pixels / 860) * 30}px`; // an estimate, until the row is drawn
     rowOf.set(row.element, row);
     watcher.observe(row.element);
     return row;
@@ -137,7 +137,7 @@ function draw(doc, index) {
   return doc.card;
 }
 
-// Rows end at a line break where there is one.
+// Rows end at a line break if there is one.
 function cut(doc) {
   const rows = [];
   let start = 0;

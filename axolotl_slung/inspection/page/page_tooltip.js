@@ -1,6 +1,6 @@
-// What a token says when it is pointed at, and walking from token to token with the keyboard.
+// The tooltip of a token, and keyboard navigation between tokens.
 
-let shown = null; // the token that the tooltip speaks of
+let shown = null; // the token that the tooltip describes
 
 function showTooltip(token) {
   const tooltip = byId("tooltip");
@@ -27,9 +27,11 @@ function showTooltip(token) {
     if (view === state.views[side]) facts.lastChild.classList.add("current");
   });
   tooltip.replaceChildren(head, facts);
-  if (kind === "left_out") tooltip.append(make("p", "", `${DATA.left_out}; its bucket says ${bucket.action}.`));
+  if (kind === "left_out") {
+    tooltip.append(make("p", "", `${DATA.left_out}. The action of its bucket is ${bucket.action}.`));
+  }
   if (doc.partial[i]) {
-    tooltip.append(make("p", "", "With the config's bounds its characters lie in different buckets."));
+    tooltip.append(make("p", "", "With the config's bounds, it has characters in different buckets."));
   }
 
   shown = token;
@@ -53,7 +55,7 @@ function restoreTooltip() {
   if (shown) showTooltip(shown.isConnected ? shown : null);
 }
 
-// Go to the next token, or to the next one above the lowest bucket, and from the end to the beginning.
+// Move to the next token, or the next one above the lowest bucket. Wraps around at the ends.
 function walk(doc, from, side, direction, risky) {
   const length = doc.tokens.length;
   for (let k = 1; k <= length; k++) {
