@@ -30,7 +30,8 @@ def main():
     parser.add_argument("--tasks", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="number of tasks that run in parallel")
     parser.add_argument(
-        "--logs", help="folder for marks of finished tasks, statistics and Slurm's script; default: in the output's .slung"
+        "--logs",
+        help="folder for marks of finished tasks, statistics and Slurm's script; default: in the output's .slung",
     )
     parser.add_argument("--partition", default="cpu", help="Slurm partition")
     parser.add_argument("--time", default="10:00:00", help="Slurm time limit per task")
