@@ -1,14 +1,14 @@
-"""Label a corpus beyond one process: the same files as `slung label` writes, by way of datatrove.
+"""Label a corpus on many machines through datatrove, with output identical to `slung label`.
 
     pip install 'axolotl-slung[datatrove]'
-    python example_configs/label_with_datatrove.py corpus/ labelled/ --config my-axolotl-config.yml
+    python example_configs/label_with_datatrove.py corpus/ labeled/ --config my-axolotl-config.yml
 
     --executor local    processes on this machine
-    --executor slurm    an array of Slurm jobs; run it on a login node, with folders that all nodes see
+    --executor slurm    an array of Slurm jobs; run it on a login node, with folders that all nodes can read
     --executor ray      tasks on a Ray cluster (RAY_ADDRESS), or on this machine
 
-Files are shared out among the tasks, so a corpus in many files spreads well. Run it again after a failure: finished tasks
-are skipped, and others go on where they were.
+Files are divided among the tasks, so split a large corpus into many files. Run it again after a failure: finished tasks are
+skipped, and the others continue where they stopped.
 """
 
 import argparse
@@ -28,17 +28,18 @@ def main():
     parser.add_argument("--config", required=True, help="a YAML file with a `slung:` block")
     parser.add_argument("--executor", choices=["local", "slurm", "ray"], default="local")
     parser.add_argument("--tasks", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=2, help="tasks that run at once")
+    parser.add_argument("--workers", type=int, default=2, help="number of tasks that run in parallel")
     parser.add_argument(
-        "--logs", help="marks of finished tasks, statistics, Slurm's script; a folder in the output's .slung"
+        "--logs",
+        help="folder for marks of finished tasks, statistics and Slurm's script; default: in the output's .slung",
     )
-    parser.add_argument("--partition", default="cpu", help="of Slurm")
-    parser.add_argument("--time", default="10:00:00", help="of Slurm, a task")
+    parser.add_argument("--partition", default="cpu", help="Slurm partition")
+    parser.add_argument("--time", default="10:00:00", help="Slurm time limit per task")
     parser.add_argument("--activate", help="a command for Slurm's nodes that activates the Python environment")
     options = parser.parse_args()
 
     block = read_block(options.config, ()).model_dump(mode="json", exclude_unset=True)
-    # finished tasks are those of this very job
+    # marks of finished tasks count only for the same job
     job = hashlib.sha256(json.dumps([options.input, options.tasks, block]).encode()).hexdigest()[:12]
     logs = options.logs or f"{options.output}/.slung/datatrove-{job}"
     pipeline = [LabelFiles([options.input], options.output, block)]

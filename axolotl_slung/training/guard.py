@@ -3,7 +3,7 @@
 Axolotl drops unknown top-level keys, so such a run would train on everything. Axolotl 0.21 loads the plugin by itself.
 Earlier versions load it only from `plugins:`; otherwise no other part of this package runs. This file is a pydantic
 plugin (entry point `pydantic`). It checks the configs of two Axolotl classes as they are validated, and nothing else.
-`PYDANTIC_DISABLE_PLUGINS=axolotl_slung.training.guard` turns it off.
+`PYDANTIC_DISABLE_PLUGINS=axolotl_slung` turns it off.
 
 Every process that uses pydantic imports this file: keep it small.
 """
