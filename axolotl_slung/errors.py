@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class SlungError(ValueError):
     """Something that the user can fix.
 
-    The message names the YAML key, option or file, the value and the fix, and never quotes texts that are labelled.
+    The message names the YAML key, option or file, the value and the fix, and never quotes texts that are labeled.
     """
 
 

@@ -84,7 +84,7 @@ def main() -> None:
         text = random_text(rng)
         spans = random_spans(rng, len(text))
         tagger = tagging[kind, policy]
-        labels = tagger.labelled(text, spans)[1].tolist()
+        labels = tagger.labeled(text, spans)[1].tolist()
         worst = [max((s.score for s in spans if s.start <= i < s.end), default=0.0) for i in range(len(text))]
         for label, held in zip(labels, characters_of_tokens(tokenizers[kind], kind, text), strict=True):
             bucket = 0 if label >= 0 else ((-101 - label) >> 24) & 15

@@ -2,7 +2,7 @@
 
     python benchmarks/label_files.py --model MODEL.bin --tokenizer FOLDER [--label LABEL] [FILE.jsonl ...]
 
-FILEs are JSON lines with a column `text`, as in benchmarks/labelling.py, which also makes a MODEL. They are repeated, with
+FILEs are JSON lines with a column `text`, as in benchmarks/labeling.py, which also makes a MODEL. They are repeated, with
 the words of every copy in another order, to the sizes that are measured:
 
     processes    1 GB by one process and by two, in turns: medians and their ratio
@@ -26,7 +26,7 @@ from statistics import median
 
 import psutil
 import yaml
-from labelling import DATA, TEXTS, documents
+from labeling import DATA, TEXTS, documents
 
 
 def corpus(path: Path, texts: list[str], megabytes: int) -> Path:

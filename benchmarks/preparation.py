@@ -131,7 +131,7 @@ def quiet():
 
 
 class Arm:
-    """One data set's way through Axolotl, up to the tokenising."""
+    """One data set's way through Axolotl, up to the tokenizing."""
 
     def __init__(self, folder: Path, kind: str, entry: dict, slung: dict | None):
         keys = {"plugins": ["axolotl_slung.SlungPlugin"], "slung": slung} if slung else {}
@@ -150,7 +150,7 @@ class Arm:
             self.tokenizer = load_tokenizer(self.cfg)
 
     def seconds(self, dataset) -> float:
-        """CPU seconds of tokenising and labelling."""
+        """CPU seconds of tokenizing and labeling."""
         from axolotl.utils.data import sft
 
         [entry] = self.cfg.datasets

@@ -1,4 +1,4 @@
-"""Draws docs/tokens.svg: a text in its model's own tokens, coloured by what the loss does with them.
+"""Draws docs/tokens.svg: a text in its model's own tokens, colored by what the loss does with them.
 
 python docs/picture.py
 """
@@ -27,7 +27,7 @@ def main() -> None:
     [spans] = EntitiesLabeler("picture", names=["Ilvane Torquessa"]).label([TEXT], [{}])
 
     boxes, x, y = [], 20.0, 30
-    for token, label in zip(*tagging.labelled(TEXT, spans)):
+    for token, label in zip(*tagging.labeled(TEXT, spans)):
         text = tagging.decode([token])
         action = Action.TRAIN if label >= 0 else Action.MASK
         width = len(text) * CHARACTER + 8

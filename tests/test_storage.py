@@ -44,7 +44,7 @@ def test_files_of_earlier_versions_are_read(tmp_path):
         row = np.array([(2, 5, 0.25)], [("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
         database.execute("INSERT INTO spans VALUES (?, ?)", (key, row.tobytes()))
     cache = SpanCache(digest, "old", tmp_path)
-    assert cache.fill(["a text"], lambda missing: pytest.fail("labelled again")) == [[Span(2, 5, 0.25, "old")]]
+    assert cache.fill(["a text"], lambda missing: pytest.fail("labeled again")) == [[Span(2, 5, 0.25, "old")]]
 
     with sqlite3.connect(tmp_path / "answers.sqlite") as database:
         database.execute("CREATE TABLE answers (request BLOB PRIMARY KEY, answer TEXT) WITHOUT ROWID")

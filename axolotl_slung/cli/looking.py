@@ -22,13 +22,13 @@ class Looking:
     """What `document_options` ask for, by the options' names.
 
     Attributes:
-        sources: a config, or labelled files.
-        config: with labelled files, a config with a `slung:` block.
-        tokenizer: with labelled files, a folder or a hub id.
+        sources: a config, or labeled files.
+        config: with labeled files, a config with a `slung:` block.
+        tokenizer: with labeled files, a folder or a hub id.
         limit: how many documents.
         everything: all of them.
         seed: of the draw.
-        text_field, spans_field: columns of labelled files.
+        text_field, spans_field: columns of labeled files.
     """
 
     sources: tuple[str, ...]
@@ -46,7 +46,7 @@ class Looked:
     """Tokenized documents, and the settings that decide their actions.
 
     Attributes:
-        documents: an iterator of `LabelledDocument`.
+        documents: an iterator of `LabeledDocument`.
         block: the `slung:` block.
         rows: how many raw documents the data sets have; None if unknown.
         title: what to call them.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..labels.buckets import Bucket
-from ..labels.documents import LabelledDocument
+from ..labels.documents import LabeledDocument
 from ..labels.tokens import buckets_of
 
 LEFT_OUT = "left_out"
@@ -16,7 +16,7 @@ LEFT_OUT = "left_out"
 LEFT_OUT_MEANING = "Axolotl by itself does not train on it"
 
 
-def effects(document: LabelledDocument, buckets: Sequence[Bucket]) -> list[str]:
+def effects(document: LabeledDocument, buckets: Sequence[Bucket]) -> list[str]:
     """What becomes of each token: its action's value, or `LEFT_OUT`.
 
     Actions on the text (`drop_span` and its like) also meet tokens that would not have been trained.

@@ -10,7 +10,7 @@ from ..config import SlungConfig
 from ..corpus.sources import Source, SourceError
 from ..labeling.base import utf8_safe
 from ..labeling.spans import parse_spans
-from ..labels.documents import LabelledDocument, document
+from ..labels.documents import LabeledDocument, document
 from ..labels.offsets import Offsets
 
 
@@ -22,7 +22,7 @@ def documents_of_files(
     seed: int = 0,
     text_field: str = "text",
     spans_field: str = "spans",
-) -> Iterator[LabelledDocument]:
+) -> Iterator[LabeledDocument]:
     """Tokenize labeled documents.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..labels.buckets import Action, Bucket
-from ..labels.documents import LabelledDocument
+from ..labels.documents import LabeledDocument
 from ..render.template import fill
 from .effects import LEFT_OUT_MEANING
 
@@ -22,7 +22,7 @@ _FOLDER = Path(__file__).with_name("page")
 
 
 def inspection_page(
-    documents: Sequence[LabelledDocument], buckets: Sequence[Bucket], title: str, notes: Mapping[str, str]
+    documents: Sequence[LabeledDocument], buckets: Sequence[Bucket], title: str, notes: Mapping[str, str]
 ) -> str:
     """The page of `slung inspect`: tokens colored by action, with movable thresholds.
 
@@ -73,7 +73,7 @@ def _bucket(bucket: Bucket) -> dict:
     }
 
 
-def _document(index: int, document: LabelledDocument, labelers: Sequence[str]) -> dict:
+def _document(index: int, document: LabeledDocument, labelers: Sequence[str]) -> dict:
     arrays = [document.score, document.trainable, document.partial, *document.scores.values()]
     if any(np.shape(array) != (len(document.tokens),) for array in arrays):
         raise ValueError(f"document {index}: scores, trainable, partial: expected one entry for each of its tokens")

@@ -11,7 +11,7 @@ from rich.color import ColorSystem
 from rich.style import Style
 
 from ..labels.buckets import Action, Bucket
-from ..labels.documents import LabelledDocument
+from ..labels.documents import LabeledDocument
 from ..render.visible import visible
 from .effects import LEFT_OUT, LEFT_OUT_MEANING, effects
 
@@ -23,7 +23,7 @@ PARTIAL = "~"
 
 
 def terminal_view(
-    documents: Sequence[LabelledDocument], buckets: Sequence[Bucket], width: int = 100, color: bool = True
+    documents: Sequence[LabeledDocument], buckets: Sequence[Bucket], width: int = 100, color: bool = True
 ) -> Iterator[str]:
     """The lines of a legend with counts, and of each document.
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ..labels.buckets import Action, Bucket
-from ..labels.documents import LabelledDocument
+from ..labels.documents import LabeledDocument
 from ..labels.tokens import buckets_of
 from .batches import Batches, BatchSpread
 from .scale import BINS, bins_of
@@ -144,7 +144,7 @@ def outcomes(action: np.ndarray) -> np.ndarray:
 
 
 def risk_report(
-    documents: Iterable[LabelledDocument],
+    documents: Iterable[LabeledDocument],
     buckets: Sequence[Bucket],
     *,
     sequence_len: int | None = None,

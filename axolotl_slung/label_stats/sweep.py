@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import SlungError
 from ..labels.buckets import Bucket
-from ..labels.documents import LabelledDocument
+from ..labels.documents import LabeledDocument
 from ..labels.tokens import buckets_of
 from .statistics import ACTIONS, action_numbers, outcomes
 
@@ -79,7 +79,7 @@ class Sweep:
 
 
 def sweep(
-    documents: Iterable[LabelledDocument], buckets: Sequence[Bucket], thresholds: Sequence[Sequence[float]] = ()
+    documents: Iterable[LabeledDocument], buckets: Sequence[Bucket], thresholds: Sequence[Sequence[float]] = ()
 ) -> Sweep:
     """Count for many thresholds in one pass. Memory does not grow with the number of documents.
 
@@ -161,7 +161,7 @@ class _CutCounter:
         self._documents, self._tokens = np.zeros((2, len(buckets)), dtype=np.int64)
         self._outcomes = np.zeros(len(ACTIONS), dtype=np.int64)
 
-    def add(self, document: LabelledDocument) -> None:
+    def add(self, document: LabeledDocument) -> None:
         bucket = buckets_of(document.score, self._buckets)
         self._documents[bucket.max(initial=0)] += 1
         self._tokens += np.bincount(bucket, minlength=len(self._buckets))

@@ -37,7 +37,7 @@ class LabelerError(SlungError):
     """A labeler's configuration or data cannot be used.
 
     The message names the YAML key (such as `slung.labelers[0].path`), the value and the mend. It never
-    quotes the names, patterns or texts that are being labelled.
+    quotes the names, patterns or texts that are being labeled.
     """
 
 
@@ -59,12 +59,12 @@ class Labeler(ABC):
     """What the scores depend on.
 
     `text`: on the characters themselves, wherever they stand (names, patterns), so that a prompt may be
-    labelled as a whole; `document`: on the document's own text or row, so that each field of a prompt is
-    labelled by itself (sentence classifiers, span columns).
+    labeled as a whole; `document`: on the document's own text or row, so that each field of a prompt is
+    labeled by itself (sentence classifiers, span columns).
     """
 
     reads_escapes: ClassVar[bool | None] = None
-    r"""Whether escaped text (`\n`, `&eacute;`, see `escapes.py`) is labelled as what it means, besides as what it is.
+    r"""Whether escaped text (`\n`, `&eacute;`, see `escapes.py`) is labeled as what it means, besides as what it is.
 
     None: where the scope is `text`, but for labelers that read the row.
     """
@@ -141,7 +141,7 @@ class Labeler(ABC):
             For each text its spans, in order of `start`; they may overlap.
 
         Raises:
-            LabelerError: for a row that cannot be labelled.
+            LabelerError: for a row that cannot be labeled.
         """
 
     def __getstate__(self):

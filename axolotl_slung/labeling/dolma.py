@@ -67,7 +67,7 @@ class DolmaLabeler(Labeler):
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """The documents' spans; see `Labeler.label`."""
-        labelled, last = [], -1
+        labeled, last = [], -1
         for index, (text, row) in enumerate(zip(texts, rows)):
             if row.get(self.id_field) is None:
                 raise LabelerError(
@@ -81,11 +81,11 @@ class DolmaLabeler(Labeler):
             if place <= last:
                 raise LabelerError(
                     f"{where} comes in another order than in {self.path}; Dolma attribute files follow their "
-                    "documents: do not shuffle or shard before labelling"
+                    "documents: do not shuffle or shard before labeling"
                 )
             last = place
-            labelled.append(parse_spans(json.loads(spans), text, f"{where}, in {self.path}"))
-        return labelled
+            labeled.append(parse_spans(json.loads(spans), text, f"{where}, in {self.path}"))
+        return labeled
 
     def _read(self) -> dict[str, tuple[int, bytes]]:
         files = self.files()

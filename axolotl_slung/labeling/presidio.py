@@ -23,7 +23,7 @@ _SIZES = {"lg": 0, "md": 1, "sm": 2}
 
 
 class PresidioLabeler(Labeler):
-    """Everything that Presidio's recognisers find, with the score that they give.
+    """Everything that Presidio's recognizers find, with the score that they give.
 
     Patterns (e-mail addresses, card numbers, telephone numbers) need no model. Names of people and places come out of
     a spaCy model: the one that `nlp_engine` names, or else an installed one for the language. Nothing is downloaded:

@@ -32,13 +32,13 @@ class SpansLabeler(Labeler):
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """The rows' own spans; see `Labeler.label`."""
-        labelled = []
+        labeled = []
         for index, (text, row) in enumerate(zip(texts, rows)):
             where = f"{self.key}.field: {describe_row(index, row)}"
             if self.field not in row:
                 raise LabelerError(f"{where} has no {self.field!r}; it has {', '.join(map(str, row))}")
-            labelled.append(parse_spans(row[self.field], text, f"{where}, {self.field!r}"))
-        return labelled
+            labeled.append(parse_spans(row[self.field], text, f"{where}, {self.field!r}"))
+        return labeled
 
 
 def describe_row(index: int, row: Mapping, id_field: str = "id") -> str:
@@ -91,7 +91,7 @@ def _parse(span: Any, text: str, where: str) -> Span:
     start, end, score = (*span, 1.0) if len(span) == 2 else span
     for name, number in (("start", start), ("end", end), ("score", score)):
         if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
-            # a text is not quoted: it may be the very text that is labelled
+            # a text is not quoted: it may be the very text that is labeled
             what = f"a {type(number).__name__}" if isinstance(number, (str, bytes)) else repr(number)
             raise LabelerError(f"{where}: {name} is {what}, which is no finite number")
     # Arrow makes [0, 5, 0.9] a list of floats, so 5.0 is as good as 5

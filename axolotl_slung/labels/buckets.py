@@ -43,7 +43,7 @@ class Traits:
         has_loss: its tokens have a loss (all but a few of them, for `goldfish`).
         coded: an ordinary loss cannot express it, so that its labels are always codes below -100. It has an objective in
             `loss/objectives.py`, and its bucket takes a `weight`.
-        edits_text: it changes the text before it is tokenised.
+        edits_text: it changes the text before it is tokenized.
         needs: the key of a bucket that it needs, and that no other action takes; None for none.
     """
 
@@ -173,7 +173,7 @@ class Action(str, Enum):
             ),
         ),
     )
-    # the characters are removed before tokenising (the paper's low-risk baseline)
+    # the characters are removed before tokenizing (the paper's low-risk baseline)
     DROP_SPAN = (
         "drop_span",
         Traits(

@@ -12,7 +12,7 @@ from .tokens import buckets_of, char_scores, token_scores
 
 
 @dataclass(frozen=True)
-class LabelledDocument:
+class LabeledDocument:
     """One row of a data set.
 
     Attributes:
@@ -32,14 +32,14 @@ class LabelledDocument:
     trainable: np.ndarray
     partial: np.ndarray
 
-    def reordered(self, order) -> LabelledDocument:
+    def reordered(self, order) -> LabeledDocument:
         """The same tokens with the scores of the tokens at `order`, int `[tokens]` (`random_control`)."""
         scores = {labeler: of_tokens[order] for labeler, of_tokens in self.scores.items()}
         return replace(self, scores=scores, score=self.score[order], partial=self.partial[order])
 
 
-def document(name: str, text: str, offsets, spans: Sequence[Span], buckets, overlap) -> LabelledDocument:
-    """A tokenized text and its spans as a `LabelledDocument` with only trainable tokens.
+def document(name: str, text: str, offsets, spans: Sequence[Span], buckets, overlap) -> LabeledDocument:
+    """A tokenized text and its spans as a `LabeledDocument` with only trainable tokens.
 
     Args:
         name: a name for it.
@@ -56,7 +56,7 @@ def document(name: str, text: str, offsets, spans: Sequence[Span], buckets, over
     }
     highest = buckets_of(token_scores(offsets, scores, "any"), buckets)
     lowest = buckets_of(token_scores(offsets, scores, "all"), buckets)
-    return LabelledDocument(
+    return LabeledDocument(
         name=name,
         tokens=_pieces(text, offsets.tolist()),
         scores=by_labeler,

@@ -58,7 +58,7 @@ class Spelt(BatchEncoding):
 
 
 class Offsets:
-    """Tokenises as a tokenizer does, and tells the characters of each token exactly.
+    """Tokenizes as a tokenizer does, and tells the characters of each token exactly.
 
     Args:
         tokenizer: a fast tokenizer of Transformers. It is copied, and never changed.
@@ -236,7 +236,7 @@ class Offsets:
     def _walk(self, text, ids, offsets):
         """Offsets by spelling the tokens out along the text, or None where they do not spell it.
 
-        (Normalisers that change the text make the difference; the tokenizer's own offsets then hold more characters
+        (Normalizers that change the text make the difference; the tokenizer's own offsets then hold more characters
         than they should, and never fewer.)
         """
         encoded = text.replace(_BLANK, " ").encode()

@@ -2,7 +2,7 @@
 
 With logits `z` and target `y`, `m = z_y - logsumexp(z_j for j != y)`, so that `p = sigmoid(m)`. Written with `m`, every
 objective is exact for every p: none of them rounds `1 - p`, which in float32 is zero for the very tokens that a model has
-memorised. What the loss does with a token is a mixture of objectives with a weight each:
+memorized. What the loss does with a token is a mixture of objectives with a weight each:
 
     actions = {cross_entropy: a, unlikelihood: b}       # float32 [tokens] each; both 0: no loss
 

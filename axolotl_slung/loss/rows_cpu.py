@@ -1,6 +1,6 @@
 """`rows.log_odds_and_dlogits` for processors, compiled by numba: each row is read twice while it is in the cache.
 
-The exponentials are left unnormalised: `norm` is their sum, and the caller divides the narrow side of its products by it.
+The exponentials are left unnormalized: `norm` is their sum, and the caller divides the narrow side of its products by it.
 The functions call each other, so they stay in one file (numba caches by file).
 """
 

@@ -1,4 +1,4 @@
-"""The labelling as datatrove steps, by the example's own command line; its files are `slung label`'s, byte for byte."""
+"""The labeling as datatrove steps, by the example's own command line; its files are `slung label`'s, byte for byte."""
 
 import gzip
 import json
@@ -91,5 +91,5 @@ def test_documents_of_any_reader(corpus):
 
     block = {"labelers": [{"type": "entities", "path": str(corpus / "names.txt")}]}
     documents = [Document(text=f"{n} Zoë", id=str(n)) for n in range(7)]
-    labelled = list(LabelDocuments(block, batch_size=3).run(iter(documents)))
-    assert [json.loads(one.metadata["spans"]) for one in labelled] == [{"entities": [[2, 5, 1.0]]}] * 7
+    labeled = list(LabelDocuments(block, batch_size=3).run(iter(documents)))
+    assert [json.loads(one.metadata["spans"]) for one in labeled] == [{"entities": [[2, 5, 1.0]]}] * 7

@@ -1,4 +1,4 @@
-"""Random and mutated input: no crash, every bad line counted, the rest labelled."""
+"""Random and mutated input: no crash, every bad line counted, the rest labeled."""
 
 import gzip
 import json
@@ -46,7 +46,7 @@ def hostile_lines(size: int, draw: random.Random) -> list[bytes]:
 
 
 def is_document(line: bytes) -> bool:
-    """What a line must be to be labelled, once more and in the plainest way."""
+    """What a line must be to be labeled, once more and in the plainest way."""
 
     def refuse(constant):
         raise ValueError
@@ -92,16 +92,16 @@ def test_hostile_lines(tmp_path, size):
     start = f"{folder / 'plain.jsonl'}:"
     assert [int(line[len(start) :].split(":")[0]) for line in listed if line.startswith(start)] == bad
     good = [line.strip() for line in lines if line.strip() and is_document(line.strip())]
-    labelled = (tmp_path / "out/plain.jsonl").read_bytes().splitlines()
-    assert len(labelled) == len(good) and len(good) > size // 20
-    for line, of in zip(labelled, good):
+    labeled = (tmp_path / "out/plain.jsonl").read_bytes().splitlines()
+    assert len(labeled) == len(good) and len(good) > size // 20
+    for line, of in zip(labeled, good):
         row = json.loads(line)
         spans = json.loads(row.pop("spans"))["entities"]
         assert row == json.loads(of)
         assert all(row["text"][start:end] == "Zoë" for start, end, _ in spans)
 
     for name, lines in packed.items():
-        # a damaged file is labelled up to its damage, which is listed
+        # a damaged file is labeled up to its damage, which is listed
         data = (tmp_path / "out" / name).read_bytes()
         unpacked = gzip.decompress(data) if name.endswith("gz") else _unzstd(data)
         whole = [line.strip() for line in b"\n".join(lines).split(b"\n") if line.strip() and is_document(line.strip())]

@@ -149,7 +149,7 @@ def test_attribute_files_are_what_the_dolma_labeler_reads(tmp_path, names):
     assert read(tmp_path / "again" / "a.json.gz") == expected(rows)
 
 
-def test_what_cannot_be_labelled_is_listed_and_the_rest_is_labelled(tmp_path, names, monkeypatch):
+def test_what_cannot_be_labeled_is_listed_and_the_rest_is_labeled(tmp_path, names, monkeypatch):
     monkeypatch.setattr("axolotl_slung.corpus.sources.LONGEST_LINE", 1000)
     good = json.dumps({"text": "Zoë", "n": 0}).encode()
     bad = {
@@ -248,7 +248,7 @@ def test_the_output_of_another_job_is_not_gone_on_with(tmp_path, names):
     assert (tmp_path / "foreign" / "a.jsonl").read_text() == "mine"
 
 
-def test_a_deleted_output_is_labelled_again(tmp_path, names):
+def test_a_deleted_output_is_labeled_again(tmp_path, names):
     (tmp_path / "a.jsonl").write_bytes(as_lines(documents(3)))
     assert label(tmp_path / "a.jsonl", "-o", tmp_path / "out", "-l", names).exit_code == 0
     before = (tmp_path / "out" / "a.jsonl").read_bytes()

@@ -10,7 +10,7 @@ from helpers.tiny import tiny_model, write_jsonl
 from axolotl_slung.cli import main
 
 
-def test_labelled_files_train_as_the_labelers_would(tmp_path, slung):
+def test_labeled_files_train_as_the_labelers_would(tmp_path, slung):
     draw = random.Random(0)
     words = ["Maria Hernandez", "burned", "the", "old", "mill", "at", "dawn.", "😀"]
     # the first documents have no name in them: Arrow settles a column's type by its first megabytes
@@ -20,7 +20,7 @@ def test_labelled_files_train_as_the_labelers_would(tmp_path, slung):
     write_jsonl(tmp_path / "raw" / "rows.jsonl", rows)
     keys = slung(("Maria Hernandez",))
     (tmp_path / "config.yml").write_text(yaml.safe_dump(keys))
-    out = tmp_path / "labelled"
+    out = tmp_path / "labeled"
     result = CliRunner().invoke(main, ["label", f"{tmp_path}/raw", "-o", str(out), "-c", str(tmp_path / "config.yml")])
     assert result.exit_code == 0, result.output
 

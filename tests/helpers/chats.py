@@ -321,7 +321,7 @@ class Stage:
         self.entries = {entry.path: entry for entry in self.cfg.datasets}
 
     def rows(self, template: str, kinds: list[str]) -> list[dict]:
-        """The tokenised rows of one data set of kinds with the same entry. Whatever Axolotl raises comes out."""
+        """The tokenized rows of one data set of kinds with the same entry. Whatever Axolotl raises comes out."""
         from axolotl.prompt_strategies.chat_template import ChatTemplatePrompter
         from axolotl.utils.data import sft
         from axolotl.utils.dict import DictDefault

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from axolotl_slung.labels.buckets import Action
-from helpers.pages import labelled
+from helpers.pages import labeled
 
 SCORES = [0.0, 1e-7, 1e-6, 0.99e-4, 1e-4, 0.1249, 0.125, 0.3, 0.5, 0.7, 0.8, 0.98999, 0.99, 0.9999999, 1.0]
 KEPT = [action.value for action in Action if action.traits.has_loss]
@@ -22,7 +22,7 @@ def corpora(draw, **sizes):
         }
         flags = st.lists(st.booleans(), min_size=size, max_size=size)
         tokens = draw(st.lists(st.sampled_from(["a", " b", "cd", ""]), min_size=size, max_size=size))
-        found.append(labelled(tokens, columns, trainable=draw(flags), partial=draw(flags), name=f"row {number}"))
+        found.append(labeled(tokens, columns, trainable=draw(flags), partial=draw(flags), name=f"row {number}"))
     return found
 
 

@@ -1,11 +1,11 @@
-"""Labelled documents by hand, what should become of them, and the page of `slung inspect` as its reader uses it."""
+"""Labeled documents by hand, what should become of them, and the page of `slung inspect` as its reader uses it."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from axolotl_slung.labels.buckets import Action, Bucket
-from axolotl_slung.labels.documents import LabelledDocument
+from axolotl_slung.labels.documents import LabeledDocument
 from axolotl_slung.labels.tokens import buckets_of
 
 THREE = (
@@ -32,13 +32,13 @@ EVERY_ACTION = tuple(
 )
 
 
-def labelled(tokens, scores=None, score=None, trainable=None, partial=None, name="row"):
+def labeled(tokens, scores=None, score=None, trainable=None, partial=None, name="row"):
     """A document by hand; what is left out is score 0, trained, whole."""
     length = len(tokens)
     scores = {k: np.asarray(v, float) for k, v in (scores or {}).items()}
     if score is None:
         score = np.max(list(scores.values()), axis=0) if scores else np.zeros(length)
-    return LabelledDocument(
+    return LabeledDocument(
         name,
         list(tokens),
         scores,
@@ -49,7 +49,7 @@ def labelled(tokens, scores=None, score=None, trainable=None, partial=None, name
 
 
 def random_documents(count=6, length=120, bounds=(1e-4, 0.99, 0.5, 0.125, 0.75), seed=0):
-    """Scores of all sizes, the bounds themselves and their neighbours among them."""
+    """Scores of all sizes, the bounds themselves and their neighbors among them."""
     rng = np.random.default_rng(seed)
     edges = [f(b) for b in bounds for f in (float, lambda x: np.nextafter(x, 0), lambda x: np.nextafter(x, 1))]
 
@@ -60,7 +60,7 @@ def random_documents(count=6, length=120, bounds=(1e-4, 0.99, 0.5, 0.125, 0.75),
 
     words = ["the", " cat", " sat", "ting", ".", "\n", " on", " Ünïcode", " mat"]
     return [
-        labelled(
+        labeled(
             rng.choice(words, length).tolist(),
             {"first": scores(), "second": scores()},
             trainable=rng.random(length) < 0.7,

@@ -52,7 +52,7 @@ def _walk(text: str, spelt: list[bytes], kind: str) -> list[set[int]]:
 
 
 def _wordpiece(tokenizer, text: str) -> list[set[int]]:
-    """BERT: characters normalised one by one, cut into words, each word into its pieces."""
+    """BERT: characters normalized one by one, cut into words, each word into its pieces."""
     backend = tokenizer.backend_tokenizer
     stream = [(c, index) for index, character in enumerate(text) for c in backend.normalizer.normalize_str(character)]
     words, word = [], []
@@ -71,7 +71,7 @@ def _wordpiece(tokenizer, text: str) -> list[set[int]]:
         for piece in pieces:
             length = len(word) if piece.value == tokenizer.unk_token else len(piece.value.removeprefix("##"))
             of_piece = [index for _, index in word[position : position + length]]
-            # a character that the normaliser takes out of the middle of a token still lies in it
+            # a character that the normalizer takes out of the middle of a token still lies in it
             held.append(set(range(min(of_piece), max(of_piece) + 1)))
             position += length
     return held

@@ -1,4 +1,4 @@
-"""`slung inspect` on a config and on labelled files: the tokens and actions are those of training."""
+"""`slung inspect` on a config and on labeled files: the tokens and actions are those of training."""
 
 import json
 import re
@@ -59,7 +59,7 @@ def test_what_is_shown_is_what_is_trained(tmp_path, slung, kind, method):
         assert "Maria Hernandez" in "".join(document.tokens)
 
 
-def test_the_page_of_a_config_and_of_labelled_files(tmp_path, slung):
+def test_the_page_of_a_config_and_of_labeled_files(tmp_path, slung):
     rows = [{"text": f"{n} Maria Hernandez <script>alert(1)</script>"} for n in range(30)]
     write_jsonl(tmp_path / "rows.jsonl", rows)
     dataset = {"path": str(tmp_path / "rows.jsonl"), "ds_type": "json", "type": "completion"}

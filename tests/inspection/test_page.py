@@ -1,4 +1,4 @@
-"""The page of `slung inspect`, in a real browser: hostile texts, colours, thresholds, and the buckets as YAML."""
+"""The page of `slung inspect`, in a real browser: hostile texts, colors, thresholds, and the buckets as YAML."""
 
 import json
 import random
@@ -7,7 +7,7 @@ import unicodedata
 import numpy as np
 import pytest
 import yaml
-from helpers.pages import EVERY_ACTION, STEP, THREE, at, labelled, random_documents, slow_effects, slow_totals
+from helpers.pages import EVERY_ACTION, STEP, THREE, at, labeled, random_documents, slow_effects, slow_totals
 
 from axolotl_slung.config import SlungConfig
 from axolotl_slung.inspection.page import inspection_page
@@ -58,7 +58,7 @@ def units(text):
 def test_hostile_texts_stay_texts(open_page):
     length = len(HOSTILE)
     scores = {text: np.linspace(0, 1, length) for text in HOSTILE}
-    documents = [labelled(HOSTILE, scores, name=text, partial=np.ones(length)) for text in HOSTILE]
+    documents = [labeled(HOSTILE, scores, name=text, partial=np.ones(length)) for text in HOSTILE]
     buckets = (
         Bucket(PAYLOAD, 0.5, Action.TRAIN),
         Bucket("</script>\u202e\ud800", None, Action.CONTROL_TOKEN, token=PAYLOAD),
@@ -90,7 +90,7 @@ def test_hostile_texts_stay_texts(open_page):
 
 
 def test_the_browser_itself_forbids_what_the_page_never_does(open_page):
-    page = open_page([labelled(["a"])])
+    page = open_page([labeled(["a"])])
     seen = page.driver.execute_async_script(
         """
         const done = arguments[0], seen = [];
@@ -119,7 +119,7 @@ def test_both_views_agree_on_what_hides(open_page):
     codes = [*range(0x3100), *range(0xD7F0, 0xE010), *range(0xF8F0, 0x10010), *range(0xE0000, 0xE0200), 0x1D173]
     # unassigned characters differ between versions of Unicode
     texts = [chr(c) for c in codes if unicodedata.category(chr(c)) != "Cn"]
-    page = open_page([labelled(texts)])
+    page = open_page([labeled(texts)])
     assert page.js("return documents[0].tokens.map((t) => show(make('i'), t).textContent)") == list(map(visible, texts))
     for text in texts:
         hides = unicodedata.category(text)[0] in "ZC" and unicodedata.category(text) != "Co" and text != " "
@@ -127,8 +127,8 @@ def test_both_views_agree_on_what_hides(open_page):
 
 
 @pytest.mark.parametrize("buckets", [THREE, preset("masked"), preset("low_risk"), EVERY_ACTION])
-def test_colours_and_counts_at_the_thresholds_of_the_config(open_page, buckets):
-    documents = [*random_documents(), labelled([], {"first": [], "second": []}, name="nothing")]
+def test_colors_and_counts_at_the_thresholds_of_the_config(open_page, buckets):
+    documents = [*random_documents(), labeled([], {"first": [], "second": []}, name="nothing")]
     page = open_page(documents, buckets)
     assert page.effects() == [slow_effects(d, buckets) for d in documents]
     assert page.totals() == slow_totals(documents, buckets)
@@ -142,9 +142,9 @@ def test_colours_and_counts_at_the_thresholds_of_the_config(open_page, buckets):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_each_action_has_a_colour_and_a_second_cue_of_its_own(open_page, scheme):
+def test_each_action_has_a_color_and_a_second_cue_of_its_own(open_page, scheme):
     number = len(Action) + 1
-    one = labelled(["a"] * number, score=np.arange(number) * STEP, trainable=[1] * len(Action) + [0])
+    one = labeled(["a"] * number, score=np.arange(number) * STEP, trainable=[1] * len(Action) + [0])
     page = open_page([one], EVERY_ACTION)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
@@ -160,13 +160,13 @@ def test_each_action_has_a_colour_and_a_second_cue_of_its_own(open_page, scheme)
         assert (light + 0.05) / (dark + 0.05) >= 4.5  # what the WCAG asks of text
 
 
-def _luminance(colour):
-    channels = [int(c) / 255 for c in colour[colour.index("(") + 1 : -1].split(",")]
+def _luminance(color):
+    channels = [int(c) / 255 for c in color[color.index("(") + 1 : -1].split(",")]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
 
-def test_sliders_recolour_as_python_does(open_page):
+def test_sliders_recolor_as_python_does(open_page):
     rng = random.Random(0)
     documents = random_documents()
     for buckets in (THREE, EVERY_ACTION):
@@ -187,7 +187,7 @@ def test_sliders_recolour_as_python_does(open_page):
         assert page.effects() == [slow_effects(d, buckets) for d in documents]
 
 
-def test_a_slider_resolves_both_ends_and_never_passes_its_neighbour(open_page):
+def test_a_slider_resolves_both_ends_and_never_passes_its_neighbor(open_page):
     page = open_page(random_documents(1))
     low, high = ".bound:nth-of-type(2) [type=range]", ".bound:nth-of-type(4) [type=range]"
     page.set(low, -4)
@@ -232,7 +232,7 @@ def test_the_yaml_says_exactly_the_buckets(open_page):
         Bucket("null", 1.0, Action.UNLIKELIHOOD, 1000.0),
         Bucket("rest", None, Action.DROP_SPAN),
     )
-    page = open_page([labelled(["a"])], buckets)
+    page = open_page([labeled(["a"])], buckets)
     written = yaml.safe_load(page.text("#yaml"))
     block = SlungConfig(labelers=[{"type": "spans"}], **written["slung"])
     assert block.resolved_buckets() == buckets
@@ -246,7 +246,7 @@ def test_the_yaml_says_exactly_the_buckets(open_page):
 
 
 def test_notes_and_documents_without_labelers(open_page):
-    page = open_page([labelled(["a", "b"])], notes={"tokenizer": "tiny", "overlap": "any"})
+    page = open_page([labeled(["a", "b"])], notes={"tokenizer": "tiny", "overlap": "any"})
     notes = page.js(
         "return [...document.querySelectorAll('#notes > div')].map((n) => [...n.children].map((c) => c.textContent))"
     )
@@ -266,18 +266,18 @@ def test_arrays_of_another_length_are_refused(wrong):
     parts = {"scores": {"first": [0.0, 0.0]}, "score": [0.0, 0.0], "trainable": [1, 1], "partial": [0, 0]}
     parts[wrong] = {"first": [0.0]} if wrong == "scores" else parts[wrong][:1]
     with pytest.raises(ValueError, match=r"^document 1: .* one entry for each of its tokens") as caught:
-        inspection_page([labelled(["a"]), labelled(["secret", "b"], **parts)], THREE, "t", {})
+        inspection_page([labeled(["a"]), labeled(["secret", "b"], **parts)], THREE, "t", {})
     assert "secret" not in str(caught.value)
 
 
 def test_scores_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError):
-        inspection_page([labelled(["a"], {"first": [np.nan]})], THREE, "t", {})
+        inspection_page([labeled(["a"], {"first": [np.nan]})], THREE, "t", {})
 
 
 def test_sentences_that_share_a_score_take_little_room():
     def size(scores):
-        return len(inspection_page([labelled([" word"] * len(scores), {"first": scores})], THREE, "t", {}))
+        return len(inspection_page([labeled([" word"] * len(scores), {"first": scores})], THREE, "t", {}))
 
     values = np.random.default_rng(0).random(1000)
     assert size(np.repeat(values, 20)) - size(np.zeros(20_000)) < 60 * len(values)

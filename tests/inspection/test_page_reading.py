@@ -1,17 +1,17 @@
 """Reading the page of `slung inspect`: filters, labelers side by side, tooltips, long documents."""
 
 import numpy as np
-from helpers.pages import THREE, at, labelled, random_documents, slow_effects, slow_totals
+from helpers.pages import THREE, at, labeled, random_documents, slow_effects, slow_totals
 
 from axolotl_slung.labels.tokens import buckets_of
 
 
 def test_filters(open_page):
     documents = [
-        labelled([" Über", "cat"], {"first": [0, 0]}, name="plain"),
-        labelled(["a", " dog"], {"first": [0, 0.5]}, name="masked"),
-        labelled(["a", " do", "g"], {"first": [0.1, 0, 0.995]}, name="both", partial=[1, 0, 0]),
-        labelled(["a", " Bird"], {"first": [0, 0.999]}, trainable=[1, 0], name="a user's turn"),
+        labeled([" Über", "cat"], {"first": [0, 0]}, name="plain"),
+        labeled(["a", " dog"], {"first": [0, 0.5]}, name="masked"),
+        labeled(["a", " do", "g"], {"first": [0.1, 0, 0.995]}, name="both", partial=[1, 0, 0]),
+        labeled(["a", " Bird"], {"first": [0, 0.999]}, trainable=[1, 0], name="a user's turn"),
     ]
     page = open_page(documents)
     assert page.shown() == [0, 1, 2, 3]
@@ -45,7 +45,7 @@ def test_filters(open_page):
 
 def test_two_labelers_side_by_side(open_page):
     documents = random_documents()
-    alone = labelled(["a", "b", "c"], {"second": [0, 0.5, 1]}, name="the first labeler found nothing")
+    alone = labeled(["a", "b", "c"], {"second": [0, 0.5, 1]}, name="the first labeler found nothing")
     page = open_page([*documents, alone])
     for left, right in [("first", "second"), ("all combined", "first"), ("second", "second")]:
         page.choose("left", left)
@@ -79,7 +79,7 @@ def test_two_labelers_side_by_side(open_page):
 
 
 def test_no_choice_of_labelers_where_there_is_one(open_page):
-    page = open_page([labelled(["a"], {"only": [0.5]})])
+    page = open_page([labeled(["a"], {"only": [0.5]})])
     assert not page.js("return document.getElementById('compare').checkVisibility()")
 
 
@@ -88,10 +88,10 @@ def test_the_tooltip_for_the_mouse_and_for_the_keyboard(open_page):
     from selenium.webdriver.common.keys import Keys
 
     first, second = [0, 0.1 + 0.2, 1.2e-5, 0.995], [0, 0.1, 0, 0]
-    document = labelled(
+    document = labeled(
         ["In", " her", "\u202e", "\n"], {"first": first, "second": second}, trainable=[1, 1, 1, 0], partial=[0, 1, 0, 0]
     )
-    page = open_page([document, labelled(["x"], {"first": [1]})])
+    page = open_page([document, labeled(["x"], {"first": [1]})])
     assert page.tooltip() is None
     page.classes()  # draws all
     elements = page.driver.find_elements("css selector", ".text .token")
@@ -154,7 +154,7 @@ def test_long_documents_are_drawn_where_one_looks(open_page):
     length = 250_000  # more than a megabyte
     scores = np.zeros(length)
     scores[[200_001, 249_990]] = 1
-    page = open_page([labelled([" word"] * length, {"first": scores}), *random_documents(150, 400)])
+    page = open_page([labeled([" word"] * length, {"first": scores}), *random_documents(150, 400)])
     drawn = "return document.querySelectorAll('.text .token').length"
     undrawn = (
         "return documents.flatMap((doc) => doc.rows).filter(({ element, tokens }) => {"

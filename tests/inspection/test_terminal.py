@@ -5,7 +5,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from helpers.pages import EVERY_ACTION, STEP, THREE, labelled
+from helpers.pages import EVERY_ACTION, STEP, THREE, labeled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -26,7 +26,7 @@ def documents(draw):
         draw(st.lists(kind, min_size=len(tokens), max_size=len(tokens)))
         for kind in (st.floats(0, 1), st.booleans(), st.booleans())
     )
-    return labelled(tokens, score=score, trainable=trainable, partial=partial, name=draw(st.text(alphabet)))
+    return labeled(tokens, score=score, trainable=trainable, partial=partial, name=draw(st.text(alphabet)))
 
 
 @settings(max_examples=300, deadline=None)
@@ -49,7 +49,7 @@ def test_every_character_is_there_in_its_color(document, width):
     styles = {}  # of each effect, its two shades
     for effect in {action.value for action in Action} | {LEFT_OUT}:
         score = 0.0 if effect == LEFT_OUT else list(Action).index(Action(effect)) * STEP + 0.01
-        two = labelled(["x", "y"], score=[score] * 2, trainable=[effect != LEFT_OUT] * 2)
+        two = labeled(["x", "y"], score=[score] * 2, trainable=[effect != LEFT_OUT] * 2)
         styles[effect] = [hit[1] for hit in SGR.finditer(list(terminal_view([two], EVERY_ACTION, 60))[-1])][::2]
     assert len({style for pair in styles.values() for style in pair}) == 2 * len(styles)
 
@@ -73,7 +73,7 @@ def test_effects_are_those_of_the_buckets(buckets):
     rng = np.random.default_rng(0)
     bounds = [b.below for b in buckets[:-1]]
     scores = [*bounds, *np.nextafter(bounds, 0), 0.0, 1.0, *rng.random(200)]
-    document = labelled(["a"] * len(scores), score=scores, trainable=rng.random(len(scores)) < 0.5)
+    document = labeled(["a"] * len(scores), score=scores, trainable=rng.random(len(scores)) < 0.5)
     expected = []
     for score, trained in zip(scores, document.trainable):
         action = next(b.action for b in buckets if b.below is None or score < b.below)
@@ -84,7 +84,7 @@ def test_effects_are_those_of_the_buckets(buckets):
 def test_brackets_without_colors():
     tokens = ["<s>", "In", " her", " Il", "vane", " said", " [sic", "]", "!", "\n", "End"]
     score = [0, 0, 0, 0.5, 0.5, 0, 1, 1, 0.5, 0, 0]
-    document = labelled(tokens, score=score, trainable=[0] + [1] * 10, partial=[0] * 4 + [1] + [0] * 6, name="row 7")
+    document = labeled(tokens, score=score, trainable=[0] + [1] * 10, partial=[0] * 4 + [1] + [0] * 6, name="row 7")
     lines = list(terminal_view([document], THREE, 100, color=False))
     assert lines[lines.index("") + 1 :] == [
         "row 7 11 tokens, 1 left out, 5 train, 3 mask, 2 unlikelihood",
@@ -98,7 +98,7 @@ def test_brackets_without_colors():
 
 
 def test_one_line_of_legend_for_an_action_and_word_of_dropped_documents():
-    document = labelled(["a", "b"], score=[0, 0.5])
+    document = labeled(["a", "b"], score=[0, 0.5])
     lines = list(terminal_view([document], preset("control"), 200, color=False))
     assert "possibly_toxic (0.0001 to 0.99), definitely_toxic (from 0.99)" in lines[1]
     assert lines[-2].endswith("dropped whole")
@@ -106,11 +106,11 @@ def test_one_line_of_legend_for_an_action_and_word_of_dropped_documents():
 
 def test_nothing_to_show():
     assert all(" 0 tokens (0.0%)" in line for line in terminal_view([], THREE, 200, color=False))
-    empty = list(terminal_view([labelled([])], THREE, 80, color=False))
+    empty = list(terminal_view([labeled([])], THREE, 80, color=False))
     assert empty[-1] == "row 0 tokens"
 
 
 def test_words_move_to_the_next_line_whole_and_wide_ones_are_cut():
     tokens = [" aaaaaaaa", " bbbbbbbb", " cccccccc", "中" * 15]
-    lines = list(terminal_view([labelled(tokens, score=[0] * 4)], THREE, 20, color=False))
+    lines = list(terminal_view([labeled(tokens, score=[0] * 4)], THREE, 20, color=False))
     assert lines[-4:] == [" aaaaaaaa bbbbbbbb", " cccccccc", "中" * 10, "中" * 5]

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 from helpers.counts import KEPT, SCORES, bucket_of, corpora, slow_actions, slow_counts
-from helpers.pages import EVERY_ACTION, THREE, labelled
+from helpers.pages import EVERY_ACTION, THREE, labeled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,7 +85,7 @@ def test_documents_are_not_kept():
 
     def many():
         for _ in range(200):
-            one = labelled([" word"] * 50, {"first": [0.5] * 50})
+            one = labeled([" word"] * 50, {"first": [0.5] * 50})
             made[0] += 1
             weakref.finalize(one.score, gone.append, 1)
             most.append(made[0] - len(gone))
@@ -148,7 +148,7 @@ def test_percentiles_are_of_batches_that_occur():
 
 def test_dropped_tokens_fill_no_batch():
     drops = (Bucket("fine", 0.5, Action.TRAIN), Bucket("bad", None, Action.DROP_SPAN))
-    documents = [labelled(["a"] * 4, score=[0, 1, 0, 1]), labelled(["a"] * 4, score=[1, 1, 0, 0])]
+    documents = [labeled(["a"] * 4, score=[0, 1, 0, 1]), labeled(["a"] * 4, score=[1, 1, 0, 0])]
     batch = risk_report(documents, drops, sequence_len=4).batch
     assert (batch.batches, batch.tokens, batch.mean) == (1, 4, 4)
     drops = (Bucket("fine", 0.5, Action.TRAIN), Bucket("bad", None, Action.DROP_DOCUMENT))
@@ -177,7 +177,7 @@ def test_from_spans_to_the_report():
 
 
 def test_an_estimate_is_in_proportion():
-    report = risk_report([labelled(["a"] * 10, score=[0] * 5 + [0.5] * 3 + [1] * 2)], THREE)
+    report = risk_report([labeled(["a"] * 10, score=[0] * 5 + [0.5] * 3 + [1] * 2)], THREE)
     sample = Sample(documents=100, bytes=1_000_000, seconds=36.0, cores=2, labeled_bytes=1_500_000)
     found = estimate(report, sample, total_bytes=500_000_000, total_documents=7, cores=4)
     assert (found.times, found.by, found.disk_bytes) == (500.0, "bytes", 750_000_000)

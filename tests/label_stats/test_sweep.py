@@ -5,7 +5,7 @@ import math
 
 import pytest
 from helpers.counts import SCORES, corpora, slow_actions, slow_counts
-from helpers.pages import EVERY_ACTION, THREE, labelled
+from helpers.pages import EVERY_ACTION, THREE, labeled
 from helpers.shown import printed
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,7 +67,7 @@ def test_every_action_with_its_bounds_moved(documents):
 
 
 def test_the_configs_own_cut_is_the_reports():
-    documents = [labelled(["a"] * 6, score=[0, 1e-4, 0.5, 0.99, 1, 0.98], trainable=[1, 1, 0, 1, 1, 1])] * 3
+    documents = [labeled(["a"] * 6, score=[0, 1e-4, 0.5, 0.99, 1, 0.98], trainable=[1, 1, 0, 1, 1, 1])] * 3
     cut, report = sweep(documents, THREE).cuts[0], risk_report(documents, THREE)
     assert (cut.documents, cut.tokens) == (report.combined.documents, report.combined.tokens)
     assert cut.outcomes == report.outcomes
@@ -83,7 +83,7 @@ def test_thresholds_that_are_none(at):
 
 def test_two_buckets_have_one_bound():
     two = (Bucket("low", 0.5, Action.TRAIN), Bucket("high", None, Action.MASK))
-    documents = [labelled(["a", "b", "c"], score=[0.2, 0.5, 0.9])]
+    documents = [labeled(["a", "b", "c"], score=[0.2, 0.5, 0.9])]
     found = sweep(documents, two, [(0.9,), (0.2,)])
     assert [cut.bounds for cut in found.cuts] == [(0.5,), (0.9,), (0.2,)]
     assert [cut.outcomes["mask"] for cut in found.cuts] == [2, 1, 3]
@@ -92,7 +92,7 @@ def test_two_buckets_have_one_bound():
 
 
 def test_it_is_shown():
-    documents = [labelled(["a"] * 4, {"names": [0, 0, 1, 1], "words": [0, 0.2, 0.2, 0.95]}, trainable=[1, 1, 1, 0])]
+    documents = [labeled(["a"] * 4, {"names": [0, 0, 1, 1], "words": [0, 0.2, 0.2, 0.95]}, trainable=[1, 1, 1, 0])]
     found = sweep(documents, THREE, [(0.3, 0.9)])
     shown, page = " ".join(printed(found, sections).split()), to_page("t", sections(found))
     # from 0.9: 2 of 4 tokens; 1 of 3 trainable ones; names alone 2, words alone 1
@@ -101,7 +101,7 @@ def test_it_is_shown():
     assert page.count("<polyline") == 6
 
 
-@pytest.mark.parametrize("documents", [[], [labelled([])], [labelled(["a"])]])
+@pytest.mark.parametrize("documents", [[], [labeled([])], [labeled(["a"])]])
 def test_nothing_risky(documents):
     found = sweep(documents, THREE)
     assert set(found.combined.tokens) == set(found.combined.documents) == {0}

@@ -29,7 +29,7 @@ def annotate(labeler, texts):
     return labeler.annotate(texts, [{"text": text} for text in texts])
 
 
-def test_only_unknown_texts_are_labelled(tmp_path):
+def test_only_unknown_texts_are_labeled(tmp_path):
     draw = random.Random(0)
     texts = ["".join(draw.choices("xyé😀\ud800", k=draw.randint(0, 9))) for _ in range(3000)]
     plain = annotate(Counting(None), texts)

@@ -25,15 +25,15 @@ class Shouting:
         self.letters, self.score = letters, score
 
     def label(self, texts, rows):
-        labelled = []
+        labeled = []
         for text in texts:
             spans, start = [], 0
             for word in text.split(" "):
                 if word.isupper() and len(word) >= self.letters:
                     spans.insert(0, (start, start + len(word), self.score))
                 start += len(word) + 1
-            labelled.append(spans)
-        return labelled
+            labeled.append(spans)
+        return labeled
 '''
 
 

@@ -110,7 +110,7 @@ def test_a_configured_model(model, engine):
     assert all(file.is_file() for file in labeler.files())
     names = PresidioLabeler(KEY, ["PERSON"], nlp_engine=path)
     assert found(names, "Maria Hernandez went to Zürich for 20 €.") == [("Maria Hernandez", 0.85)]
-    # this model has no organisations, whatever Presidio's own configuration says of its like
+    # this model has no organizations, whatever Presidio's own configuration says of its like
     with pytest.raises(LabelerError, match=r"\.entities: 'ORGANIZATION' cannot be found; there are .*LOCATION.*PERSON"):
         PresidioLabeler(KEY, ["ORGANIZATION"], nlp_engine=path).check()
 

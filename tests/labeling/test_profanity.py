@@ -37,9 +37,9 @@ def test_literal_text(labeler):
 
 def test_each_sentence_is_scored_by_itself(labeler):
     texts = ["", "you moron", " \n", TEXT, "\u2028", "idiot. " * 3, "zzyzx", "0"]
-    labelled = labeler.label(texts, [{}] * len(texts))
-    assert [len(spans) for spans in labelled][:4] == [0, 1, 0, 3]
-    for text, spans in zip(texts, labelled):
+    labeled = labeler.label(texts, [{}] * len(texts))
+    assert [len(spans) for spans in labeled][:4] == [0, 1, 0, 3]
+    for text, spans in zip(texts, labeled):
         for span in spans:
             assert span.score == pytest.approx(probabilities([text[span.start : span.end]])[0], abs=1e-12)
 

@@ -55,7 +55,7 @@ def tokenizers(tmp_path_factory):
 def test_exactly_the_tokens_that_touch_risky_characters(tokenizers, kind, case, overlap):
     text, spans = case
     tagging = TaggingTokenizer(tokenizers[kind], BUCKETS, overlap, code_masked=True)
-    ids, labels = tagging.labelled(text, spans)
+    ids, labels = tagging.labeled(text, spans)
     assert ids == tokenizers[kind](text)["input_ids"]
 
     worst = [max((s.score for s in spans if s.start <= i < s.end), default=0.0) for i in range(len(text))]
@@ -117,7 +117,7 @@ def test_a_vocabulary_too_large_for_the_codec_is_refused(tokenizers):
 
 def test_lone_surrogates_are_ordinary_characters(tokenizers):
     tagging = TaggingTokenizer(tokenizers["bytelevel"], BUCKETS, "any", code_masked=True)
-    labels = tagging.labelled("a\ud800b", [Span(2, 3, 1.0)])[1].tolist()
+    labels = tagging.labeled("a\ud800b", [Span(2, 3, 1.0)])[1].tolist()
     assert [label < 0 for label in labels] == [False] * (len(labels) - 1) + [True]
 
 

@@ -82,7 +82,7 @@ def test_the_papers_formula_from_1e_12_to_1_minus_1e_12(exponent, high):
 
 
 @pytest.mark.parametrize("m", [-30.0, -9.0, 0.0, 9.0, 15.0, 30.0])
-def test_float32_keeps_the_gradient_of_memorised_tokens(m):
+def test_float32_keeps_the_gradient_of_memorized_tokens(m):
     """Published forms of -log(1 - p) give zero or NaN from m = 17 on."""
     logits = torch.zeros(1, 50304)
     logits[0, 3] = m + torch.log(torch.tensor(50303.0, dtype=torch.float64)).item()
@@ -132,7 +132,7 @@ def test_nothing_risky_equals_stock_cross_entropy():
     torch.testing.assert_close(ours.grad, stock.grad)
 
 
-def test_masked_targets_have_exactly_zero_gradient_and_their_neighbours_do_not():
+def test_masked_targets_have_exactly_zero_gradient_and_their_neighbors_do_not():
     """Invariant 2, at the logits."""
     torch.manual_seed(0)
     logits = torch.randn(1, 6, 31, requires_grad=True)

@@ -5,7 +5,7 @@ import re
 import unicodedata
 
 import pytest
-from helpers.pages import THREE, labelled
+from helpers.pages import THREE, labeled
 from helpers.shown import HOSTILE, Reader, printed
 
 from axolotl_slung.label_stats import sweep_view
@@ -21,7 +21,7 @@ from axolotl_slung.render.sections import Beside, Facts, Section, Table, to_page
 def hostile_documents():
     tokens = [" Idiot", "<b>", "\x1b[31m", "o'", "Neil\u0301", "\u202e", " fool"]
     scores = {HOSTILE: [0.5] * 7, "]]>": [0, 0, 0, 0, 0, 1.0, 1.0]}
-    return [labelled(tokens, scores, partial=[1] * 7, name=HOSTILE)] * 40
+    return [labeled(tokens, scores, partial=[1] * 7, name=HOSTILE)] * 40
 
 
 def hostile_buckets():
@@ -70,7 +70,7 @@ def test_no_control_character_reaches_the_terminal(report, view, width):
 
 
 def test_the_terminal_says_the_numbers():
-    documents = [labelled([" bad", " day"], score=[0.5, 0.0]), labelled([" idiot"], score=[1.0])] * 1000
+    documents = [labeled([" bad", " day"], score=[0.5, 0.0]), labeled([" idiot"], score=[1.0])] * 1000
     shown = printed(risk_report(documents, THREE, sequence_len=3))
     assert re.search(r"2,000 +documents *\n", shown)
     assert re.search(r"66\.7% +of the trainable tokens keep a loss *\n", shown)
@@ -79,7 +79,7 @@ def test_the_terminal_says_the_numbers():
 
 
 def test_charts_draw_what_was_counted():
-    documents = [labelled(["a"] * 10, score=[0.0] * 6 + [0.2] * 3 + [1.0])]
+    documents = [labeled(["a"] * 10, score=[0.0] * 6 + [0.2] * 3 + [1.0])]
     page = to_page("t", sections(risk_report(documents, THREE)))
     for says in ("exactly 0: 6 tokens", "0.1 to 0.3: 3 tokens", "exactly 1: 1 tokens", "train: 6 tokens, 60.0%"):
         assert f"<title>{says}</title>" in page
@@ -87,7 +87,7 @@ def test_charts_draw_what_was_counted():
     assert heights["6"] > heights["3"] > heights["1"] > 0
 
 
-@pytest.mark.parametrize("documents", [[], [labelled([])], [labelled(["a"], trainable=[False])]])
+@pytest.mark.parametrize("documents", [[], [labeled([])], [labeled(["a"], trainable=[False])]])
 def test_nothing_to_report_is_reported(documents):
     report = risk_report(documents, THREE, sequence_len=4)
     assert report.fully_masked == 0 and report.without_loss == len(documents)
@@ -99,7 +99,7 @@ def test_nothing_to_report_is_reported(documents):
 
 
 def test_words_are_neither_counted_nor_shown_unless_asked_for():
-    documents = [labelled(["Xanthippe"], score=[1.0])]
+    documents = [labeled(["Xanthippe"], score=[1.0])]
     without, with_words = risk_report(documents, THREE, words=0), risk_report(documents, THREE)
     assert without.words is None
     assert "xanthippe" not in json.dumps(without.to_json()) + to_page("t", sections(without)) + printed(without)

@@ -1,4 +1,4 @@
-"""The run proves that its loss is in the loop, or stops before the first optimiser step."""
+"""The run proves that its loss is in the loop, or stops before the first optimizer step."""
 
 import pytest
 import torch

@@ -68,7 +68,7 @@ CCE = "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin"
 
 
 @pytest.mark.parametrize("prepare", [True, False])
-def test_a_default_of_another_plugin_is_a_conflict_before_anything_is_labelled(tmp_path, slung, prepare, capfd):
+def test_a_default_of_another_plugin_is_a_conflict_before_anything_is_labeled(tmp_path, slung, prepare, capfd):
     """Cut Cross-Entropy's key is true where it is left out; all conflicts are told at once."""
     keys = slung(method="unlikelihood", monitor_masked=True)
     config = base_config(tmp_path, **{**keys, "plugins": [CCE, "helpers.rivals.OwnTrainer", *keys["plugins"]]})

@@ -32,7 +32,7 @@ class Scorer(ABC):
         """Score texts.
 
         Args:
-            texts: n texts, any Unicode. One that is empty or white space alone says nothing: its score is 0.
+            texts: n texts, any Unicode. An empty text, or one of only white space, gets the score 0.
 
         Returns:
             float64 (n,), in [0, 1]; NaN for what could not be scored.

@@ -103,14 +103,14 @@ class ClassifierLabeler(Labeler):
         pieces = [texts[index][start:end] for index, start, end in places]
         if self.unit == "sentence":
             pieces = [piece.strip() for piece in pieces]
-        labelled: list[list[Span]] = [[] for _ in texts]
+        labeled: list[list[Span]] = [[] for _ in texts]
         for (index, start, end), windows in zip(places, self.model.read(pieces, self.batch_size, self.device)):
             if self.unit == "token":
-                labelled[index] = self._entities(texts[index], windows)
+                labeled[index] = self._entities(texts[index], windows)
             elif windows:
                 (tag,) = self.model.tags
-                labelled[index].append(Span(start, end, max(float(window.probabilities[tag]) for window in windows)))
-        return labelled
+                labeled[index].append(Span(start, end, max(float(window.probabilities[tag]) for window in windows)))
+        return labeled
 
     def _prepare_worker(self) -> None:
         import torch

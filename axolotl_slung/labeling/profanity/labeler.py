@@ -13,7 +13,7 @@ from .model import FILE, probabilities
 class ProfanityLabeler(Labeler):
     """The probability that a sentence is profane, by a linear model over its words that comes with the package.
 
-    It needs no download and no GPU, and is quick: a default for English that works offline. It goes by single words, so
+    It needs no download and no GPU, and is quick: a default for English that works offline. It looks at single words, so
     that it misses whatever is rude in ordinary ones. A sentence of unknown words has about 0.04, and little falls below
     0.01: the preset buckets, whose lowest cut is 1e-4, would call every sentence doubtful. Give `buckets` of your own.
 
@@ -32,9 +32,9 @@ class ProfanityLabeler(Labeler):
         """One span a sentence, with its probability; see `Labeler.label`."""
         texts = [utf8_safe(text) for text in texts]
         places = [(i, *span) for i, spans in enumerate(split(texts)) for span in spans]
-        labelled: list[list[Span]] = [[] for _ in texts]
+        labeled: list[list[Span]] = [[] for _ in texts]
         if places:
             scores = probabilities([texts[index][start:end] for index, start, end in places])
             for (index, start, end), score in zip(places, scores.tolist()):
-                labelled[index].append(Span(start, end, score))
-        return labelled
+                labeled[index].append(Span(start, end, score))
+        return labeled

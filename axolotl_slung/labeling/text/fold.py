@@ -55,7 +55,7 @@ _WORD = regex.compile(r"(?V1)[[\w\p{M}]--[\p{Pc}\p{Han}\p{Hiragana}\p{Thai}\p{La
 class Folded:
     """A text in which spellings of the same name are equal; docs/labelers.md says which these are.
 
-    White space and low lines fold to one space a run, letters to NFKD (composition depends on the neighbours,
+    White space and low lines fold to one space a run, letters to NFKD (composition depends on the neighbors,
     decomposition does not), all apostrophes and all hyphens to ASCII's, lone surrogates to U+FFFD. `IGNORABLE`
     characters fold to nothing; so do `SIGNS` behind something and asterisks beside something.
 

@@ -28,7 +28,7 @@ def count_labels(labels: np.ndarray, buckets: Sequence[Bucket]) -> dict[str, int
 
 
 def report(dataset: Dataset, buckets: tuple[Bucket, ...], where: str) -> None:
-    """Log the counts of a tokenised data set."""
+    """Log the counts of a tokenized data set."""
     totals: dict[str, int] = {}
     for labels in _labels(dataset):
         for action, number in count_labels(labels, buckets).items():
@@ -46,7 +46,7 @@ def check_trained(dataset: Dataset, buckets: tuple[Bucket, ...]) -> None:
     """Read until the first token that has a loss.
 
     Args:
-        dataset: all that a run trains on, tokenised.
+        dataset: all that a run trains on, tokenized.
         buckets: ascending.
 
     Raises:

@@ -69,7 +69,7 @@ def tokenizer_digest(tokenizer: Any) -> str:
     """64 hex digits of all that decides a text's token ids.
 
     Args:
-        tokenizer: of Transformers; of one that is not fast, which cannot be labelled with, only a part counts.
+        tokenizer: of Transformers; of one that is not fast, which cannot be labeled with, only a part counts.
     """
     state = None
     if getattr(tokenizer, "is_fast", False):

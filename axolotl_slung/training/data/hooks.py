@@ -17,11 +17,11 @@ from datasets import Dataset
 from . import inexact
 from .counts import check_trained, report
 from .policy import Policy
-from .pretokenised import label_pretokenised
+from .pretokenized import label_pretokenized
 from .row_labels import SlungDataError
 from .setup import Setup
 from .strategy import SlungStrategy
-from .streaming import TOKENISED_STREAM, Buffers, Mapped, OverflowTokenizer, Packed, Unpacked, check_overflow
+from .streaming import TOKENIZED_STREAM, Buffers, Mapped, OverflowTokenizer, Packed, Unpacked, check_overflow
 from .tagging import TaggingTokenizer
 
 _wrap: ContextVar = ContextVar("slung_wrap", default=None)
@@ -67,7 +67,7 @@ def at_most(rows: int) -> Iterator[None]:
 
 
 def opened(entry: Mapping, cfg: Mapping, tokenizer) -> tuple[SlungStrategy | None, Dataset]:
-    """One training data set and the strategy that labels it, before anything is tokenised; None for token ids.
+    """One training data set and the strategy that labels it, before anything is tokenized; None for token ids.
 
     Args:
         entry: of `datasets:`.
@@ -154,10 +154,10 @@ def _strategy_hook(original: Callable) -> Callable:
     return wrap_dataset_for_tokenized_prompt
 
 
-def _labelling(
+def _labeling(
     cfg: Mapping, dataset_config: Mapping, tokenizer, text_field: str | None, prepared: bool
 ) -> tuple[Policy, TaggingTokenizer]:
-    """How one data set is labelled, and the tokenizer for its strategy."""
+    """How one data set is labeled, and the tokenizer for its strategy."""
     setup = Setup(cfg)
     policy = Policy(
         labelers=tuple(setup.labelers_of(dataset_config.get("path"))),
@@ -183,14 +183,14 @@ def _dataset_hook(original: Callable) -> Callable:
             return original(dataset_config, tokenizer, cfg, dataset_base_type, dataset, *args, **kwargs)
         prepared = isinstance(dataset, Dataset) and dataset is not _NO_ROWS
         text_field = _text_field(cfg, dataset_config, dataset_base_type)
-        policy, tagging = _labelling(cfg, dataset_config, tokenizer, text_field, prepared)
+        policy, tagging = _labeling(cfg, dataset_config, tokenizer, text_field, prepared)
         if _most_rows.get() is not None and isinstance(dataset, Dataset):
             dataset = dataset.select(range(min(len(dataset), _most_rows.get())))
         columns = set(getattr(dataset, "column_names", None) or [])
         if {"input_ids", "attention_mask", "labels"} <= columns:
             if not prepared:
-                raise SlungDataError(TOKENISED_STREAM.format(where=policy.where))
-            dataset = label_pretokenised(dataset, policy, tagging)
+                raise SlungDataError(TOKENIZED_STREAM.format(where=policy.where))
+            dataset = label_pretokenized(dataset, policy, tagging)
         wrapped = []
 
         def wrap(strategy) -> SlungStrategy:
@@ -202,7 +202,7 @@ def _dataset_hook(original: Callable) -> Callable:
         if not wrapped and "labels" not in columns:
             raise SlungDataError(
                 f"{policy.where}.type: {dataset_config.get('type')} is not supported with `slung:`; supported are completion, "
-                "the alpaca family, chat_template, input_output, types defined in the config, and tokenised data"
+                "the alpaca family, chat_template, input_output, types defined in the config, and tokenized data"
             )
         if _only_looking.get():
             return (wrapped[-1] if wrapped else None), dataset
@@ -225,7 +225,7 @@ def _stream_hook(original: Callable) -> Callable:
             dataset = Mapped(dataset, functools.partial(Packed, seed=cfg.seed), with_indices=True)
             return original(dataset, tokenizer, cfg, Buffers(strategy, cfg.sequence_len))
         entry = cfg.pretraining_dataset[0]
-        policy, tagging = _labelling(cfg, entry, tokenizer, _text_field(cfg, entry, "pretrain"), prepared=False)
+        policy, tagging = _labeling(cfg, entry, tokenizer, _text_field(cfg, entry, "pretrain"), prepared=False)
 
         def unpacked(encode):
             options = {name: encode.keywords[name] for name in ("max_tokens", "text_column", "concatenate")}

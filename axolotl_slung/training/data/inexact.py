@@ -8,7 +8,7 @@ from datasets import Dataset
 LOG = get_logger(__name__)
 
 COLUMN = "slung_inexact"
-"""Of a labelled data set until `take`: the sum of a row's reasons, 0 where it is exact."""
+"""Of a labeled data set until `take`: the sum of a row's reasons, 0 where it is exact."""
 
 SEVERAL, OUTSIDE, LEFT, CHANGED = 1, 2, 4, 8
 
@@ -24,7 +24,7 @@ def take(dataset: Dataset, where: str) -> Dataset:
     """The data set without the column, after one line in the log.
 
     Args:
-        dataset: labelled.
+        dataset: labeled.
         where: its place in the YAML.
     """
     if COLUMN not in dataset.column_names:
@@ -33,7 +33,7 @@ def take(dataset: Dataset, where: str) -> Dataset:
     if rows := int((numbers != 0).sum()):
         reasons = [(int(((numbers & reason) != 0).sum()), text) for reason, text in REASONS.items()]
         why = "; ".join(f"in {number} {text}" for number, text in reasons if number)
-        LOG.warning("slung: %s: %d of %d rows are not labelled exactly: %s", where, rows, len(dataset), why)
+        LOG.warning("slung: %s: %d of %d rows are not labeled exactly: %s", where, rows, len(dataset), why)
     return dataset.remove_columns(COLUMN)
 
 
@@ -50,4 +50,4 @@ def say_once(reasons: int, where: str) -> None:
     for reason, text in REASONS.items():
         if reasons & reason and (where, reason) not in _said:
             _said.add((where, reason))
-            LOG.warning("slung: %s: rows of this stream are not labelled exactly: %s", where, text)
+            LOG.warning("slung: %s: rows of this stream are not labeled exactly: %s", where, text)

@@ -1,4 +1,4 @@
-"""A config's data sets and labelled documents: the one door for `slung inspect`, `stats`, `sweep` and `doctor`."""
+"""A config's data sets and labeled documents: the one door for `slung inspect`, `stats`, `sweep` and `doctor`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from ...labels.buckets import Action
 from ...labels.codec import IGNORE
-from ...labels.documents import LabelledDocument, document
+from ...labels.documents import LabeledDocument, document
 from ...labels.tokens import buckets_of
 from . import hooks
 from .row_labels import ADDED, SlungDataError
@@ -39,7 +39,7 @@ class DataSet:
         """Its place in the YAML."""
         return self.strategy.policy.where
 
-    def documents(self, limit: int | None = None, seed: int = 0) -> Iterator[LabelledDocument]:
+    def documents(self, limit: int | None = None, seed: int = 0) -> Iterator[LabeledDocument]:
         """The rows in tokens, as training will see them, but for actions on text: what will be dropped is there.
 
         Args:
@@ -52,10 +52,10 @@ class DataSet:
         for number in numbers:
             row = self.rows[number]
             name = f"{self.where}, {row['id']}" if row.get("id") is not None else f"{self.where}, row {number}"
-            for labelled in self.strategy.labelled({key: [value] for key, value in row.items()}, edited=False):
-                yield from self._documents(name, labelled)
+            for labeled in self.strategy.labeled({key: [value] for key, value in row.items()}, edited=False):
+                yield from self._documents(name, labeled)
 
-    def _documents(self, name, row) -> Iterator[LabelledDocument]:
+    def _documents(self, name, row) -> Iterator[LabeledDocument]:
         tokenizer, buckets = self.strategy.tokenizer, self.strategy.policy.buckets
         of_text = [
             document("", text.text, text.offsets, text.spans, buckets, self.overlap).reordered(
@@ -84,7 +84,7 @@ class DataSet:
             # ended up without a loss for another reason than its score: the rules for eos and for document starts
             trains = np.array([bucket.action is Action.TRAIN for bucket in buckets])
             trainable = part.trained & ~(trains[buckets_of(score, buckets)] & (np.asarray(labels) == IGNORE))
-            yield LabelledDocument(name, tokens, found, score, trainable, partial)
+            yield LabeledDocument(name, tokens, found, score, trainable, partial)
 
 
 def data_sets(cfg: Mapping, tokenizer) -> list[DataSet]:
@@ -95,12 +95,12 @@ def data_sets(cfg: Mapping, tokenizer) -> list[DataSet]:
         tokenizer: the model's own.
 
     Raises:
-        SlungDataError: one that is tokenised already.
+        SlungDataError: one that is tokenized already.
     """
     from axolotl.utils.dict import DictDefault
 
     hooks.install()
-    # whole documents, which is how they are labelled; training cuts them afterwards
+    # whole documents, which is how they are labeled; training cuts them afterwards
     streamed = [
         DictDefault({**entry, "type": "completion", "field": entry.get("text_column") or "text"})
         for entry in cfg.get("pretraining_dataset") or []
@@ -110,21 +110,21 @@ def data_sets(cfg: Mapping, tokenizer) -> list[DataSet]:
         strategy, rows = hooks.opened(entry, cfg, tokenizer)
         if strategy is None:
             raise SlungDataError(
-                f"{entry.get('path')}: it is tokenised already, and holds no text to show; give its raw text"
+                f"{entry.get('path')}: it is tokenized already, and holds no text to show; give its raw text"
             )
         found.append(DataSet(strategy, rows, Setup(cfg).config.overlap))
     return found
 
 
 def training_data(cfg: Mapping, most: int):
-    """Axolotl's `TrainDatasetMeta` of a config: labelled and prepared as for training, from a part of the rows.
+    """Axolotl's `TrainDatasetMeta` of a config: labeled and prepared as for training, from a part of the rows.
 
     Args:
         cfg: Axolotl's config, validated.
         most: rows of each data set, its first ones. A stream is not cut.
 
     Raises:
-        SlungError: a data set that cannot be labelled, or a labeler that cannot work.
+        SlungError: a data set that cannot be labeled, or a labeler that cannot work.
     """
     from axolotl.cli.args import TrainerCliArgs
     from axolotl.common.datasets import load_datasets

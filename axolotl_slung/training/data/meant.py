@@ -21,7 +21,7 @@ class Meant(NamedTuple):
     """A text, and which characters of which fields it is made of.
 
     Attributes:
-        text: to be labelled.
+        text: to be labeled.
         fields: for each field its path, the text's character that it begins at, and from there on for each character of the
             text the field's characters `[start, end)`, int64 `[n, 2]`.
     """

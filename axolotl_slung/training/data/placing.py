@@ -28,7 +28,7 @@ class Placer:
     Args:
         strategy: Axolotl's.
         call: its `tokenize_prompt`, for one row.
-        tokenizer: with which the strategy tokenises.
+        tokenizer: with which the strategy tokenizes.
         layout: of the rows.
     """
 
@@ -48,7 +48,7 @@ class Placer:
 
         Args:
             row: as the strategy got it.
-            texts: those that the strategy tokenised and used.
+            texts: those that the strategy tokenized and used.
         """
         fields = strings(row, self._layout)
         # one text; a stream may cut it into several windows
@@ -149,7 +149,7 @@ class Placer:
                 logger.disabled = disabled
 
     def _render(self, row) -> list[str]:
-        """What the strategy would tokenise of another row; as much as it gets to."""
+        """What the strategy would tokenize of another row; as much as it gets to."""
         with self._tokenizer.rendering() as texts, self._quiet():
             try:
                 self._call(row)

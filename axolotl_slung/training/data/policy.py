@@ -10,7 +10,7 @@ from ...labels.buckets import Bucket
 
 @dataclass(frozen=True)
 class Policy:
-    """How one data set is labelled; part of a pickle by which `datasets` names its cache files.
+    """How one data set is labeled; part of a pickle by which `datasets` names its cache files.
 
     Attributes:
         labelers: ready to label, those of this data set only.

@@ -17,7 +17,7 @@ ADDED = -1
 
 
 class SlungDataError(SlungError):
-    """A data set that cannot be labelled; the message names the YAML key, the value and the fix."""
+    """A data set that cannot be labeled; the message names the YAML key, the value and the fix."""
 
 
 @dataclass
@@ -39,8 +39,8 @@ class RowLabels:
     """Follows tokens through strategies, and labels them.
 
     Args:
-        tokenizer: with which the strategy tokenises.
-        policy: how the data set is labelled.
+        tokenizer: with which the strategy tokenizes.
+        policy: how the data set is labeled.
     """
 
     def __init__(self, tokenizer: TaggingTokenizer, policy: Policy):
@@ -127,16 +127,16 @@ class RowLabels:
         flat = np.zeros(max((text.first + len(text.ids) for text in texts), default=0) + 1, dtype=np.int64)
         for text in texts:
             flat[text.first : text.first + len(text.ids)] = self._tokenizer.labels_of(text)
-        labelled = []
+        labeled = []
         for part in parts:
             ids = np.asarray(part.output["input_ids"], dtype=np.int64)
             actions = np.where(part.places == ADDED, ids, flat[part.places])
             labels = np.where(part.trained, actions, IGNORE)
             self._end(ids, labels, actions)
-            labelled.append(labels)
-        if self.policy.mask_document_starts and labelled and len(labelled[0]):
-            labelled[0][0] = IGNORE
-        return labelled
+            labeled.append(labels)
+        if self.policy.mask_document_starts and labeled and len(labeled[0]):
+            labeled[0][0] = IGNORE
+        return labeled
 
     def _end(self, ids, labels, actions) -> None:
         """Apply the rule for end-of-sequence tokens to `labels`, in place."""

@@ -34,7 +34,7 @@ class Row:
         raw: as the data set has it, or with edited texts; its JSON strings read.
         source: the same, its JSON strings as they are.
         parts: what the strategy made of it.
-        texts: what the strategy tokenised.
+        texts: what the strategy tokenized.
         places: the fields in each text.
         choices: in each text, the other places where a field that was searched for may stand as well.
         lost: fields that stand in none of the texts as far as could be seen.
@@ -61,7 +61,7 @@ class RowSpans:
     """Labels rows.
 
     Args:
-        policy: how the data set is labelled.
+        policy: how the data set is labeled.
         layout: of the rows.
         placer: finds their fields.
     """
@@ -81,7 +81,7 @@ class RowSpans:
         self.put(rows)
 
     def put(self, rows: list[Row]) -> None:
-        """Put the spans of rows whose fields are labelled into their texts, with what is found outside of the fields."""
+        """Put the spans of rows whose fields are labeled into their texts, with what is found outside of the fields."""
         for row in rows:
             self._settle(row)
         self._label_texts(rows)

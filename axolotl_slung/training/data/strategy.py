@@ -27,13 +27,13 @@ _ARROW = {"input_ids": np.int32, "attention_mask": np.int8}
 class SlungStrategy:
     """Wraps a prompt strategy of Axolotl that was built with a `TaggingTokenizer`.
 
-    For each row: let the strategy tokenise, find out where the row's strings stand in what it tokenised, label them, apply
+    For each row: let the strategy tokenize, find out where the row's strings stand in what it tokenized, label them, apply
     the actions on text, and write what the spans ask for into `labels`. A token keeps its loss only if both Axolotl and its
     bucket say so.
 
     Args:
         strategy: Axolotl's.
-        policy: how its rows are labelled.
+        policy: how its rows are labeled.
     """
 
     supports_batched = True
@@ -50,13 +50,13 @@ class SlungStrategy:
         self._spans = RowSpans(policy, self._layout, self._placer)
 
     def tokenize_prompt(self, batch: Mapping[str, list]) -> dict[str, list]:
-        """A batch of raw rows to a batch of tokenised ones; there may be more or fewer of them."""
+        """A batch of raw rows to a batch of tokenized ones; there may be more or fewer of them."""
         with _collector_paused():
             return self._columns(batch)
 
     def _columns(self, batch: Mapping[str, list]) -> dict[str, list]:
         out: dict[str, list] = {"input_ids": [], "attention_mask": [], "labels": []}
-        for row in self.labelled(batch):
+        for row in self.labeled(batch):
             if not self.policy.fingerprint:
                 inexact.say_once(row.inexact, self.policy.where)
             for number, (part, labels) in enumerate(zip(row.parts, self.labels(row))):
@@ -70,11 +70,11 @@ class SlungStrategy:
         return out
 
     def labels(self, row: Row) -> list[np.ndarray]:
-        """The labels of each part of a row from `labelled`, int64 `[tokens]`."""
+        """The labels of each part of a row from `labeled`, int64 `[tokens]`."""
         return self._row_labels.labels(row.parts, row.texts)
 
-    def labelled(self, batch: Mapping[str, list], edited: bool = True) -> Iterator[Row]:
-        """The rows that are left, tokenised, their texts with spans.
+    def labeled(self, batch: Mapping[str, list], edited: bool = True) -> Iterator[Row]:
+        """The rows that are left, tokenized, their texts with spans.
 
         Args:
             batch: raw rows.
@@ -91,14 +91,14 @@ class SlungStrategy:
 
     def _followed(self, raw: dict, number: int) -> Row:
         try:
-            return self._tokenised(_cleaned(raw), number)
+            return self._tokenized(_cleaned(raw), number)
         except RecursionError:
             raise SlungDataError(
                 f"{self.policy.where}: {describe_row(number, raw)}: its lists and mappings are nested too deeply to be followed; take "
                 "the row out"
             ) from None
 
-    def _tokenised(self, raw: dict, number: int) -> Row:
+    def _tokenized(self, raw: dict, number: int) -> Row:
         row = Row(self._layout.parsed(raw), source=raw, number=number)
         if self._in_order:
             with self.tokenizer.noting(tagged=False) as row.texts:
@@ -150,7 +150,7 @@ class SlungStrategy:
             if texts:
                 self._check_offsets(row, texts)
                 number, row.raw = row.number, fields_of.replaced(row.raw, texts)
-                again = self._tokenised(row.raw, number)
+                again = self._tokenized(row.raw, number)
                 again.spans = {path: edits[path][1] if path in texts else spans for path, spans in row.spans.items()}
                 again.inexact = row.inexact
                 kept[-1] = again

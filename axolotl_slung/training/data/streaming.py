@@ -1,6 +1,6 @@
-"""Streamed data sets: raw documents to windows of labelled tokens, one buffer at a time.
+"""Streamed data sets: raw documents to windows of labeled tokens, one buffer at a time.
 
-Axolotl streams in four ways, and each keeps its own windows here; documents are labelled whole before they are cut.
+Axolotl streams in four ways, and each keeps its own windows here; documents are labeled whole before they are cut.
 
 | config | windows | made by |
 |---|---|---|
@@ -31,13 +31,13 @@ from .tagging import TaggingTokenizer
 
 LOG = get_logger(__name__)
 
-TOKENISED_STREAM = (
-    "{where}: it is already tokenised, and its labels can only be checked as a whole; take `streaming: true` out of the "
+TOKENIZED_STREAM = (
+    "{where}: it is already tokenized, and its labels can only be checked as a whole; take `streaming: true` out of the "
     "config, or stream raw text"
 )
 
 _DOCUMENTS = 256
-"""Documents that are labelled and tokenised at a time: as Python lists, a buffer would take many times its size."""
+"""Documents that are labeled and tokenized at a time: as Python lists, a buffer would take many times its size."""
 
 
 class Mapped:
@@ -124,10 +124,10 @@ class NothingLeft(Exception):
 
 
 class Buffers:
-    """Tokenises and labels one buffer of documents; stands in for Axolotl's `get_dataset_wrapper`.
+    """Tokenizes and labels one buffer of documents; stands in for Axolotl's `get_dataset_wrapper`.
 
     Args:
-        strategy: labels and tokenises.
+        strategy: labels and tokenizes.
         length: the most tokens in a window.
     """
 
@@ -142,7 +142,7 @@ class Buffers:
             SlungDataError: the documents are token ids.
         """
         if {"input_ids", "attention_mask", "labels"} <= set(dataset.column_names):
-            raise SlungDataError(TOKENISED_STREAM.format(where=self.strategy.policy.where))
+            raise SlungDataError(TOKENIZED_STREAM.format(where=self.strategy.policy.where))
         if isinstance(self.strategy.tokenizer, OverflowTokenizer):
             _check_column(dataset.column_names, self.strategy)
         if self.strategy.filter_rows:
@@ -209,7 +209,7 @@ class Unpacked:
 
     Args:
         tokenizer: the data set's.
-        policy: how the documents are labelled.
+        policy: how the documents are labeled.
         max_tokens, text_column, concatenate: as Axolotl's `encode_streaming` has them.
     """
 

@@ -1,4 +1,4 @@
-"""A tokenizer that notes down what a strategy tokenises, and whose token ids say where they come from.
+"""A tokenizer that notes down what a strategy tokenizes, and whose token ids say where they come from.
 
 Axolotl's strategies cut, join and copy lists of token ids, each in its own way. Where the ids handed to them are those of
 the row's texts in order, nothing more is needed to follow them. Elsewhere the ids are integers like any other that also
@@ -30,7 +30,7 @@ class Tagged(int):
 
 @dataclass
 class Text:
-    """A text that a strategy tokenised.
+    """A text that a strategy tokenized.
 
     Attributes:
         text: the characters.
@@ -56,7 +56,7 @@ class RowSeen(Exception):
 
 
 class TaggingTokenizer:
-    """Stands in for a fast tokenizer while a data set is tokenised.
+    """Stands in for a fast tokenizer while a data set is tokenized.
 
     Args:
         tokenizer: the model's own; it is copied, never changed.
@@ -66,7 +66,7 @@ class TaggingTokenizer:
         random_control: put each text's scores on random tokens of it.
 
     Attributes:
-        offsets: tokenises with exact offsets.
+        offsets: tokenizes with exact offsets.
         rendered: in `rendering`, the texts so far; else None.
 
     Raises:
@@ -113,7 +113,7 @@ class TaggingTokenizer:
 
     @contextmanager
     def noting(self, tagged: bool) -> Iterator[list[Text]]:
-        """Note down what is tokenised.
+        """Note down what is tokenized.
 
         Args:
             tagged: whether the ids are `Tagged`.
@@ -126,7 +126,7 @@ class TaggingTokenizer:
 
     @contextmanager
     def rendering(self) -> Iterator[list[str]]:
-        """Only note down the texts that would be tokenised."""
+        """Only note down the texts that would be tokenized."""
         self.rendered = []
         try:
             yield self.rendered
@@ -147,7 +147,7 @@ class TaggingTokenizer:
         return encoding
 
     def apply_chat_template(self, conversation, tokenize=True, return_dict=True, **kwargs):
-        """Render with the tokenizer's template, and tokenise the text here."""
+        """Render with the tokenizer's template, and tokenize the text here."""
         if self.rendered is not None and not tokenize:
             raise RowSeen
         text = self._tokenizer.apply_chat_template(conversation, tokenize=False, **kwargs)
@@ -157,7 +157,7 @@ class TaggingTokenizer:
         return encoding if return_dict else encoding["input_ids"]
 
     def note(self, text: str, ids: list[int], offsets) -> list[int]:
-        """Note down a text that was tokenised; see `Text`. Gives the ids, which know their places while tagging."""
+        """Note down a text that was tokenized; see `Text`. Gives the ids, which know their places while tagging."""
         texts = self._texts
         first = texts[-1].first + len(texts[-1].ids) if texts else 0
         texts.append(Text(text, list(ids), offsets, first, len(texts)))  # a copy: strategies append to theirs
@@ -165,7 +165,7 @@ class TaggingTokenizer:
 
     # labels
 
-    def labelled(self, text: str, spans: Sequence[Span]):
+    def labeled(self, text: str, spans: Sequence[Span]):
         """The token ids of one text, and their labels, int64 `[tokens]`."""
         with self.noting(tagged=False) as texts:
             self(text)

@@ -209,7 +209,7 @@ def again(value: Any) -> Any:
 
 
 def written(value: Any, sort_keys: bool = False) -> Any:
-    """A value as it is to be serialised: the tracked strings in it with their marks, keys in the order of their text."""
+    """A value as it is to be serialized: the tracked strings in it with their marks, keys in the order of their text."""
     if isinstance(value, Tracked):
         return str(value)
     if isinstance(value, dict):

@@ -137,9 +137,9 @@ def test_sentences_and_documents_against_the_reference(folder, name):
     for unit in ("sentence", "document"):
         labeler = ClassifierLabeler(KEY, str(path), unit=unit)
         labeler.check()
-        labelled = labeler.label(TEXTS, [{}] * len(TEXTS))
+        labeled = labeler.label(TEXTS, [{}] * len(TEXTS))
         pieces = split(TEXTS) if unit == "sentence" else [[(0, len(text))] for text in TEXTS]
-        for text, spans, places in zip(TEXTS, labelled, pieces, strict=True):
+        for text, spans, places in zip(TEXTS, labeled, pieces, strict=True):
             stripped = [text[s:e].strip() if unit == "sentence" else text[s:e] for s, e in places]
             expected = [reference_score(path, piece) for piece in stripped]
             assert [span[:2] for span in spans] == [p for p, score in zip(places, expected) if score is not None]

@@ -54,7 +54,7 @@ def cache(tmp_path_factory):
 
 def train(path, lines, **options):
     path.with_suffix(".txt").write_text("".join(lines), encoding="utf-8")
-    # fastText 0.9.2 initialises a tenth of its matrix a thread: with fewer than 11 threads some stays random
+    # fastText 0.9.2 initializes a tenth of its matrix a thread: with fewer than 11 threads some stays random
     options = {"epoch": 5, "lr": 0.5, "thread": 11, "verbose": 0} | options
     fasttext.train_supervised(str(path.with_suffix(".txt")), **options).save_model(str(path))
     return path
@@ -163,7 +163,7 @@ def test_many_sentences(pair):
     rng = random.Random(1)
     words = [*WORDS, "unknown", "Idiot", "fool,", "day.", "b", "漢", "x" * 40]
     exact = pair.check([" ".join(rng.choices(words, k=rng.choice([1, 2, 5, 10, 20, 100, 700]))) for _ in range(3000)])
-    # thresholds of more digits are kept to where they are named: here the scores themselves, and their neighbours
+    # thresholds of more digits are kept to where they are named: here the scores themselves, and their neighbors
     some = exact[:200].astype(np.float64)
     pair.check([" ".join(rng.choices(words, k=8)) for _ in range(200)], [*some, *np.nextafter(some, 1)])
 

@@ -27,7 +27,7 @@ def train(folder, *labels, loss="softmax"):
     """A little classifier that knows the sentences above; returns its file."""
     data = folder / "train.txt"
     data.write_text("".join(f"__label__{name} {line}\n" for name in labels for line in SENTENCES[name]) * 50)
-    # fastText 0.9.2 initialises a tenth of its matrix a thread: with fewer than 11 threads some stays random
+    # fastText 0.9.2 initializes a tenth of its matrix a thread: with fewer than 11 threads some stays random
     model = fasttext.train_supervised(
         str(data), dim=10, epoch=20, lr=0.5, wordNgrams=2, bucket=1000, thread=11, verbose=0, loss=loss
     )
@@ -79,11 +79,11 @@ def test_literal_texts(folder, labels, loss):
 def test_scores_are_fasttexts_own_clipped_and_for_the_whole_batch(binary):
     labeler = FastTextLabeler(KEY, str(binary), label="__label__clean")
     texts = ["", "you moron", " \n", "the weather\r\nis fine", "\u2028", "idiot. " * 3]
-    labelled = labeler.label(texts, [{}] * len(texts))
-    assert [len(spans) for spans in labelled] == [0, 1, 0, 1, 0, 1]
+    labeled = labeler.label(texts, [{}] * len(texts))
+    assert [len(spans) for spans in labeled] == [0, 1, 0, 1, 0, 1]
     names, values = fasttext.load_model(str(binary)).predict("the weather\r is fine", k=-1)
     expected = min(dict(zip(names, values, strict=True))["__label__clean"], 1.0)
-    assert labelled[3][0].score == pytest.approx(expected, abs=1e-6)
+    assert labeled[3][0].score == pytest.approx(expected, abs=1e-6)
 
 
 @settings(deadline=None)

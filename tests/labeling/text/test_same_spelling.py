@@ -95,7 +95,7 @@ MARIA = "Maria Hernandez"
         "&lt;b&gt;{}&lt;/b&gt;", "&amp;lt;b&amp;gt;{}", "\\u0026nbsp;{}", "\\x1b[31m{}\\x1b[0m", "\x1b[31m{}\x1b[0m", "q=%20{}",
     ],
 )  # fmt: skip
-def test_neighbours_that_are_no_part_of_a_word(text):
+def test_neighbors_that_are_no_part_of_a_word(text):
     assert pieces(text.format(MARIA)) == [MARIA]
 
 

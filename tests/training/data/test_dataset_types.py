@@ -178,7 +178,7 @@ def test_span_columns_in_completion_and_chat(tmp_path, slung):
     assert "".join(words) == " mill"  # once: of four equal texts only the second one has the span
 
 
-def test_tokenised_data_with_token_spans(tmp_path, slung):
+def test_tokenized_data_with_token_spans(tmp_path, slung):
     row = {
         "input_ids": [40, 41, 42, 43],
         "attention_mask": [1] * 4,
@@ -190,7 +190,7 @@ def test_tokenised_data_with_token_spans(tmp_path, slung):
     assert labels[0] == IGNORE and decode(labels[1])[:2] == (41, 2) and labels[2:] == [42, 43]
 
 
-def test_tokenised_data_with_codes_from_an_earlier_run(tmp_path, slung):
+def test_tokenized_data_with_codes_from_an_earlier_run(tmp_path, slung):
     first, _ = prepared(tmp_path / "first", {"type": "completion"}, [{"text": PARTS}], slung())
     rows = [json.loads(json.dumps(row)) for row in first]
     second, _ = prepared(tmp_path, {"type": "completion"}, rows, slung())
@@ -249,5 +249,5 @@ def test_labelers_of_some_data_sets_only(tmp_path, slung):
         shuffle_merged_datasets=False,
         **keys,
     )
-    plain, labelled = prepare_in_process(config).train_dataset["labels"]
-    assert min(plain) >= 0 and min(labelled) <= FIRST_CODE
+    plain, labeled = prepare_in_process(config).train_dataset["labels"]
+    assert min(plain) >= 0 and min(labeled) <= FIRST_CODE

@@ -218,7 +218,7 @@ def test_parts_that_are_not_trained(prepare, flag):
 
 
 @pytest.mark.parametrize("kind", ["bytelevel", "bytelevel_bos"])
-def test_blanks_at_the_end_of_a_turn_are_labelled_as_by_stock(prepare, kind):
+def test_blanks_at_the_end_of_a_turn_are_labeled_as_by_stock(prepare, kind):
     rows = [chat(("user", "a  b "), ("assistant", "yes ")), chat(("user", "c"), ("assistant", f"no  {INSULT}  "))]
     template = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n\n{% endfor %}"
     (stock, _), (ours, tokenizer) = (
@@ -358,7 +358,7 @@ def _summary(prepare, caplog, rows, template):
 
 
 def test_rows_that_are_not_exact_are_counted_once(prepare, caplog):
-    """A template that writes some texts as titles: those rows are labelled as they are rendered, and that is said."""
+    """A template that writes some texts as titles: those rows are labeled as they are rendered, and that is said."""
     template = (
         "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% if message['content'].endswith('!') %}{{ message['content'] | title }}"
         "{% else %}{{ message['content'] }}{% endif %}<|im_end|>\n{% endfor %}"

@@ -1,4 +1,4 @@
-"""Streamed data sets: Axolotl's own windows, labelled as the whole documents are."""
+"""Streamed data sets: Axolotl's own windows, labeled as the whole documents are."""
 
 import gc
 import json
@@ -214,14 +214,14 @@ def test_overlapping_windows_have_the_labels_of_the_whole(tmp_path, kind):
     compared = 0
     for start in range(len(text)):
         spans = [Span(start, start + 1, 1.0)]
-        labelled = zip(*tagging.labelled(text, spans))
-        whole = [(token, label) for token, label in labelled if token not in tokenizer.all_special_ids]
+        labeled = zip(*tagging.labeled(text, spans))
+        whole = [(token, label) for token, label in labeled if token not in tokenizer.all_special_ids]
         with tagging.noting(tagged=False) as windows:
             tagging([text], truncation=True, max_length=23, stride=stride, return_overflowing_tokens=True)
         for index, window in enumerate(windows):
             window.spans = spans
-            labelled = zip(window.ids, tagging.labels_of(window))
-            content = [(token, label) for token, label in labelled if token not in tokenizer.all_special_ids]
+            labeled = zip(window.ids, tagging.labels_of(window))
+            content = [(token, label) for token, label in labeled if token not in tokenizer.all_special_ids]
             expected = whole[index * (size - stride) :][: len(content)]
             if [token for token, _ in content] == [
                 token for token, _ in expected
@@ -360,10 +360,10 @@ def test_two_ranks_are_one_process(tmp_path, slung, form):
 
 
 def test_what_cannot_be_streamed_is_refused(tmp_path, slung):
-    tokenised = [{"input_ids": [40, 41], "attention_mask": [1, 1], "labels": [40, 41]}] * 30
+    tokenized = [{"input_ids": [40, 41], "attention_mask": [1, 1], "labels": [40, 41]}] * 30
     for form in ("supervised, packed", "supervised"):
-        with pytest.raises(SlungDataError, match=r"datasets\[0\]: it is already tokenised.* `streaming: true` out"):
-            stream(config(tmp_path, form, tokenised, **slung()))
+        with pytest.raises(SlungDataError, match=r"datasets\[0\]: it is already tokenized.* `streaming: true` out"):
+            stream(config(tmp_path, form, tokenized, **slung()))
     for form in ("pretraining", "packed"):
         with pytest.raises(SlungDataError, match=r"pretraining_dataset\[0\].text_column: .*'text'; it has \['body'\]"):
             stream(config(tmp_path, form, [{"body": "x"}], **slung()))

@@ -14,7 +14,7 @@ from .row_labels import SlungDataError
 from .tagging import TaggingTokenizer
 
 
-def label_pretokenised(dataset: Dataset, policy: Policy, tagging: TaggingTokenizer) -> Dataset:
+def label_pretokenized(dataset: Dataset, policy: Policy, tagging: TaggingTokenizer) -> Dataset:
     """The data set with actions in `labels`, which become int64 whatever they were.
 
     With a `spans` labeler its column holds `[start, end, score]` in tokens of `input_ids`; the column is taken out.
@@ -22,7 +22,7 @@ def label_pretokenised(dataset: Dataset, policy: Policy, tagging: TaggingTokeniz
 
     Args:
         dataset: with `input_ids` and `labels`.
-        policy: how it is labelled.
+        policy: how it is labeled.
         tagging: gives tokens their labels.
 
     Raises:
@@ -37,12 +37,12 @@ def label_pretokenised(dataset: Dataset, policy: Policy, tagging: TaggingTokeniz
     if by_span:
         if on_text:
             raise SlungDataError(
-                f"{on_text[0].key}: it reads text, and {where} is already tokenised; give it raw text, or label it "
-                "with token spans alone (`type: spans`)"
+                f"{on_text[0].key}: it reads text, and {where} is already tokenized; give it raw text, or label it "
+                "with token spans only (`type: spans`)"
             )
         drop = [labeler.field for labeler in by_span if getattr(labeler, "field", None) in dataset.column_names]
         label = _Spans(by_span, tagging, policy)
-        return dataset.map(label, batched=True, remove_columns=drop, desc="Labelling token spans")
+        return dataset.map(label, batched=True, remove_columns=drop, desc="Labeling token spans")
     codes = 0
     for start in range(0, len(dataset), 1000):
         rows = dataset[start : start + 1000]
@@ -50,7 +50,7 @@ def label_pretokenised(dataset: Dataset, policy: Policy, tagging: TaggingTokeniz
             codes += _check(np.asarray(ids), np.asarray(labels, dtype=np.int64), len(policy.buckets), where)
     if not codes:
         raise SlungDataError(
-            f"{where}: it is already tokenised, so that {on_text[0].key} has no text to read, and its `labels` hold no "
+            f"{where}: it is already tokenized, so that {on_text[0].key} has no text to read, and its `labels` hold no "
             "codes; give raw text, or a column of token spans (`type: spans`)"
         )
     return dataset

@@ -1,6 +1,6 @@
 """Splitting into sentences and classifying them with fastText: Dolma's way, a list at a time, and this package's.
 
-    python benchmarks/labelling.py [FILE.jsonl ...] [--model MODEL.bin] [--label LABEL] [--rounds 3] [--megabytes 8]
+    python benchmarks/labeling.py [FILE.jsonl ...] [--model MODEL.bin] [--label LABEL] [--rounds 3] [--megabytes 8]
 
 The files are JSON lines with a column `text`; without any, ../shared/data's English documents and comments (20 of
 which make one document). Without a model, one of a realistic size (800 MB) is trained on ../shared/data's Jigsaw
