@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from .errors import SlungError, first_line
@@ -169,7 +169,7 @@ class Store:
         self.__init__(*arguments)
         self.broken = broken
 
-    def get(self, keys: Iterable[bytes]) -> dict[bytes, object]:
+    def get(self, keys: Iterable[bytes]) -> dict[bytes, Any]:
         """The values of those keys that are known."""
         keys = list(dict.fromkeys(keys))
 

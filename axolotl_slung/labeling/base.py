@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ..errors import SlungError
 from .text.escapes import unescaped
@@ -91,7 +91,7 @@ class Labeler(ABC):
     digest: str = ""
     """Of all that decides the spans (`identity.digest`); set by `build`."""
 
-    cache = None
+    cache: Any = None
     """A `SpanCache`, or None; set by `build`."""
 
     def __init__(self, key: str):

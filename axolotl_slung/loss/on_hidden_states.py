@@ -66,7 +66,7 @@ class _LinearSelectiveLoss(torch.autograd.Function):
                 d_hidden[rows] = ((dlogits @ w) * narrow).to(d_hidden.dtype)
             if need_weight:
                 d_weight.add(dlogits, hidden[rows] * narrow)
-            if need_bias:
+            if d_bias is not None:
                 side, size = _fitted(narrow, dtype)
                 sum_of_rows = side[:, 0] @ dlogits
                 d_bias += sum_of_rows if size is None else sum_of_rows.to(wide) * size
