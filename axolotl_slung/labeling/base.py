@@ -110,7 +110,10 @@ class Labeler(ABC):
             found = self._label(texts, rows)
         else:
             found = self.cache.fill(texts, lambda some: self._label([texts[i] for i in some], [rows[i] for i in some]))  # pyright: ignore[reportArgumentType] - set by `build`
-        return [[span if span.labeler else Span(*span[:3], self.name) for span in spans] for spans in found]
+        return [
+            [span if span.labeler else Span(span.start, span.end, span.score, self.name) for span in spans]
+            for spans in found
+        ]
 
     def _label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """`label`, of what the texts are and, where escapes are read, of what they mean."""
