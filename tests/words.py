@@ -69,7 +69,6 @@ axolotl_slung/loss/on_hidden_states.py
 axolotl_slung/loss/on_logits.py
 axolotl_slung/loss/rows.py
 axolotl_slung/loss/rows_triton.py
-axolotl_slung/training/data/columns.py
 """.split()  # noqa: SIM905 - one file per line, which merges well
 
 

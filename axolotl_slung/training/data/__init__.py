@@ -1,1 +1,1 @@
-"""The adapter between labels and Axolotl's data sets."""
+"""The adapter between slung's labels and Axolotl's data sets."""

@@ -1,4 +1,4 @@
-"""Columns of spans: which text of a row each of them is about, and which fields that text is made of."""
+"""Columns of spans: which text of a row each column describes, and which fields that text consists of."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TOKEN = re.compile(r'[{}\[\],]|"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 class Described(NamedTuple):
-    """A text that a column beside it describes.
+    """A text that a column of spans describes.
 
     Attributes:
-        path: of the text in the row.
-        text: the characters that the column counts.
-        row: the row's columns, and over them the keys of the mapping that holds the text.
-        fields: the fields that the text is made of, and for each of their characters the text's characters `[start, end)`,
-            int64 `[n, 2]`.
+        path: the place of the text in the row.
+        text: the characters that the column's spans count.
+        row: the row's columns, overridden by the keys of the mapping that holds the text.
+        fields: the fields that the text consists of. Each comes with the text's characters `[start, end)` for each
+            character of the field, int64 `[n, 2]`.
     """
 
     path: Path
@@ -36,15 +36,15 @@ class Described(NamedTuple):
 def described(row: Mapping, name: str, column: str | None, layout: Layout, anywhere: bool) -> Iterator[Described]:
     """The texts under the key `name`.
 
-    A message's content that is a list of parts is one text, the parts in a row; where the parts have the column, each part
-    is a text of its own. Arguments of a tool call in a JSON string are one text, made of the strings in it.
+    A message's content may be a list of parts. The parts, joined, are one text. A part that has the column itself is a
+    text of its own. The arguments of a tool call in a JSON string are one text. Its fields are the strings in the JSON.
 
     Args:
-        row: of the data set, its messages read, their arguments not.
+        row: a row of the data set. The JSON of its messages is parsed, the JSON of their arguments is not.
         name: the key of the text.
-        column: the key of the spans, where the labeler has one.
-        layout: of the rows.
-        anywhere: whether the key may stand at any depth, in place of the row and its messages alone.
+        column: the key of the spans, or None if the labeler has none.
+        layout: the layout of the rows.
+        anywhere: whether the key may be at any depth. If not, only the row and its messages may have it.
     """
 
     def walk(value, path):
@@ -79,7 +79,7 @@ def described(row: Mapping, name: str, column: str | None, layout: Layout, anywh
 
 
 def parts(value: Any, path: Path) -> Iterator[tuple[Path, str, Mapping]]:
-    """The texts of a list of content parts, by the keys that Axolotl reads them from."""
+    """The texts of a list of content parts: `(path, text, part)`. The key is the one that Axolotl reads."""
     for index, part in enumerate(value):
         if isinstance(part, Mapping):
             key = next((key for key in ("text", "content", "value") if part.get(key)), None)
@@ -88,11 +88,11 @@ def parts(value: Any, path: Path) -> Iterator[tuple[Path, str, Mapping]]:
 
 
 def within(bounds: np.ndarray, spans: Sequence[Span]) -> list[Span]:
-    """Spans of a text as spans of a field in it, as far as they touch its characters.
+    """The spans of a text as spans of one of its fields. Spans that do not touch the field are left out.
 
     Args:
-        bounds: for each character of the field the text's characters `[start, end)`, int64 `[n, 2]`.
-        spans: of the text.
+        bounds: for each character of the field, the text's characters `[start, end)`, int64 `[n, 2]`.
+        spans: the spans of the text.
     """
     found = []
     for span in spans:
@@ -103,19 +103,19 @@ def within(bounds: np.ndarray, spans: Sequence[Span]) -> list[Span]:
 
 
 def same(length: int) -> np.ndarray:
-    """The bounds of a text's own characters, int64 `[length, 2]`."""
+    """The bounds of a text's own characters: `[i, i + 1)` for each i, int64 `[length, 2]`."""
     places = np.arange(length)
     return np.stack([places, places + 1], axis=1)
 
 
 def _json_strings(source: str) -> Iterator[tuple[Path, np.ndarray]]:
-    """The keys and string values of a JSON list or mapping, by their paths, with the source's characters of each of theirs."""
+    """The keys and string values of a JSON list or mapping: `(path, bounds)`, bounds in characters of the source."""
     try:
         if not isinstance(json.loads(source), (list, dict)):
             return
     except (ValueError, RecursionError):
         return
-    frames: list[list] = []  # the key or index at hand of each list and mapping that is open; None before a key
+    frames: list[list] = []  # the current key or index of each open list and mapping; None before a key
     for token in _TOKEN.finditer(source):
         sign = token[0]
         if sign in "{[":
@@ -139,7 +139,7 @@ def _bounds(escaped: str) -> np.ndarray:
 
 
 def without_text(row: Mapping, column: str, found: list[Described]) -> Path | None:
-    """Where a column has spans that none of the texts found is described by; None where there is no such place."""
+    """The path of a column whose spans describe none of the texts found, or None if there is no such column."""
     used = {one.path[:-1] if _own(row, one.path, column) else () for one in found}
 
     def walk(value, path):
@@ -157,7 +157,7 @@ def without_text(row: Mapping, column: str, found: list[Described]) -> Path | No
 
 
 def _own(row: Mapping, path: Path, column: str) -> bool:
-    """Whether the mapping that holds a text has a column of its own, in place of the row's."""
+    """Whether the mapping that holds a text has the column itself. It then replaces the row's column."""
     holder = row
     for key in path[:-1]:
         holder = holder[key]

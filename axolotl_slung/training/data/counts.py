@@ -1,4 +1,4 @@
-"""What the labels of a prepared data set say: tokens by action, and whether anything is left to train."""
+"""Counts from the labels of a prepared data set: tokens by action, and whether anything is left to train."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOG = get_logger(__name__)
 
 
 def count_labels(labels: np.ndarray, buckets: Sequence[Bucket]) -> dict[str, int]:
-    """Tokens by action among int64 labels `[tokens]`; `ignored` are those at -100."""
+    """The number of tokens per action in int64 labels `[tokens]`. `ignored` counts the labels of -100."""
     coded = labels[labels <= FIRST_CODE]
     _, bucket, _ = decode(coded)
     counts = {"train": int((labels >= 0).sum()), "ignored": int((labels == IGNORE).sum())}
@@ -28,7 +28,7 @@ def count_labels(labels: np.ndarray, buckets: Sequence[Bucket]) -> dict[str, int
 
 
 def report(dataset: Dataset, buckets: tuple[Bucket, ...], where: str) -> None:
-    """Log the counts of a tokenized data set."""
+    """Log the number of tokens per action in a tokenized data set."""
     totals: dict[str, int] = {}
     for labels in _labels(dataset):
         for action, number in count_labels(labels, buckets).items():
@@ -43,14 +43,14 @@ def report(dataset: Dataset, buckets: tuple[Bucket, ...], where: str) -> None:
 
 
 def check_trained(dataset: Dataset, buckets: tuple[Bucket, ...]) -> None:
-    """Read until the first token that has a loss.
+    """Check that the training data has a token with a loss. Reads only up to the first such token.
 
     Args:
-        dataset: all that a run trains on, tokenized.
-        buckets: ascending.
+        dataset: all training data of a run, tokenized.
+        buckets: in ascending order.
 
     Raises:
-        SlungDataError: there is none.
+        SlungDataError: no token has a loss.
     """
     tokens = 0
     for labels in _labels(dataset):
@@ -58,8 +58,8 @@ def check_trained(dataset: Dataset, buckets: tuple[Bucket, ...]) -> None:
             return
         tokens += len(labels)
     raise SlungDataError(
-        f"datasets: nothing is left to train in {tokens} tokens: every one is masked, dropped, left out by the data "
-        "set's type or too long for `sequence_len`; look at slung.buckets and at the labelers' thresholds"
+        f"datasets: nothing is left to train in {tokens} tokens: all are masked, dropped, left out by the data set's "
+        "type or too long for `sequence_len`; check slung.buckets and the labelers' thresholds"
     )
 
 
@@ -68,8 +68,8 @@ def _any_loss(counts: dict[str, int]) -> bool:
 
 
 def _labels(dataset) -> Iterator[np.ndarray]:
-    """The labels of the data set's rows, a thousand rows at a time: int64 `[tokens]`."""
-    # a data set of which every row was dropped has no columns either
+    """The labels of the data set, up to 1,000 rows at a time: int64 `[tokens]`."""
+    # a data set whose rows were all dropped has no columns
     if "labels" in dataset.column_names:
         for table in dataset.with_format("arrow", columns=["labels"]).iter(1000):
             for chunk in table.column("labels").chunks:

@@ -1,4 +1,4 @@
-"""Actions that change the text: spans taken out, control tokens put in, documents dropped."""
+"""Actions that change the text: remove spans, insert control tokens, drop documents."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def edits_text(buckets: Sequence[Bucket]) -> bool:
 def edit(text: str, spans: Sequence[Span], buckets: Sequence[Bucket]) -> tuple[str, list[Span]] | None:
     """Apply the actions on text.
 
-    `drop_span` takes out the span's characters and, where white space stood on both sides, or where the span
-    stood at an end of the text, the lesser run of white space with it (the one with fewer line breaks), so that
-    neither a doubled nor a dangling space stays behind and no other character is lost. `control_token` puts the
-    bucket's token in front of each span.
+    `drop_span` removes the span's characters. If white space was on both sides, it also removes one of the two runs:
+    the one with fewer line breaks, the later one if both have as many. If the span was at an end of the text, it
+    removes the white space next to it. So no doubled or dangling space stays, and no other character is lost.
+    `control_token` inserts the bucket's token before each span.
 
     Args:
-        text: one document, whole.
-        spans: its spans; they may overlap.
-        buckets: ascending.
+        text: one whole document.
+        spans: its spans, which may overlap.
+        buckets: in ascending order.
 
     Returns:
-        The new text and its spans, or None where the document is dropped.
+        The new text and its spans, or None if the document is dropped.
     """
     scores = char_scores(len(text), spans)
     of_char = buckets_of(scores, buckets)
@@ -58,14 +58,14 @@ def edit(text: str, spans: Sequence[Span], buckets: Sequence[Bucket]) -> tuple[s
 
 
 def _runs(of_char):
-    """Stretches of characters of one bucket: `(start, end, bucket)`."""
+    """Runs of characters in the same bucket: `(start, end, bucket)`."""
     cuts = np.flatnonzero(np.diff(of_char)) + 1
     bounds = [0, *cuts.tolist(), len(of_char)]
     return [(s, e, int(of_char[s])) for s, e in pairwise(bounds) if e > s]
 
 
 def _mend_white_space(pieces, scores):
-    """Where a piece was dropped, keep one of the runs of white space that now meet."""
+    """Where a piece was dropped, remove one of the two runs of white space that now meet, in place."""
     for gap in [i for i, piece in enumerate(pieces) if piece == ""]:
         before = next((i for i in range(gap - 1, -1, -1) if pieces[i]), None)
         after = next((i for i in range(gap + 1, len(pieces)) if pieces[i]), None)
@@ -87,7 +87,7 @@ def _mend_white_space(pieces, scores):
 
 
 def _spans(scores) -> list[Span]:
-    """Scores of characters as spans; score 0 needs none."""
+    """The scores of characters as spans. Characters with score 0 get no span."""
     spans, position = [], 0
     for score, run in groupby(scores.tolist()):
         length = len(list(run))

@@ -1,4 +1,4 @@
-"""The strings of a data set's row, and where they come to stand in a rendered prompt."""
+"""The strings of a data set's row, and their places in a rendered prompt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...labeling.base import Span
 
 
 class Key(NamedTuple):
-    """The end of a path that leads to a mapping's key, in place of a value."""
+    """The last step of a path that leads to a key of a mapping, not to a value."""
 
     name: str
 
@@ -21,11 +21,11 @@ Path = tuple[str | int | Key, ...]
 
 
 class Placed(NamedTuple):
-    """A field's characters, from `offset` on, at `[start, end)` of a rendered prompt.
+    """The place of a field's characters, from `offset` on: `[start, end)` of a rendered prompt.
 
     Attributes:
-        bounds: where escapes make the two differ: int64 `[characters, 2]`, for each character of the field the prompt's
-            characters `[start, end)` that it became. None where they are the same, one by one.
+        bounds: for each character of the field, its characters `[start, end)` in the prompt, int64 `[characters, 2]`.
+            Escapes make the field and the prompt differ. None if their characters are the same, one by one.
     """
 
     start: int
@@ -36,31 +36,30 @@ class Placed(NamedTuple):
 
     @property
     def length(self) -> int:
-        """How many of the field's characters stand here."""
+        """The number of the field's characters that are here."""
         return self.end - self.start if self.bounds is None else len(self.bounds)
 
     def at(self, start: int, end: int) -> tuple[int, int]:
-        """Where the field's characters `[start, end)` stand, which are some of those here."""
+        """The prompt's characters for the field's characters `[start, end)`, all of which must be here."""
         if self.bounds is None:
             return start - self.offset + self.start, end - self.offset + self.start
         return int(self.bounds[start - self.offset, 0]), int(self.bounds[end - self.offset - 1, 1])
 
 
 def moved(spans: Sequence[Span], places: Sequence[Placed], text: str) -> list[Span]:
-    """A field's spans as spans of a prompt, as far as they stand in it.
+    """A field's spans as spans of a prompt. Parts of spans that are not in the prompt are left out.
 
-    Where a template writes one part of a field behind the other, white space that it puts between them belongs to a span over
-    both.
+    A template may write two parts of a field with only white space between them. A span over both parts includes it.
 
     Args:
-        spans: of the field.
-        places: of the field in the prompt.
+        spans: the spans of the field.
+        places: the places of the field in the prompt.
         text: the prompt.
     """
     found = []
     places = sorted(places, key=lambda place: place.start)
     for span in spans:
-        last = None  # the field's end and the prompt's, of the part before
+        last = None  # the end of the previous part, in the field and in the prompt
         for place in places:
             start, end = max(span.start, place.offset), min(span.end, place.offset + place.length)
             if start >= end:
@@ -68,14 +67,14 @@ def moved(spans: Sequence[Span], places: Sequence[Placed], text: str) -> list[Sp
             first, stop = place.at(start, end)
             if last and start >= last[0] and first >= last[1] and not text[last[1] : first].strip():
                 first = last[1]
-            if first < stop:  # else the template left these characters out
+            if first < stop:  # otherwise the template left these characters out
                 found.append(span._replace(start=first, end=stop))
             last = end, stop
     return found
 
 
 def uncovered(length: int, places: Sequence[Placed]) -> list[tuple[int, int]]:
-    """The parts `[start, end)` of a field of which no place is known."""
+    """The parts `[start, end)` of a field that have no known place."""
     found, last = [], 0
     for place in sorted(places, key=lambda place: place.offset):
         if place.offset > last:
@@ -89,10 +88,10 @@ class Layout(NamedTuple):
 
     Attributes:
         messages: the column of a chat's messages, or None.
-        role: the key of a message's role, which is a choice and no text.
+        role: the key of a message's role. A role is a choice, not a text.
         tools: the column of a chat's tools.
-        template: the chat template's text, or None.
-        mapped: the template's key of each key of a message that the config maps.
+        template: the text of the chat template, or None.
+        mapped: for each message key that the config maps, the template's key.
     """
 
     messages: str | None = None
@@ -103,7 +102,7 @@ class Layout(NamedTuple):
 
     @classmethod
     def of(cls, strategy: Any) -> Layout:
-        """The layout by an Axolotl strategy's own settings."""
+        """The layout from the settings of an Axolotl strategy."""
         prompter = getattr(strategy, "prompter", None)
         messages = getattr(prompter, "field_messages", None)
         if messages is None:
@@ -114,14 +113,14 @@ class Layout(NamedTuple):
         return cls(messages, mappings.get("role", "role"), tools, template, mapped)
 
     def opened(self, row: Mapping) -> dict:
-        """The row with the JSON strings of messages and tools read, as Axolotl's chat strategy reads them."""
+        """The row with the JSON of messages and tools parsed as Axolotl's chat strategy parses it."""
         columns = (self.messages, self.tools) if self.messages else ()
         return {**row, **{column: _read(row[column]) for column in columns if column in row}}
 
     def parsed(self, row: Mapping) -> dict:
-        """The row with all its JSON strings read as Axolotl reads them: messages, tools, arguments, parameters.
+        """The row with all its JSON parsed as Axolotl parses it: messages, tools, arguments, parameters.
 
-        A string that is not JSON stays, and Axolotl says so.
+        A string that is not JSON stays unchanged. Axolotl reports it.
         """
         row = self.opened(row)
         if self.messages is None:
@@ -138,7 +137,7 @@ class Layout(NamedTuple):
         return len(path) == 3 and path[0] == self.messages and path[2] == self.role
 
     def renders(self, path: Path) -> bool:
-        """Whether the template may write the string at `path`: it names the message's key."""
+        """Whether the template may write the string at `path`: whether it contains the message's key."""
         if self.template is None or len(path) < 3 or path[0] != self.messages:
             return True
         key = self.mapped.get(path[2], path[2])
@@ -150,7 +149,7 @@ class Layout(NamedTuple):
 
 
 def _read(value):
-    """A JSON string's list or mapping; anything else as it is."""
+    """The list or mapping in a JSON string. Any other value is returned unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -174,9 +173,9 @@ def _with_function_read(holder, key: str):
 
 
 def strings(row: Mapping, layout: Layout = Layout()) -> dict[Path, str]:
-    """All strings of a row that are not empty, by the keys and indices that lead to them, without messages' roles.
+    """All non-empty strings of a row, by their paths of keys and indices. The roles of messages are left out.
 
-    The keys of mappings within columns and messages (a tool call's arguments, say) are text of the row, too.
+    The keys of mappings inside columns and messages (such as a tool call's arguments) are strings of the row, too.
     """
     found: dict[Path, str] = {}
 
@@ -199,7 +198,7 @@ def strings(row: Mapping, layout: Layout = Layout()) -> dict[Path, str]:
 
 
 def replaced(row: Mapping, texts: Mapping[Path, str]) -> dict:
-    """A copy of `row` with other strings at the given paths."""
+    """A copy of `row` with the given strings at the given paths."""
 
     def walk(value, path):
         if isinstance(value, str):
@@ -223,7 +222,7 @@ def get(row: Mapping, path: Path) -> str:
 
 
 def surroundings(row: Mapping, path: Path) -> dict:
-    """The row's columns, and over them the keys of the mapping (a chat message) that holds the string."""
+    """The row's columns, overridden by the keys of the mapping (such as a chat message) that holds the string."""
     holder = row
     for key in path[:-1]:
         holder = holder[key]

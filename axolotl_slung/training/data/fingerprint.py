@@ -1,4 +1,4 @@
-"""What decides the labels of a data set, as one digest, so that no prepared data set outlives a change."""
+"""One digest of everything that decides a data set's labels. If any of it changes, the data set is prepared again."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from ...labeling.identity import digest_of, file_digest, sources, versions
 from .local_files import local_files
 
 _SOURCES = ("labeling", "labels", "training/data")
-"""What of this package decides labels, besides the config."""
+"""The source of this package that decides labels."""
 
 _PACKAGES = ("axolotl", "transformers", "tokenizers", "jinja2")
-"""What else turns rows into token ids; labelers name their own."""
+"""The packages that turn rows into token ids. Labelers name the packages that they use."""
 
 _KEYS = ("eval_sequence_len", "excess_length_strategy", "min_sample_len")
-"""Keys that decide which tokens are kept, and that Axolotl's own hash does not have."""
+"""Keys that decide which tokens are kept and that Axolotl's own hash leaves out."""
 
 
 def fingerprint(cfg: Mapping, block: Mapping, labelers: Iterable, entries: Sequence[Mapping], tokenizer: Any) -> str:
-    """A digest of all that decides the labels of data sets; files, templates and the tokenizer count by content.
+    """A digest of everything that decides the labels of data sets.
+
+    Files, templates and the tokenizer count by content.
 
     Args:
         cfg: Axolotl's config, validated.
         block: the resolved `slung:` block without its labelers, JSON-able.
-        labelers: the labelers' digests and the data sets that each is for, JSON-able.
+        labelers: for each labeler its digest and its data sets, JSON-able.
         entries: the data sets, as in `datasets:`.
-        tokenizer: the model's own, as Axolotl loaded it.
+        tokenizer: the model's tokenizer, as Axolotl loaded it.
 
     Returns:
         64 hex digits.
@@ -58,23 +60,23 @@ def _digests(files: Iterable[tuple[str, Path]]) -> list[tuple[str, str]]:
 
 
 def _template(cfg, entry, tokenizer):
-    """The text of the chat template for this data set, out of whichever file; None where there is none."""
+    """The text of the data set's chat template, from whichever file holds it. None if it has no template."""
     try:
         return get_chat_template_from_config(cfg=cfg, ds_cfg=entry, tokenizer=tokenizer)
     except ValueError:
-        return None  # the types that need one say so
+        return None  # Axolotl raises an error for types that need a template
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
-    """64 hex digits of all that decides a text's token ids.
+    """64 hex digits that stand for everything that decides a text's token ids.
 
     Args:
-        tokenizer: of Transformers; of one that is not fast, which cannot be labeled with, only a part counts.
+        tokenizer: a tokenizer of Transformers. Labeling needs a fast one; of a slow one, only a part counts.
     """
     state = None
     if getattr(tokenizer, "is_fast", False):
         written = tokenizer.backend_tokenizer.to_str()
-        # before it stand truncation and padding, which every call sets to what it was asked for
+        # truncation and padding come before it, and every call sets them
         written = written[max(0, written.find('"added_tokens"')) :]
         state = hashlib.sha256(written.encode()).hexdigest()
     parts = {
@@ -82,7 +84,7 @@ def tokenizer_digest(tokenizer: Any) -> str:
         "state": state,
         "special": tokenizer.special_tokens_map,
         "template": getattr(tokenizer, "chat_template", None),
-        # what a call adds to a text
+        # the tokens that a call adds to a text
         "call": dict(tokenizer("a")),
         "settings": {name: getattr(tokenizer, name, None) for name in ("split_special_tokens", "truncation_side")},
     }

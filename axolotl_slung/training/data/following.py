@@ -1,7 +1,7 @@
-"""Chat templates that keep strings tracked while they render them.
+"""Keep strings tracked while a chat template renders them.
 
-What Jinja joins by itself (macros, blocks, `~`, filters) comes out as plain strings with marks in them, which a template may go on
-to cut or compare. While a row is rendered for its places, these are made tracked strings again.
+Jinja joins strings in macros, blocks, `~` and filters. The results are plain strings with marks in them, and a template
+may cut or compare them later. While a row is rendered for its places, such results are turned into tracked strings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .tracked import again, written
 
 
 class _MarkingJson:
-    """The module `json`, whose `dumps` writes tracked strings with their marks."""
+    """The module `json` with a `dumps` that writes tracked strings with their marks."""
 
     def __getattr__(self, name):
         return getattr(json, name)
@@ -45,10 +45,10 @@ def _tracking(function):
 
 @contextmanager
 def following(template: str | None) -> Iterator[None]:
-    """Let a chat template keep tracked strings.
+    """Let a chat template keep strings tracked.
 
     Args:
-        template: its text; None for a type that has none.
+        template: the template's text, or None for a type without a template.
     """
     concat, plain_json = Environment.concat, chat_template_utils.json
     Environment.concat = staticmethod(lambda parts: again("".join(map(str, parts))))
@@ -62,7 +62,7 @@ def following(template: str | None) -> Iterator[None]:
 
 
 def _follow(template: str | None):
-    """Let the compiled template's own functions keep tracked strings; gives what undoes it."""
+    """Let the compiled template's own functions keep strings tracked. Returns a function that undoes this."""
     if not template:
         return lambda: None
     compiled = chat_template_utils._compile_jinja_template(template)

@@ -1,7 +1,7 @@
-"""Where Axolotl's data pipeline meets the labels: six functions of Axolotl that ask this module first.
+"""Hooks in Axolotl's data pipeline: six functions of Axolotl are wrapped by this module.
 
-Axolotl has no plugin hook between raw rows and token ids, and its prepared-data hash does not know of plugins.
-Each of the six does exactly what it did before for a config without a `slung:` block.
+Axolotl has no plugin hook between raw rows and token ids. Its hash of prepared data ignores plugins.
+For a config without a `slung:` block, each of the six functions works exactly as before.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _run: ContextVar = ContextVar("slung_run", default=None)
 _most_rows: ContextVar[int | None] = ContextVar("slung_most_rows", default=None)
 _only_looking: ContextVar[bool] = ContextVar("slung_only_looking", default=False)
 _NO_ROWS = Dataset.from_dict({})
-"""Asks for the strategy of a data set in place of the data set: a packed stream labels one buffer at a time."""
+"""Stands for a data set where only its strategy is wanted. A packed stream labels one buffer at a time."""
 
 
 def install() -> None:
-    """Put the hooks in place, once a process.
+    """Install the hooks, once per process.
 
     Raises:
-        RuntimeError: this Axolotl has other seams.
+        RuntimeError: this version of Axolotl lacks one of the functions.
     """
     from axolotl.utils.data import sft, wrappers
 
@@ -61,23 +61,25 @@ def install() -> None:
 
 @contextmanager
 def at_most(rows: int) -> Iterator[None]:
-    """Let Axolotl label no more rows of each data set than these."""
+    """Let Axolotl label at most this many rows of each data set."""
     with _as(_most_rows, rows):
         yield
 
 
 def opened(entry: Mapping, cfg: Mapping, tokenizer) -> tuple[SlungStrategy | None, Dataset]:
-    """One training data set and the strategy that labels it, before anything is tokenized; None for token ids.
+    """The strategy that labels a training data set, and its rows before they are tokenized.
+
+    The strategy is None if the rows are token ids.
 
     Args:
-        entry: of `datasets:`.
+        entry: an entry of `datasets:`.
         cfg: Axolotl's config, validated.
-        tokenizer: the model's own.
+        tokenizer: the model's tokenizer.
     """
     from axolotl.utils.data import sft
 
-    # private, but no public function of Axolotl 0.19 or 0.21 knows the split, the shards and the weight of an entry. It
-    # returns whatever get_dataset_wrapper does, which is ours
+    # Private, but no public function of Axolotl 0.19 or 0.21 handles the split, the shards and the weight of an entry.
+    # It returns the result of get_dataset_wrapper, which is slung's.
     with _as(_only_looking, True):
         return sft._load_and_process_single_dataset(entry, cfg, tokenizer, split="train", seed=cfg.get("seed") or 42)
 
@@ -93,7 +95,7 @@ def _as(variable: ContextVar, value) -> Iterator[None]:
 
 @dataclass
 class _Run:
-    """The data sets that Axolotl is preparing: those of `datasets:` (the split "train") or of `test_datasets:`."""
+    """The data sets that Axolotl is preparing: those of `datasets:` (split "train") or of `test_datasets:`."""
 
     tokenizer: object
     split: str
@@ -107,7 +109,7 @@ def _run_hook(original: Callable) -> Callable:
         with _as(_run, _Run(tokenizer, split)):
             train, evaluate, prompters = original(tokenizer, cfg, split, *args, **kwargs)
         if isinstance(train, Dataset):
-            check_trained(train, Setup(cfg).buckets)  # once more, for what was prepared before, split or sharded
+            check_trained(train, Setup(cfg).buckets)  # again, for data that was prepared earlier, split or sharded
         return train, evaluate, prompters
 
     return _load_and_prepare_datasets
@@ -120,7 +122,7 @@ def _hash_hook(original: Callable) -> Callable:
             return plain
         run = _run.get()
         if run.fingerprint is None:
-            # a stream is never prepared, and its files may be too large to read just for a digest
+            # a stream is never prepared, and its files may be too large to read only for a digest
             streamed = cfg.streaming and cfg_datasets is cfg.datasets
             run.fingerprint = Setup(cfg).fingerprint([] if streamed else cfg_datasets, run.tokenizer)
         return f"{plain[:16]}{run.fingerprint[:32]}"
@@ -133,7 +135,7 @@ def _merge_hook(original: Callable) -> Callable:
         merged = original(datasets, cfg)
         run = _run.get()
         if run and run.split == "train" and isinstance(merged, Dataset):
-            check_trained(merged, Setup(cfg).buckets)  # before Axolotl drops rows without labels, or saves anything
+            check_trained(merged, Setup(cfg).buckets)  # before Axolotl drops rows without labels or saves anything
         return merged
 
     return merge_datasets
@@ -148,7 +150,7 @@ def _strategy_hook(original: Callable) -> Callable:
         if dataset is _NO_ROWS or _only_looking.get():
             return ours
         if any(labeler.most_processes == 1 for labeler in ours.policy.labelers):
-            kwargs["process_count"] = None  # a GPU has room for one: label in this process
+            kwargs["process_count"] = None  # a GPU has room for one process: label in this one
         return original(ours, dataset, **kwargs)
 
     return wrap_dataset_for_tokenized_prompt
@@ -157,7 +159,7 @@ def _strategy_hook(original: Callable) -> Callable:
 def _labeling(
     cfg: Mapping, dataset_config: Mapping, tokenizer, text_field: str | None, prepared: bool
 ) -> tuple[Policy, TaggingTokenizer]:
-    """How one data set is labeled, and the tokenizer for its strategy."""
+    """The policy of one data set, and the tokenizer for its strategy."""
     setup = Setup(cfg)
     policy = Policy(
         labelers=tuple(setup.labelers_of(dataset_config.get("path"))),
@@ -166,7 +168,7 @@ def _labeling(
         text_field=text_field,
         eos=setup.config.eos,
         mask_document_starts=setup.config.mask_document_starts,
-        # a stream's labels are never kept, so that nothing has to tell them apart
+        # a stream's labels are never kept, so they need no fingerprint
         fingerprint=setup.fingerprint([dataset_config], tokenizer) if prepared else "",
     )
     overflows = str(dataset_config.get("type")).partition(".")[0] == "pretrain"
@@ -201,8 +203,8 @@ def _dataset_hook(original: Callable) -> Callable:
             result = original(dataset_config, tagging, cfg, dataset_base_type, dataset, *args, **kwargs)
         if not wrapped and "labels" not in columns:
             raise SlungDataError(
-                f"{policy.where}.type: {dataset_config.get('type')} is not supported with `slung:`; supported are completion, "
-                "the alpaca family, chat_template, input_output, types defined in the config, and tokenized data"
+                f"{policy.where}.type: {dataset_config.get('type')}: not supported with `slung:`; use completion, "
+                "the alpaca family, chat_template, input_output, a type defined in the config, or tokenized data"
             )
         if _only_looking.get():
             return (wrapped[-1] if wrapped else None), dataset
@@ -246,7 +248,7 @@ def _where(cfg, dataset_config) -> str:
 
 
 def _text_field(cfg, dataset_config, base_type) -> str | None:
-    """The string of a row that carries its text, where the type has one."""
+    """The name of the string that holds a row's text, or None if the type has several."""
     if base_type == "pretrain":
         return cfg.pretraining_dataset[0].get("text_column") or "text"
     if base_type == "completion":

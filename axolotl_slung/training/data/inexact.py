@@ -1,4 +1,4 @@
-"""Rows whose labels are not exact: why, and how a data set's summary says so."""
+"""Rows whose labels are not exact: the reasons, and how the log reports them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from datasets import Dataset
 LOG = get_logger(__name__)
 
 COLUMN = "slung_inexact"
-"""Of a labeled data set until `take`: the sum of a row's reasons, 0 where it is exact."""
+"""The column for the sum of a row's reasons, 0 if the row is exact. `take` removes it from a labeled data set."""
 
 SEVERAL, OUTSIDE, LEFT, CHANGED = 1, 2, 4, 8
 
 REASONS = {
-    SEVERAL: "a risky text may stand in several places of its prompt, and has its labels in all of them",
-    OUTSIDE: "risky text stands outside the strings of the row that could be placed; it was labeled separately",
-    CHANGED: "the template changes a text; it was labeled as rendered",
-    LEFT: "a span could not be taken out, or get its control token, and is masked",
+    SEVERAL: "a risky text may be in several places of its prompt; it is labeled in all of them",
+    OUTSIDE: "risky text is outside the strings of the row that were found in the prompt; it is labeled separately",
+    CHANGED: "the template changes a text; it is labeled as rendered",
+    LEFT: "a span could not be removed or get its control token; it is masked",
 }
 
 
 def take(dataset: Dataset, where: str) -> Dataset:
-    """The data set without the column, after one line in the log.
+    """The data set without the column. If any row is not exact, one warning is logged.
 
     Args:
-        dataset: labeled.
+        dataset: a labeled data set.
         where: its place in the YAML.
     """
     if COLUMN not in dataset.column_names:
@@ -32,7 +32,7 @@ def take(dataset: Dataset, where: str) -> Dataset:
     numbers = dataset.data.column(COLUMN).to_numpy()
     if rows := int((numbers != 0).sum()):
         reasons = [(int(((numbers & reason) != 0).sum()), text) for reason, text in REASONS.items()]
-        why = "; ".join(f"in {number} {text}" for number, text in reasons if number)
+        why = "; ".join(f"in {number}: {text}" for number, text in reasons if number)
         LOG.warning("slung: %s: %d of %d rows are not labeled exactly: %s", where, rows, len(dataset), why)
     return dataset.remove_columns(COLUMN)
 
@@ -41,10 +41,10 @@ _said: set[tuple[str, int]] = set()
 
 
 def say_once(reasons: int, where: str) -> None:
-    """A line in the log for each reason, once a process: a stream has no summary.
+    """Log each reason once per process. A stream has no summary.
 
     Args:
-        reasons: their sum.
+        reasons: the sum of the reasons.
         where: the data set's place in the YAML.
     """
     for reason, text in REASONS.items():

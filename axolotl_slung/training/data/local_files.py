@@ -1,4 +1,4 @@
-"""The local files that an entry of `datasets:` reads, found as Axolotl and `datasets` find them."""
+"""The local files that an entry of `datasets:` reads, found in the same way as Axolotl and `datasets` find them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from ...storage import walk
 
 
 def local_files(entry: Mapping, outputs: Iterable[str | Path] = ()) -> list[tuple[str, Path]]:
-    """Every file that the entry reads, with its split and its path below the entry's folder, in the order of reading.
+    """Every local file that the entry reads, in the order of reading.
 
     Args:
-        entry: of `datasets:`, `test_datasets:` or `pretraining_dataset:`.
-        outputs: folders that runs write to; of a data folder that holds one, the files in it do not count.
+        entry: an entry of `datasets:`, `test_datasets:` or `pretraining_dataset:`.
+        outputs: folders that runs write to. If a data folder contains one, the files in it do not count.
 
     Returns:
-        `(name, path)` of each file; none for data on the hub or in the cloud, or where there are no files.
+        `(name, path)` for each file. The name has its split and its path below the entry's folder. Empty for data on
+        the hub or in the cloud, and if there are no files.
     """
     place, data_files = Path(entry.get("path") or ""), entry.get("data_files")
     if place.is_file():
         return [(".", place)]
     if data_files:
-        # relative to the current folder, wherever `path` is
+        # relative to the current folder, whatever `path` is
         return _resolved(None, "json", data_files=_here(data_files))
     if not entry.get("path") or not place.is_dir():
         return []
@@ -34,7 +35,7 @@ def local_files(entry: Mapping, outputs: Iterable[str | Path] = ()) -> list[tupl
         return saved
     inside = [output for output in map(_absolute, outputs) if _absolute(place) in output.parents]
     if inside:
-        # `datasets` would take what is in there for data too
+        # `datasets` would read the files in there as data too
         return [(name, path) for name, path in walk(place) if not any(o in _absolute(path).parents for o in inside)]
     names = entry.get("name")
     found = [_resolved(place, str(place), name=name) for name in (names if isinstance(names, list) else [names])]
@@ -42,11 +43,11 @@ def local_files(entry: Mapping, outputs: Iterable[str | Path] = ()) -> list[tupl
 
 
 def _resolved(folder: Path | None, *args, **kwargs) -> list[tuple[str, Path]]:
-    """The local ones of the files that `datasets.load_dataset` would read."""
+    """The files that `datasets.load_dataset` would read, local files only."""
     try:
         by_split = load_dataset_builder(*args, **kwargs).config.data_files or {}
     except (FileNotFoundError, ValueError):
-        return []  # Axolotl is about to meet the same error
+        return []  # Axolotl will raise the same error
     # "zip://inner::outer.zip" reads outer.zip
     named = [(split, str(name).rpartition("::")[2]) for split, names in by_split.items() for name in names]
     read = [(split, Path(os.path.abspath(name))) for split, name in named if os.path.isfile(name)]
@@ -57,7 +58,7 @@ def _resolved(folder: Path | None, *args, **kwargs) -> list[tuple[str, Path]]:
 
 
 def _here(data_files):
-    """`data_files` without those on other machines, whose state would take a request to learn."""
+    """`data_files` without files on other machines. Their state could only be learned through a request."""
     if isinstance(data_files, Mapping):
         return dict(data_files)
     names = [data_files] if isinstance(data_files, str) else data_files
@@ -65,7 +66,7 @@ def _here(data_files):
 
 
 def _saved(folder: Path) -> list[tuple[str, Path]]:
-    """The files of a data set that `save_to_disk` wrote: what its state lists, and not the caches beside it."""
+    """The files of a data set that `save_to_disk` wrote: those that its state lists, without the caches beside them."""
     if (folder / "dataset_dict.json").is_file() and not (folder / "state.json").is_file():
         splits = json.loads((folder / "dataset_dict.json").read_bytes())["splits"]
         return [(f"{split}/{name}", path) for split in splits for name, path in _saved(folder / split)]

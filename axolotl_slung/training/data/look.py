@@ -1,4 +1,4 @@
-"""A config's data sets and labeled documents: the one door for `slung inspect`, `stats`, `sweep` and `doctor`."""
+"""A config's data sets and labeled documents. `slung inspect`, `stats`, `sweep` and `doctor` get them only here."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class DataSet:
 
     @property
     def where(self) -> str:
-        """Its place in the YAML."""
+        """The data set's place in the YAML."""
         return self.strategy.policy.where
 
     def documents(self, limit: int | None = None, seed: int = 0) -> Iterator[LabeledDocument]:
-        """The rows in tokens, as training will see them, but for actions on text: what will be dropped is there.
+        """The rows as tokens, as training sees them, but without actions on text: what will be dropped is included.
 
         Args:
-            limit: this many rows, drawn at random; None for all, in order.
-            seed: of the draw.
+            limit: the number of rows to draw at random, given in order. None for all rows.
+            seed: the seed of the draw.
         """
         numbers = range(len(self.rows))
         if limit is not None and limit < len(numbers):
@@ -81,7 +81,7 @@ class DataSet:
                 score[position], partial[position] = of.score[index], of.partial[index]
                 for labeler, scores in of.scores.items():
                     found[labeler][position] = scores[index]
-            # ended up without a loss for another reason than its score: the rules for eos and for document starts
+            # a token in a `train` bucket may lose its loss through the rules for eos and document starts
             trains = np.array([bucket.action is Action.TRAIN for bucket in buckets])
             trainable = part.trained & ~(trains[buckets_of(score, buckets)] & (np.asarray(labels) == IGNORE))
             yield LabeledDocument(name, tokens, found, score, trainable, partial)
@@ -92,15 +92,15 @@ def data_sets(cfg: Mapping, tokenizer) -> list[DataSet]:
 
     Args:
         cfg: Axolotl's config, validated.
-        tokenizer: the model's own.
+        tokenizer: the model's tokenizer.
 
     Raises:
-        SlungDataError: one that is tokenized already.
+        SlungDataError: a data set is already tokenized.
     """
     from axolotl.utils.dict import DictDefault
 
     hooks.install()
-    # whole documents, which is how they are labeled; training cuts them afterwards
+    # streamed documents are labeled whole; training cuts them later
     streamed = [
         DictDefault({**entry, "type": "completion", "field": entry.get("text_column") or "text"})
         for entry in cfg.get("pretraining_dataset") or []
@@ -110,21 +110,21 @@ def data_sets(cfg: Mapping, tokenizer) -> list[DataSet]:
         strategy, rows = hooks.opened(entry, cfg, tokenizer)
         if strategy is None:
             raise SlungDataError(
-                f"{entry.get('path')}: it is tokenized already, and holds no text to show; give its raw text"
+                f"{entry.get('path')}: it is already tokenized, so there is no text to show; give its raw text"
             )
         found.append(DataSet(strategy, rows, Setup(cfg).config.overlap))
     return found
 
 
 def training_data(cfg: Mapping, most: int):
-    """Axolotl's `TrainDatasetMeta` of a config: labeled and prepared as for training, from a part of the rows.
+    """Axolotl's `TrainDatasetMeta` of a config, labeled and prepared as for training, from the first rows.
 
     Args:
         cfg: Axolotl's config, validated.
-        most: rows of each data set, its first ones. A stream is not cut.
+        most: the number of rows to use from the start of each data set. A stream is not cut.
 
     Raises:
-        SlungError: a data set that cannot be labeled, or a labeler that cannot work.
+        SlungError: a data set cannot be labeled, or a labeler cannot work.
     """
     from axolotl.cli.args import TrainerCliArgs
     from axolotl.common.datasets import load_datasets

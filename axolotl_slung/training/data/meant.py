@@ -1,4 +1,4 @@
-"""Texts that a row means besides its strings: parts that are read in a row, and the strings in a text that is JSON."""
+"""Texts that a row implies besides its strings: joined parts of a message, and the strings in a text that is JSON."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
 
 
 class Meant(NamedTuple):
-    """A text, and which characters of which fields it is made of.
+    """A text, and the characters of the fields that it consists of.
 
     Attributes:
-        text: to be labeled.
-        fields: for each field its path, the text's character that it begins at, and from there on for each character of the
-            text the field's characters `[start, end)`, int64 `[n, 2]`.
+        text: the text to label.
+        fields: for each field `(path, first, bounds)`. The field starts at character `first` of the text. For each
+            character of the text from there on, bounds hold the field's characters `[start, end)`, int64 `[n, 2]`.
     """
 
     text: str
@@ -56,7 +56,7 @@ def meant_by(path: Path, field: str) -> Iterator[Meant]:
 
 
 def meant_together(row: Mapping, layout: Layout) -> Iterator[Meant]:
-    """The texts of a message's parts, several parts in a row."""
+    """For each message with several text parts, the text of the joined parts."""
     messages = row.get(layout.messages) if layout.messages else None
     for number, message in enumerate(messages if isinstance(messages, list) else []):
         for key, value in message.items() if isinstance(message, Mapping) else ():

@@ -1,8 +1,8 @@
-"""Where each field of a row stands in the texts that a strategy made of it.
+"""Finds each field of a row in the texts that a strategy made from the row.
 
-First the row is rendered once more with tracked strings, which the templates cannot tell from plain ones. What a template
-then wrote in another way (as JSON, joined from parts, indented) is looked for in the rest of the text, in its plain and
-in its escaped form. What is left belongs to no field and is labeled separately.
+First, the row is rendered again with tracked strings. Templates cannot tell these from plain strings. A template may
+write a field in another form (as JSON, joined from parts, indented). Such a field is searched for in the rest of the
+text, plain and escaped. Text that then belongs to no field is labeled separately.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Placer:
     """Finds the fields of rows.
 
     Args:
-        strategy: Axolotl's.
-        call: its `tokenize_prompt`, for one row.
-        tokenizer: with which the strategy tokenizes.
-        layout: of the rows.
+        strategy: Axolotl's strategy.
+        call: the strategy's `tokenize_prompt`, for one row.
+        tokenizer: the strategy's tokenizer.
+        layout: the layout of the rows.
     """
 
     def __init__(self, strategy: Any, call: Callable[[Mapping], object], tokenizer: TaggingTokenizer, layout: Layout):
@@ -44,14 +44,18 @@ class Placer:
         self._special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
     def place(self, row: Mapping, texts: Sequence[Text]) -> tuple[list[list[Placed]], list[list[Placed]], list[str]]:
-        """The fields in each text, where fields that were searched for may stand just as well, and fields without a place.
+        """The places of a row's fields in the texts.
 
         Args:
-            row: as the strategy got it.
-            texts: those that the strategy tokenized and used.
+            row: the row that the strategy got.
+            texts: the texts that the strategy tokenized and used.
+
+        Returns:
+            For each text, the fields in it. For each text, the possible places of fields that were searched for and
+            found in several places. The fields that have no place.
         """
         fields = strings(row, self._layout)
-        # one text; a stream may cut it into several windows
+        # one text, which a stream may have cut into several windows
         if len({id(text.text) for text in texts}) == 1:
             same = [path for path, text in fields.items() if text == texts[0].text]
             if len(same) == 1:
@@ -68,7 +72,7 @@ class Placer:
             elif text.text in by_text:
                 pieces = by_text[text.text]
             else:
-                pieces = carried(*same_number, text.text)  # such as a template that tells the time
+                pieces = carried(*same_number, text.text)  # the template may write the time, for example
             places = [place for piece in pieces if (place := _placed(piece, names, fields, text.text))]
             found = {place.path for place in places}
             lost = {path: field for path, field in fields.items() if path not in found}
@@ -80,7 +84,7 @@ class Placer:
         return placed, choices, [field for path, field in fields.items() if path not in there]
 
     def _cut(self, text: str, places: list[Placed], fields: Mapping[Path, str]) -> list[Placed]:
-        """The rest of fields of which a part was placed, as far as it stands somewhere."""
+        """The places of the other parts of fields that were placed only in part, if these parts are in the text."""
         found: list[Placed] = []
         by_path: dict[Path, list[Placed]] = {}
         for place in places:
@@ -94,7 +98,7 @@ class Placer:
         return found
 
     def certain(self, row: Mapping, path: Path, texts: Sequence[Text]) -> list[list[Placed]] | None:
-        """One field in each text, from marks in the field itself; None where the template does not render them so."""
+        """The places of one field in each text, from marks in the field. None if marks change the rendered text."""
         field = get(row, path)
         core = field.strip()
         lead = len(field) - len(field.lstrip())
@@ -109,7 +113,7 @@ class Placer:
         return None if any(place is None for of_text in places for place in of_text) else places
 
     def rest(self, text: str, places: Sequence[Placed]) -> Iterator[tuple[int, str]]:
-        """What stands outside of all fields and special tokens, and has a letter or a digit: where, and what."""
+        """The pieces of a text outside all fields and special tokens that have a letter or digit: `(start, piece)`."""
         for start, end in gaps(text, places):
             cuts = [start, *(at for m in self._special.finditer(text, start, end) for at in m.span()), end]
             for first, last in zip(cuts[::2], cuts[1::2]):
@@ -118,7 +122,7 @@ class Placer:
                     yield text.index(piece, first), piece
 
     def unknown(self, text: str, places: Sequence[Placed]) -> list[tuple[int, int]]:
-        """The parts `[start, end)` outside of all places that have more than the template's own words."""
+        """The parts `[start, end)` outside all places that contain words other than the template's own."""
         return [
             (start, end)
             for start, end in gaps(text, places)
@@ -126,7 +130,7 @@ class Placer:
         ]
 
     def share_outside(self, texts: Sequence[Text], places: Sequence[Sequence[Placed]], field: str) -> float:
-        """Which share of a field's words stands in the texts outside of all places."""
+        """The share (0 to 1) of a field's words that are in the texts outside all places."""
         words = set(_WORDS.findall(field.casefold()))
         outside = {
             word
@@ -138,7 +142,7 @@ class Placer:
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:
-        """No log lines of the strategy's: what is rendered for its places is rendered for real too, with its warnings."""
+        """Silence the strategy's loggers. The row is also rendered for training, and its warnings are logged then."""
         before = [logger.disabled for logger in self._loggers]
         for logger in self._loggers:
             logger.disabled = True
@@ -149,7 +153,7 @@ class Placer:
                 logger.disabled = disabled
 
     def _render(self, row) -> list[str]:
-        """What the strategy would tokenize of another row; as much as it gets to."""
+        """The texts that the strategy would tokenize for a changed row, up to its first error."""
         with self._tokenizer.rendering() as texts, self._quiet():
             try:
                 self._call(row)
@@ -161,7 +165,7 @@ class Placer:
 
 
 def _placed(piece: Piece, paths, fields: Mapping[Path, str], text: str) -> Placed | None:
-    """A piece as a place, or None where what stands there is not the field's text in any form known."""
+    """A piece as a place, or None if the text there is not the field's text in any known form."""
     path, written = paths[piece.field], text[piece.start : piece.end]
     field = fields[path][piece.offset :]
     if field.startswith(written) or written.casefold() == field[: len(written)].casefold():

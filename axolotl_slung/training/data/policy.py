@@ -1,4 +1,4 @@
-"""What decides the labels of one data set."""
+"""The settings that decide the labels of one data set."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ...labels.buckets import Bucket
 
 @dataclass(frozen=True)
 class Policy:
-    """How one data set is labeled; part of a pickle by which `datasets` names its cache files.
+    """How one data set is labeled. It is part of the pickle that `datasets` uses to name its cache files.
 
     Attributes:
-        labelers: ready to label, those of this data set only.
-        buckets: ascending.
+        labelers: the labelers of this data set, opened.
+        buckets: in ascending order.
         where: the data set's place in the YAML, for messages.
-        text_field: the string that span columns count characters of, where a labeler does not say; None where the type
-            has several.
+        text_field: the string whose characters span columns count, if the labeler does not name one. None if the type
+            has several strings.
         eos: the rule for end-of-sequence tokens: train, mask or inherit.
-        mask_document_starts: no loss on a row's first token.
-        fingerprint: of everything that decides the labels. Empty for a stream, whose labels are not kept.
+        mask_document_starts: whether a row's first token has no loss.
+        fingerprint: a digest of everything that decides the labels. Empty for a stream, whose labels are not kept.
     """
 
     labelers: tuple[Labeler, ...]

@@ -1,4 +1,4 @@
-"""Data sets that come as token ids: their actions from a column of token spans, or from codes in `labels`."""
+"""Data sets of token ids: actions come from a column of token spans, or from codes in `labels`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .tagging import TaggingTokenizer
 
 
 def label_pretokenized(dataset: Dataset, policy: Policy, tagging: TaggingTokenizer) -> Dataset:
-    """The data set with actions in `labels`, which become int64 whatever they were.
+    """The data set with actions in `labels`, which become int64.
 
-    With a `spans` labeler its column holds `[start, end, score]` in tokens of `input_ids`; the column is taken out.
-    Without one, `labels` must already hold codes (or -100 for masked tokens) that an earlier run wrote.
+    With a `spans` labeler, its column holds `[start, end, score]`, counted in tokens of `input_ids`. The column is
+    removed. Without one, `labels` must already hold codes (or -100 for masked tokens) from an earlier run.
 
     Args:
-        dataset: with `input_ids` and `labels`.
+        dataset: a data set with `input_ids` and `labels`.
         policy: how it is labeled.
         tagging: gives tokens their labels.
 
     Raises:
-        SlungDataError: labelers that need a text; labels that do not fit their token ids.
+        SlungDataError: a labeler needs text, or labels do not match their token ids.
     """
     labelers, where = policy.labelers, policy.where
     dataset = _wide(dataset, where)
@@ -37,8 +37,8 @@ def label_pretokenized(dataset: Dataset, policy: Policy, tagging: TaggingTokeniz
     if by_span:
         if on_text:
             raise SlungDataError(
-                f"{on_text[0].key}: it reads text, and {where} is already tokenized; give it raw text, or label it "
-                "with token spans only (`type: spans`)"
+                f"{on_text[0].key}: it reads text, but {where} is already tokenized; give raw text, or label it only "
+                "with token spans (`type: spans`)"
             )
         drop = [labeler.field for labeler in by_span if getattr(labeler, "field", None) in dataset.column_names]
         label = _Spans(by_span, tagging, policy)
@@ -50,46 +50,47 @@ def label_pretokenized(dataset: Dataset, policy: Policy, tagging: TaggingTokeniz
             codes += _check(np.asarray(ids), np.asarray(labels, dtype=np.int64), len(policy.buckets), where)
     if not codes:
         raise SlungDataError(
-            f"{where}: it is already tokenized, so that {on_text[0].key} has no text to read, and its `labels` hold no "
-            "codes; give raw text, or a column of token spans (`type: spans`)"
+            f"{where}: it is already tokenized, so {on_text[0].key} has no text to read, and `labels` hold no codes; "
+            "give raw text, or a column of token spans (`type: spans`)"
         )
     return dataset
 
 
 def _wide(dataset, where):
-    """The data set with labels in a list of int64, in which codes have room."""
+    """The data set with labels as lists of int64, which can hold codes."""
     wide = List(Value("int64"))
     kind = dataset.features["labels"]
     if kind == wide:
         return dataset
     number = getattr(kind, "feature", None)
     if not isinstance(number, Value) or not (pa.types.is_integer(number.pa_type) or pa.types.is_null(number.pa_type)):
-        raise SlungDataError(f"{where}: `labels` is a column of {kind}; it has to hold lists of whole numbers")
+        raise SlungDataError(f"{where}: `labels` is a column of {kind}; expected lists of whole numbers")
     return dataset.cast_column("labels", wide)
 
 
 def _check(ids, labels, n_buckets, where) -> int:
-    """How many codes there are; an error for labels that do not belong to their ids."""
+    """The number of codes. Raises `SlungDataError` if labels do not match their token ids."""
     coded = labels <= FIRST_CODE
     token_ids, bucket, _ = decode(labels[coded])
     fits = len(ids) == len(labels) and (token_ids == ids[coded]).all() and (bucket < n_buckets).all()
     if not fits or not ((labels >= 0) | (labels == IGNORE) | coded).all():
         raise SlungDataError(
-            f"{where}: `labels` hold numbers below -100 that are not slung's codes for these token ids"
+            f"{where}: `labels` hold numbers below -100 that are not slung's codes for these token ids; use "
+            "labels that slung wrote for these ids, or -100"
         )
     return int(coded.sum())
 
 
 class _Spans:
-    """Token spans to labels, a batch at a time."""
+    """Turns token spans into labels, one batch at a time."""
 
     def __init__(self, labelers: list[Labeler], tagging: TaggingTokenizer, policy: Policy):
         self.labelers, self.tagging = labelers, tagging
-        self.policy = policy  # `datasets` names its cache files by this object's pickle
+        self.policy = policy  # `datasets` uses this object's pickle to name its cache files
 
     def __call__(self, batch):
         rows = [dict(zip(batch, values)) for values in zip(*batch.values())]
-        # a span column counts tokens here: any text of as many characters has the right bounds
+        # spans count tokens here: a text with one character per token has the right bounds
         texts = ["x" * len(row["input_ids"]) for row in rows]
         found = [labeler.label(texts, rows) for labeler in self.labelers]
         labels = []

@@ -1,4 +1,4 @@
-"""From what a strategy made of a row to the places of its tokens in the row's texts, and to labels."""
+"""The places of a strategy's tokens in the row's texts, and the labels of these tokens."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .policy import Policy
 from .tagging import Tagged, TaggingTokenizer, Text
 
 ADDED = -1
-"""The place of a special token that a strategy put in by itself."""
+"""The place of a special token that a strategy added."""
 
 
 class SlungDataError(SlungError):
-    """A data set that cannot be labeled; the message names the YAML key, the value and the fix."""
+    """A data set cannot be labeled. The message names the YAML key, the value and the fix."""
 
 
 @dataclass
 class Part:
-    """One row of a strategy's output; a raw row may come out as several.
+    """One row of a strategy's output. A raw row may give several parts.
 
     Attributes:
         output: all columns, `input_ids` as plain integers.
-        places: of each token among those of the row's texts, int64 `[tokens]`, or `ADDED`.
+        places: the place of each token among the tokens of the row's texts, or `ADDED`, int64 `[tokens]`.
         trained: whether Axolotl trains the token, bool `[tokens]`.
     """
 
@@ -36,10 +36,10 @@ class Part:
 
 
 class RowLabels:
-    """Follows tokens through strategies, and labels them.
+    """Follows tokens through strategies and labels them.
 
     Args:
-        tokenizer: with which the strategy tokenizes.
+        tokenizer: the strategy's tokenizer.
         policy: how the data set is labeled.
     """
 
@@ -47,7 +47,7 @@ class RowLabels:
         self.policy = policy
         self.eos_id = tokenizer.eos_token_id
         self._tokenizer = tokenizer
-        # the only ids that a strategy may write by itself
+        # the only ids that a strategy may add
         self._special_ids = frozenset(tokenizer.all_special_ids) | frozenset(tokenizer.added_tokens_decoder)
 
     # places
@@ -56,8 +56,8 @@ class RowLabels:
         """Parts with the places of their tokens, from plain ids.
 
         Returns:
-            None unless the ids of all rows, one after the other, are those of one of the texts and special tokens after
-            it, and every label is -100 or its token's id.
+            One part per row, or None if the tokens cannot be followed. The ids of all rows, joined, must be those of
+            one text with only special tokens after it. Every label must be -100 or its token's id.
         """
         made = [token_id for row in rows for token_id in row["input_ids"]]
         if not made:
@@ -81,10 +81,10 @@ class RowLabels:
         return parts
 
     def of_tags(self, rows: Sequence[dict]) -> list[Part]:
-        """The same from `Tagged` ids.
+        """Parts with the places of their tokens, from `Tagged` ids.
 
         Raises:
-            SlungDataError: an id without a tag that is not a special token, or a label that is another token's.
+            SlungDataError: an id without a tag is not a special token, or a label is not its token's id.
         """
         parts = []
         for row in rows:
@@ -92,7 +92,7 @@ class RowLabels:
             places = [tag.at if type(tag) is Tagged else self._added(tag) for tag in tags]
             if len(labels) != len(tags) or any(a != b and a != IGNORE for a, b in zip(labels, tags)):
                 raise SlungDataError(
-                    f"{self.policy.where}.type: this type's labels are not its token ids; use another type"
+                    f"{self.policy.where}.type: this type's labels do not match its token ids; use another type"
                 )
             output = {**row, "input_ids": list(map(int, tags))}
             trained = np.fromiter((label != IGNORE for label in labels), bool, len(tags))
@@ -102,8 +102,8 @@ class RowLabels:
     def _added(self, token_id) -> int:
         if token_id not in self._special_ids:
             raise SlungDataError(
-                f"{self.policy.where}.type: this type makes token ids in a way that their characters cannot be followed, so "
-                "that risky text could slip through; use completion, an alpaca type or chat_template"
+                f"{self.policy.where}.type: this type's tokens cannot be traced back to characters, so risky text "
+                "could go unmasked; use completion, an alpaca type or chat_template"
             )
         return ADDED
 
@@ -115,14 +115,14 @@ class RowLabels:
     # labels
 
     def labels(self, parts: Sequence[Part], texts: Sequence[Text]) -> list[np.ndarray]:
-        """The labels of each part: Axolotl's choice of tokens, and the actions that the texts' spans ask for.
+        """The labels of each part, from Axolotl's choice of tokens and the actions for the texts' spans.
 
         Args:
-            parts: of one row.
-            texts: those used, with their spans.
+            parts: the parts of one row.
+            texts: the texts that the parts' tokens come from, with their spans.
 
         Returns:
-            int64 `[tokens]` a part.
+            int64 `[tokens]` for each part.
         """
         flat = np.zeros(max((text.first + len(text.ids) for text in texts), default=0) + 1, dtype=np.int64)
         for text in texts:
@@ -148,7 +148,7 @@ class RowLabels:
 
 
 def _moved(label: int, token_id: int) -> int:
-    """The action in `label`, on another token."""
+    """The label that gives token `token_id` the action of `label`."""
     if label <= FIRST_CODE:
         _, bucket, score = decode(label)
         return int(encode(token_id, bucket, score))

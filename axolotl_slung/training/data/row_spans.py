@@ -1,4 +1,4 @@
-"""The spans of rows: what the labelers find in each field, where that stands in the texts, and what is found besides."""
+"""The spans of rows: those of each field, moved into the texts, and those outside the fields."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .searching import copies
 from .tagging import Text
 
 _CALL_KEYS = ("function", "arguments", "parameters", "text", "content", "value", "spans")
-"""Keys inside messages that errors may name: those of the formats of chats, and none of the data's own."""
+"""Keys inside messages that errors may name. They belong to the chat formats, never to the data."""
 
 _MOST_KNOWN = 10_000
-"""Spans are kept for at most this many pieces of templates."""
+"""The maximum number of template pieces whose spans are cached."""
 
 
 @dataclass
@@ -31,17 +31,17 @@ class Row:
     """One raw row on its way to labels.
 
     Attributes:
-        raw: as the data set has it, or with edited texts; its JSON strings read.
-        source: the same, its JSON strings as they are.
-        parts: what the strategy made of it.
-        texts: what the strategy tokenized.
+        raw: the row of the data set, or the row with edited texts. Its JSON strings are parsed.
+        source: the same row. Its JSON strings are not parsed.
+        parts: the rows that the strategy made from it.
+        texts: the texts that the strategy tokenized.
         places: the fields in each text.
-        choices: in each text, the other places where a field that was searched for may stand as well.
-        lost: fields that stand in none of the texts as far as could be seen.
-        spans: of each field.
-        from_columns: fields with spans from a column beside them.
-        number: its place in the batch.
-        inexact: why the row is not exact, see `inexact.REASONS`.
+        choices: for each text, all possible places of fields that were found in several places.
+        lost: fields that were not found in any text.
+        spans: the spans of each field.
+        from_columns: the fields whose spans come from a column.
+        number: the row's index in the batch.
+        inexact: the sum of the reasons why the row is not exact, see `inexact.REASONS`.
     """
 
     raw: dict
@@ -62,13 +62,13 @@ class RowSpans:
 
     Args:
         policy: how the data set is labeled.
-        layout: of the rows.
-        placer: finds their fields.
+        layout: the layout of the rows.
+        placer: finds the fields of the rows.
     """
 
     def __init__(self, policy: Policy, layout: fields_of.Layout, placer: Placer):
         self.policy, self.layout, self._placer = policy, layout, placer
-        # these search every text whole, and so find all copies by themselves
+        # these search every whole text, so they find all copies themselves
         self._of_texts = {labeler.name for labeler in policy.labelers if labeler.scope == "text"}
         self._rest: dict[str, dict[str, list[Span]]] = {}
 
@@ -76,24 +76,24 @@ class RowSpans:
         return {**self.__dict__, "_rest": {}}
 
     def find(self, rows: list[Row]) -> None:
-        """Label rows that have their texts and places: their fields, then all of their texts."""
+        """Label rows whose texts and places are known: first their fields, then all their texts."""
         self._label_fields(rows)
         self.put(rows)
 
     def put(self, rows: list[Row]) -> None:
-        """Put the spans of rows whose fields are labeled into their texts, with what is found outside of the fields."""
+        """Put spans into the texts of rows whose fields are labeled: those of the fields, and those outside them."""
         for row in rows:
             self._settle(row)
         self._label_texts(rows)
 
     def action(self, span: Span) -> Action:
-        """What happens to a span's tokens."""
+        """The action for a span's tokens."""
         return self.policy.buckets[buckets_of(span.score, self.policy.buckets)].action
 
     # spans of fields
 
     def _label_fields(self, rows: list[Row]) -> None:
-        """Put each field's spans into its row, for the fields that stand in the row's texts."""
+        """Put the spans of fields into their rows. Fields that are in no text of the row are not labeled."""
         wanted = [
             (row, path)
             for row in rows
@@ -112,7 +112,7 @@ class RowSpans:
                 self._label_meant(labeler, wanted, texts, rows)
 
     def _label_meant(self, labeler: Labeler, wanted, texts: list[str], rows: list[Row]) -> None:
-        """Label what fields mean besides their own text."""
+        """Label the texts that fields imply besides their own, see `meant`."""
         meant = [(row, path, one) for (row, path), text in zip(wanted, texts) for one in meant_by(path, text)]
         meant += [(row, one.fields[0][0], one) for row in rows for one in meant_together(row.raw, self.layout)]
         where = [(row, path) for row, path, _ in meant]
@@ -124,7 +124,7 @@ class RowSpans:
     def _annotated(
         self, labeler: Labeler, texts: list[str], wanted: list[tuple[Row, fields_of.Path]]
     ) -> list[list[Span]]:
-        """The spans of texts. Equal texts are labeled once if the labeler reads nothing else."""
+        """The spans of each text. Equal texts are labeled once if the labeler reads only the text."""
         if reads_rows(labeler):
             return labeler.annotate(texts, [fields_of.surroundings(row.raw, path) for row, path in wanted])
         different = list(dict.fromkeys(texts))
@@ -132,12 +132,12 @@ class RowSpans:
         return [spans[text] for text in texts]
 
     def _read_columns(self, labeler: Labeler, rows: list[Row]) -> None:
-        """Put the spans of a column beside the texts into the rows."""
+        """Put the spans of a column into the rows."""
         name = labeler.text_field or self.policy.text_field
         if name is None:
             raise SlungDataError(
-                f"{labeler.key}.text_field: a data set of this type ({self.policy.where}) has several texts; name the column "
-                "that the spans count characters of"
+                f"{labeler.key}.text_field: not set: a data set of this type ({self.policy.where}) has several texts; "
+                "name the column whose characters the spans count"
             )
         column = getattr(labeler, "field", None)
         anywhere = labeler.text_field is not None or self.layout.messages is None
@@ -147,8 +147,8 @@ class RowSpans:
             found = list(described(source, name, column, self.layout, anywhere))
             if column and (missed := without_text(source, column, found)):
                 raise SlungDataError(
-                    f"{labeler.key}.text_field: {describe_row(row.number, row.raw)}, {_spelled(missed)}: found no text "
-                    f"{name!r} for these spans; name the key of their text, or take the spans out"
+                    f"{labeler.key}.text_field: {describe_row(row.number, row.raw)}, {_spelled(missed)}: these spans "
+                    f"have no text {name!r}; name the key of their text, or remove the spans"
                 )
             wanted += [(row, one) for one in found]
         texts, beside = [one.text for _, one in wanted], [one.row for _, one in wanted]
@@ -158,7 +158,7 @@ class RowSpans:
                 row.from_columns.add(path)
 
     def _settle(self, row: Row) -> None:
-        """Find the place of fields that have spans with a consequence and no certain place yet."""
+        """Find the places of fields that have no certain place yet and a span whose action is not `train`."""
         for path, spans in row.spans.items():
             if all(self.action(span) is Action.TRAIN for span in spans):
                 continue
@@ -179,24 +179,24 @@ class RowSpans:
                 row.inexact |= inexact.SEVERAL if choices else 0
 
     def _check_spans(self, row: Row, path: fields_of.Path) -> None:
-        """Raise `SlungDataError` if the text of a column of spans has no place and may be, or should be, rendered."""
+        """Raise `SlungDataError` if the template changes the field of a column of spans, or does not render it."""
         field = fields_of.get(row.raw, path)
         where = f"{self.policy.where}: {describe_row(row.number, row.raw)}, {_spelled(path)}"
         if self._placer.share_outside(row.texts, row.places, field) >= 0.5:
             raise SlungDataError(
-                f"{where}: its column of spans cannot be placed, since the data set's chat_template, or its type, changes this "
-                "text; use another one, or put the text into a field that it writes as it is"
+                f"{where}: its column of spans cannot be placed: the data set's chat_template or type changes this "
+                "text; use another one, or move the text to a field that it writes unchanged"
             )
         if not self.layout.renders(path):
             raise SlungDataError(
-                f"{where}: its column of spans has no text in the prompt, since the data set's chat_template does not write "
-                "this field; take the column out, or use a template that writes it"
+                f"{where}: its column of spans has no text in the prompt: the data set's chat_template does not write "
+                "this field; remove the column, or use a template that writes the field"
             )
 
     # spans of texts
 
     def _label_texts(self, rows: list[Row]) -> None:
-        """Put the spans of every text into it: those of its fields, and what is found outside of them."""
+        """Put spans into every text: those of its fields, and those found outside its fields."""
         whole, rest = [], []
         for row in rows:
             for text, places in zip(row.texts, row.places):
@@ -212,7 +212,7 @@ class RowSpans:
                     rest += [(row, text, at, piece) for at, piece in self._placer.rest(text.text, places)]
         if any(labeler.scope == "document" and not labeler.reads_row for labeler in self.policy.labelers):
             for row in rows:
-                # of names and short values a template's own words may be had by chance
+                # a name or a short value may equal a template's own words by chance
                 long = (text for text in row.lost if " " in text.strip())
                 if any(self._placer.share_outside(row.texts, row.places, text) >= 0.8 for text in long):
                     row.inexact |= inexact.CHANGED
@@ -221,7 +221,7 @@ class RowSpans:
                 continue
             if labeler.scope == "text":
                 self._label_whole(labeler, whole)
-                # windows of one text share it: they are not neighbors
+                # windows of one text all hold the whole text: they are not neighbors
                 self._label_seams(labeler, [row for row in rows if len({id(text.text) for text in row.texts}) > 1])
                 continue
             for (row, text, at, _), spans in zip(rest, self._label_rest(labeler, rest)):
@@ -234,7 +234,7 @@ class RowSpans:
             text.spans += spans
 
     def _label_seams(self, labeler: Labeler, rows: list[Row]) -> None:
-        """Find spans across the edges of texts that a strategy tokenizes separately and then joins."""
+        """Find spans that cross the edges of texts. A strategy may tokenize texts separately and join them."""
         joined = ["".join(text.text for text in row.texts) for row in rows]
         for row, spans in zip(rows, labeler.annotate(joined, [row.raw for row in rows])):
             start = 0
@@ -247,7 +247,7 @@ class RowSpans:
                 start = end
 
     def _label_copies(self, row: Row, text: Text, places) -> None:
-        """Put the spans of fields on copies of their text that were not placed."""
+        """Put the spans of fields on copies of their text outside the places."""
         known = {
             (fields_of.get(row.raw, path)[span.start : span.end], span.score, span.labeler)
             for path, spans in row.spans.items()
@@ -261,7 +261,7 @@ class RowSpans:
                 row.inexact |= inexact.SEVERAL
 
     def _label_rest(self, labeler: Labeler, rest) -> list[list[Span]]:
-        """The spans of pieces of templates. Most pieces repeat in every row, so their spans are kept."""
+        """The spans of template pieces. Most pieces repeat in every row, so their spans are cached."""
         if reads_rows(labeler):
             return labeler.annotate([piece for *_, piece in rest], [row.raw for row, *_ in rest])
         known = self._rest.setdefault(labeler.name, {})
@@ -273,17 +273,17 @@ class RowSpans:
 
 
 def reads_rows(labeler: Labeler) -> bool:
-    """Whether a labeler may look at more than the text: a custom class also gets the row."""
+    """Whether a labeler may read more than the text. A custom class also gets the row."""
     return isinstance(labeler, CustomLabeler) and not labeler.cached
 
 
 def _spelled(path: fields_of.Path) -> str:
-    """A path as one writes it: `messages[1].content`."""
+    """A path as text, such as `messages[1].content`. Keys of the data are written as `*`."""
     spelled = []
     for depth, key in enumerate(path):
         if isinstance(key, int):
             spelled.append(f"[{key}]")
-        else:  # keys further in are the data's own, and may be names
+        else:  # deeper keys belong to the data and may be names
             known = depth == 0 or (depth == 2 and isinstance(path[1], int)) or key in _CALL_KEYS
             spelled.append(f".{key}" if known and not isinstance(key, fields_of.Key) else ".*")
     return "".join(spelled).lstrip(".")

@@ -1,4 +1,4 @@
-"""Search for fields by their text, in what a template wrote around the fields with a known place."""
+"""Search for fields by their text, in the parts of a prompt that belong to no placed field."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from .fields import Path, Placed
 from .tracked import Piece
 
 _LEAST = 3
-"""Characters of a risky text that are looked for where it was cut."""
+"""The fewest characters of a risky text that are searched for where the text was cut."""
 
 
 def copies(text: str, where: Iterable[tuple[int, int]], risky: str) -> list[tuple[int, int]]:
-    """Where a risky text stands outside of the places known: whole, in any reading and with anything but letters between its words, or cut off at
-    the edge of such a part: characters `[start, end)`.
+    """The places `[start, end)`, in characters, where a risky text is in the given parts of a text.
+
+    A whole text is found in any reading (see `meanings`). Between its words, anything but letters, digits and `_` may
+    stand. A text that is cut off is found at the edge of a part.
     """
     words = re.findall(r"\w+|[^\w\s]+", risky)
     if sum(map(str.isalnum, risky)) < _LEAST:
@@ -35,7 +37,7 @@ def copies(text: str, where: Iterable[tuple[int, int]], risky: str) -> list[tupl
         first = start + part.index(inner)
         for cut in range(1, len(risky) - _LEAST + 1):
             if inner.startswith(risky[cut:]):
-                found.append((start, first + len(risky) - cut))  # with the white space where it was cut
+                found.append((start, first + len(risky) - cut))  # with the white space at the cut
             if inner.endswith(risky[:-cut]):
                 found.append((first + len(inner) - len(risky) + cut, end))
     return found
@@ -53,22 +55,24 @@ def gaps(text: str, places: Sequence[Placed]) -> Iterator[tuple[int, int]]:
 
 
 _MOST_ALIGNED = 10_000_000
-"""Characters times characters."""
+"""The product of the lengths (in characters) of two texts, above which they are not aligned."""
 
 _ALIKE = 0.6
-"""Of two texts, the share of characters in common that makes one a version of the other."""
+"""The `SequenceMatcher` ratio from which one text counts as a version of another."""
 
 
 def search(text: str, where: Iterable[tuple[int, int]], lost: Mapping[Path, str]) -> tuple[list[Placed], list[Placed]]:
-    """Look for fields by their text: long ones first, which may hold the others, and each behind its forerunner in the row.
+    """Search for fields by their text.
+
+    Long fields come first, since they may contain others. A place that keeps the order of the row is preferred.
 
     Args:
         text: a prompt.
-        where: the parts of it to look in, in any reading (see `meanings`).
+        where: the parts `[start, end)` of it to search, in any reading (see `meanings`).
         lost: the fields, in the order of the row.
 
     Returns:
-        The places found, and those of the fields for which there was a choice: all that they might have.
+        The places found, and all possible places of the fields that had more than one.
     """
     cores = {path: core for path, field in lost.items() if any(map(str.isalnum, core := field.strip()))}
     views = [
@@ -80,7 +84,7 @@ def search(text: str, where: Iterable[tuple[int, int]], lost: Mapping[Path, str]
     if not views:
         return [], []
     often = Counter(core for core in cores.values() if any(core in view for view, _ in views))
-    ends = dict.fromkeys(cores, 0)  # of what was found
+    ends = dict.fromkeys(cores, 0)  # the ends of the places found
     order = {path: number for number, path in enumerate(cores)}
     found, choices, taken = [], [], []
     for path, core in sorted(cores.items(), key=lambda item: -len(item[1])):
@@ -102,21 +106,21 @@ def search(text: str, where: Iterable[tuple[int, int]], lost: Mapping[Path, str]
 
 
 def meanings(part: str) -> Iterator[tuple[str, np.ndarray]]:
-    """What templates may have escaped as `part`, each with the characters `[start, end)` of its own, int64 `[n, 2]`."""
+    """The texts that escape to `part`, each with the part's `[start, end)` per character, int64 `[n, 2]`."""
     for kind in ("backslash", "entity", "percent"):
         for view in unescaped(part, (kind,)):
             yield view.text, np.stack([view.starts, view.ends], axis=1)
 
 
 def _views(part: str, start: int) -> list[tuple[str, np.ndarray]]:
-    """The readings of a part of a text, each with the text's characters `[start, end)` of each of its own, int64 `[n, 2]`."""
+    """The readings of a part, each with the text's `[start, end)` per character of the reading, int64 `[n, 2]`."""
     plain = np.arange(start, start + len(part))
     escaped = [(meaning, bounds + start) for meaning, bounds in meanings(part)]
     return [(part, np.stack([plain, plain + 1], axis=1)), *escaped]
 
 
 def _free(views, core: str, taken: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-    """Where `core` stands and nothing else was found, as bounds of its characters; of two readings of a place the longer."""
+    """The places of `core` that are not taken, as bounds of its characters. Of two readings, the longer one counts."""
     free: list[np.ndarray] = []
     for view, bounds in views:
         for at in _occurrences(view, core):
@@ -130,13 +134,13 @@ def _free(views, core: str, taken: Sequence[tuple[int, int]]) -> list[np.ndarray
 
 
 def _behind(free: Sequence[np.ndarray], cursor: int) -> list[np.ndarray]:
-    """The first place behind `cursor`, else the first of all; none of none."""
+    """The first place at or after `cursor`, else the first place. Empty if there are no places."""
     behind = [bounds for bounds in free if bounds[0, 0] >= cursor]
     return (behind or list(free))[:1]
 
 
 def _occurrences(text: str, core: str) -> Iterator[int]:
-    """Where `core` stands in `text` without being a part of a longer word."""
+    """The indices of `core` in `text` where it is not part of a longer word."""
     at = text.find(core)
     while at >= 0:
         end = at + len(core)
@@ -148,7 +152,7 @@ def _occurrences(text: str, core: str) -> Iterator[int]:
 
 
 def _lines(views, core: str, offset: int, cursor: int, taken) -> list[tuple[np.ndarray, int]]:
-    """The lines of a field one by one, for a template that indents or joins them; none unless all are there."""
+    """The places of a field's lines, for a template that indents or joins them. Empty unless all lines are found."""
     runs = []
     cuts = [0, *(match.end() for match in re.finditer("\n", core)), len(core)]
     for begin, stop in pairwise(cuts):
@@ -169,8 +173,9 @@ def _place(bounds: np.ndarray, path: Path, offset: int) -> Placed:
 
 
 def aligned(field: str, written: str) -> np.ndarray | None:
-    """For each character of a field those of `written`, which a template made of it: int64 `[n, 2]`; None where too little
-    of it is the same, or the two are long.
+    """The characters `[start, end)` of `written` that a template made from each character of a field, int64 `[n, 2]`.
+
+    None if the two differ too much, or if they are too long to be aligned.
     """
     if len(field) * len(written) > _MOST_ALIGNED:
         return None
@@ -184,7 +189,7 @@ def aligned(field: str, written: str) -> np.ndarray | None:
 
 
 def carried(rendered: str, pieces: Sequence[Piece], text: str) -> list[Piece]:
-    """The pieces of a rendering in another one of the same row, as far as they stand in what the two have in common."""
+    """The pieces of a rendering, moved to another rendering of the same row. Pieces outside common parts are lost."""
     if len(rendered) * len(text) > _MOST_ALIGNED:
         return []
     blocks = SequenceMatcher(None, rendered, text, autojunk=False).get_matching_blocks()

@@ -1,4 +1,4 @@
-"""The `slung:` block of a config, made ready to label with."""
+"""The `slung:` block of a config, resolved and with its labelers opened."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from .fingerprint import fingerprint
 LOG = logging.getLogger(__name__)
 
 _built: tuple | None = None
-"""The labelers opened last and what they were opened for: each hook makes a `Setup`, and opening may take minutes."""
+"""`((key, stamps), labelers)` of the last labelers opened. Each hook makes a `Setup`; opening may take minutes."""
 
 
 def _stamps(labelers) -> list:
-    """What changes when a labeler's file does."""
+    """The stamps of all files of the labelers. A stamp changes when its file changes."""
     return [stamp(path) for labeler in labelers for path in labeler.files() if path.exists()]
 
 
 class Setup:
-    """Everything that the block decides.
+    """Everything that the `slung:` block decides.
 
     Args:
         cfg: Axolotl's config, validated.
 
     Attributes:
         config: the block.
-        buckets: ascending.
-        fused_loss: the fused loss that the config uses in place of slung's, or None.
-        code_masked: whether masked tokens are written as codes, so that their nll can be watched.
+        buckets: in ascending order.
+        fused_loss: the fused loss that the config uses instead of slung's, or None.
+        code_masked: whether masked tokens are written as codes. Their nll can only be logged if they are.
     """
 
     def __init__(self, cfg: Mapping):
@@ -47,10 +47,10 @@ class Setup:
         self.code_masked = self.fused_loss is None if monitor is None else monitor
 
     def open_labelers(self) -> list[Labeler]:
-        """The labelers, opened and checked; the same ones for all data sets of a run, while their files stay the same.
+        """The labelers, opened and checked. All data sets of a run share them until one of their files changes.
 
         Raises:
-            SlungError: one of them cannot work.
+            SlungError: a labeler cannot work.
         """
         global _built
         key = self.config.model_dump_json(include={"labelers", "cache", "method", "buckets"})
@@ -58,8 +58,8 @@ class Setup:
             labelers = build(self.config)
             if self.config.buckets is None and any(config.type == "profanity" for config in self.config.labelers):
                 LOG.warning(
-                    "slung.buckets: left out, and the presets' cuts are not made for `type: profanity`, which gives harmless "
-                    "sentences a few hundredths: nearly everything is above 1e-4; `slung sweep` helps to choose buckets"
+                    "slung.buckets: not set: the presets' cuts do not fit `type: profanity`, which gives harmless "
+                    "sentences a few hundredths, so nearly everything is above 1e-4; choose buckets with `slung sweep`"
                 )
             _built = ((key, _stamps(labelers)), labelers)
         return _built[1]
@@ -70,7 +70,7 @@ class Setup:
         return [labeler for config, labeler in named if config.datasets is None or path in config.datasets]
 
     def fingerprint(self, entries, tokenizer) -> str:
-        """The digest of all that decides the labels of `entries` (of `datasets:`) with the model's tokenizer."""
+        """The digest of everything that decides the labels of `entries` (of `datasets:`) with the model's tokenizer."""
         block = self.config.model_dump(mode="json", exclude={"labelers", "cache"})
         block["code_masked"] = self.code_masked
         labelers = [

@@ -1,4 +1,4 @@
-"""Axolotl's own strategies, with actions in their labels."""
+"""Axolotl's prompt strategies, with actions written into their labels."""
 
 from __future__ import annotations
 
@@ -21,18 +21,23 @@ from .row_spans import Row, RowSpans
 from .tagging import TaggingTokenizer
 
 _ARROW = {"input_ids": np.int32, "attention_mask": np.int8}
-"""As `datasets` stores these columns; it takes arrays in a fraction of the time that lists of integers need."""
+"""The dtypes in which `datasets` stores these columns. It takes arrays much faster than lists of integers."""
 
 
 class SlungStrategy:
     """Wraps a prompt strategy of Axolotl that was built with a `TaggingTokenizer`.
 
-    For each row: let the strategy tokenize, find out where the row's strings stand in what it tokenized, label them, apply
-    the actions on text, and write what the spans ask for into `labels`. A token keeps its loss only if both Axolotl and its
-    bucket say so.
+    For each row, it
+
+    1. lets the strategy tokenize,
+    2. finds the row's strings in the texts that the strategy tokenized,
+    3. labels the strings and applies the actions on text,
+    4. writes the actions of the spans into `labels`.
+
+    A token keeps its loss only if both Axolotl and its bucket train it.
 
     Args:
-        strategy: Axolotl's.
+        strategy: Axolotl's strategy.
         policy: how its rows are labeled.
     """
 
@@ -44,13 +49,13 @@ class SlungStrategy:
         self.filter_rows = getattr(strategy, "filter_rows", None)
         self.policy = policy
         self._layout = fields_of.Layout.of(strategy)
-        self._in_order = True  # until a row comes whose tokens cannot be followed without tags
+        self._in_order = True  # until the tokens of a row cannot be followed without tags
         self._row_labels = RowLabels(self.tokenizer, policy)
         self._placer = Placer(strategy, self._call, self.tokenizer, self._layout)
         self._spans = RowSpans(policy, self._layout, self._placer)
 
     def tokenize_prompt(self, batch: Mapping[str, list]) -> dict[str, list]:
-        """A batch of raw rows to a batch of tokenized ones; there may be more or fewer of them."""
+        """Tokenize and label a batch of raw rows. The result may have more or fewer rows."""
         with _collector_paused():
             return self._columns(batch)
 
@@ -70,15 +75,15 @@ class SlungStrategy:
         return out
 
     def labels(self, row: Row) -> list[np.ndarray]:
-        """The labels of each part of a row from `labeled`, int64 `[tokens]`."""
+        """The labels of each part of a row that `labeled` gave, int64 `[tokens]`."""
         return self._row_labels.labels(row.parts, row.texts)
 
     def labeled(self, batch: Mapping[str, list], edited: bool = True) -> Iterator[Row]:
-        """The rows that are left, tokenized, their texts with spans.
+        """The rows of a batch, tokenized, with spans on their texts. Dropped rows are left out.
 
         Args:
-            batch: raw rows.
-            edited: whether the actions on text are applied.
+            batch: raw rows, by column.
+            edited: whether the actions on text are applied, which may drop rows.
         """
         raw = [dict(zip(batch, values)) for values in zip(*batch.values())]
         rows = [self._followed(row, number) for number, row in enumerate(raw)]
@@ -94,8 +99,8 @@ class SlungStrategy:
             return self._tokenized(_cleaned(raw), number)
         except RecursionError:
             raise SlungDataError(
-                f"{self.policy.where}: {describe_row(number, raw)}: its lists and mappings are nested too deeply to be followed; take "
-                "the row out"
+                f"{self.policy.where}: {describe_row(number, raw)}: its lists and mappings are nested too deeply; "
+                "remove the row"
             ) from None
 
     def _tokenized(self, raw: dict, number: int) -> Row:
@@ -120,7 +125,7 @@ class SlungStrategy:
         return self.strategy.tokenize_prompt(row)
 
     def _made(self, row) -> list[dict]:
-        """The strategy's output for one row as a list of rows."""
+        """The strategy's output for one row, as a list of rows."""
         result = dict(self._call(row))
         if not result or not len(result.get("input_ids", [])):
             return []
@@ -131,7 +136,7 @@ class SlungStrategy:
     # actions on text
 
     def _edited(self, rows: list[Row]) -> list[Row]:
-        """Apply drop_span, drop_document and control_token."""
+        """The rows after `drop_span`, `drop_document` and `control_token`."""
         kept, changed = [], []
         for row in rows:
             actions = {self._spans.action(span) for text in row.texts for span in text.spans}
@@ -163,7 +168,7 @@ class SlungStrategy:
         return kept
 
     def _note_left(self, row: Row) -> None:
-        """Mask what an action on text could not be applied to: all `drop_span` left, and `control_token` outside of edited text."""
+        """Mask spans whose action on text was not applied: `drop_span` left, or `control_token` outside edited text."""
         for text, places in zip(row.texts, row.places):
             edited = [(p.start, p.end) for p in places if not isinstance(p.path[-1], fields_of.Key)]
             for span in text.spans:
@@ -175,20 +180,21 @@ class SlungStrategy:
             row.inexact |= inexact.LEFT
 
     def _check_offsets(self, row: Row, texts) -> None:
-        """Raise `SlungDataError` where a changed text has offsets beside it that say what of it is trained."""
+        """Raise `SlungDataError` if a changed text has training details: offsets of the characters to train."""
         detail = getattr(getattr(self.strategy, "prompter", None), "message_field_training_detail", None)
         for path in texts:
             if detail and fields_of.surroundings(row.raw, path).get(detail) is not None:
                 raise SlungDataError(
-                    f"{self.policy.where}.message_field_training_detail: {describe_row(row.number, row.raw)}: its offsets count "
-                    "characters of a text that `drop_span` or `control_token` changes; use the action mask, or leave the details out"
+                    f"{self.policy.where}.message_field_training_detail: {describe_row(row.number, row.raw)}: its "
+                    "offsets count characters of a text that `drop_span` or `control_token` changes; use the action "
+                    "mask, or remove the training details"
                 )
 
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """No search for reference cycles: a batch's objects live until it is done, and each full search takes as long as hundreds
-    of rows.
+    """Pause the garbage collector. A batch's objects live until it is done, and a full collection costs as much time as
+    hundreds of rows.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -200,6 +206,6 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _cleaned(row):
-    """The row without lone surrogates in its strings."""
+    """The row with its strings made safe for UTF-8: they have no lone surrogates."""
     dirty = {path: safe for path, text in fields_of.strings(row).items() if (safe := utf8_safe(text)) != text}
     return fields_of.replaced(row, dirty) if dirty else row

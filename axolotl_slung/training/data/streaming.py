@@ -1,15 +1,15 @@
-"""Streamed data sets: raw documents to windows of labeled tokens, one buffer at a time.
+"""Streamed data sets: raw documents become windows of labeled tokens, one buffer at a time.
 
-Axolotl streams in four ways, and each keeps its own windows here; documents are labeled whole before they are cut.
+Axolotl streams in four ways. Each gets the same windows as in Axolotl. A document is labeled whole before it is cut.
 
 | config | windows | made by |
 |---|---|---|
-| `pretraining_dataset:` | a document's beginning, or several of these in a row | `Unpacked` |
-| `pretraining_dataset:` packed | overlapping windows of a document, packed | `OverflowTokenizer`, `Packed` |
+| `pretraining_dataset:` | the start of a document, or the starts of several documents joined | `Unpacked` |
+| `pretraining_dataset:`, packed | overlapping windows of a document, packed | `OverflowTokenizer`, `Packed` |
 | `datasets:` and `streaming: true`, packed | those of the data set's type, packed | `Buffers`, `Packed` |
 | `datasets:` and `streaming: true` | those of the data set's type | `SlungStrategy`, as without streaming |
 
-Everything here goes to the workers of a data loader in a pickle.
+Everything here is pickled for the workers of a data loader.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from .tagging import TaggingTokenizer
 LOG = get_logger(__name__)
 
 TOKENIZED_STREAM = (
-    "{where}: it is already tokenized, and its labels can only be checked as a whole; take `streaming: true` out of the "
+    "{where}: it is already tokenized, and its labels cannot be checked in a stream; take `streaming: true` out of the "
     "config, or stream raw text"
 )
 
 _DOCUMENTS = 256
-"""Documents that are labeled and tokenized at a time: as Python lists, a buffer would take many times its size."""
+"""Documents labeled and tokenized at a time. As Python lists, a whole buffer would take many times its size."""
 
 
 class Mapped:
-    """An iterable data set for which `map` maps another function, made out of the one that it is given.
+    """An iterable data set whose `map` replaces the function it is given.
 
-    `axolotl.utils.data.streaming.wrap_streaming_dataset` shuffles a data set and maps Axolotl's encoding over it;
-    handed this one it does all of that, but for the encoding.
+    `axolotl.utils.data.streaming.wrap_streaming_dataset` shuffles a data set and maps Axolotl's encoding over it.
+    With this data set it does the same, but maps slung's encoding.
 
     Args:
         dataset: the raw documents.
-        replace: Axolotl's encoding to ours.
-        options: more arguments of `map`.
+        replace: makes slung's encoding from Axolotl's.
+        options: more arguments for the data set's `map`.
     """
 
     def __init__(self, dataset, replace: Callable[[Callable], Callable], **options):
@@ -70,7 +70,7 @@ class Mapped:
 
 
 class OverflowTokenizer(TaggingTokenizer):
-    """Cuts whole documents into overlapping windows, as the type `pretrain` asks its tokenizer to."""
+    """Cuts whole documents into overlapping windows when the type `pretrain` asks for them."""
 
     def __call__(self, text=None, *args, **kwargs):
         if not isinstance(text, list) or not kwargs.get("return_overflowing_tokens"):
@@ -82,7 +82,7 @@ class OverflowTokenizer(TaggingTokenizer):
         return {"input_ids": windows, "attention_mask": [[1] * len(ids) for ids in windows]}
 
     def _windows(self, text, stride, **kwargs):
-        """The tokenizer's own windows of a document, noted down one by one."""
+        """The tokenizer's own windows of a document, recorded one by one."""
         options = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
         encoding = self.offsets.untrimmed([text], stride=stride, **options, **kwargs)
         windows, offsets, special = (encoding[key] for key in ("input_ids", "offset_mapping", "special_tokens_mask"))
@@ -91,7 +91,7 @@ class OverflowTokenizer(TaggingTokenizer):
         return [self.note(text, ids, of_window) for ids, of_window in zip(windows, offsets)]
 
     def _exact(self, text, windows, offsets, special, stride):
-        """The windows' offsets, made as exact as `Offsets` makes those of a whole text."""
+        """The windows' offsets, as exact as `Offsets` makes the offsets of a whole text."""
         whole, of_whole = self.offsets(text, add_special_tokens=False)
         exact, position = [], 0
         for ids, of_window, is_special in zip(windows, offsets, special):
@@ -100,35 +100,35 @@ class OverflowTokenizer(TaggingTokenizer):
             if whole["input_ids"][there] == [ids[index] for index in inside]:
                 found = dict(zip(inside, of_whole[there]))
                 of_window = [found.get(index, (0, 0)) for index in range(len(ids))]
-            # or else they stay, and may hold more characters than they should, and never fewer
+            # else the offsets stay: they may cover too many characters, but never too few
             exact.append(of_window)
             position += len(inside) - stride
         return exact
 
 
 def check_overflow(tokenizer, where: str) -> None:
-    """Warn of a version of tokenizers that loses most of a long document (0.23.1 and 0.23.2, its issue 2091)."""
+    """Warn if this version of tokenizers loses most of a long document (0.23.1 and 0.23.2 do, its issue 2091)."""
     text = "a " * 100
     windows = tokenizer(text, truncation=True, max_length=20, stride=0, return_overflowing_tokens=True)["input_ids"]
     if len(windows) < len(tokenizer(text)["input_ids"]) // 20:
         LOG.warning(
-            "slung: %s: tokenizers %s loses what comes after a document's first window, with and without slung; version "
-            "0.23.3, which Axolotl 0.21 brings, does not",
+            "slung: %s: tokenizers %s loses everything after a document's first window, with and without slung; "
+            "install version 0.23.3, which Axolotl 0.21 brings",
             where,
             tokenizers.__version__,
         )
 
 
 class NothingLeft(Exception):
-    """A buffer of documents without a window left to pack."""
+    """A buffer of documents has no window left to pack."""
 
 
 class Buffers:
-    """Tokenizes and labels one buffer of documents; stands in for Axolotl's `get_dataset_wrapper`.
+    """Tokenizes and labels one buffer of documents. Replaces Axolotl's `get_dataset_wrapper`.
 
     Args:
-        strategy: labels and tokenizes.
-        length: the most tokens in a window.
+        strategy: tokenizes and labels.
+        length: the maximum number of tokens in a window.
     """
 
     def __init__(self, strategy: SlungStrategy, length: int):
@@ -138,8 +138,8 @@ class Buffers:
         """The windows of raw documents as a data set, and None.
 
         Raises:
-            NothingLeft: no window has from two tokens to `length`, which are those that Axolotl packs.
-            SlungDataError: the documents are token ids.
+            NothingLeft: no window has 2 to `length` tokens. Axolotl packs no others.
+            SlungDataError: the documents are already token ids.
         """
         if {"input_ids", "attention_mask", "labels"} <= set(dataset.column_names):
             raise SlungDataError(TOKENIZED_STREAM.format(where=self.strategy.policy.where))
@@ -158,15 +158,15 @@ class Buffers:
 
 
 class Packed:
-    """Packs the windows of each buffer, alike in every pass over the stream.
+    """Packs the windows of each buffer, in the same order in every pass over the stream.
 
-    Axolotl packs in an order drawn from torch's global generator, which a model with dropout draws from as well, and
-    which a resumed run finds in another state than the first one. Here the order is drawn from numbers of its own,
-    the same that Axolotl's would be in a run in which nothing else draws any.
+    Axolotl draws the order from torch's global generator. A model with dropout draws from it too, and a resumed run
+    starts with another state of it. This class keeps a generator state of its own. Its order is the one that Axolotl
+    draws in a run where nothing else draws numbers.
 
     Args:
-        encode: Axolotl's packing, of a buffer of documents.
-        seed: of the run.
+        encode: Axolotl's packing of one buffer of documents.
+        seed: the run's seed.
     """
 
     def __init__(self, encode: Callable[[Mapping], Mapping], seed: int):
@@ -174,11 +174,11 @@ class Packed:
         self._state: torch.Tensor | None = None
 
     def __call__(self, documents: Mapping[str, list], indices: list[int]) -> Mapping[str, list]:
-        """Packed rows of one buffer.
+        """The packed rows of one buffer.
 
         Args:
-            documents: columns.
-            indices: how many documents of this pass came before each.
+            documents: the buffer's columns.
+            indices: for each document, how many documents came before it in this pass.
         """
         outside = torch.get_rng_state()
         torch.set_rng_state(_first_state(self.seed) if indices[0] == 0 or self._state is None else self._state)
@@ -192,7 +192,7 @@ class Packed:
 
 
 def _first_state(seed: int) -> torch.Tensor:
-    """The state of torch's generator when a data loader, the first to draw, asks for its first row."""
+    """The state of torch's generator when a data loader asks for its first row, if nothing drew numbers before it."""
     generator = torch.Generator().manual_seed(seed)
     base = torch.empty((), dtype=torch.int64).random_(generator=generator).item()
     worker = get_worker_info()
@@ -205,12 +205,14 @@ def _first_state(seed: int) -> torch.Tensor:
 
 
 class Unpacked:
-    """Documents cut at the length of a window, each a row, or with `pretraining_sample_concatenation` as many as fit.
+    """Cuts each document to the length of a window.
+
+    A row is one document, or with `pretraining_sample_concatenation` as many as fit.
 
     Args:
-        tokenizer: the data set's.
+        tokenizer: the data set's tokenizer.
         policy: how the documents are labeled.
-        max_tokens, text_column, concatenate: as Axolotl's `encode_streaming` has them.
+        max_tokens, text_column, concatenate: as in Axolotl's `encode_streaming`.
     """
 
     def __init__(
@@ -222,7 +224,7 @@ class Unpacked:
         self.pad_id = tokenizer.pad_token_id
 
     def __call__(self, documents: Mapping[str, list]) -> dict[str, list]:
-        """Rows of one buffer: `input_ids`, `labels` and `attention_mask`, int64 `[tokens]` each."""
+        """The rows of one buffer: `input_ids`, `labels` and `attention_mask`, int64 `[tokens]` each."""
         _check_column(documents, self.strategy)
         rows = self._rows(documents)
         windows = list(_concatenated(rows, self.max_tokens, self.pad_id) if self.concatenate else rows)
@@ -238,11 +240,13 @@ class Unpacked:
 
 
 class _Beginning:
-    """What Axolotl does to a document that it streams unpacked, as a strategy.
+    """A strategy that tokenizes a document as Axolotl does in an unpacked stream.
 
     Args:
-        tokenizer, text_column, max_length: as they are called.
-        ends: put an end of sequence behind each document.
+        tokenizer: tokenizes the documents.
+        text_column: the column of the text.
+        max_length: the maximum number of tokens, without the one that `ends` adds.
+        ends: whether to add an end-of-sequence token to each document.
     """
 
     def __init__(self, tokenizer, text_column: str, max_length: int, ends: bool):
@@ -257,12 +261,12 @@ class _Beginning:
 
 
 def _concatenated(rows: Iterator[np.ndarray], length: int, pad_id: int) -> Iterator[np.ndarray]:
-    """Rows of `length` tokens, each of as many documents as fit, with padding after every document.
+    """Rows of `length` tokens, int64 `[3, length]`. Each holds as many documents as fit, with padding after each one.
 
     Args:
-        rows: int64 `[3, tokens]` with fewer tokens than `length`: token ids, labels, attention mask.
-        length: of the rows that come out, int64 `[3, length]`.
-        pad_id: the token id of padding; its label is -100 and its attention mask 0.
+        rows: the documents, int64 `[3, tokens]` with fewer than `length` tokens: token ids, labels, attention mask.
+        length: the number of tokens in each row that comes out.
+        pad_id: the token id of padding. The label of padding is -100, its attention mask is 0.
     """
     window, used = None, 0
     for row in rows:
@@ -279,8 +283,9 @@ def _concatenated(rows: Iterator[np.ndarray], length: int, pad_id: int) -> Itera
 
 
 def _check_column(columns, strategy: SlungStrategy) -> None:
-    """Raise `SlungDataError` where the documents have no text."""
+    """Raise `SlungDataError` if the documents have no text column."""
     if strategy.policy.text_field not in columns:
         raise SlungDataError(
-            f"{strategy.policy.where}.text_column: the stream has no column {strategy.policy.text_field!r}; it has {sorted(columns)}"
+            f"{strategy.policy.where}.text_column: the stream has no column {strategy.policy.text_field!r}; it has "
+            f"{sorted(columns)}"
         )

@@ -1,8 +1,8 @@
-"""A tokenizer that notes down what a strategy tokenizes, and whose token ids say where they come from.
+"""A tokenizer that records what a strategy tokenizes and gives token ids that know their origin.
 
-Axolotl's strategies cut, join and copy lists of token ids, each in its own way. Where the ids handed to them are those of
-the row's texts in order, nothing more is needed to follow them. Elsewhere the ids are integers like any other that also
-remember their place, and an id that came about in any other way can be told apart.
+Each of Axolotl's strategies cuts, joins and copies lists of token ids in its own way. If the result is the ids of the
+row's texts in order, plain ids are enough to follow them. Otherwise the ids are integers that also remember their
+place. An id that a strategy makes in any other way has no place, so it can be told apart.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...labels.tokens import char_scores, token_buckets, token_scores
 
 
 class Tagged(int):
-    """A token id that knows its place among the tokens of a row's texts, `at`."""
+    """A token id with its place `at` among the tokens of a row's texts."""
 
     at: int
 
@@ -36,10 +36,10 @@ class Text:
         text: the characters.
         ids: its token ids.
         offsets: the characters `[start, end)` of each token: pairs, or an int64 array `[tokens, 2]`.
-        first: the place of its first token among those of all texts of the row.
-        number: of the text in the row.
-        spans: what the labelers found in it.
-        left: spans that an action on text could not be applied to; they are masked.
+        first: the place of its first token among the tokens of all texts of the row.
+        number: the index of the text in the row.
+        spans: the spans that the labelers found in it.
+        left: the spans whose action on text could not be applied. They are masked.
     """
 
     text: str
@@ -52,33 +52,33 @@ class Text:
 
 
 class RowSeen(Exception):
-    """All prompts of a row have been rendered; ends a strategy's rendering early."""
+    """All prompts of a row have been rendered. This ends a strategy's rendering early."""
 
 
 class TaggingTokenizer:
-    """Stands in for a fast tokenizer while a data set is tokenized.
+    """Replaces a fast tokenizer while a data set is tokenized.
 
     Args:
-        tokenizer: the model's own; it is copied, never changed.
-        buckets: ascending.
+        tokenizer: the model's tokenizer. It is copied, never changed.
+        buckets: in ascending order.
         overlap: see `tokens.token_buckets`.
-        code_masked: write masked tokens as codes (`monitor_masked`) instead of -100.
-        random_control: put each text's scores on random tokens of it.
+        code_masked: whether masked tokens are written as codes (`monitor_masked`) instead of -100.
+        random_control: whether each text's scores are moved to random tokens of it.
 
     Attributes:
         offsets: tokenizes with exact offsets.
-        rendered: in `rendering`, the texts so far; else None.
+        rendered: the texts so far inside `rendering`, otherwise None.
 
     Raises:
-        ValueError: a tokenizer without offsets, a vocabulary too large for the codec, or a control token that the
-            tokenizer would cut into pieces.
+        ValueError: the tokenizer gives no offsets, the vocabulary is too large for the codec, or a control token is not
+            a single token.
     """
 
     def __init__(self, tokenizer, buckets: Sequence[Bucket], overlap, code_masked: bool, random_control: bool = False):
         if not getattr(tokenizer, "is_fast", False):
             raise ValueError(
-                f"tokenizer_type: {type(tokenizer).__name__} gives no character offsets, which slung needs to tell "
-                "the tokens of a span; use the model's fast tokenizer (`tokenizer_use_fast: true`, and no "
+                f"tokenizer_type: {type(tokenizer).__name__} gives no character offsets, but slung needs them to find "
+                "the tokens of a span; use the model's fast tokenizer (`tokenizer_use_fast: true`, without "
                 "`tokenizer_use_mistral_common`)"
             )
         check_vocabulary(len(tokenizer))
@@ -103,17 +103,17 @@ class TaggingTokenizer:
         return len(self._tokenizer)
 
     def __getstate__(self):
-        # `datasets` hashes this object to name its cache files: what changes from row to row stays out
+        # `datasets` hashes this object to name its cache files: leave out what changes per row
         return {**self.__dict__, "_texts": [], "rendered": None}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
 
-    # the row at hand
+    # the current row
 
     @contextmanager
     def noting(self, tagged: bool) -> Iterator[list[Text]]:
-        """Note down what is tokenized.
+        """Record the texts that are tokenized.
 
         Args:
             tagged: whether the ids are `Tagged`.
@@ -126,7 +126,7 @@ class TaggingTokenizer:
 
     @contextmanager
     def rendering(self) -> Iterator[list[str]]:
-        """Only note down the texts that would be tokenized."""
+        """Only record the texts that would be tokenized, without tokenizing them."""
         self.rendered = []
         try:
             yield self.rendered
@@ -147,7 +147,7 @@ class TaggingTokenizer:
         return encoding
 
     def apply_chat_template(self, conversation, tokenize=True, return_dict=True, **kwargs):
-        """Render with the tokenizer's template, and tokenize the text here."""
+        """Render with the tokenizer's template, then tokenize the text with this tokenizer."""
         if self.rendered is not None and not tokenize:
             raise RowSeen
         text = self._tokenizer.apply_chat_template(conversation, tokenize=False, **kwargs)
@@ -157,23 +157,23 @@ class TaggingTokenizer:
         return encoding if return_dict else encoding["input_ids"]
 
     def note(self, text: str, ids: list[int], offsets) -> list[int]:
-        """Note down a text that was tokenized; see `Text`. Gives the ids, which know their places while tagging."""
+        """Record a tokenized text, see `Text`. Returns the ids, which are `Tagged` inside `noting(tagged=True)`."""
         texts = self._texts
         first = texts[-1].first + len(texts[-1].ids) if texts else 0
-        texts.append(Text(text, list(ids), offsets, first, len(texts)))  # a copy: strategies append to theirs
+        texts.append(Text(text, list(ids), offsets, first, len(texts)))  # a copy: strategies append to their list
         return [_tagged(i, at) for at, i in enumerate(ids, first)] if self._tagging else ids
 
     # labels
 
     def labeled(self, text: str, spans: Sequence[Span]):
-        """The token ids of one text, and their labels, int64 `[tokens]`."""
+        """The token ids of one text and their labels, int64 `[tokens]`."""
         with self.noting(tagged=False) as texts:
             self(text)
         texts[0].spans = list(spans)
         return texts[0].ids, self.labels_of(texts[0])
 
     def labels_of(self, text: Text):
-        """The label of each token of a text whose spans are known: int64 `[tokens]`."""
+        """The label of each token of a text from the text's spans, int64 `[tokens]`."""
         scores = char_scores(len(text.text), text.spans)
         bucket, score = token_buckets(text.offsets, scores, self._buckets, self._overlap)
         labels = self.labels(np.asarray(text.ids, dtype=np.int64), bucket, score)
@@ -186,8 +186,8 @@ class TaggingTokenizer:
         """The label of each token, by the action of its bucket.
 
         Args:
-            ids: int64 `[tokens]`.
-            bucket: indices `[tokens]`.
+            ids: token ids, int64 `[tokens]`.
+            bucket: bucket indices, `[tokens]`.
             score: float `[tokens]`.
 
         Returns:
@@ -204,21 +204,21 @@ class TaggingTokenizer:
             elif description.action.traits.has_loss and not description.action.traits.coded:
                 continue
             coded = self._code_masked or description.action.traits.coded
-            # a span that a text action left standing (it lies across two fields of a prompt) is masked
+            # a span whose action on text could not be applied (it crosses two fields of a prompt) is masked
             labels[chosen] = encode(ids[chosen], bucket[chosen], score[chosen]) if coded else IGNORE
         if self._control_ids:
-            # a control token is context: the model is told, and does not learn to announce
+            # a control token is context: the model must not learn to predict it
             labels[np.isin(ids, self._control_ids)] = IGNORE
         return labels
 
     def order(self, ids):
-        """Which token's score each token gets: its own, or, for a random control, that of another one of the text.
+        """For each token, the index of the token whose score it gets: its own, or a random one in a random control.
 
         Args:
-            ids: int64 `[tokens]`; the same ids always give the same order.
+            ids: token ids, int64 `[tokens]`. The same ids always give the same order.
 
         Returns:
-            int64 `[tokens]`: a permutation in which special tokens stay where they are.
+            A permutation, int64 `[tokens]`. Special tokens stay in place.
         """
         order = np.arange(len(ids))
         if self._random_control:
@@ -230,8 +230,8 @@ class TaggingTokenizer:
         ids = self._tokenizer(bucket.token, add_special_tokens=False)["input_ids"]
         if len(ids) != 1:
             raise ValueError(
-                f"slung.buckets: the control token {bucket.token!r} of bucket {bucket.name!r} is {len(ids)} tokens to "
-                "this tokenizer; add it to the vocabulary under `tokens:` in the config"
+                f"slung.buckets: the control token {bucket.token!r} of bucket {bucket.name!r}: expected 1 token in "
+                f"this tokenizer, got {len(ids)}; add it to the vocabulary under `tokens:` in the config"
             )
         return ids[0]
 

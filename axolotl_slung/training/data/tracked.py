@@ -1,8 +1,8 @@
 """Strings that remember which field of a row their characters come from.
 
-A template must see the very text of the row: it compares it, looks for tags in it, cuts it. So nothing is put into the
-text. A tracked string behaves as the plain one until it is written into a prompt, by `str()`, `format` or a template;
-only what is written there has marks around it, which `unmark` takes out again.
+A template compares the text of a row, searches it for tags and cuts it. It must see the exact text, so nothing is added
+to the text. A tracked string behaves like the plain string until `str()`, `format` or a template writes it into a
+prompt. Only the written text has marks around it. `unmark` removes the marks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-# Unicode noncharacters: never part of interchanged text, and left alone by templates
+# Unicode noncharacters: never part of interchanged text, and not changed by templates
 _OPEN, _CLOSE, _BETWEEN = "\ufdd0", "\ufdd1", "\ufddc"
 _DIGITS = "\ufdd2\ufdd3\ufdd4\ufdd5\ufdd6\ufdd7\ufdd8\ufdd9\ufdda\ufddb"
 _TO_DIGITS = str.maketrans("0123456789", _DIGITS)
@@ -22,11 +22,11 @@ _MARKED = re.compile(f"{_OPEN}([{_DIGITS}]+){_BETWEEN}([{_DIGITS}]+){_OPEN}([^{_
 # json.dumps and repr write the marks as escapes
 _ESCAPED = re.compile(r"(?<!\\)\\+u(fdd[0-9a-c])")
 MARKS = re.compile(f"[{_OPEN}-{_BETWEEN}]")
-"""Characters that a text must not have if it is to be tracked."""
+"""Characters that a tracked text must not contain."""
 
 
 class Piece(NamedTuple):
-    """Characters `[start, end)` of a string come from field number `field`, from its character `offset` on."""
+    """Characters `[start, end)` of a string that come from field number `field`, from its character `offset` on."""
 
     start: int
     end: int
@@ -35,13 +35,13 @@ class Piece(NamedTuple):
 
 
 class Tracked(str):
-    """A string with the origin of its characters.
+    """A string that knows the origin of its characters.
 
-    Slices, stripped and split parts, sums, replacements and changes of case that keep the length stay tracked. Any other
-    operation gives a plain string, whose place has to be found in another way.
+    Slices, stripped and split parts, sums, replacements and changes of case that keep the length stay tracked. Any
+    other operation gives a plain string. Its place must be found in another way.
 
     Attributes:
-        pieces: ascending, without overlap; characters outside of them come from no field.
+        pieces: in ascending order, without overlap. Characters outside the pieces come from no field.
     """
 
     pieces: tuple[Piece, ...]
@@ -103,7 +103,7 @@ class Tracked(str):
         return self._part(0, len(str.removesuffix(self, suffix)))
 
     def _found(self, parts) -> list[Tracked]:
-        """`parts`, which stand in the string one after the other, as its parts."""
+        """`parts` as tracked parts of the string. They must occur in it one after the other."""
         found, last = [], 0
         for part in parts:
             start = str.index(self, part, last)
@@ -179,7 +179,7 @@ class Tracked(str):
     def translate(self, table: Any) -> str:
         return self._same_length(str.translate(self, table))
 
-    # copies are made of rows
+    # rows are copied
 
     def __copy__(self) -> Tracked:
         return self
@@ -192,7 +192,7 @@ class Tracked(str):
 
 
 def track(text: str, field: int) -> Tracked:
-    """The whole of a field, tracked."""
+    """A whole field as a tracked string."""
     return _tracked(text, [Piece(0, len(text), field, 0)] if text else [])
 
 
@@ -202,14 +202,14 @@ def plain(text: str) -> str:
 
 
 def again(value: Any) -> Any:
-    """A string with marks in it as a tracked one; anything else as it is."""
+    """A plain string with marks in it, as a tracked string. Any other value is returned unchanged."""
     if type(value) is not str or _OPEN not in value:
         return value
     return _tracked(*unmark(value))
 
 
 def written(value: Any, sort_keys: bool = False) -> Any:
-    """A value as it is to be serialized: the tracked strings in it with their marks, keys in the order of their text."""
+    """A value to serialize: its tracked strings are written with marks. `sort_keys` sorts keys by their text."""
     if isinstance(value, Tracked):
         return str(value)
     if isinstance(value, dict):
@@ -221,16 +221,16 @@ def written(value: Any, sort_keys: bool = False) -> Any:
 
 
 def mark(text: str, field: int, offset: int) -> str:
-    """`text`, which stands at character `offset` of a field, between marks that say so."""
+    """`text` between marks that give its origin: character `offset` of field number `field`."""
     return f"{_OPEN}{_number(field)}{_BETWEEN}{_number(offset)}{_OPEN}{text}{_CLOSE}"
 
 
 def unmark(text: str, escaped: bool = False) -> tuple[str, list[Piece]]:
-    """A prompt without its marks, and where the fields stand in it.
+    """A prompt without its marks, and the pieces of it that come from fields.
 
     Args:
-        text: as a template wrote it.
-        escaped: whether the marks may have been written as escapes, with the text.
+        text: the prompt that a template wrote.
+        escaped: whether the marks may have been escaped together with the text.
     """
     if escaped:
         text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
