@@ -8,6 +8,7 @@ import tomllib
 from helpers import ROOT
 
 DISTRIBUTIONS = {
+    "absl": "absl-py",
     "fasttext": "fasttext-numpy2-wheel",
     "livekit": "livekit-blingfire",
     "sklearn": "scikit-learn",

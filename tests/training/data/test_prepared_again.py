@@ -354,5 +354,9 @@ def test_cached_labels_count_the_source_of_labelers_alone(tmp_path):
     from axolotl_slung.labeling.build import build
 
     (labeler,) = build(SlungConfig(labelers=[{"type": "spans"}]))
-    assert labeler.digest == _digest_with(tmp_path / "same.zip") == _digest_with(tmp_path / "data.zip", "data/edits.py")
-    assert labeler.digest != _digest_with(tmp_path / "labeling.zip", "labeling/fold.py")
+    assert (
+        labeler.digest
+        == _digest_with(tmp_path / "same.zip")
+        == _digest_with(tmp_path / "data.zip", "training/data/edits.py")
+    )
+    assert labeler.digest != _digest_with(tmp_path / "labeling.zip", "labeling/text/fold.py")

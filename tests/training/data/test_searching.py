@@ -30,7 +30,9 @@ def test_what_was_escaped_is_found_character_for_character(fields, form):
         "twice": lambda text: json.dumps(json.dumps(text)),
         "html": html.escape,
     }[form]
-    assume(not any(a.strip() in b or a.strip() in write(b) for a in fields for b in fields if a is not b))
+    # in any reading: written twice, `<a` is first read as `"<a"`, which holds the field `a"` too
+    readings = {b: (b, json.dumps(b), write(b)) for b in fields}
+    assume(not any(a.strip() in view for a in fields for b in fields if a is not b for view in readings[b]))
     text = " | ".join(f"{number}{number}: {write(field)}" for number, field in enumerate(fields, 10))
     places, choices = search(text, [(0, len(text))], {(n,): field for n, field in enumerate(fields)})
     assert not choices and sorted(place.path[0] for place in places) == list(range(len(fields)))
