@@ -60,8 +60,6 @@ axolotl_slung/labeling/patterns.py
 axolotl_slung/labeling/presidio.py
 axolotl_slung/labeling/spans.py
 axolotl_slung/labeling/text/escapes.py
-axolotl_slung/labels/goldfish.py
-axolotl_slung/labels/offsets.py
 axolotl_slung/loss/causal_lm.py
 axolotl_slung/loss/head.py
 axolotl_slung/loss/objectives.py
