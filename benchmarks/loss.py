@@ -7,7 +7,7 @@ It runs on a CUDA GPU if there is one, else on the CPU. The arms take turns. Med
 Hugging Face's plain loss and to the floor. The floor is only the three matrix products that any exact gradient needs,
 unchunked, into memory that is already allocated. Memory is the peak above the inputs.
 
-One label in twenty is unlikelihood. Peers marked "CE only" do not support that and train those tokens.
+One label in twenty is unlikelihood. Peers marked "CE only" do not support that, so they train these tokens.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ from axolotl_slung.loss.reference import selective_loss_reference
 VOCABULARY = 160
 COUNT = 17
 MEANING = (
-    "A tiny model of every causal language model type, its loss and all gradients over two batches against the paper's "
-    "formula on the model's own logits. Refused: the model computes or cuts its loss in a way of its own, and a run stops "
-    "with an error. Not built: by this script, with Transformers' reason."
+    "A tiny model of every causal language model type. Its loss and all gradients over two batches are compared with the "
+    "paper's formula on its own logits. Refused: the model computes or cuts its loss itself, and a run stops with an "
+    "error. Not built: this script cannot build the model; the reason is Transformers'."
 )
 BUCKETS = (
     Bucket("low", 0.3, Action.TRAIN),
@@ -190,12 +190,12 @@ def compare(model, fused: bool) -> tuple[str, str]:
             return "refused", str(error)
         except Exception as error:
             if not loss.calls:
-                return "refused", "the model computes a loss of its own"
+                return "refused", "the model computes its own loss"
             return "wrong", f"{type(error).__name__}: {error}"
         if not loss.calls:
-            return "refused", "the model computes a loss of its own"
+            return "refused", "the model computes its own loss"
         if handed[0].shape != labels.shape or not torch.equal(handed[0], shifted(labels)):
-            return "refused", "the model hands the loss other labels than the batch's"
+            return "refused", "the model passes the loss other labels than the batch's"
         value.backward()
         true, true_grads = oracle(model, loss.reader, ids, labels)
         grads = gradients(slung)

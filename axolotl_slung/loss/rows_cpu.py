@@ -65,7 +65,7 @@ def _narrowed(x):
 
 
 # Floats compare like integers once the bits of negative floats are inverted, so this search can be vectorized too.
-# Shifted so that minus infinity is the lowest integer, every NaN sorts above infinity, whatever its sign.
+# They are shifted so that minus infinity is the lowest integer. Every NaN then sorts above infinity, whatever its sign.
 _MOVE_32, _INFINITE_32 = _I32(0x7F800001 - 2**31), _I32(0xFF000001 - 2**31)
 _MOVE_16, _INFINITE_16 = _I16(0x7F81 - 2**15), _I16(0xFF01 - 2**15)
 
