@@ -22,8 +22,8 @@ def intercept(module: Any, around: Callable) -> None:
 
     Args:
         module: an `nn.Module`.
-        around: called with `(module, forward, *args, **kwargs)`, where `forward` is the module's previous forward. It
-            must be a bound method, so that a deep copy of the module calls the method of the copied object.
+        around: called with `(module, forward, *args, **kwargs)`, where `forward` is the module's previous forward.
+            `around` must be a bound method, so that a deep copy of the module calls the method of the copied object.
     """
     own = module.__dict__.pop("forward", None)
     if not isinstance(module, _Intercepted):
