@@ -59,7 +59,6 @@ axolotl_slung/labeling/patterns.py
 axolotl_slung/labeling/presidio.py
 axolotl_slung/labeling/spans.py
 axolotl_slung/labeling/text/escapes.py
-axolotl_slung/training/data/columns.py
 """.split()  # noqa: SIM905 - one file per line, which merges well
 
 
