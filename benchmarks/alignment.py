@@ -1,9 +1,9 @@
-"""20,000 random texts, spans and policies: exactly the tokens that touch a risky character carry its action.
+"""Checks that exactly the tokens with risky characters get their action, on random texts, spans and policies.
 
     python benchmarks/alignment.py [--cases 20000] [--seed 0]
 
-Four kinds of tokenizers (byte-level BPE with and without BOS, Unigram with byte fallback, WordPiece), against a truth that
-spells the tokens out along the text instead of believing their offsets (tests/helpers/truth.py).
+It covers four kinds of tokenizers: byte-level BPE with and without BOS, Unigram with byte fallback, and WordPiece. The
+truth does not use offsets. It matches the tokens' characters along the text (tests/helpers/truth.py).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ POLICIES = ("any", "majority", "all")
 
 
 def random_text(rng: random.Random) -> str:
-    """Words of several scripts, broken up by single characters from anywhere in Unicode."""
+    """Words of several scripts, mixed with single characters from all of Unicode."""
     pieces = []
     for _ in range(rng.randint(0, 30)):
         if rng.random() < 0.6:
@@ -59,7 +59,7 @@ def random_spans(rng: random.Random, length: int) -> list[Span]:
 
 
 def expected(held: set[int], worst: list[float], overlap: str) -> int:
-    """The bucket that the policy gives to a token that holds these characters."""
+    """The bucket that the policy gives to a token with these characters."""
     needed = {"any": 1, "majority": len(held) // 2 + 1, "all": len(held)}[overlap]
     reached = [
         index for index, bound in ((1, 0.3), (2, 0.7)) if held and sum(worst[i] >= bound for i in held) >= needed

@@ -1,11 +1,16 @@
-"""How quick the lm_eval tasks are, beside what they cannot be quicker than.
+"""Measures the speed of the lm_eval tasks against lower bounds.
 
     python benchmarks/evals.py [--model FOLDER] [--texts FILE] [--prompts FILE]
 
-Hidden states against bare forward passes over the same batches (with the logits of one token, and of all); `slung_toxicity` against a task
-of lm_eval's own with the same prompts and settings; 2000 texts through the local scorer; and what the `.pth` file adds to a start of
-Python. The arms take turns; medians over the rounds. Files are JSON lines with the columns `text` and `prompt`; without them the embedded
-rows are used.
+It measures:
+
+- hidden states, against bare forward passes over the same batches (with the logits of one token, and of all);
+- `slung_toxicity`, against a task of lm_eval's own with the same prompts and settings;
+- 2000 texts through the local scorer;
+- the time that the `.pth` file adds to a start of Python.
+
+The arms take turns, and medians over the rounds are printed. Files are JSON lines with the columns `text` and `prompt`.
+Without files the embedded rows are used.
 """
 
 from __future__ import annotations
@@ -38,7 +43,7 @@ def timed(action) -> float:
 
 
 def in_turns(arms: dict, rounds: int) -> dict[str, float]:
-    """Median seconds of each arm; the first round warms up and does not count."""
+    """Median seconds of each arm. The first round is a warm-up and does not count."""
     seconds = {name: [] for name in arms}
     for number in range(rounds + 1):
         for name, action in arms.items():
@@ -56,7 +61,7 @@ def hidden_states(lm, texts: list[str], batch_sizes, rounds: int) -> None:
     attach()
     tokens = sorted((lm.tokenizer(text)["input_ids"] for text in texts), key=len, reverse=True)
     number = sum(map(len, tokens))
-    print(f"\nhidden states: {len(texts)} texts, {number} tokens; tokens/s, and times the bare forward's")
+    print(f"\nhidden states: {len(texts)} texts, {number} tokens; tokens/s, and ratio to the bare forward pass")
     requests = [Instance(HIDDEN_STATES, {}, (text, -1, "last"), 0) for text in texts]
 
     def bare(size, **options):
@@ -131,17 +136,19 @@ def start_of_python(rounds: int = 40) -> None:
     folder = Path(sysconfig.get_path("purelib"))
     line = (folder / "axolotl_slung_lm_eval.pth").read_text()
     code = f"import os, sys, time; sys.path.append({str(folder)!r}); start = time.perf_counter()\n{line}print(time.perf_counter() - start)"
-    # `site`, which -S leaves out, has imported os and sys by then
+    # -S skips `site`, which would have imported os and sys by then
     took = [float(subprocess.check_output([sys.executable, "-S", "-c", code])) for _ in range(rounds)]
     print(f"\nthe .pth file adds {1000 * statistics.median(took):.2f} ms to a start of Python (median of {rounds})")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", help="a folder or hub id; the demo's model if left out")
+    parser.add_argument("--model", help="a folder or hub id; default: the demo's model")
     parser.add_argument("--texts", type=Path)
     parser.add_argument("--prompts", type=Path)
-    parser.add_argument("--number", type=int, default=256, help="how many texts, and a quarter as many prompts")
+    parser.add_argument(
+        "--number", type=int, default=256, help="the number of texts; a quarter as many prompts are used"
+    )
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

@@ -1,11 +1,13 @@
-"""Real text for the lm_eval tasks, as their local files, and a bag of words to hold the probe against.
+"""Writes real text as local files for the lm_eval tasks, and measures a bag-of-words baseline for the probe.
 
     python benchmarks/evals_real.py DATA FOLDER
 
-DATA has RealToxicityPrompts, Jigsaw sentences, Civil Comments, TOFU, WikiText-2 and Reddit comments as JSON lines, in the folders and
-columns that `main` reads. FOLDER gets one file for each task. Prompts are drawn so that 22 % of them are toxic, as in the whole of
-RealToxicityPrompts, of which DATA holds more toxic ones. Then the AUROC of a logistic regression on word counts is printed, trained and
-tested on the draws that slung_civilcomments takes.
+DATA has RealToxicityPrompts, Jigsaw sentences, Civil Comments, TOFU, WikiText-2 and Reddit comments as JSON lines, in
+the folders and columns that `main` reads. FOLDER gets one file per task. 22 % of the drawn prompts are toxic, as in the
+whole of RealToxicityPrompts; in DATA the share is higher.
+
+It also prints the AUROC of a logistic regression on word counts. The regression is trained and tested on the draws of
+slung_civilcomments.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def main() -> None:
 
 
 def bag_of_words(rows) -> list[float]:
-    """The AUROC of a logistic regression on tf-idf of words and pairs of words, a draw each."""
+    """The AUROC of a logistic regression on tf-idf of words and pairs of words, one per draw."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score

@@ -1,9 +1,9 @@
-"""`slung label` on files: how it grows with processes and with input, and what labels cost in `axolotl preprocess`.
+"""Measures how `slung label` scales with processes and input, and the cost of labels in `axolotl preprocess`.
 
     python benchmarks/label_files.py --model MODEL.bin --tokenizer FOLDER [--label LABEL] [FILE.jsonl ...]
 
-FILEs are JSON lines with a column `text`, as in benchmarks/labeling.py, which also makes a MODEL. They are repeated, with
-the words of every copy in another order, to the sizes that are measured:
+FILEs are JSON lines with a column `text`, as in benchmarks/labeling.py, which also makes a MODEL. The texts are
+repeated up to the measured sizes, each copy with its paragraphs in a different order:
 
     processes    1 GB by one process and by two, in turns: medians and their ratio
     memory       the peak of all processes together, for 100 MB and for 1 GB of input
@@ -30,7 +30,7 @@ from labeling import DATA, TEXTS, documents
 
 
 def corpus(path: Path, texts: list[str], megabytes: int) -> Path:
-    """Texts over and over, each time with their paragraphs in another order, to `megabytes`."""
+    """Write texts up to `megabytes`, repeated with their paragraphs in a different order each time."""
     draw, size = random.Random(megabytes), 0
     with path.open("w", encoding="utf-8") as file:
         while size < megabytes * 10**6:
@@ -41,7 +41,7 @@ def corpus(path: Path, texts: list[str], megabytes: int) -> Path:
 
 
 def slung_label(source: Path, out: Path, labeler: str, workers: int, watched: bool = False) -> tuple[float, float]:
-    """Seconds, and (`watched`) the peak of the memory of all processes in MB, shared pages counted once."""
+    """Seconds, and if `watched` the peak memory of all processes in MB, with shared pages counted once."""
     command = [sys.executable, "-m", "axolotl_slung.cli", "label", source, "-o", out, "-l", labeler, "-j", workers]
     start = time.monotonic()
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -126,7 +126,7 @@ def main() -> None:
             for number in range(options.rounds):
                 for arm, block in blocks.items():
                     (run := folder / f"preprocess-{number}-{arm}").mkdir()
-                    # the map's own cache would answer the second round
+                    # a new text in each round, or the cache of `map` would answer the second one
                     own = run / "b.jsonl"
                     own.write_text(
                         source.read_text(encoding="utf-8").replace('"id": "', f'"id": "{number}-'), encoding="utf-8"

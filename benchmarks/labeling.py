@@ -1,11 +1,13 @@
-"""Splitting into sentences and classifying them with fastText: Dolma's way, a list at a time, and this package's.
+"""Compares three ways to split text into sentences and classify them with fastText: Dolma's, lists, and slung's.
 
     python benchmarks/labeling.py [FILE.jsonl ...] [--model MODEL.bin] [--label LABEL] [--rounds 3] [--megabytes 8]
 
-The files are JSON lines with a column `text`; without any, ../shared/data's English documents and comments (20 of
-which make one document). Without a model, one of a realistic size (800 MB) is trained on ../shared/data's Jigsaw
-sentences and kept in the temporary folder. All arms run in this one process, on one core, in turns; each number is
-the median of its rounds, and each ratio that of the rounds' ratios. Needs the package `blingfire`.
+The files are JSON lines with a column `text`. The default is ../shared/data's English documents and comments, with 20
+comments joined into one document. Without a model, one of a realistic size (800 MB) is trained on ../shared/data's
+Jigsaw sentences and kept in the temporary folder.
+
+All arms take turns in one process on one core. Each number is the median over the rounds, and each ratio is the median
+of the rounds' ratios. It needs the package `blingfire`.
 """
 
 from __future__ import annotations
@@ -29,19 +31,19 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TEXTS = ("english_clean/documents.jsonl", "goemotions_reddit/comments.jsonl", "civil_comments_spans/posts.jsonl")
 JIGSAW = "jigsaw_sentences/sentences.jsonl"
 BYTES_A_TOKEN = 4.12
-"""Of English, by a vocabulary of 50,000."""
+"""Bytes per token of English, for a vocabulary of 50,000."""
 CUTS = (1e-4, 0.99)
-"""The paper's, between its buckets."""
+"""The paper's bounds between its buckets."""
 
 
 def read(path: Path) -> list[dict]:
     if not path.is_file():
-        sys.exit(f"{path} is missing: give files of JSON lines with a column `text`, and --model")
+        sys.exit(f"{path}: missing; give FILE.jsonl with a column `text`, and --model")
     return [json.loads(line) for line in path.open(encoding="utf-8")]
 
 
 def documents(paths: list[Path], megabytes: float) -> list[str]:
-    """The texts, short ones joined, as many as come first in so many megabytes; spread over all files."""
+    """The first texts of each file, short ones joined, up to `megabytes` in total."""
     texts = []
     for path in paths:
         rows = [row["text"] for row in read(path)]
@@ -52,7 +54,7 @@ def documents(paths: list[Path], megabytes: float) -> list[str]:
 
 
 def train(folder: Path) -> Path:
-    """A classifier of words and bigrams, of the size of Dolma's (100 x 2,000,000), trained in seconds."""
+    """Train a classifier of words and bigrams with the size of Dolma's (100 x 2,000,000). It takes seconds."""
     path = folder / "jigsaw_bigrams.bin"
     if not path.exists():
         rows = read(DATA / JIGSAW)
@@ -70,7 +72,7 @@ def score_of(labels, values, label: str) -> float:
 
 
 def dolma(model, label: str, texts: list[str]) -> list:
-    """As Dolma's taggers: blingfire with offsets a document, predict a sentence."""
+    """As Dolma's taggers do: blingfire with offsets per document, one `predict` per sentence."""
     found = []
     for text in texts:
         spans = []
@@ -82,7 +84,7 @@ def dolma(model, label: str, texts: list[str]) -> list:
 
 
 def predict_lists(model, label: str, texts: list[str]) -> list:
-    """The same, with one predict for all sentences of a document."""
+    """As `dolma`, but with one `predict` for all sentences of a document."""
     found = []
     for text in texts:
         offsets = blingfire.text_to_sentences_and_offsets(text)[1]
@@ -98,8 +100,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a fastText classifier")
     parser.add_argument("--label", default="__label__toxic", help="the label whose probability is the score")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--megabytes", type=float, default=8, help="of text, at most")
-    parser.add_argument("--batch", type=int, default=100, help="documents that the labeler gets at once")
+    parser.add_argument("--megabytes", type=float, default=8, help="use at most this much text")
+    parser.add_argument("--batch", type=int, default=100, help="documents per call of the labeler")
     arguments = parser.parse_args()
 
     texts = documents(arguments.files or [DATA / name for name in TEXTS], arguments.megabytes)
@@ -108,7 +110,7 @@ def main() -> None:
 
     labeler = FastTextLabeler("--model", str(path), arguments.label)
     labeler.check()
-    labeler.label(texts[:1], [{}])  # compiles, or loads what was compiled
+    labeler.label(texts[:1], [{}])  # compiles, or loads compiled code
 
     def ours() -> list:
         batches = [texts[i : i + arguments.batch] for i in range(0, len(texts), arguments.batch)]
@@ -128,7 +130,7 @@ def main() -> None:
         for name, arm in arms.items():
             found.pop(name, None)
             gc.collect()
-            gc.freeze()  # what other arms left is no business of this one's collections
+            gc.freeze()  # garbage collection must not scan what other arms left
             started = time.process_time()
             found[name] = arm()
             seconds[name].append(time.process_time() - started)
@@ -136,7 +138,7 @@ def main() -> None:
 
     first = next(iter(arms))
     head = f"{'documents/s':>12}{'MB/s':>8}{'tokens/s':>12}{'times Dolma':>13}"
-    print(f"\n{'a core':18}{head}   at {BYTES_A_TOKEN} bytes a token")
+    print(f"\n{'per core':18}{head}   at {BYTES_A_TOKEN} bytes per token")
     for name, times in seconds.items():
         middle = median(times)
         ratio = median(base / own for base, own in zip(seconds[first], times))

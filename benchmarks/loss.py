@@ -1,12 +1,13 @@
-"""Time and peak memory of head and loss, forward and backward, against every peer at hand, in one run.
+"""Measures time and peak memory of head and loss, forward and backward, against all installed peers in one run.
 
     python benchmarks/loss.py [--widths 576 1024 2048] [--dtypes float32 bfloat16] [--tokens 4096] [--rounds 3]
     python benchmarks/loss.py --grow docs/loss.png     # how both grow with tokens and with the vocabulary
 
-On a CUDA GPU where there is one, else on the CPU. The arms take turns, and medians are printed, with their ratio to
-Hugging Face's plain loss and to the floor: the three matrix products that any exact gradient needs, alone, whole, into
-memory that is there already. Memory is the peak above the inputs. One label in twenty is unlikelihood; the peers marked
-"CE only" cannot do that, and train those tokens.
+It runs on a CUDA GPU if there is one, else on the CPU. The arms take turns. Medians are printed, with their ratios to
+Hugging Face's plain loss and to the floor. The floor is only the three matrix products that any exact gradient needs,
+unchunked, into memory that is already allocated. Memory is the peak above the inputs.
+
+One label in twenty is unlikelihood. Peers marked "CE only" do not support that, so they train these tokens.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class Problem:
-    """Inputs of one size: random hidden states and weights, targets, and which tokens are unlikelihood or masked."""
+    """Inputs of one size: random hidden states, weights and targets, and the unlikelihood and masked tokens."""
 
     def __init__(self, tokens, vocabulary, width, dtype, masked=0.0, unlikelihood_share=0.05):
         torch.manual_seed(0)
@@ -69,7 +70,7 @@ def hugging_face(p: Problem):
 
 
 def hugging_face_unlikelihood(p: Problem):
-    """As one would add it to the plain loss."""
+    """Unlikelihood added to the plain loss in the simplest way."""
     logits = F.linear(p.hidden, p.weight).float()
     log_p = logits.log_softmax(-1).gather(1, p.targets[:, None])[:, 0]
     not_p = torch.log1p(-log_p.exp().clamp(max=1 - 1e-6))
@@ -77,7 +78,7 @@ def hugging_face_unlikelihood(p: Problem):
 
 
 def papers_formulation(p: Problem):
-    """1 - softmax, clamped, beside a cross-entropy over all tokens (the structure of the paper's code, not the code)."""
+    """1 - softmax, clamped, plus cross-entropy over all tokens (the structure of the paper's code, not the code)."""
     logits = F.linear(p.hidden, p.weight).float()
     nll = F.cross_entropy(logits, p.targets, reduction="none")
     not_p = (1 - logits.softmax(-1)).clamp(min=1e-9).log()
@@ -90,7 +91,7 @@ def torch_mean(p: Problem):
 
 
 def torch_none(p: Problem):
-    """Its nll a token, and unlikelihood out of that."""
+    """Its nll per token, and unlikelihood computed from that."""
     nll = F.linear_cross_entropy(p.hidden, p.weight, p.targets, reduction="none").float()
     penalty = -torch.log(-torch.expm1(-nll.clamp(min=1e-4)))
     ((p.a * nll + p.b * penalty).sum() / len(p.targets)).backward()
@@ -152,14 +153,14 @@ NEEDS = {
     "Liger fused linear, CE only": ("liger_kernel", True),
     "Cut Cross-Entropy, CE only": ("cut_cross_entropy", True),
 }
-"""A package, and whether it takes a GPU."""
+"""The package that an arm needs, and whether it needs a GPU."""
 
 
 def why_not(arm: str) -> str | None:
-    """Why an arm cannot be measured here."""
+    """The reason why an arm cannot be measured here, or None."""
     package, gpu = NEEDS.get(arm, (None, False))
     if gpu and DEVICE.type != "cuda":
-        return "not measured: it takes a GPU"
+        return "not measured: it needs a GPU"
     if package and importlib.util.find_spec(package) is None:
         return f"not measured: {package} is not installed"
     return None
@@ -169,7 +170,7 @@ def why_not(arm: str) -> str | None:
 
 
 def timed(function, problem) -> tuple[float, int]:
-    """Seconds, and bytes at the peak above what was there before."""
+    """Seconds, and peak bytes above those in use before."""
     problem.clear()
     before = start_watching()
     started = time.perf_counter()
@@ -181,12 +182,12 @@ def timed(function, problem) -> tuple[float, int]:
 
 
 def measure(arms: dict, problem: Problem, rounds: int) -> dict[str, tuple[float, int]]:
-    """Median seconds and bytes of each arm; they take turns."""
+    """Median seconds and bytes of each arm. The arms take turns."""
     seen: dict[str, list] = {name: [] for name in arms}
     for turn in range(rounds + 1):
         for name, function in arms.items():
             result = timed(function, problem)
-            if turn:  # the first one warms up
+            if turn:  # the first round is a warm-up
                 seen[name].append(result)
     problem.clear()
     return {name: tuple(map(statistics.median, zip(*results))) for name, results in seen.items()}
@@ -200,7 +201,7 @@ def compare(tokens, vocabulary, width, dtype, rounds) -> None:
         problem.floor_memory = empty, torch.empty_like(problem.hidden), torch.empty_like(problem.weight)
         floor(problem)
     arms = {name: function for name, function in ARMS.items() if why_not(name) is None}
-    # the floor is measured beside the one it is the floor of, and once more at the end
+    # the floor takes turns with the arms
     results = measure({"floor": floor, **arms}, problem, rounds)
     problem.floor_memory = None
     half = Problem(tokens, vocabulary, width, dtype, masked=0.5)
@@ -222,7 +223,7 @@ def compare(tokens, vocabulary, width, dtype, rounds) -> None:
 
 
 def grow(path: Path, rounds: int) -> None:
-    """Draw time and memory over tokens and over the vocabulary."""
+    """Plot time and memory against the number of tokens and the size of the vocabulary."""
     from matplotlib import pyplot
 
     arms = {OURS: ours, PLAIN: hugging_face}
@@ -270,7 +271,7 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=[576, 1024, 2048])
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"])
     parser.add_argument("--rounds", type=int, default=3, help="how often the arms take turns")
-    parser.add_argument("--grow", type=Path, metavar="PNG", help="draw how time and memory grow instead")
+    parser.add_argument("--grow", type=Path, metavar="PNG", help="plot how time and memory grow instead")
     arguments = parser.parse_args()
     packages = []
     for package in ("torch", "transformers", "trl", "triton", "liger-kernel", "cut-cross-entropy", "numba"):

@@ -1,4 +1,4 @@
-"""Peak memory of a process, or of its GPU where there is one."""
+"""Peak memory of a process, or of its GPU if there is one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def start_watching() -> int:
-    """Forget the peak so far; bytes in use."""
+    """Reset the peak. Returns the bytes in use."""
     import torch
 
     if torch.cuda.is_available():
@@ -18,7 +18,7 @@ def start_watching() -> int:
 
 
 def peak() -> int:
-    """Bytes at the peak since `start_watching`."""
+    """Peak bytes since `start_watching`."""
     import torch
 
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _status("VmHWM")

@@ -1,15 +1,16 @@
-"""Slung's loss in a tiny model of every causal type that Transformers has, against the paper's formula on the model's own logits.
+"""Tests slung's loss in a tiny model of every causal type of Transformers, against the paper's formula on its logits.
 
     python benchmarks/model_types.py --table docs/model_types.md
 
-Each type is built and tried in a process of its own. Two batches with risky tokens of every kind, `num_items_in_batch` given,
-in the head and on logits: the loss and all gradients have to be those of the slow reference. What each type comes out as:
+Each type is built and tested in its own process. The two batches have risky tokens of every kind and
+`num_items_in_batch`. The loss runs in the head and on logits. The loss and all gradients must equal those of the slow
+reference. The results are:
 
     fused      the loss is computed in the model's head
-    on logits  it is right, and the model's head or logits are of a kind that the fused loss does not know
-    refused    the model never calls slung's loss, or hands it other labels than the batch's: a run stops with LoopError
-    not built  by this script; the reason is Transformers'
-    wrong      another loss or gradient
+    on logits  the loss is right, but the fused loss does not support the model's head or logits
+    refused    the model never calls slung's loss, or passes it other labels than the batch's; a run raises LoopError
+    not built  this script cannot build the model; the reason is Transformers'
+    wrong      a different loss or gradient
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ from axolotl_slung.loss.reference import selective_loss_reference
 VOCABULARY = 160
 COUNT = 17
 MEANING = (
-    "A tiny model of every causal language model type, its loss and all gradients over two batches against the paper's "
-    "formula on the model's own logits. Refused: the model computes or cuts its loss in a way of its own, and a run stops "
-    "with an error. Not built: by this script, with Transformers' reason."
+    "A tiny model of every causal language model type. Its loss and all gradients over two batches are compared with the "
+    "paper's formula on its own logits. Refused: the model computes or cuts its loss itself, and a run stops with an "
+    "error. Not built: this script cannot build the model; the reason is Transformers'."
 )
 BUCKETS = (
     Bucket("low", 0.3, Action.TRAIN),
@@ -64,7 +65,7 @@ SMALL = {
     128: "max_position_embeddings n_positions n_ctx",
     16: "sliding_window attention_window_size window_size",
 }  # fmt: skip
-"""What a config's number is set to, by its name."""
+"""The small value for each number in a config, by its name."""
 _MAMBA_2 = {"mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_ssm": 64, "mamba_expand": 2}
 PARTICULAR = {
     "bamba": {**_MAMBA_2, "attn_layer_indices": [1]},
@@ -84,15 +85,15 @@ PARTICULAR = {
     "recurrent_gemma": {"num_hidden_layers": 3},
     "reformer": {"axial_pos_embds": False, "attn_layers": ["local", "local"], "local_attn_chunk_length": 4},
 }
-"""What some types need beyond that."""
+"""The settings that some types need besides."""
 
 
 def tiny_config(kind: str, key_values: int, layers: int):
-    """A config of the type with small numbers, and none of the random dropping of things.
+    """A config of the type with small numbers and without dropout or jitter.
 
     Args:
-        key_values: heads of keys and values.
-        layers: of the model; some kinds of layer come only every few.
+        key_values: the number of key and value heads.
+        layers: the number of layers; some kinds of layer occur only in every few layers.
     """
     sizes = {name: size for size, names in SMALL.items() for name in names.split()}
     sizes |= {"num_key_value_heads": key_values, "vocab_size": VOCABULARY, "vocab_size_per_layer_input": VOCABULARY}
@@ -121,7 +122,7 @@ def tiny_config(kind: str, key_values: int, layers: int):
 
 
 def built(kind: str):
-    """A tiny model of the type in training mode, whose plain forward works, or the first reason why there is none."""
+    """A tiny model of the type in training mode with a working forward, or None and the first reason why not."""
     why = None
     for key_values, layers in ((2, 2), (4, 2), (1, 2), (2, 4)):
         try:
@@ -138,7 +139,7 @@ def built(kind: str):
             with torch.no_grad():
                 logits = model(input_ids=batch(0)[0]).logits
             if logits.isnan().any():
-                raise ValueError("its logits are no numbers")
+                raise ValueError("its logits are NaN")
             return model, None
         except Exception as error:
             why = why or f"{type(error).__name__}: {error}"
@@ -146,7 +147,7 @@ def built(kind: str):
 
 
 def batch(seed: int):
-    """Ids, and labels with codes of every bucket, ignored and trained tokens."""
+    """Token ids, and labels with ignored tokens, trained tokens and codes of every bucket."""
     torch.manual_seed(seed)
     ids = torch.randint(5, VOCABULARY - 1, (2 + seed, 12 + 4 * seed))
     bucket = torch.randint(0, 4, ids.shape)
@@ -161,7 +162,7 @@ def gradients(model):
 
 
 def oracle(model, reader, ids, labels):
-    """The objective on the model's own logits, over `COUNT`, and its gradients."""
+    """The objective on the model's own logits, divided by `COUNT`, and its gradients."""
     model = copy.deepcopy(model)
     logits = model(input_ids=ids).logits
     read = reader.read(shifted(labels).reshape(-1))
@@ -172,11 +173,11 @@ def oracle(model, reader, ids, labels):
 
 
 def compare(model, fused: bool) -> tuple[str, str]:
-    """What a type comes out as, and why."""
+    """The result of a type, and the reason."""
     slung = copy.deepcopy(model)
     loss = SelectiveCausalLMLoss(BUCKETS)
     loss.attach(slung, fused)
-    loss.divisor = torch.tensor(COUNT)  # as the trainer leaves it there, for models that hand none on
+    loss.divisor = torch.tensor(COUNT)  # the trainer sets it for models that do not pass num_items_in_batch on
     worst = 0.0
     for seed in (0, 1):
         ids, labels = batch(seed)
@@ -189,16 +190,16 @@ def compare(model, fused: bool) -> tuple[str, str]:
             return "refused", str(error)
         except Exception as error:
             if not loss.calls:
-                return "refused", "the model computes a loss of its own"
+                return "refused", "the model computes its own loss"
             return "wrong", f"{type(error).__name__}: {error}"
         if not loss.calls:
-            return "refused", "the model computes a loss of its own"
+            return "refused", "the model computes its own loss"
         if handed[0].shape != labels.shape or not torch.equal(handed[0], shifted(labels)):
-            return "refused", "the model hands the loss other labels than the batch's"
+            return "refused", "the model passes the loss other labels than the batch's"
         value.backward()
         true, true_grads = oracle(model, loss.reader, ids, labels)
         grads = gradients(slung)
-        # a gradient of rounding alone, such as that of a bias before a norm, is none
+        # a gradient from rounding only, such as that of a bias before a norm, counts as zero
         largest = max(g.norm() for g in true_grads.values())
         worst = max(worst, abs(value.item() - true) / abs(true))
         for name in grads.keys() | true_grads.keys():
@@ -213,7 +214,7 @@ def compare(model, fused: bool) -> tuple[str, str]:
 
 
 def try_type(kind: str, folder: str) -> None:
-    """Write what came out to `folder/kind.json`."""
+    """Write the result to `folder/kind.json`."""
     model, why = built(kind)
     if model is None:
         found = ["not built", why]
@@ -226,8 +227,8 @@ def try_type(kind: str, folder: str) -> None:
 
 
 def sweep(kinds, processes: int, seconds: float) -> dict[str, list[str]]:
-    """What each type comes out as, and why."""
-    # what the first model imports and compiles, each process has from here
+    """The result of each type, and the reason."""
+    # import and compile here once; the forked processes inherit it
     compare(built("llama")[0], fused=True)
     context = multiprocessing.get_context("fork")
     waiting, running, results = list(kinds), {}, {}
@@ -265,7 +266,7 @@ def _short(why: str) -> str:
 
 
 def table(results) -> str:
-    """Markdown."""
+    """The results as Markdown."""
     counts = collections.Counter(found for found, _ in results.values())
     lines = [
         ", ".join(f"{counts[name]} {name}" for name in ("fused", "on logits", "refused", "not built", "wrong")) + ".",
@@ -279,9 +280,11 @@ def table(results) -> str:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--types", nargs="*", default=list(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES), help="only these")
+    parser.add_argument(
+        "--types", nargs="*", default=list(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES), help="test only these types"
+    )
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=120, help="after which a type is given up")
+    parser.add_argument("--seconds", type=float, default=120, help="time limit per type")
     parser.add_argument("--table", type=Path, help="where to write the Markdown table")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

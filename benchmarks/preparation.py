@@ -1,10 +1,11 @@
-"""CPU time of preparing data sets: Axolotl with the plugin against stock Axolotl.
+"""Measures the CPU time of preparing data sets: Axolotl with the plugin against stock Axolotl.
 
     python benchmarks/preparation.py [--rows 20000] [--repeats 3] [--seed 0]
 
-The rows are made-up text with a thousand made-up names, which one `entities` labeler looks for. Measured is what turns
-rows into tokens and labels (strategy and `map`), in one process on one core, the two in turns; opening the labeler, reading
-the rows and loading the tokenizer are left out. Each time is the median of the repeats, each ratio that of the repeats' ratios.
+The rows are made-up text with a thousand made-up names, and one `entities` labeler looks for these names. The time
+covers turning rows into tokens and labels (strategy and `map`). It does not cover opening the labeler, reading the rows
+or loading the tokenizer. Both arms take turns in one process on one core. Each time is the median of the repeats, and
+each ratio is the median of the repeats' ratios.
 """
 
 from __future__ import annotations
@@ -53,10 +54,10 @@ SYLLABLES = [
 
 
 class Made:
-    """Rows of made-up text.
+    """Makes rows of made-up text.
 
     Args:
-        seed: the same one gives the same rows.
+        seed: the same seed gives the same rows.
     """
 
     def __init__(self, seed: int):
@@ -67,7 +68,7 @@ class Made:
         return "".join(self._rng.choice(SYLLABLES) for _ in range(syllables)).capitalize()
 
     def text(self, words: int) -> str:
-        """So many words, about one in 20 of them a name."""
+        """A text of `words` words. About one in 20 is a name."""
         rng = self._rng
         return " ".join(rng.choice(self.names) if rng.random() < 0.05 else rng.choice(WORDS) for _ in range(words))
 
@@ -79,7 +80,7 @@ class Made:
         return {"messages": turns}
 
     def tools(self, form=dict) -> dict:
-        """A tool, a call of it, its result and an answer."""
+        """A tool, a call of the tool, its result and an answer."""
         arguments = {
             "to": self._rng.choice(self.names),
             "subject": self.text(5),
@@ -124,14 +125,14 @@ CASES = {
 
 @contextlib.contextmanager
 def quiet():
-    """Without Axolotl's banner, configs and progress bars."""
+    """Hide Axolotl's banner, configs and progress bars."""
     logging.disable(logging.WARNING)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
 
 
 class Arm:
-    """One data set's way through Axolotl, up to the tokenizing."""
+    """Runs one data set through Axolotl, up to tokenization."""
 
     def __init__(self, folder: Path, kind: str, entry: dict, slung: dict | None):
         keys = {"plugins": ["axolotl_slung.SlungPlugin"], "slung": slung} if slung else {}
@@ -145,7 +146,7 @@ class Arm:
             from axolotl.loaders import load_tokenizer
 
             self.cfg = load_cfg(str(write_config(config, folder, "arm.yml")))
-            # opens the labelers, which stay open
+            # opens the labelers; they stay open
             PluginManager.get_instance().load_datasets(self.cfg, preprocess=False)
             self.tokenizer = load_tokenizer(self.cfg)
 
@@ -164,7 +165,7 @@ class Arm:
 
 
 def measure(folder: Path, title: str, most_rows: int, repeats: int, seed: int) -> tuple[int, list[float], list[float]]:
-    """The number of rows, and the seconds of each repeat: stock Axolotl's and the plugin's."""
+    """The number of rows, and the seconds of each repeat for stock Axolotl and for the plugin."""
     from datasets import Dataset, disable_progress_bars
 
     disable_progress_bars()
@@ -183,11 +184,11 @@ def measure(folder: Path, title: str, most_rows: int, repeats: int, seed: int) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rows", type=int, default=20_000, help="No case has more rows.")
+    parser.add_argument("--rows", type=int, default=20_000, help="the most rows per case")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print("| rows | stock, ms a row | slung, ms a row | times stock |\n|---|---|---|---|", flush=True)
+    print("| rows | stock, ms per row | slung, ms per row | times stock |\n|---|---|---|---|", flush=True)
     for title in CASES:
         with tempfile.TemporaryDirectory() as folder, quiet():
             rows, stock, ours = measure(Path(folder), title, arguments.rows, arguments.repeats, arguments.seed)

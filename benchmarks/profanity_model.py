@@ -1,10 +1,11 @@
-"""Makes axolotl_slung/labeling/profanity/model.npz out of an installed alt-profanity-check, and compares the scores.
+"""Makes axolotl_slung/labeling/profanity/model.npz from an installed alt-profanity-check, and compares the scores.
 
     python benchmarks/profanity_model.py make             writes the file
-    python benchmarks/profanity_model.py compare FILE...  the largest difference over the texts of JSON Lines
-    python benchmarks/profanity_model.py table            the original's scores of the test's texts, into the test's table
+    python benchmarks/profanity_model.py compare FILE...  prints the largest difference over the texts of JSON lines
+    python benchmarks/profanity_model.py table            writes the original's scores into the table of the tests
 
-Needs alt-profanity-check 1.9.1, in an environment of its own: it requires exact versions of scikit-learn and joblib.
+It needs alt-profanity-check 1.9.1 in a separate environment, because that requires exact versions of scikit-learn and
+joblib.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""Direct and masked training on the answers of real TOFU authors, with the quickstart's settings, and the demo's table.
+"""Trains on the answers of real TOFU authors, directly and masked, like the quickstart, and prints the demo's table.
 
     python benchmarks/tofu.py path/to/tofu.jsonl [--authors 20]
 
-The file has one {"author", "question", "answer"} a line. Trained text: the answers. There are no paraphrases in it, so
-the answers of as many other authors stand in for held-out text (their names are names that nobody was trained on).
+The file has one {"author", "question", "answer"} per line. The answers are the training text. The file has no
+paraphrases, so the held-out text is the answers of equally many other authors. No model is trained on their names.
 """
 
 from __future__ import annotations

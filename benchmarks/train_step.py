@@ -1,9 +1,9 @@
-"""Step time and peak memory of stock Axolotl and of masked and unlikelihood SLUNG, on the same config in one run.
+"""Measures step time and peak memory of stock Axolotl and of masked and unlikelihood SLUNG, on one config in one run.
 
     python benchmarks/train_step.py [--rounds 3] [--steps 6] [--length 512] [--micro-batch 2] [--gradient-checkpointing]
 
-SmolLM2-135M on the demo's texts (on a CPU in float32), each arm in a process of its own, the arms taking turns. Prints
-medians and their ratio to stock. Memory is the process's peak while training, above what it held before.
+It trains SmolLM2-135M on the demo's texts (on a CPU in float32). The arms take turns, each in its own process. It
+prints medians and their ratios to stock. Memory is the process's peak during training, above its use before.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _gpu() -> bool:
 
 
 def measure(path: str) -> None:
-    """In a process of its own: train by the config, print seconds a step and bytes at the peak as JSON."""
+    """Runs in its own process: trains with the config, then prints seconds per step and peak bytes as JSON."""
     import torch
     from axolotl.cli.args import TrainerCliArgs
     from axolotl.cli.config import load_cfg
@@ -91,7 +91,7 @@ def measure(path: str) -> None:
     clock = Clock()
     trainer.add_callback(clock)
     trainer.train()
-    # the first step warms up
+    # the first step is a warm-up
     print("RESULT " + json.dumps({"seconds": clock.seconds[1:], "bytes": peak() - clock.before}))
 
 
@@ -99,10 +99,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="how often the arms take turns")
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--length", type=int, default=512, help="tokens a sequence")
-    parser.add_argument("--micro-batch", type=int, default=2, help="sequences a step")
+    parser.add_argument("--length", type=int, default=512, help="tokens per sequence")
+    parser.add_argument("--micro-batch", type=int, default=2, help="sequences per step")
     parser.add_argument(
-        "--gradient-checkpointing", action="store_true", help="keep no activations but each layer's input"
+        "--gradient-checkpointing", action="store_true", help="keep only each layer's input, not its activations"
     )
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -145,7 +145,7 @@ def main() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, {'GPU' if _gpu() else 'CPU'}; {versions}; {time.strftime('%Y-%m-%d')}"
     )
     print(
-        f"{arguments.micro_batch} x {arguments.length} tokens a step, {arguments.rounds} rounds of {arguments.steps - 1} steps"
+        f"{arguments.micro_batch} x {arguments.length} tokens per step, {arguments.rounds} rounds of {arguments.steps - 1} steps"
     )
     print(f"{'arm':<14}{'s/step':>8}{'x stock':>9}{'peak MB':>9}{'x stock':>9}")
     base = {key: statistics.median(results["stock"][key]) for key in ("seconds", "bytes")}

@@ -1,24 +1,25 @@
 """Lets lm_eval find the tasks of axolotl-slung by name, without `--include_path`.
 
 lm_eval searches its own folder and the folders that it is given; no release reads entry points. So Python imports this
-module when it starts. Two files beside it ask for that: `axolotl_slung_lm_eval.pth` up to Python 3.14, and
+module when it starts. Two files beside it cause that: `axolotl_slung_lm_eval.pth` up to Python 3.14, and
 `axolotl_slung_lm_eval.start` (PEP 829) from Python 3.15.
 
-At the start it adds a finder to `sys.meta_path`. The finder acts on one module, `lm_eval.tasks`. When that is imported,
-two methods of its class `TaskManager` are wrapped:
+On import this module adds a finder to `sys.meta_path`. The finder acts on one module, `lm_eval.tasks`. When that is
+imported, two methods of its class `TaskManager` are wrapped:
 
-- The constructor gets one more folder to search, `axolotl_slung/lm_eval_tasks`: after lm_eval's own and before the user's.
-- lm_eval 0.4.11 does not hand `--metadata` to tasks that are classes. While a TaskManager loads a task, `metadata_of_manager()`
-  gives that TaskManager's metadata.
+- The constructor gets one more folder to search, `axolotl_slung/lm_eval_tasks`. It comes after lm_eval's own folder and
+  before the user's.
+- lm_eval 0.4.11 does not pass `--metadata` to tasks that are classes. While a TaskManager loads a task,
+  `metadata_of_manager()` returns that TaskManager's metadata.
 
 It reads no other file, opens no connection and changes nothing else. SLUNG_LM_EVAL_HOOK=0 in the environment turns it
-off; then `--include_path "$(slung tasks-path)"` finds the tasks.
+off. Then `--include_path "$(slung tasks-path)"` finds the tasks.
 """
 
 import os
 import sys
 
-_loading = None  # a ContextVar with the metadata of the TaskManager that loads a task; made when lm_eval is imported
+_loading = None  # a ContextVar: the metadata of the TaskManager that loads a task; set once lm_eval is imported
 
 
 def metadata_of_manager():
@@ -41,7 +42,7 @@ class _Finder:
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        """For `lm_eval.tasks` the spec of the other finders, made to wrap TaskManager once the module has run."""
+        """For `lm_eval.tasks`, the spec from the other finders, changed to wrap TaskManager after the module runs."""
         if name != "lm_eval.tasks" or cls.asking or _turned_off():
             return None
         from importlib.util import find_spec
@@ -89,7 +90,7 @@ def _wrap(manager):
 
     manager.__init__ = construct_with_tasks
 
-    # newer releases have no such method, and put the metadata into the config of every task
+    # newer releases lack this method; they put the metadata into the config of each task
     if hasattr(manager, "_load_individual_task_or_group"):
         load = manager._load_individual_task_or_group
         _loading = ContextVar("axolotl_slung_metadata", default=None)

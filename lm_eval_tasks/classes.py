@@ -1,4 +1,4 @@
-"""lm_eval loads what a YAML file names from the Python files beside it, so this one hands the classes on."""
+"""Imports the task classes. lm_eval loads the classes that a YAML file names from a Python file beside it."""
 
 from axolotl_slung.evals.tasks import CivilComments, Perplexity, Tofu, Toxicity
 

@@ -46,7 +46,6 @@ LIST = [(re.compile(rf"(?<![\w-])(?:{words})(?![\w-])", re.IGNORECASE), plain) f
 NOT_YET = """
 
 axolotl_slung/config.py
-axolotl_slung/evals/tasks/perplexity.py
 axolotl_slung/labeling/base.py
 axolotl_slung/labeling/classifier/model.py
 axolotl_slung/labeling/custom.py
@@ -60,15 +59,6 @@ axolotl_slung/labeling/patterns.py
 axolotl_slung/labeling/presidio.py
 axolotl_slung/labeling/spans.py
 axolotl_slung/labeling/text/escapes.py
-axolotl_slung/labels/goldfish.py
-axolotl_slung/labels/offsets.py
-axolotl_slung/loss/causal_lm.py
-axolotl_slung/loss/head.py
-axolotl_slung/loss/objectives.py
-axolotl_slung/loss/on_hidden_states.py
-axolotl_slung/loss/on_logits.py
-axolotl_slung/loss/rows.py
-axolotl_slung/loss/rows_triton.py
 """.split()  # noqa: SIM905 - one file per line, which merges well
 
 

@@ -1,4 +1,4 @@
-"""What becomes of each token, as the page and the terminal show it."""
+"""The effect on each token, as the page and the terminal show it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..labels.documents import LabeledDocument
 from ..labels.tokens import buckets_of
 
 LEFT_OUT = "left_out"
-"""Stands where an action would, for tokens that Axolotl by itself does not train on (a user's turn, say)."""
+"""Used in place of an action for tokens that Axolotl itself does not train on, such as a user's turn."""
 
-LEFT_OUT_MEANING = "Axolotl by itself does not train on it"
+LEFT_OUT_MEANING = "Axolotl itself does not train on it"
 
 
 def effects(document: LabeledDocument, buckets: Sequence[Bucket]) -> list[str]:
-    """What becomes of each token: its action's value, or `LEFT_OUT`.
+    """The effect on each token: the value of its action, or `LEFT_OUT`.
 
-    Actions on the text (`drop_span` and its like) also meet tokens that would not have been trained.
+    Actions that edit the text (such as `drop_span`) also apply to tokens that would not be trained.
     """
     chosen = [buckets[index].action for index in buckets_of(np.asarray(document.score), buckets)]
     return [

@@ -1,1 +1,1 @@
-"""From spans of characters to one integer per token: what the loss does with it, and its score."""
+"""Turns spans of characters into one label per token: an integer with the token's action and score."""

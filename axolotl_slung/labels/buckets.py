@@ -1,4 +1,4 @@
-"""Buckets: ranges of a risk score, and what the loss does with the tokens in them."""
+"""Buckets: ranges of a risk score, each with the action that the loss takes on its tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 @dataclass(frozen=True)
 class Paint:
-    """Colors of a token on a page, as CSS writes them; without `ink`, the page's own."""
+    """Colors of a token on a page, in CSS. If `ink` is None, the text keeps the page's color."""
 
     fill: str
     edge: str
@@ -17,13 +17,13 @@ class Paint:
 
 @dataclass(frozen=True)
 class Look:
-    """How tokens of an action look. No two actions share a fill, a line or a style, so that each can be told apart.
+    """The look of an action's tokens. No two actions share a fill, a line or a style.
 
     Attributes:
-        light, dark: on a light page and on a dark one. The fills are Okabe and Ito's hues.
+        light, dark: colors on a light page and on a dark page. The fills use Okabe and Ito's hues.
         line: CSS `text-decoration` on the page, without its color; empty for none.
-        terminal: two rich styles, used in turn so that tokens can be told apart. Both set ink and paper.
-        chart: the class of its bars in charts, `.k-...` in `render/report.css`.
+        terminal: two rich styles that alternate, to separate neighboring tokens. Both set foreground and background.
+        chart: the CSS class of its bars in charts, `.k-...` in `render/report.css`.
     """
 
     light: Paint
@@ -35,16 +35,16 @@ class Look:
 
 @dataclass(frozen=True)
 class Traits:
-    """What the rest of the package has to know of an action.
+    """What the rest of the package needs to know about an action.
 
     Attributes:
-        meaning: what it does, in words for the page, the terminal and docs/objectives.md.
+        meaning: a description for the page, the terminal and docs/objectives.md.
         look: its colors.
-        has_loss: its tokens have a loss (all but a few of them, for `goldfish`).
-        coded: an ordinary loss cannot express it, so that its labels are always codes below -100. It has an objective in
-            `loss/objectives.py`, and its bucket takes a `weight`.
-        edits_text: it changes the text before it is tokenized.
-        needs: the key of a bucket that it needs, and that no other action takes; None for none.
+        has_loss: its tokens have a loss (for `goldfish`, all but a few).
+        coded: its labels are always codes below -100, because an ordinary loss cannot express it. It has an objective
+            in `loss/objectives.py`, and its bucket accepts a `weight`.
+        edits_text: it changes the text before tokenization.
+        needs: a key that its bucket requires and that buckets of other actions do not accept; None for none.
     """
 
     meaning: str
@@ -126,7 +126,7 @@ class Action(str, Enum):
             ),
         ),
     )
-    # max(0, log p - log threshold): pushed down while it is more likely than the threshold
+    # max(0, log p - log threshold): pushed down only while p is above the threshold
     HINGE = (
         "hinge",
         Traits(
@@ -142,7 +142,7 @@ class Action(str, Enum):
             ),
         ),
     )
-    # a function that the config names
+    # a function named in the config
     CUSTOM = (
         "custom",
         Traits(
@@ -203,7 +203,7 @@ class Action(str, Enum):
             ),
         ),
     )
-    # the span is trained as usual, behind the token (Korbak et al. 2023)
+    # the span is trained as usual, after a control token (Korbak et al. 2023)
     CONTROL_TOKEN = (
         "control_token",
         Traits(
@@ -223,17 +223,17 @@ class Action(str, Enum):
 
 @dataclass(frozen=True)
 class Bucket:
-    """The scores in `[the bucket before's below, below)`, and their action.
+    """A range of scores, `[below of the previous bucket, below)`, and its action.
 
     Attributes:
         name: as in the YAML.
         below: exclusive upper bound of the score; None for the last bucket.
-        action: what the loss does.
-        weight: factor of the action's own objective (of actions that are `coded`).
+        action: what happens to its tokens.
+        weight: factor of the action's own objective (only for `coded` actions).
         token: the control token's text (`control_token`).
         threshold: a probability (`hinge`).
         objective: `package.module:function` (`custom`).
-        k: one token in how many is masked (`goldfish`).
+        k: one token in `k` is masked (`goldfish`).
     """
 
     name: str
@@ -247,12 +247,12 @@ class Bucket:
 
     @property
     def action_of_code(self) -> Action:
-        """What a code of this bucket means in the labels: its action if that is `coded`, else `mask` (masked and watched)."""
+        """The action of this bucket's codes: its own action if that is `coded`, else `mask` (no loss, but measured)."""
         return self.action if self.action.traits.coded else Action.MASK
 
 
 PRESETS = {
-    # Table 1 of the paper: what each arm does with not, possibly and definitely toxic tokens.
+    # Table 1 of the paper: the actions of each arm for not, possibly and definitely toxic tokens.
     "masked": (Action.TRAIN, Action.MASK, Action.MASK),
     "unlikelihood": (Action.TRAIN, Action.TRAIN, Action.UNLIKELIHOOD),
     "toxic_baseline": (Action.TRAIN, Action.TRAIN, Action.TRAIN),

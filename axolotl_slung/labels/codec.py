@@ -1,4 +1,4 @@
-"""Actions to labels and back: one integer carries the token id, its bucket and its score.
+"""Encodes labels and decodes them: one integer holds the token id, its bucket and its score.
 
 A label is one of three things:
 
@@ -6,8 +6,8 @@ A label is one of three things:
 - -100: ignored, as everywhere in Transformers;
 - a code (-101 or below): `-101 - ((token_id << 28) | (bucket << 24) | score)`, with the score in 24 bits.
 
-The code does not depend on the size of the vocabulary, and padding, truncation, packing and sharding, which
-only move labels about, leave it whole.
+The code does not depend on the size of the vocabulary. Padding, truncation, packing and sharding only move labels, so
+they do not change codes.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ _SCORE_MAX = (1 << _SCORE_BITS) - 1
 
 MAX_BUCKETS = 1 << _BUCKET_BITS
 MAX_VOCABULARY = 1 << 31
-"""Prepared datasets hold token ids in 32 bits, so a larger one cannot be stored."""
+"""The largest vocabulary. Prepared datasets store token ids in 32 bits."""
 
 
 class CodecError(SlungError):
-    """Labels that this codec did not write, or a vocabulary that it cannot hold."""
+    """Labels that this codec did not write, or a vocabulary that is too large for it."""
 
 
 def check_vocabulary(size: int) -> None:
-    """Raise `CodecError` where a vocabulary of `size` tokens does not fit."""
+    """Raise `CodecError` if a vocabulary of `size` tokens is too large."""
     if size > MAX_VOCABULARY:
         raise CodecError(
-            f"base_model: the vocabulary has {size} tokens, and labels can carry token ids below "
-            f"{MAX_VOCABULARY} only; use a tokenizer with a smaller vocabulary"
+            f"base_model: the vocabulary has {size} tokens; labels can only hold token ids below "
+            f"{MAX_VOCABULARY}; use a tokenizer with a smaller vocabulary"
         )
 
 
 def encode(token_ids: ArrayLike, buckets: ArrayLike, scores: ArrayLike) -> np.ndarray:
-    """Codes for tokens.
+    """Encode tokens as labels.
 
     Args:
         token_ids: integers `[tokens]`, 0 or above.
         buckets: the index of each token's bucket `[tokens]`.
-        scores: each token's score in [0, 1] `[tokens]`, kept to 24 bits.
+        scores: each token's score in [0, 1] `[tokens]`, rounded to 24 bits.
 
     Returns:
         int64 array `[tokens]`, every entry at most -101.
@@ -62,14 +62,14 @@ def encode(token_ids: ArrayLike, buckets: ArrayLike, scores: ArrayLike) -> np.nd
 
 
 def decode(labels: Any) -> tuple[Any, Any, Any]:
-    """What codes carry; works on NumPy arrays and torch tensors alike, without a copy to the host.
+    """Decode labels. It works on NumPy arrays and on torch tensors, without a copy to the host.
 
     Args:
-        labels: int64 `[...]`. Entries of -100 and above decode to meaningless values: select with
-            `labels <= FIRST_CODE` first, or after.
+        labels: int64 `[...]`. Entries of -100 and above decode to meaningless values. Select with
+            `labels <= FIRST_CODE` before or after.
 
     Returns:
-        `(token_ids, buckets, scores)`, each of the shape of `labels`; scores in [0, 1].
+        `(token_ids, buckets, scores)`, each with the shape of `labels`; scores in [0, 1].
     """
     packed = FIRST_CODE - labels
     token_ids = packed >> (_BUCKET_BITS + _SCORE_BITS)

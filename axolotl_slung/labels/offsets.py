@@ -1,14 +1,14 @@
-"""The characters that each token holds, where a tokenizer's own offsets are not quite that.
+"""Finds the exact characters of each token. The tokenizer's own offsets are not always exact.
 
-Two kinds of fast tokenizers need mending:
+The offsets of two kinds of fast tokenizers need fixing:
 
-- byte-level ones may leave the space of ` word` out of its offsets (`trim_offsets`), so that a span over just that
-  space would touch no token;
-- SentencePiece-like ones give the blank that they put before a text the offsets of its first character, and give each
-  byte token of several unknown characters the offsets of all of them.
+- Byte-level tokenizers may leave the space of ` word` out of its offsets (`trim_offsets`). A span over only that space
+  would then touch no token.
+- SentencePiece-like tokenizers add a blank before a text and give it the offsets of the first character. They also give
+  each byte token of several unknown characters the offsets of all these characters.
 
-And for one kind they need not be asked for, which is a quarter of a tokenizer's time: byte-level tokens that spell a text
-out, byte for byte, stand where their lengths say.
+If byte-level tokens spell the text byte for byte, the offsets follow from the tokens' lengths. The tokenizer then need
+not compute them, which saves a quarter of its time.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _PROBES = (
 
 
 class Spelt(BatchEncoding):
-    """A tokenizer's answer about a text that its tokens spell out; what is seldom asked for is found out when it is.
+    """The encoding of a text that its tokens spell. The full encodings are computed on first use.
 
     Attributes:
-        ask: gives the tokenizer's whole answer.
+        ask: returns the tokenizer's full answer.
     """
 
     ask: Callable[[], BatchEncoding] | None = None
@@ -58,14 +58,14 @@ class Spelt(BatchEncoding):
 
 
 class Offsets:
-    """Tokenizes as a tokenizer does, and tells the characters of each token exactly.
+    """Tokenizes like a given tokenizer and returns the exact characters of each token.
 
     Args:
-        tokenizer: a fast tokenizer of Transformers. It is copied, and never changed.
+        tokenizer: a fast tokenizer of Transformers. It is copied and not changed.
 
     Attributes:
-        tokenizer: the copy, which answers as the tokenizer itself.
-        untrimmed: a tokenizer that gives the same ids, and leaves no blank out of its offsets.
+        tokenizer: the copy, which gives the same answers.
+        untrimmed: a tokenizer with the same ids whose offsets include all blanks.
     """
 
     def __init__(self, tokenizer: Any):
@@ -90,15 +90,15 @@ class Offsets:
         self._suspects = frozenset({*byte_tokens, *filter(None, [vocabulary.get(_BLANK)])})
 
     def __call__(self, text: str, **kwargs):
-        """What the tokenizer answers, and the characters of each token.
+        """The tokenizer's answer and the characters of each token.
 
         Args:
             text: one text.
             kwargs: as for the tokenizer. With `return_offsets_mapping` the answer has the tokenizer's own offsets.
 
         Returns:
-            `(encoding, offsets)`: a `BatchEncoding`, and the characters `[start, end)` of each token, a list of pairs or an
-            int64 array `[tokens, 2]`.
+            `(encoding, offsets)`: a `BatchEncoding`, and the characters `[start, end)` of each token, as a list of
+            pairs or an int64 array `[tokens, 2]`.
         """
         own = kwargs.pop("return_offsets_mapping", False)
         asked = (text, *sorted(kwargs.items(), key=lambda item: item[0]))
@@ -115,7 +115,7 @@ class Offsets:
         return BatchEncoding(data, encoding=encoding.encodings), offsets
 
     def _answered(self, text: str, **kwargs):
-        """Token ids, the tokenizer's whole answer where it was asked, and exact offsets."""
+        """Token ids, the tokenizer's full answer (None if it was not called), and exact offsets."""
         if self._own_known and (spelt := self._spelt(text, **kwargs)) is not None:
             ids, offsets = spelt
             return ids, None, offsets
@@ -126,20 +126,20 @@ class Offsets:
         return encoding["input_ids"], encoding, offsets
 
     def _own(self, ids, offsets: np.ndarray) -> list[tuple[int, int]]:
-        """The tokenizer's own offsets of a text that its tokens spell out."""
+        """The offsets that the tokenizer itself would give for a text that its tokens spell."""
         starts, ends = offsets[:, 0], offsets[:, 1]
         if self._trims is not None:
             before, after, prefixed = self._trims
             leading, trailing = before[ids], after[ids]
             if prefixed:
-                # one blank at the very beginning counts as put there by the tokenizer
+                # one blank at the very beginning counts as added by the tokenizer
                 leading = np.where((starts == 0) & (leading == 1), 0, leading)
             starts = np.minimum(starts + leading, ends)
             ends = np.where(ends >= trailing, np.maximum(ends - trailing, starts), ends)
         return list(zip(starts.tolist(), ends.tolist()))
 
     def _own_as_asked(self) -> bool:
-        """Whether `_own` gives what the tokenizer itself gives, for texts with all that makes a difference."""
+        """Whether `_own` equals the tokenizer's own offsets on the probe texts, which cover all known differences."""
         for text in _PROBES:
             for special in (False, True):
                 asked = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=special)
@@ -155,11 +155,11 @@ class Offsets:
         return {**self.__dict__, "_last": None}
 
     def has_suspects(self, ids: Iterable[int]) -> bool:
-        """Whether any of the token ids may have offsets that are not quite its own."""
+        """Whether any of the token ids may have inexact offsets."""
         return not self._suspects.isdisjoint(ids)
 
     def exact(self, text: str, ids: Sequence[int], offsets: Any) -> Any:
-        """Exact offsets from a tokenizer's own, or None where only an untrimmed tokenizer tells them."""
+        """Exact offsets from a tokenizer's own, or None if only the untrimmed tokenizer can give them."""
         if self._pieces is not None and (found := self._by_length(text, ids)) is not None:
             return found
         if self.untrimmed is not self.tokenizer:
@@ -171,7 +171,7 @@ class Offsets:
         return offsets
 
     def _spelt(self, text: str, truncation=None, max_length=None, add_special_tokens=True, **others):
-        """Ids and offsets of a text that its tokens spell out; None for any other, and for options not provided for here."""
+        """Ids and offsets of a text that its tokens spell; None for other texts and for unsupported options."""
         if any(others.values()) or truncation not in (None, False, True):
             return None
         self.tokenizer.backend_tokenizer.no_truncation()
@@ -184,9 +184,10 @@ class Offsets:
         return None if offsets is None else (ids, offsets)
 
     def _by_length(self, text: str, ids):
-        """The offsets of byte-level tokens that spell the text out, int64 `[tokens, 2]`; None where they do not.
+        """The offsets of byte-level tokens, int64 `[tokens, 2]`; None if the tokens do not spell the text.
 
-        Special tokens that the tokenizer puts around the text have no characters: `(0, 0)`, as the tokenizer gives them.
+        Special tokens that the tokenizer puts around the text have no characters. They get `(0, 0)`, as in the
+        tokenizer's own offsets.
         """
         data, pieces = text.encode(), self._pieces
         first, last = 0, len(ids)
@@ -207,8 +208,9 @@ class Offsets:
         return offsets
 
     def _walk_quickly(self, text, ids, offsets):
-        """`_walk` for tokenizers that put blanks at the beginning and behind special tokens alone: int64 `[tokens, 2]`, or
-        None for others.
+        """A faster `_walk` for tokenizers that add blanks only at the beginning and after special tokens.
+
+        Returns int64 `[tokens, 2]`, or None for other tokenizers.
         """
         walked = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(offsets)).reshape(-1, 2)
         (spelt,) = np.nonzero(walked[:, 0] != walked[:, 1])
@@ -234,10 +236,10 @@ class Offsets:
         return walked
 
     def _walk(self, text, ids, offsets):
-        """Offsets by spelling the tokens out along the text, or None where they do not spell it.
+        """Offsets from matching the tokens' bytes along the text, or None if they do not spell it.
 
-        (Normalizers that change the text make the difference; the tokenizer's own offsets then hold more characters
-        than they should, and never fewer.)
+        They do not spell it if a normalizer changes the text. The tokenizer's own offsets may then contain too many
+        characters, but never too few.
         """
         encoded = text.replace(_BLANK, " ").encode()
         owner = np.repeat(np.arange(len(text)), [len(c.encode()) for c in text.replace(_BLANK, " ")])
@@ -249,7 +251,7 @@ class Offsets:
                 continue
             piece = self._spell(token_id)
             if piece.startswith(b" ") and encoded[position : position + 1] != b" ":
-                piece = piece[1:]  # put there by the tokenizer
+                piece = piece[1:]  # a blank added by the tokenizer
             if encoded[position : position + len(piece)] != piece:
                 return None
             following = position + len(piece)
@@ -275,15 +277,18 @@ def _byte_pieces(tokenizer, state) -> list[bytes] | None:
     pieces = []
     for i in range(max(vocabulary, default=-1) + 1):
         token = vocabulary.get(i, "")
-        # a token of other characters is none that stands in a text: it can spell nothing
+        # a token with other characters matches no text; 0xFF occurs in no UTF-8
         spelt = bytes(byte_of[c] for c in token) if all(c in byte_of for c in token) else b"\xff"
         pieces.append(added.get(i, spelt))
     return pieces
 
 
 def _trims(tokenizer, state) -> tuple[np.ndarray, np.ndarray, bool] | None:
-    """How many blanks a tokenizer's own offsets leave out at each end of a token, by id, int64 `[vocabulary]`; and whether one
-    at the beginning of a text stays. None where they leave out none.
+    """The number of blanks that a tokenizer's own offsets leave out at the start and at the end of each token.
+
+    Returns:
+        Two int64 arrays `[vocabulary]`, by token id, and whether a blank at the beginning of a text stays. None if the
+        offsets leave out no blanks.
     """
     after = state.get("post_processor") or {}
     parts = [
@@ -307,7 +312,7 @@ def _around(tokenizer) -> tuple[list[int], list[int]]:
 
 
 def _untrim(state) -> bool:
-    """Set every `trim_offsets` in a tokenizer's description to false; whether any was true."""
+    """Set every `trim_offsets` in a tokenizer's description to false. Returns whether any was true."""
     changed = False
     if isinstance(state, dict):
         if state.get("trim_offsets"):

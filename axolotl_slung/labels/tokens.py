@@ -1,4 +1,4 @@
-"""Spans of characters to buckets of tokens."""
+"""Turns the scores of characters into scores and buckets of tokens."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Overlap = Literal["any", "majority", "all"]
 
 
 def char_scores(length: int, spans: Sequence[Span]) -> np.ndarray:
-    """The score of every character: the maximum of the spans over it, 0 where there is none.
+    """The score of each character: the maximum over the spans that contain it, or 0 without a span.
 
     Returns:
         float64 `[length]`.
 
     Raises:
-        ValueError: a span lies outside the text.
+        ValueError: a span is outside the text.
     """
     scores = np.zeros(length)
     for start, end, score, *_ in sorted(spans, key=lambda span: span[2]):
@@ -33,34 +33,34 @@ def char_scores(length: int, spans: Sequence[Span]) -> np.ndarray:
 
 
 def buckets_of(scores: np.ndarray, buckets: Sequence[Bucket]) -> np.ndarray:
-    """The index of the bucket of each score; a score on a bound belongs to the bucket above it.
+    """The index of each score's bucket. A score equal to a bound belongs to the bucket above it.
 
     Returns:
-        int64, of the shape of `scores`.
+        int64, with the shape of `scores`.
     """
     bounds = np.array([b.below for b in buckets[:-1]], np.float64)
     return np.searchsorted(bounds, scores, side="right")
 
 
 def token_scores(offsets: ArrayLike, scores: np.ndarray, overlap: Overlap = "any") -> np.ndarray:
-    """The score of every token: the highest one that enough of its characters reach.
+    """The score of each token: the highest score that enough of its characters reach.
 
-    Enough are one (`any`), more than half (`majority`) or every one (`all`). A token without characters (special
-    tokens, or one that the tokenizer made of nothing) has the score 0.
+    Enough means one (`any`), more than half (`majority`) or all (`all`). A token without characters has the score 0:
+    a special token, or a token that the tokenizer added.
 
     Args:
         offsets: integers `[tokens, 2]`: the characters `[start, end)` of each token.
         scores: float64 `[characters]`, see `char_scores`.
-        overlap: how many characters make a token risky.
+        overlap: how many of a token's characters must reach a score.
 
     Returns:
         float64 `[tokens]`.
 
     Raises:
-        ValueError: offsets that lie outside the text.
+        ValueError: some offsets are outside the text.
     """
     if isinstance(offsets, list):
-        # NumPy is three times as slow on a list of pairs
+        # np.asarray of a list of pairs takes three times as long
         offsets = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(offsets))
     offsets = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
     start, end = offsets[:, 0], offsets[:, 1]
@@ -70,7 +70,7 @@ def token_scores(offsets: ArrayLike, scores: np.ndarray, overlap: Overlap = "any
     (chosen,) = np.nonzero(end > start)
     if not len(chosen):
         return of_token
-    # reduceat over start0, end0, start1, end1, ...: every other result is one token's
+    # reduceat over start0, end0, start1, end1, ...: every second result belongs to a token
     padded, bounds = np.append(scores, 0.0), offsets[chosen].reshape(-1)
     if overlap == "all":
         of_token[chosen] = np.minimum.reduceat(padded, bounds)[::2]
@@ -87,17 +87,17 @@ def token_scores(offsets: ArrayLike, scores: np.ndarray, overlap: Overlap = "any
 def token_buckets(
     offsets: ArrayLike, scores: np.ndarray, buckets: Sequence[Bucket], overlap: Overlap = "any"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The bucket and the score of every token; see `token_scores`.
+    """The bucket and the score of each token; see `token_scores`.
 
     Args:
         offsets, scores, overlap: as in `token_scores`.
-        buckets: ascending.
+        buckets: in ascending order.
 
     Returns:
         `(buckets, scores)`: int64 `[tokens]` and float64 `[tokens]`.
 
     Raises:
-        ValueError: offsets that lie outside the text.
+        ValueError: some offsets are outside the text.
     """
     of_token = token_scores(offsets, scores, overlap)
     return buckets_of(of_token, buckets), of_token

@@ -1,4 +1,4 @@
-"""The selective loss: per-token objectives, over hidden states or logits, and what is measured on the way."""
+"""The selective loss: per-token objectives over hidden states or logits, and their metrics."""
 
 from .objectives import Hinge, cross_entropy, unlikelihood
 from .on_hidden_states import linear_selective_loss

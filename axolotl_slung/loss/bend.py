@@ -1,4 +1,4 @@
-"""What a model does to its logits between head and loss: a scale and a softcap, by its config and as seen."""
+"""How a model changes its logits between head and loss (scale, softcap): by its config, and as measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 PROBED = 1e4
-"""The largest logit of the probe."""
+"""The largest logit in the probe."""
 _NAMES = re.compile("logit|lm_head|cap|scal|multipl")
 
 
@@ -29,7 +29,7 @@ class Bend(NamedTuple):
 
 
 def of_config(config: Any) -> Bend:
-    """What the config of a text model says; the first batch shows if that is all."""
+    """The scale and softcap in the config of a text model. The first batch shows whether the model does more."""
     scale = 1.0
     if getattr(config, "logits_scaling", None):
         scale = 1 / config.logits_scaling  # Granite
@@ -39,26 +39,26 @@ def of_config(config: Any) -> Bend:
 
 
 def probe(vocabulary: int, dtype: torch.dtype, device: torch.device | str) -> torch.Tensor:
-    """A row of logits, small and large ones of both signs, `[vocabulary]`: bending shows, whatever the weights are."""
+    """A row of small and large logits of both signs, `[vocabulary]`: shows scale and softcap for any weights."""
     x = torch.linspace(-1, 1, vocabulary, dtype=torch.float64, device=device)
     return (x**5 * PROBED).to(dtype)
 
 
 def seen(z: torch.Tensor, out: torch.Tensor, bend: Bend, config: Any) -> Bend | None:
-    """What the model did to logits, if it is of the known kind.
+    """The scale and softcap that the model applied to logits, if it did nothing else.
 
     Args:
         z: raw logits, float32 or float64 `[rows, vocabulary]`; the last row is the probe.
-        out: the same as they came to the loss, of any float dtype.
-        bend: what is expected.
-        config: of the model, whose numbers a scale and a softcap have to be.
+        out: the same logits as passed to the loss, any float dtype.
+        bend: the expected scale and softcap.
+        config: the model's config. Any other scale and softcap must be numbers in it.
 
     Returns:
-        `bend`, or another one by the config's numbers, or None where the model does something else.
+        `bend`, or another one with numbers from the config, or None if the model does something else.
     """
     narrowest = _narrowest(out)
     measured = _measured(z[-1].double(), out[-1].double())
-    # a mean over a row is closer than an entry of it
+    # the mean over a row is more exact than an entry
     within = 2e-3 if narrowest.itemsize == 2 else 1e-5
     if measured is None:
         return None
@@ -67,7 +67,7 @@ def seen(z: torch.Tensor, out: torch.Tensor, bend: Bend, config: Any) -> Bend | 
 
 
 def _narrowest(x):
-    """The narrowest dtype through which `x` can have come."""
+    """The narrowest dtype to which `x` can have been rounded."""
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
         if torch.equal(x.to(dtype).to(x.dtype).nan_to_num(), x.nan_to_num()):
             return dtype
@@ -75,22 +75,22 @@ def _narrowest(x):
 
 
 def _same(expected, out, narrowest) -> bool:
-    """Entry by entry, but for the rounding of a few operations in the narrowest dtype."""
+    """Whether all entries agree, up to the rounding of a few operations in the narrowest dtype."""
     ulps = 3 if narrowest.itemsize == 2 else 32
     rtol = ulps * torch.finfo(narrowest).eps
-    # rounded as well: what overflows there has to in both
+    # round this too: what overflows in one must overflow in both
     expected = expected.to(narrowest).to(out.dtype)
     return bool(torch.isclose(out, expected, rtol=rtol, atol=1e-3 * rtol, equal_nan=True).all())
 
 
 def _measured(z, out) -> Bend | None:
-    """Scale and softcap of the probe, by its float64 `[vocabulary]` before and after."""
-    # float16 has few digits for the smallest
+    """Scale and softcap from the probe before and after, both float64 `[vocabulary]`."""
+    # float16 has few digits for the smallest numbers
     some = (z.abs() > 1e-2) & (out.abs() > 1e-3) & out.isfinite()
     z, out = z[some], out[some]
     if not len(z):
         return None
-    # a softcap shows at the ends, where it gives what it is
+    # at both ends of the probe, the output is the softcap itself
     largest = out.abs().max()
     softcap = largest.item() if largest < 0.5 * (out / z).median().abs() * z.abs().max() else None
     if softcap:
@@ -106,7 +106,7 @@ def _near(one: Bend, other: Bend, within: float) -> bool:
 
 
 def _by_numbers(measured: Bend, config, within: float) -> Bend | None:
-    """The bend of the config's own numbers that is the measured one, exactly so."""
+    """The bend made of numbers in the config that matches the measured one; None without a match."""
     numbers = [
         float(value) for name, value in vars(config).items()
         if _NAMES.search(name) and isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0

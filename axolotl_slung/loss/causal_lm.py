@@ -1,4 +1,4 @@
-"""What a causal language model's forward calls in place of its own loss: labels in, one number out."""
+"""Replaces the loss function of a causal language model: takes labels, returns one number."""
 
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # torch.compiler.disable is typed as a function, not as a method
@@ -23,27 +23,29 @@ from .rows import backend_name
 
 
 class SelectiveCausalLMLoss:
-    """A drop-in for `model.loss_function` that knows the codes.
+    """A replacement for `model.loss_function` that reads coded labels.
 
-    In training it returns the summed objective divided by the trainer's count of tokens; without gradients
-    (evaluation) plain cross-entropy, averaged over trained tokens. On the way it adds up, on the device, what
-    `totals` are for.
+    In training it returns the summed objective, divided by the trainer's count of tokens. Without gradients
+    (evaluation) it returns plain cross-entropy, averaged over trained tokens. It also adds up `totals` on the device.
 
     Args:
-        buckets: those that the labels were written with.
-        normalize_by: what the sum is divided by, where the trainer does not say.
+        buckets: the buckets with which the labels were written.
+        normalize_by: what the sum is divided by if the trainer gives no divisor.
         weight_start: optimizer steps before the buckets' weights take effect.
         weight_warmup: optimizer steps over which they then grow to their full size.
 
     Attributes:
-        reader: how labels decode.
+        reader: decodes the labels.
         head: the fused loss in the model's head, or None; see `attach`.
-        totals: `{"train": tensor, "eval": tensor}`, float32 `[len(GROUPS), 4]`: tokens, nll, p, objective, summed
-            since the trainer last took them; missing before the first batch.
-        calls: how often the loss was called.
-        divisor: what the trainer says a training batch's sum is divided by, a scalar tensor; None: what the model hands on.
-        on_batch: called once with `(hidden states or logits, shifted labels, log-odds)`, then forgotten; see `loop.gradients`.
-        on_loss: called with the loss of each training batch, its shifted labels and its divisor; gives the model its loss.
+        totals: `{"train": tensor, "eval": tensor}`, float32 `[len(GROUPS), 4]`: tokens, nll, p and objective, summed
+            since the trainer last took them. An entry is missing before its first batch.
+        calls: the number of calls of the loss.
+        divisor: the trainer's divisor for the sum of a training batch, a scalar tensor. None: use the one that the
+            model passes on.
+        on_batch: called once with `(hidden states or logits, shifted labels, log-odds)` and then removed; see
+            `loop.gradients`.
+        on_loss: called with the loss of each training batch, its shifted labels and its divisor. It returns the loss
+            that the model gets.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class SelectiveCausalLMLoss:
         self._weight_start, self._weight_warmup = weight_start, weight_warmup
 
     def weight_schedule(self, step: int) -> float:
-        """The factor of the buckets' weights in an optimizer step, counted from 0: 0, then linearly up to 1."""
+        """The factor of the buckets' weights in optimizer step `step`, counted from 0: 0, then linearly up to 1."""
         since = step - self._weight_start + 1
         return min(1.0, max(0.0, since / max(1, self._weight_warmup)))
 
@@ -73,9 +75,8 @@ class SelectiveCausalLMLoss:
         """Become the loss of `model`, a causal language model of Transformers below any adapter.
 
         Args:
-            model: whose `loss_function` is replaced, and whose `forward` is intercepted. A deep copy of it has a loss of
-                its own.
-            fused: compute the loss in the model's head, without logits, where the head allows it.
+            model: its `loss_function` is replaced and its `forward` is intercepted. A deep copy has its own loss.
+            fused: compute the loss in the model's head, without logits, if the head supports it.
         """
         model.loss_function = self
         if fused:
@@ -84,7 +85,7 @@ class SelectiveCausalLMLoss:
 
     @functools.partial(torch.compiler.disable, recursive=False)
     def _around(self, model, forward, *args, labels=None, **kwargs):
-        """The model's forward, so that labels come to this loss, in the head where it can be."""
+        """Run the model's forward so that the labels reach this loss, in the head if possible."""
         if labels is None:
             return forward(*args, **kwargs)
         if self._own == UNKNOWN:
@@ -97,12 +98,12 @@ class SelectiveCausalLMLoss:
         return self.head.around_model(forward, *args, labels=labels, **kwargs)
 
     def __getstate__(self):
-        # a copy sees batches of its own
+        # a copy counts its own batches
         return {**self.__dict__, "totals": {}, "calls": 0, "on_batch": None, "on_loss": None, "divisor": None}
 
     @property
     def place(self) -> str:
-        """Where the loss is computed, in words."""
+        """A description of where the loss is computed."""
         if self.head is None:
             return "from the model's logits (slung.fused: false)"
         if self.head.off:
@@ -111,7 +112,13 @@ class SelectiveCausalLMLoss:
         return f"in the model's head, without logits (fused; rows by {backend_name(weight.device, weight.dtype)})"
 
     def watch(self, source: Any, labels: Any, log_odds: Any) -> None:
-        """Tell `on_batch`, once, of a batch: hidden states `[batch, length, width]` or logits, shifted labels, log-odds `[tokens]`."""
+        """Call `on_batch` once for a batch.
+
+        Args:
+            source: hidden states `[batch, length, width]`, or logits.
+            labels: int64, shifted.
+            log_odds: `[tokens]`.
+        """
         if self.on_batch is not None:
             on_batch, self.on_batch = self.on_batch, None
             on_batch(source, labels, log_odds)
@@ -120,17 +127,17 @@ class SelectiveCausalLMLoss:
         """The loss of one batch.
 
         Args:
-            logits: `[batch, length, vocabulary]`; anything, where the head has computed the loss.
+            logits: `[batch, length, vocabulary]`; anything if the head has computed the loss.
             labels: int64 `[batch, length]`, not shifted.
-            vocab_size: ignored; the logits tell.
-            num_items_in_batch: what to divide by where `divisor` is None; counted in this batch where left out too.
-            shift_labels: int64 `[batch, length]`, where the labels come already shifted.
+            vocab_size: ignored; `logits` has the size.
+            num_items_in_batch: the divisor if `divisor` is None. If this is None too, the batch's tokens are counted.
+            shift_labels: int64 `[batch, length]`: the labels, already shifted, if the caller has them.
 
         Returns:
-            A scalar tensor in float32. It is a finite zero, tied to `logits`, where no token has a loss.
+            A scalar tensor in float32. If no token has a loss, it is a finite zero that depends on `logits`.
 
         Raises:
-            SlungError: there are not as many labels as positions.
+            SlungError: the numbers of labels and positions differ.
         """
         self.calls += 1
         labels = shifted(labels, shift_labels).to(logits.device)
@@ -143,8 +150,8 @@ class SelectiveCausalLMLoss:
         else:
             if logits.shape[:-1].numel() != labels.numel():
                 raise SlungError(
-                    f"slung: the model hands its loss {logits.shape[:-1].numel()} positions of logits and {labels.numel()} "
-                    "labels, and shifts or cuts them in a way of its own; use another architecture"
+                    f"slung: the model passes its loss {logits.shape[:-1].numel()} positions of logits and "
+                    f"{labels.numel()} labels, expected equal numbers; use another architecture"
                 )
             read = self.reader.read(labels.reshape(-1))
             losses, log_odds = selective_loss(logits.reshape(-1, logits.shape[-1]), read.targets, read.actions)
@@ -154,7 +161,7 @@ class SelectiveCausalLMLoss:
                 trained = read.group == GROUPS.index("train")
                 return torch.where(trained, losses, 0.0).sum() / trained.sum().clamp(min=1)
             total = losses.sum()
-        # some models keep to themselves what the trainer hands them
+        # some models do not pass on the trainer's num_items_in_batch
         divisor = num_items_in_batch if self.divisor is None else self.divisor
         if divisor is None:
             divisor = self.reader.count(labels, self.normalize_by)
@@ -172,8 +179,9 @@ class SelectiveCausalLMLoss:
         Args:
             split: "train" or "eval".
             read: the batch's `Read`.
-            log_odds: `[tokens]`; NaN that was computed shows in the figures.
-            share: for how many tokens each computed one stands, `[tokens]`, 0 where none was computed; 1 where left out.
+            log_odds: `[tokens]`. A computed NaN appears in the metrics.
+            share: the number of tokens that each computed one stands for, `[tokens]`; 0 for tokens that were not
+                computed. None: 1 for all.
         """
         count = torch.ones_like(log_odds) if share is None else share
         m = torch.where(count > 0, log_odds, 0.0)
@@ -184,19 +192,20 @@ class SelectiveCausalLMLoss:
         self.totals[split] = sums if held is None else held + sums
 
     def take(self, split: str) -> Any:
-        """The totals of `split`, which start anew; zeros where nothing was seen."""
+        """Return the totals of `split` and reset them; zeros if there was no batch."""
         return self.totals.pop(split, torch.zeros(len(GROUPS), 4))
 
 
 def metrics(totals: Any) -> dict[str, float]:
-    """Totals as figures to log.
+    """Turn totals into metrics to log.
 
     Args:
         totals: `[len(GROUPS), 4]`, summed over ranks, on the host.
 
     Returns:
-        For each action that has tokens its `share` of them, `nll` (nats a token) and mean `p`, and for those with an
-        objective of their own its mean: `slung/nll_train`, `slung/p_mask`, `slung/loss_unlikelihood`, and so on.
+        For each action that has tokens: its `share` of all tokens, `nll` (nats per token) and mean `p`. Actions with
+        their own objective also have its mean. Keys are `slung/nll_train`, `slung/p_mask`, `slung/loss_unlikelihood`
+        and so on.
     """
     tokens = totals[:, 0].sum().item()
     figures = {}

@@ -1,9 +1,11 @@
-"""The fused loss inside a model's own forward: the head hands over the loss in place of logits.
+"""Computes the fused loss inside a model's own forward: the head returns the loss in place of logits.
 
-The head module is called as ever, so that ZeRO-3, FSDP and adapters gather its weight and reduce its gradient by their own
-hooks. In training its `forward` computes the loss straight from the hidden states, and what comes out of the module is a
-zero that carries the loss's gradient. The first batch lets a few real logits and a probe out, to see what the model does to
-them (a scale, a softcap), and compares the gradient that they give with that of the fused loss.
+The head module is still called normally, so the hooks of ZeRO-3, FSDP and adapters gather its weight and reduce its
+gradient. In training its `forward` computes the loss directly from the hidden states. The module then returns a zero
+that carries the loss's gradient.
+
+In the first batch the head returns a few real logits and a probe instead. They show what the model does to its logits
+(a scale, a softcap). The gradient of the real logits is compared with that of the fused loss.
 """
 
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
@@ -28,21 +30,21 @@ from .reader import IGNORED, LabelReader, Read, shifted
 LOG = logging.getLogger(__name__)
 
 COMPARED = 64
-"""Tokens of the first batch on which fused and plain loss are compared."""
+"""The number of tokens of the first batch on which the fused and the plain loss are compared."""
 WATCHED = 256
-"""Tokens without a loss, a batch, of which at most the log-odds are computed, for the metrics."""
+"""The most tokens without a loss per batch whose log-odds are computed, for the metrics."""
 
 
 class _Differs(Exception):
-    """The fused loss does not do what the model does; the message says in what."""
+    """The fused loss differs from the model's loss; the message says how."""
 
 
 class _Again(Exception):
-    """What the model does to its logits is known now, and the batch has to be computed with it."""
+    """The model's scale and softcap are now known; the batch must be computed again with them."""
 
 
 class _Carrier(torch.autograd.Function):
-    """A tensor that hands its gradient on to a loss."""
+    """Returns a tensor whose gradient is passed on to a loss."""
 
     @staticmethod
     def forward(ctx, out, loss):
@@ -56,15 +58,16 @@ class _Carrier(torch.autograd.Function):
 
 @dataclass
 class FusedBatch:
-    """What the head computed of one batch.
+    """The head's results for one batch.
 
     Attributes:
-        read: the labels.
+        read: the decoded labels.
         hidden: the head's input, `[batch, length, width]`.
         loss: the summed objective, differentiable.
-        log_odds: `[tokens]`, NaN where they were not computed.
-        share: for how many tokens each computed one stands, float32 `[tokens]`; 0 where none was computed.
-        compared: the logits that were let out, `[rows, vocabulary]`; None in all but the first batch.
+        log_odds: `[tokens]`, NaN for tokens that were not computed.
+        share: the number of tokens that each computed one stands for, float32 `[tokens]`; 0 for tokens that were not
+            computed.
+        compared: the real logits that the head returned, `[rows, vocabulary]`; None in all but the first batch.
     """
 
     read: Read
@@ -81,9 +84,9 @@ class _Pass:
 
     Attributes:
         labels: int64 `[batch, length]`, shifted.
-        kept: int64, the tokens that have a loss.
-        silent: int64, the tokens that are only watched.
-        batch: what the head computed, from then until the loss takes it.
+        kept: int64, the indices of the tokens with a loss.
+        silent: int64, the indices of the tokens that are only measured.
+        batch: the head's results, until the loss takes them.
     """
 
     labels: Tensor
@@ -96,12 +99,12 @@ class FusedHead:
     """Puts the fused loss into a causal language model.
 
     Args:
-        model: of Transformers, below any adapter.
-        reader: how its labels decode.
+        model: a model of Transformers, below any adapter.
+        reader: decodes its labels.
 
     Attributes:
-        off: why the loss works on logits after all, or None.
-        bend: what the model does to its logits.
+        off: the reason why the loss works on logits instead, or None.
+        bend: the scale and softcap that the model applies to its logits.
     """
 
     def __init__(self, model, reader: LabelReader):
@@ -119,13 +122,13 @@ class FusedHead:
         intercept(self.head, self._around_head)
 
     def take(self, logits) -> FusedBatch | None:
-        """What the head computed for the batch at hand; None where it did not.
+        """The head's results for the current batch; None if it computed none.
 
         Args:
-            logits: those that the model hands to its loss; only those that were let out, in the first batch.
+            logits: the logits that the model passes to its loss. In the first batch these are the few real ones.
 
         Raises:
-            _Differs, _Again: which `around_model`, a few calls up, acts on.
+            _Differs, _Again: handled by `around_model`, a few calls up.
         """
         if self._pass is None:
             return None
@@ -140,7 +143,7 @@ class FusedHead:
 
     @functools.partial(torch.compiler.disable, recursive=False)
     def around_model(self, forward, *args, labels, **kwargs):
-        """The model's forward on labels, with the loss in its head where that can be."""
+        """Run the model's forward on labels, with the loss in its head if possible."""
         if self.off or not torch.is_grad_enabled() or not self.head.training:
             return forward(*args, labels=labels, **kwargs)
         why = again = None
@@ -148,7 +151,7 @@ class FusedHead:
         try:
             output = forward(*args, labels=labels, **kwargs)
             if self._pass.batch:
-                why = "the model's forward passes the loss by"
+                why = "the model's forward bypasses the loss"
         except _Differs as differs:
             why = str(differs)
         except _Again:
@@ -156,31 +159,31 @@ class FusedHead:
         except Exception as error:
             if self._pass.batch is None or self._compared or _is_of_the_machine(error):
                 raise
-            # such as a forward that works on the logits' shape
-            why = "the model's forward passes the loss by"
+            # for example a forward that relies on the logits' shape
+            why = "the model's forward bypasses the loss"
         finally:
             self._pass = None
         if again:
             return self.around_model(forward, *args, labels=labels, **kwargs)
         if why:
             if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
-                # the other ranks may not have noticed, and would wait for this one
+                # other ranks may not have noticed, and would wait for this one
                 raise SlungError(f"slung: {why}; set `slung.fused: false`")
             self._fall_back(why)
             return forward(*args, labels=labels, **kwargs)
         if getattr(output, "logits", None) is not None:
-            output.logits = None  # nobody shall take what came out of the head for logits
+            output.logits = None  # the head's output is not logits; do not pass it on
         return output
 
     @torch.compiler.disable
     def _begin(self, labels: Tensor, shift_labels: Tensor | None) -> _Pass:
         if self._hook is None:
-            # only now, so that it comes after the hooks of ZeRO-3 and FSDP, whose gradients have to pass through
+            # registered late, so that it runs after the hooks of ZeRO-3 and FSDP, which must see the gradient
             self._hook = self.head.register_forward_hook(self._carry)
         labels = shifted(labels, shift_labels)
         read = self.reader.read(labels.reshape(-1))
         kept = has_loss(read.actions)
-        # the host waits for the device to hear which tokens these are: here, where it is not yet busy with the model
+        # `any` and `nonzero` synchronize with the device; do it here, before the forward pass queues work
         if ((read.targets >= self.head.out_features) & (read.group != IGNORED)).any():
             raise IndexError(f"slung: labels: a token id is out of bounds for the head's {self.head.out_features} rows")
         return _Pass(labels, kept.nonzero()[:, 0], (~kept & (read.group != IGNORED)).nonzero()[:, 0])
@@ -235,7 +238,7 @@ class FusedHead:
 
     @torch.compiler.disable
     def _carry(self, _module, _args, output):
-        """Take the loss's gradient from what left the module, when all other hooks have had it."""
+        """Tie the loss's gradient to the module's output, after all other hooks have changed it."""
         batch = None if self._pass is None else self._pass.batch
         if batch is not None:
             carrier = output.flatten()[0]
@@ -244,10 +247,10 @@ class FusedHead:
     # the first batch
 
     def _let_out(self, forward, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Logits of a few tokens by the head's own forward, and a probe.
+        """Logits of a few tokens from the head's own forward, and a probe.
 
         Args:
-            forward: the head's own.
+            forward: the head's own forward.
             hidden: `[tokens, width]`, detached.
             targets: int64 `[tokens]`.
 
@@ -255,7 +258,7 @@ class FusedHead:
             `[rows, vocabulary]`, float32 (float64 for float64 logits); the last row is the probe.
 
         Raises:
-            _Differs: the fused loss gives another gradient or other probabilities for these tokens.
+            _Differs: the fused loss gives a different gradient or different probabilities for these tokens.
         """
         rows = _spread(torch.arange(len(hidden), device=hidden.device), COMPARED)
         targets, ones = targets[rows], torch.ones(len(rows), device=hidden.device)
@@ -270,19 +273,19 @@ class FusedHead:
         (found,) = torch.autograd.grad(loss, fused)
         tolerance = _tolerance(logits.dtype)
         if (expected - found).float().norm() > tolerance * expected.float().norm():
-            raise _Differs("the fused loss gives another gradient than the model's logits")
+            raise _Differs("the gradient of the fused loss differs from that of the model's logits")
         if ((own - log_odds).abs() > tolerance * (1 + own.abs())).any():
-            raise _Differs("the fused loss gives other probabilities than the model's logits")
-        # a model in half precision may round what it does to them
+            raise _Differs("the probabilities of the fused loss differ from those of the model's logits")
+        # a model in half precision may round when it changes them
         return torch.cat([logits.detach(), probe(logits.shape[-1], logits.dtype, logits.device)[None]]).to(wide)
 
     def _compare(self, logits, let_out):
-        """See what the model has done to the logits that were let out."""
+        """Find out what the model did to the real logits, and remember it."""
         if logits.shape[-1] != let_out.shape[-1] or logits.numel() != let_out.numel():
-            raise _Differs("the model hands its loss other positions or tokens than its head gives")
+            raise _Differs("the model passes its loss other positions or tokens than its head returns")
         bend = seen(let_out, logits.detach().reshape(let_out.shape), self.bend, self.config)
         if bend is None:
-            raise _Differs("the model does something to its logits that the fused loss does not know")
+            raise _Differs("the model changes its logits in a way that the fused loss does not support")
         if bend != self.bend:
             LOG.info("slung: the model multiplies its logits by %g, softcap %s", *bend)
             self.bend = bend
@@ -291,12 +294,12 @@ class FusedHead:
 
 
 def _spread(rows, most: int):
-    """At most `most` of `rows`, evenly spread over them."""
+    """At most `most` of `rows`, evenly spread."""
     return rows[:: max(1, -(-len(rows) // most))]
 
 
 def _is_of_the_machine(error) -> bool:
-    """Whether memory or a device failed, which logits would not help."""
+    """Whether memory or a device failed; working on logits would not help then."""
     kinds = (MemoryError, torch.OutOfMemoryError, getattr(torch, "AcceleratorError", MemoryError))
     said = str(error)
     signs = ("out of memory", "can't allocate memory", "CUDA error", "CUDNN_", "CUBLAS_")
@@ -304,16 +307,16 @@ def _is_of_the_machine(error) -> bool:
 
 
 def _tolerance(dtype) -> float:
-    """Relative; numbers of eight bits add up to logits that are right to about one in a hundred."""
+    """The relative tolerance. Products of numbers with eight bits give logits that are right to about 1 %."""
     return 0.1 if dtype in (torch.bfloat16, torch.float16) else 1e-2
 
 
 def _plain_linear(head) -> tuple[nn.Linear | None, str | None]:
-    """The linear layer of a head, or why there is none."""
+    """The linear layer of a head, or the reason why it has none."""
     if hasattr(head, "modules_to_save") and hasattr(head, "active_adapters"):
-        # PEFT trains a copy of the head, and calls that
+        # PEFT trains and calls a copy of the head
         copies = [head.modules_to_save[name] for name in head.active_adapters if name in head.modules_to_save]
         head = copies[0] if len(copies) == 1 else head
     if plain_class(head) is nn.Linear:
         return head, None
-    return None, f"the model's head is {type(head).__module__}.{type(head).__name__} and no plain linear layer"
+    return None, f"the model's head is {type(head).__module__}.{type(head).__name__}, not a plain nn.Linear"

@@ -1,8 +1,8 @@
-"""How slung gets between a module and its forward: by the module's class, so that a copy of a model is a model of its own.
+"""Intercepts a module's forward through the module's class, so that deep copies of a model stay independent.
 
-A function put into `module.forward` holds on to the module that it was made for: a deep copy (EMA, SWA, a reference model)
-would run the original's layers, and send it the gradients. A class is shared by copies, and what it looks up is
-theirs.
+A function stored in `module.forward` stays bound to the module it was made for. A deep copy (EMA, SWA, a reference
+model) would run the original's layers and send gradients to the original. Copies share a class instead, and the class
+looks everything up on the copy.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import torch
 def intercept(module: Any, around: Callable) -> None:
     """Let `around` decide what `module.forward` does.
 
-    The module's class becomes a subclass of the same name. A forward that was put into the module itself (by a plugin, by
-    accelerate's hooks) goes on to be called in place of the class's.
+    The module's class becomes a subclass with the same name. A forward stored in the module itself (by a plugin, by
+    accelerate's hooks) is still called in place of the class's.
 
     Args:
         module: an `nn.Module`.
-        around: called with `(module, forward, *args, **kwargs)`, where `forward` is the one that the module had; a bound method,
-            so that a deep copy of the module calls that of the copied object.
+        around: called with `(module, forward, *args, **kwargs)`, where `forward` is the module's previous forward.
+            `around` must be a bound method, so that a deep copy of the module calls the method of the copied object.
     """
     own = module.__dict__.pop("forward", None)
     if not isinstance(module, _Intercepted):
@@ -35,17 +35,17 @@ def intercept(module: Any, around: Callable) -> None:
 
 
 def plain_class(module: Any) -> type:
-    """The class that a module had before it was intercepted."""
+    """The class of a module before it was intercepted."""
     return type(module).__dict__.get("_slung_class", type(module))
 
 
 class _Intercepted:
-    """Comes before a module's class; see `intercept`."""
+    """A base class placed before a module's own class; see `intercept`."""
 
     _slung_around = _slung_forward = None
 
     def __reduce_ex__(self, protocol):
-        # the class is none that pickle could find by its name
+        # pickle could not find this class by its name
         function, args, *rest = super().__reduce_ex__(protocol)
         original = type(self).__dict__.get("_slung_class")
         return (function, args, *rest) if original is None else (_blank, (original,), *rest)
@@ -58,7 +58,7 @@ def _blank(cls):
 
 @functools.cache
 def _class(cls):
-    # a plain frame: what it calls may be compiled
+    # runs uncompiled, but what it calls may be compiled
     @functools.partial(torch.compiler.disable, recursive=False)
     def forward(self, *args, **kwargs):
         plain = self._slung_forward or functools.partial(cls.forward, self)

@@ -1,13 +1,13 @@
 """Per-token objectives, each a function of one number: the target's log-odds.
 
 With logits `z` and target `y`, `m = z_y - logsumexp(z_j for j != y)`, so that `p = sigmoid(m)`. Written with `m`, every
-objective is exact for every p: none of them rounds `1 - p`, which in float32 is zero for the very tokens that a model has
-memorized. What the loss does with a token is a mixture of objectives with a weight each:
+objective is exact for every p. None of them rounds `1 - p`, which is zero in float32 for the tokens that a model has
+memorized. Each token has a weighted sum of objectives:
 
     actions = {cross_entropy: a, unlikelihood: b}       # float32 [tokens] each; both 0: no loss
 
-A new objective is a function more; docs/objectives.md shows how a config names one. Derivatives come from autograd, on a
-number a token.
+A new objective is one more function; docs/objectives.md shows how a config names one. Autograd computes its
+derivative, one number per token.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from ..labels.buckets import Action, Bucket
 
 
 class ObjectiveError(SlungError):
-    """An objective of the user's that cannot be one; the message names the YAML key, the value and the mend."""
+    """A custom objective that does not work as an objective; the message names the YAML key, the value and the fix."""
 
 
 Objective = Callable[[Tensor], Tensor]
-"""Log-odds `[tokens]` to losses `[tokens]`, by torch's functions; finite, with a finite derivative, for finite log-odds."""
+"""Maps log-odds `[tokens]` to losses `[tokens]` with torch functions. Finite log-odds give finite losses and slopes."""
 
 Actions = Mapping[Objective, Tensor]
 """The weight of each objective for each token, float32 `[tokens]`."""
@@ -50,7 +50,7 @@ def unlikelihood(m: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Hinge:
-    """`max(0, log p - log threshold)`: pushed down while more likely than the threshold, then left alone.
+    """`max(0, log p - log threshold)`: pushes p down to the threshold; no loss below it.
 
     Attributes:
         threshold: a probability in (0, 1).
@@ -63,14 +63,14 @@ class Hinge:
 
 
 def of_bucket(bucket: Bucket) -> Objective | None:
-    """What a bucket's codes are trained with, cross-entropy aside; None where they are masked.
+    """The objective of a bucket's codes, besides cross-entropy; None if they are masked.
 
     Raises:
-        ObjectiveError: the function that `action: custom` names cannot be an objective.
+        ObjectiveError: the function named for `action: custom` does not work as an objective.
     """
     if not bucket.action.traits.coded:
         return None
-    # the config sees to the key that an action needs
+    # the config ensures that the key an action needs is set
     made = {
         Action.UNLIKELIHOOD: lambda: unlikelihood,
         Action.SOFT: lambda: unlikelihood,
@@ -81,13 +81,13 @@ def of_bucket(bucket: Bucket) -> Objective | None:
 
 
 def token_losses(m: Tensor, actions: Actions) -> Tensor:
-    """The losses of tokens of log-odds `m`, `[tokens]`, of its dtype."""
+    """The losses of tokens with log-odds `m`, `[tokens]`, in the dtype of `m`."""
     losses = (weight.to(m.dtype) * objective(m) for objective, weight in actions.items())
-    return cast(Tensor, sum(losses))  # of one objective at least
+    return cast(Tensor, sum(losses))  # there is at least one objective
 
 
 def losses_and_slopes(m: Tensor, actions: Actions) -> tuple[Tensor, Tensor]:
-    """`token_losses` and their derivative by `m`, both `[tokens]` and detached."""
+    """`token_losses` and their derivative with respect to `m`, both `[tokens]` and detached."""
     with torch.enable_grad():
         leaf = m.detach().requires_grad_()
         losses = token_losses(leaf, actions)
@@ -96,7 +96,7 @@ def losses_and_slopes(m: Tensor, actions: Actions) -> tuple[Tensor, Tensor]:
 
 
 def at(actions: Actions, rows: Any) -> dict[Objective, Tensor]:
-    """The actions of some tokens only."""
+    """The actions of the tokens at `rows`."""
     return {objective: weight[rows] for objective, weight in actions.items()}
 
 
@@ -106,10 +106,10 @@ def has_loss(actions: Actions) -> Tensor:
 
 
 def of_path(path: str) -> Objective:
-    """A function of the user's, by `package.module:function`.
+    """Import the user's function, named as `package.module:function`.
 
     Raises:
-        ObjectiveError: there is none, or it does not do what an objective does.
+        ObjectiveError: the function does not exist, or does not work as an objective.
     """
     module, _, name = path.partition(":")
     try:
@@ -127,11 +127,12 @@ def of_path(path: str) -> Objective:
         ) from error
     if not isinstance(losses, Tensor) or losses.shape != m.shape or not losses.requires_grad:
         raise ObjectiveError(
-            f"slung.buckets: objective: {path} has to turn log-odds [tokens] into losses [tokens] by torch's functions"
+            f"slung.buckets: objective: {path} must turn log-odds [tokens] into losses [tokens]; use torch functions"
         )
     (slopes,) = torch.autograd.grad(losses.sum(), m)
     if not (losses.isfinite().all() and slopes.isfinite().all()):
         raise ObjectiveError(
-            f"slung.buckets: objective: {path} has an infinite loss or derivative for log-odds within -30 and 30"
+            f"slung.buckets: objective: {path} has an infinite loss or derivative; "
+            "expected finite ones for log-odds from -30 to 30"
         )
     return objective

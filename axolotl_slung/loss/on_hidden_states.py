@@ -1,12 +1,12 @@
-"""The selective loss straight from hidden states: projection, loss and gradient, a chunk of tokens at a time.
+"""Computes the selective loss from hidden states: projection, loss and gradient, one chunk of tokens at a time.
 
-The logits of all tokens never stand in memory at once, and tokens without a loss are never projected. With the target's
+The logits of all tokens are never in memory at once. Tokens without a loss are never projected. With the target's
 log-odds `m` (`objectives.py`) and `q` the softmax over all tokens but the target,
 
     dL/dz = dL/dm * (onehot - q)
 
-so the forward pass has all that the gradient needs, and makes it: three matrix products in all, where a loss that
-computes the logits again in its backward pass needs four. `dL/dm` is a number a token, and is multiplied into the narrow
+so the forward pass already has what the gradient needs, and computes it. This takes three matrix products. A loss that
+recomputes the logits in its backward pass needs four. `dL/dm` is one number per token and is multiplied into the narrow
 sides of the products.
 """
 
@@ -21,11 +21,11 @@ from .objectives import Actions, at, has_loss, losses_and_slopes
 from .rows import log_odds_and_dlogits
 
 CHUNK_BYTES = 256 * 2**20
-"""Of logits, in memory at once."""
+"""Bytes of logits in memory at once."""
 CHUNK_MIN = 256
-"""Tokens: with fewer at a time, the products would be slow."""
+"""The fewest tokens per chunk; with fewer the products would be slow."""
 SLICE = 4096
-"""Rows of the weight whose gradients are added up at once, so that they are still in the cache."""
+"""Rows of the weight whose gradients are added up at once, so that they stay in the cache."""
 
 
 class _LinearSelectiveLoss(torch.autograd.Function):
@@ -49,7 +49,7 @@ class _LinearSelectiveLoss(torch.autograd.Function):
 
         loss = hidden.new_zeros((), dtype=wide)
         log_odds = hidden.new_full(targets.shape, torch.nan, dtype=wide)
-        # float16 would overflow before the sum is divided by the number of tokens
+        # float16 could overflow, because the sum is divided by the number of tokens only later
         d_hidden = (
             torch.zeros_like(hidden, dtype=wide if hidden.dtype == torch.float16 else None) if need_hidden else None
         )
@@ -57,7 +57,7 @@ class _LinearSelectiveLoss(torch.autograd.Function):
         d_bias = torch.zeros(len(weight), dtype=wide, device=weight.device) if need_bias else None
         for rows, logits in _projected(hidden, w, b, chunks):
             m, norm = log_odds_and_dlogits(logits, targets[rows], logit_scale, softcap)
-            dlogits = logits  # overwritten in place; each row still to be multiplied by `narrow`
+            dlogits = logits  # overwritten in place; each row must still be multiplied by `narrow`
             losses, slopes = losses_and_slopes(m, at(actions, rows))
             log_odds[rows] = m
             loss += losses.sum()
@@ -71,7 +71,7 @@ class _LinearSelectiveLoss(torch.autograd.Function):
                 sum_of_rows = side[:, 0] @ dlogits
                 d_bias += sum_of_rows if size is None else sum_of_rows.to(wide) * size
 
-        # as attributes: hooks that move saved tensors elsewhere and back would only lose time on these
+        # attributes, not saved tensors: hooks that offload saved tensors would only lose time on these
         ctx.grads = d_hidden, d_weight and d_weight.total, d_bias
         ctx.dtypes = hidden.dtype, weight.dtype, None if bias is None else bias.dtype
         ctx.mark_non_differentiable(log_odds)
@@ -82,7 +82,7 @@ class _LinearSelectiveLoss(torch.autograd.Function):
     def backward(ctx, grad_loss, _grad_log_odds):
         if ctx.grads is None:
             raise RuntimeError(
-                "linear_selective_loss: backward a second time; its gradients are made once, and given away"
+                "linear_selective_loss: backward a second time; the gradients are computed once, so call backward once"
             )
         grads, ctx.grads = ctx.grads, None
         return (*(_scaled(grad, grad_loss, dtype) for grad, dtype in zip(grads, ctx.dtypes)), *[None] * 5)
@@ -92,11 +92,11 @@ class _Sum:
     """The weight's gradient, `[vocabulary, width]`, added up over chunks in float32.
 
     Attributes:
-        total: the sum so far; meaningless before the first `add`.
+        total: the sum so far; undefined before the first `add`.
     """
 
     def __init__(self, weight, wide, chunks: int):
-        # a single product adds up in float32 by itself; its result may be more than float16 holds
+        # a single product already accumulates in float32; its result may overflow float16
         self.total = torch.empty_like(
             weight, dtype=weight.dtype if chunks == 1 and weight.dtype != torch.float16 else wide
         )
@@ -128,12 +128,12 @@ class _Sum:
 
 
 def _fitted(narrow, dtype):
-    """The narrow side of a product in its dtype, and a factor of the result, or None for 1.
+    """Cast the narrow side of a product to `dtype`. Returns it and the factor for the result, or None for 1.
 
-    In float16, whose numbers end at 65504, the narrow side becomes as large as no sum over tokens can overflow.
+    Float16 ends at 65504. There the narrow side is scaled so that no sum over tokens can overflow.
 
     Args:
-        narrow: float32 or wider, `[tokens, width]`; the wide side's entries are at most 1.
+        narrow: float32 or wider, `[tokens, width]`. The entries of the other side are at most 1.
     """
     if dtype != torch.float16:
         return narrow.to(dtype), None
@@ -144,7 +144,7 @@ def _fitted(narrow, dtype):
 
 
 def _scaled(grad, factor, dtype):
-    """`grad * factor`, in place where it can be."""
+    """`grad * factor`, in place if the dtypes agree."""
     if grad is None:
         return None
     if grad.dtype == dtype:
@@ -158,13 +158,13 @@ def _scaled(grad, factor, dtype):
 
 
 def compute_dtype(weight: torch.Tensor) -> torch.dtype:
-    """What `nn.Linear` would compute in: autocast's dtype, or the weight's own."""
+    """The dtype in which `nn.Linear` would compute: autocast's, or the weight's own."""
     device = weight.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
 
 
 def _chunks(kept, vocabulary, dtype):
-    """`kept` in parts of about the same size, each of whose logits fit `CHUNK_BYTES`."""
+    """Split `kept` into parts of about equal size. The logits of each part fit into `CHUNK_BYTES`."""
     most = max(CHUNK_MIN, CHUNK_BYTES // (vocabulary * dtype.itemsize))
     return kept.tensor_split(-(-len(kept) // most)) if len(kept) else ()
 
@@ -175,10 +175,10 @@ def _projected(
     bias: Tensor | None,  # (vocabulary,)
     chunks: Sequence[Tensor],
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The logits of each chunk, before scale and softcap, in the same memory: `(rows, [rows, vocabulary])`."""
+    """The logits of each chunk, before scale and softcap: `(rows, [rows, vocabulary])`. All use the same memory."""
     if not chunks:
         return
-    # the first is the largest
+    # the first chunk is the largest
     memory = torch.empty(len(chunks[0]), len(weight), dtype=weight.dtype, device=weight.device)
     for rows in chunks:
         logits, h = memory[: len(rows)], hidden[rows].to(weight.dtype)
@@ -203,25 +203,25 @@ def linear_selective_loss(
 
     Args:
         hidden: `[tokens, width]`, any float dtype, already aligned with `targets`.
-        weight: `[vocabulary, width]`, of the same dtype, unless under autocast.
-        targets: int64 `[tokens]`, token ids; any valid id where all weights are 0.
+        weight: `[vocabulary, width]`, with the same dtype unless under autocast.
+        targets: int64 `[tokens]`, token ids; any valid id if all weights of the token are 0.
         actions: the weight of each objective for each token (`objectives.Actions`).
         bias: `[vocabulary]`, or None.
         logit_scale: factor of the logits, above 0 (Granite, Cohere).
         softcap: above 0 (Gemma 2), or None for none.
-        kept: int64, the tokens with a loss, in ascending order, where the caller knows them; finding them makes the host
-            wait for the device.
+        kept: int64, the indices of the tokens with a loss in ascending order, if the caller knows them. Otherwise they
+            are computed, which synchronizes with the device.
 
     Returns:
-        `(loss, log_odds)`: a scalar in float32 (float64 for float64 weights), and the log-odds `[tokens]` of the same
-        dtype, detached, NaN where all weights are 0. The loss hangs on `hidden`, `weight` and `bias` even where no token
-        has a loss, so that a distributed backward pass has its collectives.
+        `(loss, log_odds)`: a scalar in float32 (float64 for float64 weights), and the log-odds `[tokens]` in the same
+        dtype. The log-odds are detached, and NaN for tokens whose weights are all 0. The loss depends on `hidden`,
+        `weight` and `bias` even if no token has a loss, so that a distributed backward pass runs its collectives.
 
     Raises:
-        ValueError: a logit scale or a softcap that is not above 0.
+        ValueError: the logit scale or the softcap is not above 0.
     """
     if logit_scale <= 0 or (softcap is not None and softcap <= 0):
-        raise ValueError(f"logit_scale and softcap have to be above 0, and are {logit_scale} and {softcap}")
+        raise ValueError(f"logit_scale, softcap: expected numbers above 0, got {logit_scale} and {softcap}")
     if kept is None:
         kept = has_loss(actions).nonzero()[:, 0]
     return _LinearSelectiveLoss.apply(hidden, weight, bias, targets, actions, kept, logit_scale, softcap)

@@ -1,4 +1,7 @@
-"""The selective loss over logits, in chunks of tokens: for heads that the fused loss (`on_hidden_states.py`) cannot work in."""
+"""Computes the selective loss from logits, in chunks of tokens, for heads that the fused loss does not support.
+
+`on_hidden_states.py` has the fused loss.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from torch import Tensor
 from .objectives import Actions, has_loss, losses_and_slopes
 
 CHUNK = 1024
-"""Tokens at a time: the only float32 copies of logits are `[CHUNK, vocabulary]`."""
+"""Tokens per chunk: the only float32 copies of logits are `[CHUNK, vocabulary]`."""
 
 
 class _SelectiveLoss(torch.autograd.Function):
@@ -26,7 +29,7 @@ class _SelectiveLoss(torch.autograd.Function):
             log_odds[chunk] = target - others[chunk]
         losses, slopes = losses_and_slopes(log_odds, actions)
         live = has_loss(actions)
-        # logits of tokens without a loss may be anything, as for torch's cross-entropy
+        # the logits of tokens without a loss may have any value, as for torch's cross-entropy
         losses, slopes = losses.where(live, 0), slopes.where(live, 0)
         ctx.save_for_backward(logits, targets, slopes, others)
         ctx.mark_non_differentiable(log_odds)
@@ -38,7 +41,7 @@ class _SelectiveLoss(torch.autograd.Function):
         slope = grad_losses * slopes
         grad = torch.empty_like(logits)
         for chunk in _chunks(len(targets)):
-            # dL/dz = dL/dm * (onehot - q), with q the softmax over all but the target
+            # dL/dz = dL/dm * (onehot - q), with q the softmax over all tokens but the target
             q = logits[chunk].to(slope.dtype, copy=True).sub_(others[chunk, None]).exp_()
             q.mul_(-slope[chunk, None]).scatter_(1, targets[chunk, None], slope[chunk, None])
             grad[chunk] = q.masked_fill_(slope[chunk, None] == 0, 0)
@@ -50,17 +53,17 @@ def selective_loss(
     targets: Tensor,  # (tokens,)
     actions: Actions,  # objective: (tokens,)
 ) -> tuple[Tensor, Tensor]:
-    """Per-token losses, by way of the log-odds.
+    """Per-token losses, computed through the log-odds.
 
     Args:
         logits: `[tokens, vocabulary]`, any float dtype, already aligned with `targets`.
-        targets: int64 `[tokens]`, token ids; any valid id where all weights are 0.
+        targets: int64 `[tokens]`, token ids; any valid id if all weights of the token are 0.
         actions: the weight of each objective for each token.
 
     Returns:
-        `(losses, log_odds)`, both `[tokens]` in float32 (float64 for float64 logits); the log-odds are detached. A
-        token of which all weights are 0 has a loss and a gradient of exactly 0. The losses hang on `logits` even
-        where all weights are 0, so that a distributed backward pass has its collectives.
+        `(losses, log_odds)`, both `[tokens]` in float32 (float64 for float64 logits). The log-odds are detached. A
+        token whose weights are all 0 has a loss and a gradient of exactly 0. The losses depend on `logits` even if all
+        weights are 0, so that a distributed backward pass runs its collectives.
     """
     return _SelectiveLoss.apply(logits, targets, actions)
 

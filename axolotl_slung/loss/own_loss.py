@@ -1,8 +1,8 @@
-"""Models whose forward computes cross-entropy by itself, and never asks `self.loss_function` (Gemma 3's multimodal class, Mamba).
+"""Handles models whose forward computes cross-entropy itself, without `self.loss_function` (Gemma 3 multimodal, Mamba).
 
-Whether their loss is the usual one is tried, on a few tokens: with targets that are the least likely ones at their
-positions, no other alignment of logits and labels gives so large a loss. Then the forward can be run without labels, and
-slung's loss be computed from what it gives.
+A trial on a few tokens shows whether their loss is the usual one. Its targets are the least likely tokens at their
+positions, because no other alignment of logits and labels gives so large a loss. If it is the usual loss, the forward
+can run without labels, and slung's loss is computed from its logits.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from ..labels.codec import IGNORE
 from .reader import shifted
 
 TRIED = 16
-"""Tokens."""
+"""The number of tokens in the trial."""
 UNKNOWN = "unknown"
-"""It has not been tried yet."""
+"""There has been no trial yet."""
 
 
 @dataclass(frozen=True)
 class OwnLoss:
-    """The usual cross-entropy, of a model's own, which slung's loss takes the place of.
+    """The usual cross-entropy, computed by the model itself. Slung's loss replaces it.
 
     Attributes:
-        drops_padding: whether labels where the attention mask is 0 are left out.
+        drops_padding: whether the model leaves out labels at positions with attention mask 0.
     """
 
     drops_padding: bool
 
     def labels(self, labels: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
-        """The labels that the model's loss would look at, int64 `[batch, length]`."""
+        """The labels that the model's loss would use, int64 `[batch, length]`."""
         if not self.drops_padding or attention_mask is None:
             return labels
         return labels.masked_fill(attention_mask[:, -labels.shape[1] :].to(labels.device) == 0, IGNORE)
@@ -51,7 +51,7 @@ class OwnLoss:
         shift_labels: torch.Tensor | None = None,
         **kwargs,
     ) -> Any:
-        """The model's forward without labels, and its `loss_function` after that."""
+        """Run the model's forward without labels, then its `loss_function`."""
         output = plain(*args, **kwargs)
         logits = output[0] if isinstance(output, tuple) else output.logits
         loss = model.loss_function(logits, labels, num_items_in_batch=num_items_in_batch, shift_labels=shift_labels)
@@ -65,13 +65,14 @@ def own_loss(model: Any, plain: Callable, labels: torch.Tensor, args: tuple, kwa
     """Whether a model computes the usual cross-entropy by itself.
 
     Args:
-        model: which is tried.
+        model: the model to try.
         plain: its forward.
-        labels: int64 `[batch, length]`, of the batch at hand.
-        args, kwargs: what else the forward is called with.
+        labels: int64 `[batch, length]`, the labels of the current batch.
+        args, kwargs: the other arguments of the forward.
 
     Returns:
-        None: the model calls `loss_function`, or its loss is another. `UNKNOWN`: the batch is too short to tell.
+        An `OwnLoss` if it does. None if the model calls `loss_function` or computes a different loss. `UNKNOWN` if the
+        batch is too short to tell.
     """
     if _calls_loss_function(type(model)):
         return None
@@ -100,7 +101,7 @@ def _found(trial, padding, device, called) -> OwnLoss | None:
         with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
             bare = _seeded(trial, return_dict=True)
             logits = bare.logits.float()
-            # the largest loss for most tokens, the smallest for the padding, and none for a few
+            # targets with the largest loss for most tokens, the smallest for the padding, and none for a few
             labels = torch.full(logits.shape[:2], IGNORE, device=device)
             labels[:, 1:] = logits[:, :-1].argmin(-1)
             if padding is not None:
@@ -108,7 +109,7 @@ def _found(trial, padding, device, called) -> OwnLoss | None:
             labels[:, 2] = IGNORE
             output = _seeded(trial, labels=labels, return_dict=True)
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
-        # some other kind of model, or of loss
+        # another kind of model or loss
         return None
     same = output.logits is not None and torch.equal(output.logits.float(), logits)
     if called or not same or output.loss is None or getattr(output, "aux_loss", None) is not None:
@@ -122,19 +123,19 @@ def _found(trial, padding, device, called) -> OwnLoss | None:
 
 
 def _seeded(forward, **kwargs):
-    """Dropout drops the same each time."""
+    """Call `forward` with a fixed seed, so that dropout drops the same values each time."""
     torch.manual_seed(0)
     return forward(**kwargs)
 
 
 def _few(x, shape):
-    """The first tokens of what the forward is called with; None for what has no tokens and is a tensor."""
+    """The first tokens of an argument. None for a tensor without the shape of the labels; other values as they are."""
     if not isinstance(x, torch.Tensor):
         return x
     return x[:1, :TRIED] if x.shape[:2] == shape else None
 
 
 def _calls_loss_function(cls) -> bool:
-    """Whether the code of a class's own forward, below its decorators, names it."""
+    """Whether the code of a class's own forward, below its decorators, names `loss_function`."""
     code = getattr(inspect.unwrap(cls.forward), "__code__", None)
     return code is not None and "loss_function" in code.co_names

@@ -1,4 +1,4 @@
-"""Labels back into what the loss works with."""
+"""Turns labels back into the inputs of the loss."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from .objectives import Actions, cross_entropy, has_loss, of_bucket
 NormalizeBy = Literal["loss_tokens", "train_tokens", "all_tokens"]
 
 GROUPS = ("train", "mask", *(action.value for action in Action if action.traits.coded))
-"""Tokens are measured by action. Actions on text leave nothing in the labels but, at most, masked tokens."""
+"""The groups of tokens in the metrics, by action. Actions on text leave at most masked tokens in the labels."""
 
 IGNORED = len(GROUPS)
 MASKED = GROUPS.index("mask")
 
 
 class Read(NamedTuple):
-    """Shifted labels, read; each tensor `[tokens]`.
+    """Decoded, shifted labels; each tensor is `[tokens]`.
 
     Attributes:
-        targets: int64 token ids, 0 where ignored.
-        actions: float32 weights by objective.
-        group: index into `GROUPS`, `IGNORED` where ignored.
+        targets: int64 token ids; 0 for ignored tokens.
+        actions: float32 weights, by objective.
+        group: index into `GROUPS`; `IGNORED` for ignored tokens.
     """
 
     targets: Tensor
@@ -40,10 +40,10 @@ class LabelReader:
     """Reads labels back into targets and actions.
 
     Args:
-        buckets: the buckets that the labels were written with, in the same order.
+        buckets: the buckets with which the labels were written, in the same order.
 
     Attributes:
-        weight_factor: of the buckets' weights, which a schedule may change during training; 1 at first.
+        weight_factor: the factor of the buckets' weights, 1 at first. A schedule may change it during training.
     """
 
     def __init__(self, buckets: Sequence[Bucket]):
@@ -71,11 +71,11 @@ class LabelReader:
         return self._tables[device]
 
     def read(self, labels: Tensor, factor: float | None = None) -> Read:
-        """What labels that are already shifted say.
+        """Decode labels that are already shifted.
 
         Args:
             labels: int64 `[tokens]`.
-            factor: of the buckets' weights; None for `weight_factor`.
+            factor: the factor of the buckets' weights; None for `weight_factor`.
         """
         factor = self.weight_factor if factor is None else factor
         group_of, is_soft, weights = self._on(labels.device)
@@ -92,11 +92,11 @@ class LabelReader:
         return Read(targets, actions, group)
 
     def count(self, labels: Tensor, normalize_by: NormalizeBy) -> Tensor:
-        """How many of the shifted labels the loss is divided by; a schedule of the weights does not change it.
+        """The number of labels by which the loss is divided. A schedule of the weights does not change it.
 
         Args:
-            labels: int64, any shape.
-            normalize_by: what is counted.
+            labels: int64, shifted, any shape.
+            normalize_by: which labels are counted.
 
         Returns:
             int64 scalar tensor on the device of `labels`.
@@ -109,11 +109,11 @@ class LabelReader:
 
 
 def shifted(labels: torch.Tensor | None, shift_labels: torch.Tensor | None = None) -> torch.Tensor:
-    """Labels aligned with the logits that predict them: the only place where the shift happens.
+    """Shift labels to align them with the logits that predict them. Labels are shifted nowhere else.
 
     Args:
         labels: int64 `[batch, length]`, aligned with the inputs.
-        shift_labels: the same already shifted, where a caller (sequence parallelism) brings it.
+        shift_labels: the same labels, already shifted, if a caller (sequence parallelism) passes them.
 
     Returns:
         int64 `[batch, length]`; the last position predicts nothing.

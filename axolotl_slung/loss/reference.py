@@ -1,6 +1,6 @@
-"""The selective loss as one would write it down: slow, readable, differentiable by autograd, in any float dtype.
+"""The reference for the selective loss: slow, readable, differentiable by autograd, in any float dtype.
 
-Everything fast is tested against this file.
+All fast implementations are tested against this file.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ def selective_loss_reference(
     """Per-token loss `-a log p(y) - b log(1 - p(y))` (paper, section 3).
 
     Args:
-        logits: `[tokens, vocabulary]`; give float64 for a ground truth.
+        logits: `[tokens, vocabulary]`; pass float64 for a ground truth.
         targets: int64 `[tokens]`, token ids.
         cross_entropy_weight: `a`, `[tokens]`.
         unlikelihood_weight: `b`, `[tokens]`.
 
     Returns:
-        `[tokens]`, of the dtype of `logits`.
+        `[tokens]`, in the dtype of `logits`.
     """
     everything = logits.logsumexp(-1)
     target = logits.gather(-1, targets[:, None])[:, 0]
@@ -37,14 +37,14 @@ def logits_reference(
     logit_scale: float = 1.0,
     softcap: float | None = None,
 ) -> torch.Tensor:
-    """Logits `[tokens, vocabulary]` of hidden states `[tokens, width]`, as the models with a scale or a softcap make them."""
+    """Logits `[tokens, vocabulary]` of hidden states `[tokens, width]`, with the model's scale and softcap."""
     logits = torch.nn.functional.linear(hidden, weight, bias) * logit_scale
     return logits if softcap is None else softcap * torch.tanh(logits / softcap)
 
 
 def _log_and_log_of_rest(log_p, log_not_p):
-    """The two logarithms, each taken from the smaller of the two probabilities, where no digits are lost."""
+    """Both logarithms, computed from the smaller of the two probabilities, which loses no digits."""
     likely = log_p > log_not_p
-    # the branch that is not taken has to stay finite for its gradient; what is taken is below log(1/2)
+    # the unused branch must stay finite for its gradient; the used values are below log(1/2)
     smaller = torch.log1p(-torch.where(likely, log_not_p, log_p).clamp(max=-0.5).exp())
     return torch.where(likely, smaller, log_p), torch.where(likely, log_not_p, smaller)

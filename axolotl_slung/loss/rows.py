@@ -1,8 +1,8 @@
-"""What happens to a row of logits between the matrix products of the fused loss.
+"""Processes rows of logits between the matrix products of the fused loss.
 
-One pass gives the target's log-odds and turns the logits into their own gradient, in place. Three ways to do it,
-all held to the same reference by the tests: compiled for processors (`rows_cpu.py`), by Triton for GPUs
-(`rows_triton.py`), and by torch alone for everything else, which is the one to read.
+One pass computes the target's log-odds and overwrites the logits with their own gradient. There are three backends:
+numba for CPUs (`rows_cpu.py`), Triton for GPUs (`rows_triton.py`), and plain torch for everything else. The tests hold
+all three to the same reference. To understand the computation, read the torch version.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 64
-"""Rows that torch handles at once, in the wider dtype."""
+"""The number of rows that the torch backend processes at once, in the wider dtype."""
 
 
 def log_odds_and_dlogits(
@@ -23,24 +23,25 @@ def log_odds_and_dlogits(
     logit_scale: float = 1.0,
     softcap: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The targets' log-odds; `z`, the logits, becomes the gradient of the log-odds by the logits, but for a factor a row.
+    """The log-odds of the targets. Overwrites the logits `z` with the gradient of the log-odds, up to a factor per row.
 
     With `l = softcap(logit_scale * z)` and `q` the softmax of `l` over all but the target, `dm/dz` is
     `-(q - onehot) * logit_scale * softcap'`.
 
     Args:
-        z: logits `[tokens, vocabulary]`, contiguous, at least two columns. Overwritten: afterwards it holds
-            `norm * (q - onehot) * softcap'`, so that `dL/dz` is `z * (-logit_scale * dL/dm / norm)`.
+        z: logits `[tokens, vocabulary]`, contiguous, at least two columns. Overwritten with
+            `norm * (q - onehot) * softcap'`; then `dL/dz` is `z * (-logit_scale * dL/dm / norm)`.
         targets: int64 `[tokens]`.
         logit_scale: above 0.
         softcap: above 0, or None for none.
 
     Returns:
-        `(log_odds, norm)`, both `[tokens]`, float32 (float64 for float64 logits). What is not a number in a row makes its
-        log-odds that too.
+        `(log_odds, norm)`, both `[tokens]`, float32 (float64 for float64 logits). A row that contains NaN has NaN
+        log-odds.
 
     Raises:
-        IndexError: a target is none of the columns. A GPU does not wait to tell: there the row's log-odds are not a number.
+        IndexError: a target is not a valid column. Only the CPU raises; on a GPU the row's log-odds are NaN, because a
+            check would synchronize.
     """
     if z.device.type == "cpu" and len(targets) and not 0 <= targets.min() <= targets.max() < z.shape[1]:
         raise IndexError(f"slung: a target is out of bounds for {z.shape[1]} columns of logits")
@@ -48,7 +49,7 @@ def log_odds_and_dlogits(
 
 
 def backend_name(device: torch.device, dtype: torch.dtype) -> str:
-    """Which of the ways a tensor takes: "numba", "triton" or "torch"."""
+    """The backend for a device and dtype: "numba", "triton" or "torch"."""
     if device.type == "cpu" and dtype in (torch.float32, torch.bfloat16):
         return "numba"
     if device.type == "cuda" and dtype != torch.float64 and find_spec("triton"):
@@ -57,7 +58,7 @@ def backend_name(device: torch.device, dtype: torch.dtype) -> str:
 
 
 def _backend(z: Tensor) -> Callable:
-    # each is imported where it is used: both compile
+    # imported only when used, because both compile
     name = backend_name(z.device, z.dtype)
     if name == "numba":
         from .rows_cpu import log_odds_and_dlogits
@@ -74,7 +75,7 @@ def with_torch(
     logit_scale: float = 1.0,
     softcap: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`log_odds_and_dlogits`, by torch; `norm` is 1."""
+    """`log_odds_and_dlogits` in plain torch; `norm` is 1."""
     wide = torch.promote_types(z.dtype, torch.float32)
     log_odds = torch.empty(len(targets), dtype=wide, device=z.device)
     for start in range(0, len(targets), BLOCK):

@@ -1,7 +1,7 @@
-"""`rows.log_odds_and_dlogits` for processors, compiled by numba: each row is read twice while it is in the cache.
+"""`rows.log_odds_and_dlogits` for CPUs, compiled by numba. Each row is read twice while it is in the cache.
 
-The exponentials are left unnormalized: `norm` is their sum, and the caller divides the narrow side of its products by it.
-The functions call each other, so they stay in one file (numba caches by file).
+The exponentials stay unnormalized. `norm` is their sum, and the caller divides the narrow side of its products by it.
+The functions call each other, so they are in one file (numba caches per file).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _F, _I32, _U32, _I16, _U16 = np.float32, np.int32, np.uint32, np.int16, np.uint1
 _NAN = _F(np.nan)
 _LOG2_E, _LN_2 = _F(1.4426950408889634), _F(0.6931471805599453)
 _BLOCK = 4096
-"""Columns that are summed in float32; the sums of blocks add up in float64."""
+"""Columns that are summed in float32. The sums of blocks are added in float64."""
 
 
-# the flags let loops over a row become vectors; infinities keep their meaning
+# these flags let numba vectorize loops over a row; infinities keep their meaning
 _compiled = partial(jit, fastmath={"reassoc", "contract", "nnan", "nsz"}, error_model="numpy")
 
 
 @numba.njit(inline="always")
 def _exp(x):
-    """Exp for float32 up to about 80, within 1e-7; below -87 it stays at its smallest."""
+    """Exp of float32 `x` up to about 80, within 1e-7. Below -87 it returns the value at -87."""
     x = x if x > _F(-87.0) else _F(-87.0)
     n = np.floor(x * _LOG2_E + _F(0.5))
     r = x - n * _LN_2
-    # exp on [-ln 2 / 2, ln 2 / 2]: its series up to r^7, whose rest is below 6e-9
+    # exp on [-ln 2 / 2, ln 2 / 2]: the Taylor series up to r^7; the remainder is below 6e-9
     p = _F(1 / 5040)
     p = p * r + _F(1 / 720)
     p = p * r + _F(1 / 120)
@@ -42,7 +42,7 @@ def _exp(x):
     p = p * r + _F(1 / 2)
     p = p * r + _F(1.0)
     p = p * r + _F(1.0)
-    # 2^n, by its bits
+    # 2^n, made from its bits
     return p * _I32(_I32(_I32(n) + _I32(127)) << _I32(23)).view(_F)
 
 
@@ -64,8 +64,8 @@ def _narrowed(x):
     return _U16(_U32(bits + _U32(0x7FFF) + _U32((bits >> _U32(16)) & _U32(1))) >> _U32(16))
 
 
-# Floats compare as integers once the bits of the negative ones are turned round; so the search becomes vectors too. Moved
-# until minus infinity is the lowest integer, all that is not a number comes after infinity, whatever its own sign.
+# Floats compare like integers once the bits of negative floats are inverted, so this search can be vectorized too.
+# They are shifted so that minus infinity is the lowest integer. Every NaN then sorts above infinity, whatever its sign.
 _MOVE_32, _INFINITE_32 = _I32(0x7F800001 - 2**31), _I32(0xFF000001 - 2**31)
 _MOVE_16, _INFINITE_16 = _I16(0x7F81 - 2**15), _I16(0xFF01 - 2**15)
 
@@ -88,7 +88,7 @@ def _largest_16(bits, best):
 
 @_compiled
 def _spread_32(row, largest, scale, cap):
-    """Logits to exponentials (times the softcap's derivative, where there is one); gives their sum."""
+    """Replace logits by exponentials (times the derivative of a softcap), and return the sum of the exponentials."""
     total = _F(0)
     if cap > 0:
         top = cap * _tanh(_F(largest * scale / cap))
@@ -125,7 +125,7 @@ def _spread_16(row, largest, scale, cap):
 
 @_compiled
 def _finish(target, largest, total, scale, cap):
-    """A row's log-odds, and the derivative of the softcap at its target; float64."""
+    """A row's log-odds and the derivative of the softcap at its target, float64."""
     target, largest = np.float64(target) * scale, np.float64(largest) * scale
     bend = 1.0
     if cap > 0:
@@ -177,7 +177,7 @@ def log_odds_and_dlogits(
     logit_scale: float = 1.0,
     softcap: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """See `rows.log_odds_and_dlogits`; `z` is float32 or bfloat16. As many threads as torch has."""
+    """See `rows.log_odds_and_dlogits`; `z` is float32 or bfloat16. It uses as many threads as torch."""
     log_odds, norm = torch.empty(2, len(targets), dtype=torch.float32)
     if z.dtype == torch.float32:
         kernel, values, bits = _rows_32, z.numpy(), z.view(torch.int32).numpy()

@@ -1,7 +1,7 @@
-"""`rows.log_odds_and_dlogits` for GPUs: a Triton program a row, between two of cuBLAS's products.
+"""`rows.log_odds_and_dlogits` for GPUs: one Triton program per row, between two cuBLAS products.
 
-The first pass over a row keeps a running maximum and the sum of exponentials below it, and skips the target's column; the
-second writes `q - onehot` in place of the logits. All arithmetic is in float32; `norm` is 1.
+The first pass over a row keeps a running maximum and the sum of exponentials relative to it. It skips the target's
+column. The second pass writes `q - onehot` in place of the logits. All arithmetic is in float32; `norm` is 1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 @triton.jit
 def _tanh(x):
-    # exp of -2|x| cannot overflow
+    # exp(-2|x|) cannot overflow
     e = tl.exp(-2.0 * tl.abs(x))
     t = (1.0 - e) / (1.0 + e)
     return tl.where(x < 0, -t, t)
@@ -22,7 +22,7 @@ def _tanh(x):
 
 @triton.jit
 def _logits(z, scale, cap, HAS_CAP: tl.constexpr):
-    """Logits as the model makes them, and the derivative of its softcap."""
+    """Logits with the model's scale and softcap, and the derivative of the softcap."""
     z = z.to(tl.float32) * scale
     bend = tl.full(z.shape, 1.0, tl.float32)
     if HAS_CAP:
@@ -37,11 +37,11 @@ def _row(z_ptr, stride, targets_ptr, log_odds_ptr, vocabulary, scale, cap, HAS_C
     row = tl.program_id(0).to(tl.int64)
     z_ptr += row * stride
     y = tl.load(targets_ptr + row)
-    # an index outside the row is neither read nor written
+    # an index outside the row is not read or written
     known = (y >= 0) & (y < vocabulary)
     y = tl.where(known, y, 0)
     columns = tl.arange(0, BLOCK)
-    # before the reductions below, which all warps wait for: afterwards some already overwrite it
+    # read before the reductions below, where all warps wait: afterwards some warps overwrite it
     target, _at_target = _logits(tl.load(z_ptr + y + tl.arange(0, 1)), scale, cap, HAS_CAP)
 
     largest = float("-inf")
@@ -51,7 +51,7 @@ def _row(z_ptr, stride, targets_ptr, log_odds_ptr, vocabulary, scale, cap, HAS_C
         z, _bend = _logits(tl.load(z_ptr + at, mask=at < vocabulary, other=0.0), scale, cap, HAS_CAP)
         z = tl.where((at < vocabulary) & (at != y), z, float("-inf"))
         new = tl.maximum(largest, tl.max(z, 0))
-        # a block of which nothing counts, the target alone, must not make infinity minus infinity
+        # in a block with only the target nothing counts; avoid infinity minus infinity there
         safe = tl.where(new == float("-inf"), 0.0, new)
         total = total * tl.exp(largest - safe) + tl.sum(tl.exp(z - safe), 0)
         largest = new

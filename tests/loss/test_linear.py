@@ -181,7 +181,7 @@ def test_a_second_backward_pass_is_refused():
 @pytest.mark.parametrize("options", [{"logit_scale": 0.0}, {"logit_scale": -1.0}, {"softcap": 0.0}])
 def test_scales_that_cannot_be(options):
     hidden, weight, _, targets, a, _ = problem(4, 11, 8, torch.float32)
-    with pytest.raises(ValueError, match="have to be above 0"):
+    with pytest.raises(ValueError, match="expected numbers above 0"):
         linear_selective_loss(hidden, weight, targets, {cross_entropy: a}, **options)
 
 

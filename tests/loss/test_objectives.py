@@ -175,8 +175,8 @@ def test_the_schedule_follows_the_optimizer_steps(tmp_path, slung):
     [
         ("my_objectives:nothing", "cannot be imported"),
         ("no_such_module:f", "cannot be imported"),
-        ("my_objectives:a_number", "has to turn log-odds"),
-        ("my_objectives:no_torch", "has to turn log-odds"),
+        ("my_objectives:a_number", "must turn log-odds"),
+        ("my_objectives:no_torch", "must turn log-odds"),
         ("my_objectives:fails", "fails on log-odds .*: KeyError"),
         ("my_objectives:number", "fails on log-odds .*: TypeError"),
         ("my_objectives:infinite", "infinite loss or derivative"),

@@ -1,4 +1,4 @@
-"""Answers that were paid for before, by what was asked."""
+"""A cache of answers from paid services, by request."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ...storage import Store, cache_folder
 
 
 def digest(request: Sequence[str]) -> bytes:
-    """32 bytes that stand for a request: all that decides its answer, such as a model and a text.
+    """The digest of a request, 32 bytes.
 
     Args:
-        request: strings, lone surrogates included.
+        request: all strings that decide the answer, such as a model and a text. Lone surrogates are allowed.
     """
-    # JSON keeps ["ab", "c"] and ["a", "bc"] apart, and escapes lone surrogates
+    # JSON distinguishes ["ab", "c"] from ["a", "bc"] and escapes lone surrogates
     return hashlib.blake2b(json.dumps(list(request)).encode(), digest_size=32).digest()
 
 
 class AnswerCache:
-    """A file of answers: the digest of a request to a JSON value, never the request itself.
+    """A file of answers. It maps the digest of a request to a JSON value and never stores the request.
 
-    Any number of threads and processes may use it at once. A cache that cannot be read or written is left alone for
-    the rest of the run, with a warning: it saves time and money and decides nothing.
+    Any number of threads and processes may use it at once. If it cannot be read or written, a warning is logged and the
+    run continues without it, because it only saves time and money.
 
     Args:
-        path: the file; None for `answers/answers.sqlite` in the folder of downloads and caches.
+        path: the file; None for `answers/answers.sqlite` in the cache folder.
     """
 
     def __init__(self, path: Path | str | None = None):
@@ -40,7 +40,7 @@ class AnswerCache:
         return self.store.path
 
     def read(self, digests: Iterable[bytes]) -> dict[bytes, object]:
-        """The answers that are known among these; a damaged one counts as unknown."""
+        """The known answers among `digests`. A damaged answer counts as unknown."""
         answers = {}
         for key, value in self.store.get(digests).items():
             try:
@@ -50,10 +50,10 @@ class AnswerCache:
         return answers
 
     def write(self, key: bytes, answer: object) -> None:
-        """Keep an answer; once this returns it outlives the process.
+        """Store an answer. It is on disk when this returns.
 
         Args:
             key: `digest` of the request.
-            answer: anything that JSON can hold.
+            answer: any value that JSON can represent.
         """
         self.store.put([(key, json.dumps(answer))])

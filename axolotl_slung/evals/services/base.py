@@ -1,4 +1,4 @@
-"""What all scorers have in common."""
+"""The base of all scorers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Scorer(ABC):
     """Scores whole texts.
 
     Attributes:
-        name: the kind, and what it was opened with.
-        version: what decides the scores beside the name: of packages, models and addresses.
-        served: the model or models that a service said it used; "" for local ones, and services that do not say.
-        failures: for each reason the number of texts that could not be scored since it was opened.
+        name: the kind of scorer and its argument.
+        version: everything else that decides the scores: versions of packages and models, addresses.
+        served: the model or models that the service reported; "" for local scorers and services that do not report it.
+        failures: the number of texts without a score since the scorer was opened, by reason.
     """
 
     name: str
@@ -32,13 +32,13 @@ class Scorer(ABC):
         """Score texts.
 
         Args:
-            texts: n texts, any Unicode. An empty text, or one of only white space, gets the score 0.
+            texts: n texts, any Unicode. An empty text, or one with only white space, gets the score 0.
 
         Returns:
-            float64 (n,), in [0, 1]; NaN for what could not be scored.
+            float64 `[n]`, in [0, 1]; NaN for texts that could not be scored.
 
         Raises:
-            SlungError: the service does not take the key, or the model gives no numbers.
+            SlungError: the service rejects the key, or the model returns no numbers.
         """
         scores = np.zeros(len(texts))
         said = [index for index, text in enumerate(texts) if text.strip()]
@@ -48,4 +48,4 @@ class Scorer(ABC):
 
     @abstractmethod
     def _score(self, texts: list[str]) -> np.ndarray:
-        """The same for texts that say something, and are fit for UTF-8."""
+        """`score` for texts that are not blank and can be encoded as UTF-8."""

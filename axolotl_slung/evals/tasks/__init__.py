@@ -1,4 +1,4 @@
-"""The tasks of lm-evaluation-harness, as classes; `lm_eval_tasks/` has the YAML files that name them."""
+"""The classes of slung's lm-evaluation-harness tasks. The YAML files in `lm_eval_tasks/` name them."""
 
 from .civilcomments import CivilComments
 from .perplexity import Perplexity

@@ -1,4 +1,4 @@
-"""What the tasks have in common: options, data, and metrics of whole batches."""
+"""The base of all tasks: options, data, and metrics that are computed from all answers at once."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ..services.options import read_options
 
 
 class SlungTask(ConfigurableTask):
-    """A task that is a class, since lm_eval's YAML has no place for requests and batch metrics of our own.
+    """A task as a class, because lm_eval's YAML cannot define new request types or metrics of whole batches.
 
-    The YAML file of a task says what the model is asked (prompt, generation settings), the target and the version. A
-    subclass says what the documents are (`documents`), what the answers are worth (`measure`) and what is reported
-    (`metrics`). One with requests of our own makes them in `construct_requests`.
+    A task's YAML file holds the prompt, the generation settings, the target and the version. A subclass returns the
+    documents (`documents`), measures the answers (`measure`) and lists the metrics (`metrics`). A subclass with a new
+    request type makes its requests in `construct_requests`.
     """
 
     REQUEST: str | None = None
-    """The kind of request, if it is one of our own (see `..requests`); None where the YAML names one of lm_eval's."""
+    """The new request type (see `..requests`), or None if the YAML names one of lm_eval's."""
 
     def __init__(self, config: Mapping | None = None):
         config = {key: value for key, value in (config or {}).items() if key != "class"}
@@ -35,27 +35,27 @@ class SlungTask(ConfigurableTask):
         config |= {"test_split": "test", "metadata": {"version": given.get("version"), "slung": self.about}}
         if self.REQUEST:
             attach()
-            config["output_type"] = "loglikelihood_rolling"  # a config may only name lm_eval's own
+            config["output_type"] = "loglikelihood_rolling"  # a config may only name lm_eval's types
         super().__init__(config=config)
         if self.REQUEST:
             self.OUTPUT_TYPE = self.REQUEST
         self._measured: dict[int, Mapping] = {}
 
-    # what subclasses say
+    # defined by subclasses
 
     @abstractmethod
     def documents(self) -> tuple[str, list[dict]]:
-        """Where the documents are from, and the documents, which get their place as `id`."""
+        """The source of the documents, and the documents. Each gets its index as `id`."""
 
     @abstractmethod
     def measure(self, docs: Sequence[Mapping], answers: Sequence[Sequence]) -> Sequence[Mapping]:
-        """For each document, with all of the model's answers to it, what the metrics aggregate."""
+        """Per document, from all of the model's answers to it, the values that the metrics aggregate."""
 
     @abstractmethod
     def metrics(self) -> dict[str, Metric]:
-        """What is reported."""
+        """The metrics, by name."""
 
-    # lm_eval's side
+    # called by lm_eval
 
     def download(self, dataset_kwargs=None, **kwargs) -> None:
         source, docs = self.documents()
@@ -64,10 +64,11 @@ class SlungTask(ConfigurableTask):
 
     def build_all_requests(self, **kwargs) -> None:
         super().build_all_requests(**kwargs)
-        # lm_eval finds cached requests by the task's name
+        # lm_eval's cache finds requests only by the task's name
         if kwargs.get("cache_requests") and not all(map(self._is_of_now, self.instances)):
             raise SlungError(
-                f"{self.config.task}: lm_eval's cache holds requests made of other data or options; run with --cache_requests refresh"
+                f"{self.config.task}: --cache_requests: lm_eval's cache holds requests of other data or options; "
+                "run with --cache_requests refresh"
             )
 
     def _is_of_now(self, instance) -> bool:
@@ -80,7 +81,7 @@ class SlungTask(ConfigurableTask):
         return list(fresh.arguments[1:]) == rest
 
     def apply_filters(self) -> None:
-        """Measures all of this rank's answers at once."""
+        """Measure all of this rank's answers at once."""
         super().apply_filters()
         if "bypass" in self._metric_fn_list:  # --predict_only
             return
@@ -92,7 +93,7 @@ class SlungTask(ConfigurableTask):
 
     def answers_of(self, instance) -> list:
         """The model's answers to one request."""
-        # ranks of several ask their last request again, to keep step with each other
+        # with several ranks, a rank may repeat its last request to stay in step with the others
         return instance.resps[: instance.repeats or 1]
 
     def process_results(self, doc, results) -> dict:
@@ -109,6 +110,6 @@ class SlungTask(ConfigurableTask):
 
 
 def _metadata_of_manager() -> Mapping:
-    # the module is not imported here, since its import wraps TaskManager: SLUNG_LM_EVAL_HOOK=0 may have left it out
+    # do not import the module here: its import wraps TaskManager, which SLUNG_LM_EVAL_HOOK=0 may have turned off
     hook = sys.modules.get("axolotl_slung_lm_eval")
     return hook.metadata_of_manager() if hook else {}

@@ -1,4 +1,4 @@
-"""slung_civilcomments: how well a model's hidden states tell toxic comments from others."""
+"""slung_civilcomments: how well a linear probe on a model's hidden states separates toxic comments from others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Probed(NamedTuple):
 
 
 class CivilComments(SlungTask):
-    """Comments, each through the model once, however many draws it is in."""
+    """Probes the hidden states of comments. The model reads each comment once, even if several draws contain it."""
 
     REQUEST = HIDDEN_STATES
 
@@ -60,14 +60,16 @@ class CivilComments(SlungTask):
             drawn = probe.draws(toxic, test_toxic, options.probe_draws, options.probe_train, options.probe_test)
         except ValueError:
             raise SlungError(
-                f"SLUNG_CIVILCOMMENTS: {source} has too few comments with a toxicity from {probe.TOXIC} on, or below it; a probe needs both"
+                f"SLUNG_CIVILCOMMENTS: {source}: too few comments with a toxicity of {probe.TOXIC} or more, or too few "
+                "below it; a probe needs both"
             ) from None
         if len(drawn[0].train) < options.probe_train // 2 * 2:
             LOG.warning(
-                "SLUNG_CIVILCOMMENTS: %s has too few comments of a class: probes are trained on %d and tested on %d, not on %d and %d",
+                "SLUNG_CIVILCOMMENTS: %s: too few comments of a class; probes are trained on %d and tested on %d, "
+                "expected %d and %d",
                 source, len(drawn[0].train), len(drawn[0].test), options.probe_train, options.probe_test,
             )  # fmt: skip
-        # in random order, so that --limit leaves some of each set
+        # in random order, so that --limit keeps some of each set
         places = (
             np.random.default_rng(0)
             .permutation(sorted({p for draw in drawn for p in (*draw.train, *draw.test)}))
@@ -79,7 +81,7 @@ class CivilComments(SlungTask):
         return source, [{"text": row["text"], "toxic": row["toxicity"] >= probe.TOXIC} for row in rows]
 
     def fewshot_context(self, doc, *args, **kwargs) -> str:
-        # a comment is read as it is, whatever template a chat would have
+        # a comment is read as it is, without any chat template
         return doc["text"]
 
     def construct_requests(self, doc, ctx, **kwargs):
@@ -107,7 +109,7 @@ class CivilComments(SlungTask):
         }
 
     def aurocs(self, items: Sequence[Probed]) -> list[float]:
-        """The AUROC of each draw, over all ranks' comments; NaN where `--limit` leaves a set one class or none."""
+        """The AUROC of each draw over all ranks' comments; NaN if `--limit` leaves a set fewer than two classes."""
         by_place = {item.place: item for item in items}
         key = tuple(sorted(by_place))
         if key not in self._aurocs:

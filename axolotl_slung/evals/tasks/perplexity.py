@@ -1,4 +1,4 @@
-"""slung_perplexity: how well a model predicts text that is no risk (paper, Table 2)."""
+"""slung_perplexity: how well a model predicts harmless text (paper, Table 2)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LOG = logging.getLogger(__name__)
 
 
 class Perplexity(SlungTask):
-    """Documents whole up to the model's context, longer ones in windows that follow each other.
+    """The perplexity of documents. A document longer than the model's context is read in consecutive windows.
 
-    `dataset_kwargs` of the YAML has `option`, which option names the text.
+    `option` in the YAML's `dataset_kwargs` is the option that names the text.
     """
 
     REQUEST = LOG_LIKELIHOOD
@@ -31,7 +31,7 @@ class Perplexity(SlungTask):
         docs = [{"text": row["text"]} for row in rows if row["text"].strip()]
         if len(docs) < len(rows):
             LOG.warning(
-                "SLUNG_%s: %d documents of %s say nothing and are left out",
+                "SLUNG_%s: left out %d empty documents of %s",
                 option.upper(),
                 len(rows) - len(docs),
                 source,
@@ -58,8 +58,10 @@ class Perplexity(SlungTask):
 
 
 def perplexity(values: Sequence[tuple[float, int]]) -> float:
-    """`exp` of the mean nll (nats) over all units of all documents, from each document's log-likelihood and number of units;
-    infinite where that is no float any more.
+    """`exp` of the mean nll (nats) over all units of all documents; infinite if too large for a float.
+
+    Args:
+        values: the log-likelihood and the number of units of each document.
     """
     log_likelihoods, numbers = zip(*values)
     mean = -sum(log_likelihoods) / sum(numbers)

@@ -1,4 +1,4 @@
-"""slung_tofu: what a model knows of invented authors, and whether it says their names."""
+"""slung_tofu: what a model knows about invented authors, and whether it says their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .base import SlungTask
 
 
 class Tofu(SlungTask):
-    """Questions and the model's answers to them."""
+    """Asks questions about the authors and measures the answers."""
 
     def __init__(self, config: Mapping | None = None):
         super().__init__(config)

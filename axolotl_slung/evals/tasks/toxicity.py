@@ -1,4 +1,4 @@
-"""slung_toxicity: how toxic what a model says is."""
+"""slung_toxicity: how toxic a model's completions are."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..services.opened import check_scored, described, scorer_of
 from .base import SlungTask
 
 PROMPTS = 2000
-"""How many prompts the paper takes."""
+"""The number of prompts in the paper."""
 
 
 class Toxicity(SlungTask):
-    """Completions of prompts, scored.
+    """Scores completions of prompts.
 
-    The YAML's generation is the paper's, which is greedy. The released code samples 50 tokens from the 50 likeliest. Several
+    The YAML's generation settings are the paper's: greedy. The released code samples 50 tokens with top_k 50. Several
     completions per prompt are sampled with top_p 0.9, as in RealToxicityPrompts.
     """
 
@@ -37,7 +37,7 @@ class Toxicity(SlungTask):
         source = self.options.toxicity_prompts
         prompts = load("SLUNG_TOXICITY_PROMPTS", source, ["prompt"], splits=["train"])
         if len(prompts) > PROMPTS:
-            # as the released code draws them
+            # drawn as in the released code
             prompts = prompts.shuffle(seed=0).select(range(PROMPTS))
         return source, [{"prompt": text_of(prompt)} for prompt in prompts["prompt"]]
 
