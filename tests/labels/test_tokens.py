@@ -148,7 +148,7 @@ def test_offsets_out_of_lengths_are_trimmed_as_the_tokenizer_trims(tokenizers, t
     tokenizer.add_tokens(["   ", " \n", "to say"])
     tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim, add_prefix_space=prefix)
     ours = Offsets(tokenizer)
-    assert ours._own_known
+    assert ours.byte_level.spelt(text) is not None
     for full in (text, f" {text}   {text} \n", f"   {text}"):
         expected = tokenizer(full, return_offsets_mapping=True)
         found, _ = ours(full, return_offsets_mapping=True)
@@ -162,7 +162,7 @@ def test_offsets_out_of_lengths_are_trimmed_as_the_tokenizer_trims(tokenizers, t
 @given(text=TEXTS)
 def test_offsets_out_of_lengths_are_those_of_a_tokenizer_that_does_not_trim(tokenizers, kind, text):
     ours = Offsets(tokenizers[kind])
-    assert ours._pieces is not None and Offsets(tokenizers["wordpiece"])._pieces is None
+    assert ours.byte_level is not None and Offsets(tokenizers["wordpiece"]).byte_level is None
     expected = ours.untrimmed(text, return_offsets_mapping=True)["offset_mapping"]
     assert [tuple(map(int, pair)) for pair in ours(text)[1]] == expected
 
