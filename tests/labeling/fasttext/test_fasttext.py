@@ -214,7 +214,7 @@ def test_a_download_is_made_once_and_verified(server, cache, binary):
 @pytest.mark.parametrize(
     ("path", "sha256", "says"),
     [
-        ("/model.bin", "0" * 64, r"\.model: http://.*/model\.bin has the sha256 [0-9a-f]+, not 000"),
+        ("/model.bin", "0" * 64, r"\.model: http://.*/model\.bin: expected sha256 000.*, got [0-9a-f]+; "),
         ("/none.bin", "0" * 64, r"\.model: cannot download http://.*/none\.bin: .*404.* put it at .*none\.bin"),
         ("/short.bin", "0" * 64, r"\.model: cannot download .*/short\.bin: .*received 100 bytes"),
         ("/model.bin", None, r"\.sha256: missing; a model from a URL \(http://.*/model\.bin\) needs the sha256"),
