@@ -47,8 +47,8 @@ def files(tmp_path):
 @pytest.mark.parametrize(
     "labeler, message",
     [
-        ({"type": "fasttext", "model": "none.bin"}, r"slung.labelers\[0\].model: 'none.bin' is no file"),
-        ({"type": "fasttext", "model": "corrupt.bin"}, r"slung.labelers\[0\].model: .*corrupt.bin is no usable fastText"),
+        ({"type": "fasttext", "model": "none.bin"}, r"slung.labelers\[0\].model: 'none.bin': expected a file"),
+        ({"type": "fasttext", "model": "corrupt.bin"}, r"slung.labelers\[0\].model: .*corrupt.bin: is not a valid fastText"),
         ({"type": "fasttext", "model": "https://localhost:9/model.bin"}, r"slung.labelers\[0\].sha256: missing"),
         ({"type": "entities", "path": "none.txt"}, r"slung.labelers\[0\].path: .*none.txt"),
         ({"type": "entities", "path": "empty.txt"}, r"slung.labelers\[0\].path: .*empty.txt: has no names"),
@@ -76,7 +76,7 @@ def test_a_label_that_the_model_lacks(tmp_path, start):
         str(tmp_path / "m.bin")
     )
     with pytest.raises(
-        ValueError, match=r"slung.labelers\[0\].label: .* has no label '__label__toxic'; it has __label__"
+        ValueError, match=r"slung.labelers\[0\].label: '__label__toxic': is not in .*; choose one of __label__"
     ):
         start(labelers({"type": "fasttext", "model": str(tmp_path / "m.bin")}))
 
