@@ -151,7 +151,7 @@ class BucketConfig(_Block):
 
     name: str = Field(min_length=1, description="The name in messages and metrics.")
     below: float | None = Field(
-        None, gt=0, le=1, description="Upper bound of the scores, exclusive. Required in every bucket except the last."
+        None, gt=0, le=1, description="Upper bound of the scores, exclusive. Only the last bucket has none."
     )
     action: Action = Field(description="What the loss does with the bucket's tokens.")
     weight: float | None = Field(None, gt=0, le=1000, description="Factor of the action's loss. Default: 1.")

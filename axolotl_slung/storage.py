@@ -122,7 +122,7 @@ def download(key: str, url: str, path: Path, sha256: str | None) -> None:
             _fetch(url, part)
             if sha256 is not None and (found := sha256_of(part)) != sha256.lower():
                 raise FileError(
-                    f"{key}: {url}: expected sha256 {sha256.lower()}, got {found}; the file has changed or `sha256` is wrong"
+                    f"{key}: {url}: expected sha256 {sha256.lower()}, got {found}; correct `sha256` or the URL"
                 )
     except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise FileError(

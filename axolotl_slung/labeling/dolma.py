@@ -99,7 +99,9 @@ class DolmaLabeler(Labeler):
         for where, record in (line for file in files for line in self._lines(file)):
             attributes = record.get("attributes") if isinstance(record, dict) else None
             if not isinstance(attributes, dict) or record.get("id") is None:
-                raise LabelerError(f'{where}: expected {{"id": ..., "attributes": {{...}}}}')
+                raise LabelerError(
+                    f'{where}: expected {{"id": ..., "attributes": {{...}}}}; give the output of a Dolma tagger'
+                )
             identity = str(record["id"])
             if identity in documents:
                 raise LabelerError(f"{where}: the id {identity!r} is in the files twice; ids must be unique")
