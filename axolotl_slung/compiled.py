@@ -1,4 +1,4 @@
-"""How inner loops are compiled for processors."""
+"""Compilation of inner loops with numba."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numba
 
 
 def jit(function, **options):
-    """numba's, at the first call; kept on disk for later processes where a folder for that can be written.
+    """`numba.njit`: compile at the first call, and cache on disk for later processes if a folder is writable.
 
-    numba sees changes of the function's own file only: keep functions that call each other in one file.
+    numba only detects changes in the function's own file: keep functions that call each other in one file.
 
     Args:
-        function: what to compile.
-        options: more of `numba.njit`'s.
+        function: the function to compile.
+        options: further options of `numba.njit`.
     """
     try:
         return numba.njit(cache=True, nogil=True, **options)(function)

@@ -1,4 +1,4 @@
-"""What all errors about settings and data have in common, and error texts that are safe to print."""
+"""The base class of errors about settings and data, and error texts that are safe to print."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 class SlungError(ValueError):
-    """Something that the user can fix.
+    """An error that the user can fix.
 
-    The message names the YAML key, option or file, the value and the fix, and never quotes texts that are labeled.
+    The message names the YAML key, option or file, the value and the fix. It never quotes texts that are labeled.
     """
 
 
@@ -21,11 +21,11 @@ def first_line(error: BaseException) -> str:
 
 
 def validation_lines(error: ValidationError, prefix: str = "") -> list[str]:
-    """`key: what is wrong` per problem; pydantic's own message would quote the values.
+    """`key: what is wrong` per problem. pydantic's own message would quote the values.
 
     Args:
-        error: of any model.
-        prefix: of the keys, such as `slung.`.
+        error: the error of any model.
+        prefix: goes before each key, such as `slung.`.
     """
     found = error.errors(include_input=False, include_url=False)
     return [f"{prefix}{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found]

@@ -1,4 +1,4 @@
-"""Files on disk: texts, digests, downloads, and caches that many processes share."""
+"""Files on disk: texts, digests, downloads, and caches that processes share."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ from .errors import SlungError, first_line
 LOG = logging.getLogger(__name__)
 
 TIMEOUT = 60
-"""Seconds without a byte after which a download is given up."""
+"""Seconds without data after which a download fails."""
 
 _BATCH = 500
-"""Keys per query; SQLite limits how many a statement can have."""
+"""Keys per query. SQLite limits the number of parameters of a statement."""
 
 _OPENINGS = 20
-"""Attempts to open a database while other processes create it. SQLite does not wait for that by itself."""
+"""Attempts to open a database while other processes create it. SQLite itself does not wait for that."""
 
 _T = TypeVar("_T")
 
 
 class FileError(SlungError):
-    """A file that cannot be read or downloaded, or that has other content than expected."""
+    """A file cannot be read or downloaded, or its content is not the expected one."""
 
 
 def read_text(key: str, path: Path) -> str:
-    """A UTF-8 file's text, without a byte order mark.
+    """The text of a UTF-8 file, without a byte order mark.
 
     Raises:
-        FileError: no such file, or not UTF-8.
+        FileError: the file cannot be read, or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise FileError(f"{key}: cannot read {path}: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
-        # from None: the exception holds the file's content
-        message = f"{key}: {path} is not UTF-8 (at byte {error.start}); save it as UTF-8"
+        # from None: the exception contains the file's content
+        message = f"{key}: {path}: is not UTF-8 (at byte {error.start}); save it as UTF-8"
         raise FileError(message) from None
 
 
 def walk(folder: Path) -> list[tuple[str, Path]]:
-    """All files in a folder but hidden ones, sorted, with their paths below it."""
+    """All files in a folder except hidden ones, sorted, each with its path relative to the folder."""
     found = []
     for here, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
@@ -63,14 +63,14 @@ def walk(folder: Path) -> list[tuple[str, Path]]:
 
 
 def cache_folder() -> Path:
-    """Where downloads and caches are kept: $AXOLOTL_SLUNG_CACHE, or else ~/.cache/axolotl-slung."""
+    """The folder of downloads and caches: $AXOLOTL_SLUNG_CACHE, or by default ~/.cache/axolotl-slung."""
     return Path(os.environ.get("AXOLOTL_SLUNG_CACHE") or "~/.cache/axolotl-slung").expanduser()
 
 
 def cache_path(url: str) -> Path:
-    """Where a URL's file is kept, in `cache_folder`."""
+    """The path in `cache_folder` for a URL's file."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", urlsplit(url).path.rpartition("/")[2])
-    # the digest keeps two URLs that end in the same name apart
+    # the digest distinguishes URLs that end in the same name
     return cache_folder() / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}"
 
 
@@ -78,7 +78,7 @@ def sha256_of(path: Path) -> str:
     """A file's SHA-256, in hexadecimal.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -86,12 +86,12 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`. It takes the name `path` once the block ends without an error.
+    """A temporary file beside `path`. It replaces `path` when the block ends without an error.
 
-    Several processes may write at once; the last one to finish wins.
+    Several processes may write at once. The last one to finish wins.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder is not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
@@ -103,18 +103,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def download(key: str, url: str, path: Path, sha256: str | None) -> None:
-    """Download `url` to `path`, which appears only when complete and, where `sha256` is given, verified.
+    """Download `url` to `path`. The file appears only when it is complete and matches `sha256`, if given.
 
     Args:
-        key: the YAML key that errors begin with.
-        url: http or https; redirects are followed.
-        path: the file; its folder is created.
-        sha256: in hexadecimal, or None.
+        key: the YAML key at the beginning of errors.
+        url: http or https. Redirects are followed.
+        path: the file. Its folder is created.
+        sha256: the expected digest in hexadecimal, or None.
 
     Raises:
-        FileError: the download failed, or its SHA-256 is another one.
+        FileError: the download failed, or its SHA-256 is not the expected one.
     """
-    import httpx  # takes a tenth of a second, and few labelers download anything
+    import httpx  # the import takes 0.1 s, and few labelers download anything
 
     LOG.info("downloading %s to %s", url, path)
     try:
@@ -122,7 +122,7 @@ def download(key: str, url: str, path: Path, sha256: str | None) -> None:
             _fetch(url, part)
             if sha256 is not None and (found := sha256_of(part)) != sha256.lower():
                 raise FileError(
-                    f"{key}: {url} has the sha256 {found}, not {sha256.lower()}: it has changed, or `sha256` is wrong"
+                    f"{key}: {url}: expected sha256 {sha256.lower()}, got {found}; correct `sha256` or the URL"
                 )
     except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise FileError(
@@ -141,18 +141,18 @@ def _fetch(url: str, path: Path) -> None:
 
 
 class Store:
-    """A table in a file that any number of threads and processes may use at once: keys of bytes to values.
+    """A table in a file that maps keys (bytes) to values. Any number of threads and processes may use it at once.
 
-    A store that cannot be read or written is left alone for the rest of the run, with one warning: it saves time and
-    decides nothing. A connection belongs to one process, so a store may be used after a fork or a pickle.
+    A store that cannot be read or written is disabled for the rest of the run, with one warning: it only saves time
+    and never changes results. Each process opens its own connection, so a store works after a fork or a pickle.
 
     Args:
-        path: the file; it and its folder are created on first use.
+        path: the file. The file and its folder are created on first use.
         table: `name (key column TYPE PRIMARY KEY, value column TYPE)`, in SQL.
-        remedy: what the warning tells the user to do.
+        remedy: the warning's advice to the user.
 
     Attributes:
-        broken: whether the store is no longer used.
+        broken: whether the store is disabled.
     """
 
     def __init__(self, path: Path, table: str, remedy: str):
@@ -170,7 +170,7 @@ class Store:
         self.broken = broken
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Any]:
-        """The values of those keys that are known."""
+        """The values of the keys that are stored."""
         keys = list(dict.fromkeys(keys))
 
         def select(database):
@@ -185,7 +185,7 @@ class Store:
         return self._guarded(select) or {}
 
     def put(self, rows: Sequence[tuple[bytes, object]]) -> None:
-        """Keep values by their keys; once this returns they outlive the process."""
+        """Store values by their keys. After this returns they survive the end of the process."""
 
         def insert(database):
             with database:
@@ -214,7 +214,7 @@ class Store:
 
     def _connection(self) -> tuple[sqlite3.Connection, threading.Lock]:
         if self._process != os.getpid():
-            self._forget()  # neither a connection nor a lock must be taken through a fork
+            self._forget()  # a connection or a lock must not be used after a fork
         with self._opening:
             if self._opened is None:
                 self._opened = self._open(), threading.Lock()

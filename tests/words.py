@@ -45,20 +45,6 @@ LIST = [(re.compile(rf"(?<![\w-])(?:{words})(?![\w-])", re.IGNORECASE), plain) f
 # Files whose prose has not been rewritten yet. Take a file out when it is done; put none in.
 NOT_YET = """
 
-axolotl_slung/config.py
-axolotl_slung/labeling/base.py
-axolotl_slung/labeling/classifier/model.py
-axolotl_slung/labeling/custom.py
-axolotl_slung/labeling/dolma.py
-axolotl_slung/labeling/entities.py
-axolotl_slung/labeling/fasttext/collapsed.py
-axolotl_slung/labeling/fasttext/file.py
-axolotl_slung/labeling/fasttext/kernels.py
-axolotl_slung/labeling/fasttext/labeler.py
-axolotl_slung/labeling/patterns.py
-axolotl_slung/labeling/presidio.py
-axolotl_slung/labeling/spans.py
-axolotl_slung/labeling/text/escapes.py
 """.split()  # noqa: SIM905 - one file per line, which merges well
 
 

@@ -1,4 +1,4 @@
-"""Labelers: what in a text is risky, as spans of characters with scores."""
+"""Labelers find what is risky in a text, as character spans with scores."""
 
 from .base import Labeler, LabelerError, Span
 from .registry import LABELERS

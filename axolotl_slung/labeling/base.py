@@ -1,4 +1,4 @@
-"""What a labeler is: character spans with scores, for a batch of texts."""
+"""The interface of labelers: a batch of texts in, character spans with scores out."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def utf8_safe(text: str) -> str:
-    """`text` with each lone surrogate replaced by U+FFFD: of the same length, and fit for tokenizers and C libraries."""
+    """`text` with lone surrogates replaced by U+FFFD: of the same length, and safe for tokenizers and C libraries."""
     try:
-        text.encode()  # ten times as fast as a search, and surrogates are rare
+        text.encode()  # ten times as fast as a search; surrogates are rare
     except UnicodeEncodeError:
         return _SURROGATE.sub("\ufffd", text)
     return text
@@ -36,60 +36,59 @@ class Span(NamedTuple):
 class LabelerError(SlungError):
     """A labeler's configuration or data cannot be used.
 
-    The message names the YAML key (such as `slung.labelers[0].path`), the value and the mend. It never
+    The message names the YAML key (such as `slung.labelers[0].path`), the value and the fix. It never
     quotes the names, patterns or texts that are being labeled.
     """
 
 
 class Labeler(ABC):
-    """Base of every labeler: one file, one class, lazy weights, batched.
+    """Base class of labelers: one file, one class, lazy weights, batched.
 
-    A labeler is pickled by `datasets.map` into its fingerprint and its worker processes: keep the
-    configuration in attributes, load models in a property on first use, and leave them out of the pickle
-    by naming them in `lazy`.
+    `datasets.map` pickles a labeler for its fingerprint and its worker processes. Keep the configuration in
+    attributes. Load models in a property on first use. Name them in `lazy` to keep them out of the pickle.
 
     Args:
-        key: where the labeler stands in the YAML, such as `slung.labelers[0]`; errors begin with it.
+        key: the labeler's place in the YAML, such as `slung.labelers[0]`. Errors begin with it.
 
     Attributes:
-        name: what its scores are kept under; the YAML's `name`, or else its type.
+        name: names its scores; the YAML's `name`, or by default the type.
     """
 
     scope: ClassVar[str] = "document"
     """What the scores depend on.
 
-    `text`: on the characters themselves, wherever they stand (names, patterns), so that a prompt may be
-    labeled as a whole; `document`: on the document's own text or row, so that each field of a prompt is
-    labeled by itself (sentence classifiers, span columns).
+    `text`: only on the characters, wherever they are (names, patterns). A prompt may be labeled as a whole.
+    `document`: on the document's text or row (sentence classifiers, span columns). Each field of a prompt is
+    labeled separately.
     """
 
     reads_escapes: ClassVar[bool | None] = None
-    r"""Whether escaped text (`\n`, `&eacute;`, see `escapes.py`) is labeled as what it means, besides as what it is.
+    r"""Whether escaped text (`\n`, `&eacute;`, see `escapes.py`) is labeled both as it is and as what it means.
 
-    None: where the scope is `text`, but for labelers that read the row.
+    None: true for the scope `text`, except for labelers that read the row.
     """
 
     reads_row: ClassVar[bool] = False
-    """Whether the spans come out of a column beside the text, instead of out of the text itself.
+    """Whether the spans come from another column of the row instead of from the text.
 
-    Such a labeler has an attribute `text_field`, the column that its spans count characters of, or None.
+    Such a labeler has an attribute `text_field`: the column whose characters its spans count, or None.
     """
 
     lazy: ClassVar[tuple[str, ...]] = ()
 
     packages: ClassVar[tuple[str, ...]] = ()
-    """Distributions whose version has a say in the labels; part of fingerprints and cache keys."""
+    """Distributions whose version can change the labels. Their versions are part of fingerprints and cache keys."""
 
     cached: ClassVar[bool] = False
-    """Whether its spans are worth keeping on disk (see `cache.py`): it reads the text alone, and is slow."""
+    """Whether to cache its spans on disk (see `cache.py`): it reads only the text, and is slow."""
 
     most_processes: int | None = None
-    """How many processes can label at once where fewer than all cores make sense (one a GPU); None for any number."""
+    """The most processes that can label at once, such as one per GPU. None: no limit."""
 
     name: str = "labeler"
 
     digest: str = ""
-    """Of all that decides the spans (`identity.digest`); set by `build`."""
+    """A digest of everything that determines the spans (`identity.digest`); set by `build`."""
 
     cache: Any = None
     """A `SpanCache`, or None; set by `build`."""
@@ -98,14 +97,14 @@ class Labeler(ABC):
         self.key = key
 
     def check(self) -> None:  # noqa: B027 - optional
-        """Open what the labeler needs and raise `LabelerError` for anything that cannot work."""
+        """Open what the labeler needs. Raises `LabelerError` for anything that cannot work."""
 
     def files(self) -> list[Path]:
-        """Every file whose content decides the labels, for the prepared dataset's fingerprint."""
+        """Every file whose content determines the labels, for the prepared dataset's fingerprint."""
         return []
 
     def annotate(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
-        """`label` by way of the cache, with each span under this labeler's name, or the name that it already has."""
+        """`label` through the cache. Spans without a name get this labeler's name."""
         if self.cache is None:
             found = self._label(texts, rows)
         else:
@@ -116,7 +115,7 @@ class Labeler(ABC):
         ]
 
     def _label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
-        """`label`, of what the texts are and, where escapes are read, of what they mean."""
+        """`label` for the texts and, if escapes are read, also for what they mean."""
         reads = self.reads_escapes
         if reads is None:
             reads = self.scope == "text" and not self.reads_row
@@ -137,14 +136,14 @@ class Labeler(ABC):
 
         Args:
             texts: the documents.
-            rows: for each text the mapping it came from (the dataset row, or the chat message), for
-                labelers that read a column beside the text.
+            rows: for each text the mapping that it came from (the dataset row or the chat message), for
+                labelers that read another column.
 
         Returns:
-            For each text its spans, in order of `start`; they may overlap.
+            For each text its spans, in order of `start`. Spans may overlap.
 
         Raises:
-            LabelerError: for a row that cannot be labeled.
+            LabelerError: a row cannot be labeled.
         """
 
     def __getstate__(self):

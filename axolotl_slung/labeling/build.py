@@ -1,4 +1,4 @@
-"""Labelers out of the `slung:` block."""
+"""Builds the labelers of the `slung:` block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .registry import LABELERS, check_installed
 
 
 def names_of(configs: Sequence) -> list[str]:
-    """What each labeler's scores are kept under: its `name`, or else its type, numbered where that is taken."""
+    """The name for each labeler's scores: its `name`, or its type, with a number if the type is already used."""
     names = [config.name for config in configs]
     for index, config in enumerate(configs):
         if names[index] is None:
@@ -29,7 +29,7 @@ def build(block) -> list[Labeler]:
         block: the `slung:` block (`config.SlungConfig`).
 
     Raises:
-        SlungError: one of them cannot work.
+        SlungError: a labeler cannot work.
     """
     labelers = []
     for index, (config, labeler_name) in enumerate(zip(block.labelers, names_of(block.labelers))):
@@ -39,7 +39,7 @@ def build(block) -> list[Labeler]:
         kind = LABELERS[config.type].load()
         decisive = {"type": config.type, **options}
         if "thresholds" in signature(kind).parameters:
-            # scores are exact wherever one of these could tell, whichever they are
+            # not decisive: scores are on the right side of any threshold, whichever are given
             options["thresholds"] = [bucket.below for bucket in block.resolved_buckets()[:-1]]
         labeler = kind(key, **options)
         labeler.name = labeler_name

@@ -1,4 +1,4 @@
-"""Spans that were found before, by the text's content."""
+"""A cache of spans, by the text's content."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
 
 
 class SpanCache:
-    """A file of spans for one labeler: the digest of a text to its spans, never the text.
+    """One labeler's file of spans. It maps the digest of a text to its spans and never contains the text.
 
-    Any number of processes may use it at once. A cache that cannot be read or written is left alone for the rest of
-    the run, with a warning: it saves time and decides nothing.
+    Any number of processes may use it at once. A cache that cannot be read or written is disabled for the rest of
+    the run, with a warning: it only saves time and never changes results.
 
     Args:
-        digest: of the labeler (`identity.digest`), 64 hex digits; names the file.
-        name: what the labeler's spans are called.
-        folder: where the file is kept; None for `labels` in the folder of downloads.
+        digest: the labeler's (`identity.digest`), 64 hex digits. It names the file.
+        name: the labeler's name, for the spans.
+        folder: the file's folder; None for `labels` in the folder of downloads.
     """
 
     def __init__(self, digest: str, name: str, folder: Path | None = None):
@@ -32,7 +32,7 @@ class SpanCache:
         self.name = name
 
     def fill(self, texts: Sequence[str], label: Callable[[list[int]], list[list[Span]]]) -> list[list[Span]]:
-        """The spans of every text, from the cache or else from `label`, whose answers are kept.
+        """The spans of every text. Those not in the cache come from `label` and are stored.
 
         Args:
             texts: the batch.

@@ -1,4 +1,4 @@
-"""A labeler of the user's own."""
+"""Runs a user's own labeler class."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _TRAITS = ("scope", "reads_escapes", "reads_row", "text_field", "packages", "cac
 
 
 class CustomLabeler(Labeler):
-    """Whatever a class of the user's finds, checked.
+    """The checked spans of a user's class.
 
-    The class has a method `label(texts, rows)` that gives, for each text, a list of `(start, end, score)`; it may
-    have `check()`, `files()` and the attributes of `Labeler` too, or derive from it. It is made anew in each worker
-    process. The file that it stands in counts as one of its `files()`, and so do the files and folders that its options
-    name, at any depth; modules that it imports do not.
+    The class has a method `label(texts, rows)` that returns a list of `(start, end, score)` for each text. It may also
+    have `check()`, `files()` and the attributes of `Labeler`, or derive from `Labeler`. Each worker process creates its
+    own object. The class's source file counts as one of its `files()`. So do files and folders that its options name,
+    at any depth. Modules that it imports do not.
 
     Args:
-        key: where the labeler stands in the YAML.
-        class_path: `package.module:Class`, imported as ever with the current folder searched last, or
-            `folder/file.py:Class`.
-        options: keyword arguments for the class; one that derives from `Labeler` gets `key` before them.
+        key: the labeler's place in the YAML.
+        class_path: `package.module:Class` or `folder/file.py:Class`. A module is imported as usual; the current folder
+            is searched last.
+        options: keyword arguments for the class. A class that derives from `Labeler` gets `key` before them.
     """
 
     lazy = ("_labeler",)
@@ -46,26 +46,26 @@ class CustomLabeler(Labeler):
         self._labeler = None
 
     def check(self) -> None:
-        """Import the class, make one, and let it check itself."""
+        """Import the class, create an object and call its `check()`."""
         if hasattr(self.labeler, "check"):
             self._guarded("check()", self.labeler.check)
         for path in self.files():
             if not path.is_file():
-                raise self._wrong(f"names {path} in files(), which is no file")
+                raise self._wrong(f"files() returned {path}, which is not a file; return existing files only")
 
     def files(self) -> list[Path]:
-        """The class's source file, its own `files()` and those that `options` name; there after `check`."""
+        """The class's source file, its own `files()` and those that `options` name. They exist after `check`."""
         own = self._guarded("files()", self.labeler.files) if hasattr(self.labeler, "files") else []
         named = [path for text in _strings(self.options) for path in _files_at(text)]
         return list(dict.fromkeys([*([self._source] if self._source else []), *map(Path, own), *named]))
 
     @property
     def labeler(self) -> Any:
-        """The user's object, made on first use."""
+        """The user's object, created on first use."""
         if self._labeler is None:
             kind = self._import()
             first = (self.key,) if issubclass(kind, Labeler) else ()
-            made = self._guarded("its making", lambda: kind(*first, **self.options), "options")
+            made = self._guarded("its creation", lambda: kind(*first, **self.options), "options")
             for name in _TRAITS:
                 if hasattr(made, name):
                     setattr(self, name, getattr(made, name))
@@ -74,56 +74,61 @@ class CustomLabeler(Labeler):
         return self._labeler
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
-        """What the class gives, in order of `start`; see `Labeler.label`."""
+        """The class's spans, in order of `start`; see `Labeler.label`."""
         found = self._guarded("label()", lambda: self.labeler.label(texts, rows))
         if not isinstance(found, (list, tuple)) or len(found) != len(texts):
-            what = f"{len(found)} of them" if isinstance(found, (list, tuple)) else f"a {type(found).__name__}"
-            raise self._wrong(f"label() has to give one list of spans for each of {len(texts)} texts, and gave {what}")
+            what = f"length {len(found)}" if isinstance(found, (list, tuple)) else f"a {type(found).__name__}"
+            raise self._wrong(f"label(): expected one list of spans for each of {len(texts)} texts, got {what}")
         return [self._spans(spans, len(text), number) for number, (spans, text) in enumerate(zip(found, texts))]
 
     def _spans(self, spans, length: int, number: int) -> list[Span]:
         if not isinstance(spans, (list, tuple)):
-            raise self._wrong(f"label() gave a {type(spans).__name__} for text {number}; it has to be a list of spans")
+            raise self._wrong(f"label(): text {number}: expected a list of spans, got a {type(spans).__name__}")
         checked = []
         for span in spans:
             if not isinstance(span, (tuple, list)) or len(span) not in (3, 4):
-                problem = f"is a {type(span).__name__}, and no (start, end, score)"
+                problem = f"expected (start, end, score), got a {type(span).__name__}"
             else:
                 problem = _problem(span[0], span[1], span[2], length)
             if problem:
-                raise self._wrong(f"label() gave a span for text {number} that {problem}")
+                raise self._wrong(f"label(): a span of text {number}: {problem}")
             checked.append(Span(int(span[0]), int(span[1]), float(span[2]), *map(str, span[3:])))
         return sorted(checked)
 
     def _import(self) -> type:
         module_path, _, name = self.class_path.rpartition(":")
         if os.getcwd() not in sys.path:
-            # last, so that nothing here hides what is installed
+            # last, because files here must not hide installed modules
             sys.path.append(os.getcwd())
         load = _from_file if module_path.endswith(".py") else importlib.import_module
-        module = self._guarded("its import", lambda: load(module_path), "class_path")
+        module = self._guarded("import", lambda: load(module_path), "class_path")
         kind = getattr(module, name, None)
         if not inspect.isclass(kind):
-            raise self._wrong(f"is no class: there is none of this name in {module.__file__}", "class_path")
+            raise self._wrong(f"is not a class in {module.__file__}; check the name", "class_path")
         if not callable(getattr(kind, "label", None)):
-            raise self._wrong("has no method label(texts, rows)", "class_path")
+            raise self._wrong("has no method label(texts, rows); add it", "class_path")
         source = getattr(sys.modules.get(kind.__module__), "__file__", None)
         self._source = Path(source).resolve() if source else None
         return kind
 
     def _check_traits(self) -> None:
         if self.scope not in ("text", "document"):
-            raise self._wrong(f"has the scope {self.scope!r}; it has to be 'text' or 'document'", "class_path")
+            raise self._wrong(f"scope: expected 'text' or 'document', got {self.scope!r}", "class_path")
         if self.reads_escapes not in (True, False, None):
-            raise self._wrong(f"has reads_escapes = {self.reads_escapes!r}; it has to be True or False", "class_path")
+            raise self._wrong(f"reads_escapes: expected True, False or None, got {self.reads_escapes!r}", "class_path")
         for package in self.packages:
             try:
                 version(package)
             except PackageNotFoundError:
-                raise self._wrong(f"names {package!r} in `packages`, which is not installed", "class_path") from None
+                raise self._wrong(
+                    f"packages: {package!r} is not installed; install or remove it", "class_path"
+                ) from None
 
     def _guarded(self, what: str, action, field: str | None = None):
-        """Run the user's code. Its errors may quote texts and names: only their place is said, unless the call failed."""
+        """Run the user's code.
+
+        Its errors may quote texts and names. Only their place is reported, unless the call itself failed.
+        """
         try:
             return action()
         except LabelerError:
@@ -135,26 +140,26 @@ class CustomLabeler(Labeler):
             else:
                 place = next((f for f in reversed(frames) if Path(f.filename).resolve() == self._source), frames[-1])
                 reason = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
-            raise self._wrong(f"stops at {what}: {reason}", field) from None
+            raise self._wrong(f"{what} failed: {reason}", field) from None
 
     def _wrong(self, problem: str, field: str | None = None) -> LabelerError:
-        return LabelerError(f"{self.key}{'.' if field else ''}{field or ''}: {self.class_path} {problem}")
+        return LabelerError(f"{self.key}{'.' if field else ''}{field or ''}: {self.class_path}: {problem}")
 
 
 def _problem(start, end, score, length: int) -> str | None:
-    """What is wrong with a span of a text with `length` characters; without any text."""
+    """What is wrong with a span in a text of `length` characters, or None. It never quotes text."""
     if any(isinstance(number, bool) or not isinstance(number, Integral) for number in (start, end)):
         kinds = f"{type(start).__name__} and {type(end).__name__}"
-        return f"has start and end of the types {kinds}; they have to be whole numbers"
+        return f"start and end: expected integers, got {kinds}"
     if not 0 <= start < end <= length:
-        return f"is empty or outside the text: [{start}, {end}) of {length} characters"
+        return f"[{start}, {end}) is empty or outside the text of {length} characters"
     if isinstance(score, bool) or not isinstance(score, Real) or not 0 <= float(score) <= 1:
-        return "has a score that is no number from 0 to 1"
+        return "score: expected a number from 0 to 1"
     return None
 
 
 def _strings(value) -> Iterator[str]:
-    """Every string in a nest of lists and mappings, in order."""
+    """Every string in nested lists and mappings, in order."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (Mapping, list, tuple)):
@@ -163,22 +168,22 @@ def _strings(value) -> Iterator[str]:
 
 
 def _files_at(text: str) -> list[Path]:
-    """The file with this path, or the files in this folder; none where the string is something else."""
+    """The file at this path, or the files in this folder. Empty if the string is neither."""
     name = os.path.expanduser(text) if text.startswith("~/") else text
     if os.path.isfile(name):
         return [Path(name)]
-    # a folder above the current one ("/", ".") is another kind of option
+    # a folder that contains the current one ("/", ".") is another kind of option
     if not text or not os.path.isdir(name) or Path.cwd().is_relative_to(Path(name).resolve()):
         return []
     return [path for _, path in walk(Path(name))]
 
 
 def _from_file(name: str):
-    """The module in a file, read anew each time."""
+    """The module in a file, loaded again at each call."""
     path = Path(name).expanduser().resolve()
     name = f"slung_labeler_{path.stem}"
     if not path.is_file():
-        raise ImportError(f"there is no file {path}")
+        raise ImportError(f"{path} is not a file")
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None and specification.loader is not None  # a .py file has both
     module = importlib.util.module_from_spec(specification)

@@ -1,4 +1,4 @@
-"""Spans out of Dolma attribute files."""
+"""Reads spans from Dolma attribute files."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst
 
 
 class DolmaLabeler(Labeler):
-    """The output of a Dolma tagger, one document a line:
+    """The output of a Dolma tagger, one document per line:
 
         {"id": ..., "attributes": {key: [[start, end, score], ...]}}
 
-    Rows meet their lines by id. A line without the attribute means a document without spans. The rows of a
-    batch have to come in the files' order, as they do when the data set is read as Dolma wrote it: rows in
-    another order hint at another data set with like ids.
+    Rows and lines are matched by id. A line without the attribute means a document without spans. The rows of a
+    batch must have the files' order, as in the data set that Dolma wrote. Another order suggests another data set
+    with similar ids.
 
-    All spans of the attribute are kept in memory, about 25 bytes a span and 300 a document.
+    All spans of the attribute stay in memory, about 25 bytes per span and 300 bytes per document.
 
     Args:
-        key: where the labeler stands in the YAML.
-        path: a folder of such files (`SUFFIXES`, searched through, in order of their names), or one file.
+        key: the labeler's place in the YAML.
+        path: one file, or a folder of such files (`SUFFIXES`). The folder is searched recursively, in order of names.
         attribute: the attribute's key, or a whole part of it between `__`: `jigsaw_hatespeech_sentence_v2` finds
             `exp__jigsaw_hatespeech_sentence_v2____label__toxic`.
-        id_field: the rows' column of ids.
-        text_field: the rows' column of the text; None for the data set's only one.
+        id_field: the rows' id column.
+        text_field: the rows' text column; None for the data set's only one.
     """
 
     scope = "document"
@@ -60,7 +60,7 @@ class DolmaLabeler(Labeler):
 
     @property
     def documents(self) -> dict[str, tuple[int, bytes]]:
-        """For each document's id its place in the files and its spans as JSON, read on first use."""
+        """Maps each document's id to its place in the files and its spans as JSON. Read on first use."""
         if self._documents is None:
             self._documents = self._read()
         return self._documents
@@ -71,17 +71,17 @@ class DolmaLabeler(Labeler):
         for index, (text, row) in enumerate(zip(texts, rows)):
             if row.get(self.id_field) is None:
                 raise LabelerError(
-                    f"{self.key}.id_field: row {index} of the batch has no {self.id_field!r}; it has "
+                    f"{self.key}.id_field: row {index} of the batch: has no {self.id_field!r}; choose one of "
                     f"{', '.join(map(str, row))}"
                 )
             where = f"{self.key}.path: {describe_row(index, row, self.id_field)}"
             if (found := self.documents.get(str(row[self.id_field]))) is None:
-                raise LabelerError(f"{where} is not in {self.path}; run the tagger over these documents too")
+                raise LabelerError(f"{where}: is not in {self.path}; run the tagger on these documents too")
             place, spans = found
             if place <= last:
                 raise LabelerError(
-                    f"{where} comes in another order than in {self.path}; Dolma attribute files follow their "
-                    "documents: do not shuffle or shard before labeling"
+                    f"{where}: is not in the order of {self.path}; do not shuffle or shard before labeling: "
+                    "Dolma attribute files have the order of their documents"
                 )
             last = place
             labeled.append(parse_spans(json.loads(spans), text, f"{where}, in {self.path}"))
@@ -90,29 +90,33 @@ class DolmaLabeler(Labeler):
     def _read(self) -> dict[str, tuple[int, bytes]]:
         files = self.files()
         if not files:
-            raise LabelerError(f"{self.key}.path: {self.path} holds no files of the kinds {', '.join(SUFFIXES)}")
+            raise LabelerError(
+                f"{self.key}.path: {self.path}: has no files with the endings {', '.join(SUFFIXES)}; check the path"
+            )
         documents: dict[str, tuple[int, bytes]] = {}
         seen: dict[str, None] = {}  # the attributes' keys, in order
         hits = 0
         for where, record in (line for file in files for line in self._lines(file)):
             attributes = record.get("attributes") if isinstance(record, dict) else None
             if not isinstance(attributes, dict) or record.get("id") is None:
-                raise LabelerError(f'{where} is no {{"id": ..., "attributes": {{...}}}}')
+                raise LabelerError(
+                    f'{where}: expected {{"id": ..., "attributes": {{...}}}}; give the output of a Dolma tagger'
+                )
             identity = str(record["id"])
             if identity in documents:
-                raise LabelerError(f"{where}: the id {identity!r} stands in the files twice; ids have to be unique")
+                raise LabelerError(f"{where}: the id {identity!r} is in the files twice; ids must be unique")
             seen.update(dict.fromkeys(attributes))
             keys = self._matching(attributes)
             if len(keys) > 1:
                 raise LabelerError(
-                    f"{self.key}.attribute: {self.attribute!r} fits several; give one of {', '.join(keys)}"
+                    f"{self.key}.attribute: {self.attribute!r}: matches several; choose one of {', '.join(keys)}"
                 )
             hits += len(keys)
             spans = attributes[keys[0]] if keys else []
             documents[identity] = (len(documents), json.dumps(spans, separators=(",", ":")).encode())
         if not hits:
             raise LabelerError(
-                f"{self.key}.attribute: no {self.attribute!r} in {self.path}; it has "
+                f"{self.key}.attribute: {self.attribute!r}: is not in {self.path}; available: "
                 f"{', '.join(seen) or 'no attributes'}"
             )
         return documents
@@ -123,7 +127,7 @@ class DolmaLabeler(Labeler):
         return [key for key in attributes if f"__{self.attribute}__" in f"__{key}__"]
 
     def _lines(self, path: Path) -> Iterator[tuple[str, dict]]:
-        """Each line's JSON, with what errors about it begin with."""
+        """Each line's JSON, with the prefix for errors about it."""
         where = f"{self.key}.path: {path}"
         number = 0
         try:
@@ -132,16 +136,16 @@ class DolmaLabeler(Labeler):
                     if line.strip():
                         yield f"{where}, line {number}", json.loads(line)
         except (OSError, ValueError, EOFError, zlib.error, zstandard.ZstdError) as error:
-            # a ValueError's own text may quote the file
+            # a ValueError's text may quote the file
             reason = str(error) if isinstance(error, OSError) else type(error).__name__
-            raise LabelerError(f"{where} cannot be read beyond line {number}: {reason}") from None
+            raise LabelerError(f"{where}: cannot be read after line {number}: {reason}") from None
 
 
 def _open(path: Path):
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8")
     if path.suffix == ".zst":
-        # zstandard.open would stop, without a word, after the first of several frames
+        # zstandard.open silently stops after the first of several frames
         reader = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True)
         return io.TextIOWrapper(reader, encoding="utf-8")
     return path.open(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Names out of a list, wherever they stand."""
+"""Finds names of a list, anywhere in a text."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _BETWEEN_PARTS = regex.compile(r"[ \-\u30fb]")
 _LOOSE_SIGNS = regex.compile(rf"^[\s{SIGNS}]+|[\s{SIGNS}]+$")
 _KEPT_SMALL = regex.compile(r"((?<=\p{Lu}\p{M}*)(?:\p{Ll}\p{M}*)+(?=\p{Lu})|ß)")
 _MOST_WORDS = 8
-"""Of a name of which some words alone may be in capitals; what is longer is hardly a name."""
+"""The most words of a name for which only some may be in capitals. Longer entries are hardly names."""
 _GREEK_ACCENTS = regex.compile(r"(?<=\p{Greek}\p{M}*)[\u0300\u0301\u0313\u0314\u0342]")
 
 
 class EntitiesLabeler(Labeler):
     """Names on word boundaries, each with the score 1.
 
-    docs/labelers.md says what counts as the same spelling. Of nested names only the longest counts; names that
-    overlap otherwise all count. A possessive ending is not part of the span. Endings that a language glues to names
-    without a mark (Bergs, Korean particles) make another word: list those forms too.
+    docs/labelers.md says which spellings count as the same. Of nested names only the longest counts. Names that
+    overlap otherwise all count. A possessive ending is not part of the span. Endings that a language attaches to
+    names without a mark (Bergs, Korean particles) make another word: list those forms too.
 
     Args:
-        key: where the labeler stands in the YAML.
-        path: a UTF-8 text file, one name a line; blank lines and lines that begin with `#` are skipped.
-        names: the names themselves, in place of `path`.
-        parts: each part of a name, between white space and between hyphens, counts as a name too, if it has two
-            letters or more and is no initials, particle (van, de, al) or title (Dr, Jr).
-        case_sensitive: whether `Will` and `will` differ; `WILL` is found either way.
+        key: the labeler's place in the YAML.
+        path: a UTF-8 text file, one name per line. Blank lines and lines that begin with `#` are skipped.
+        names: the names themselves, instead of `path`.
+        parts: also find each part of a name, between white space and between hyphens. A part needs at least two
+            letters. Initials, particles (van, de, al) and titles (Dr, Jr) do not count.
+        case_sensitive: whether `Will` and `will` differ. `WILL` is found in both cases.
         diacritics: whether `é` and `e` differ.
     """
 
@@ -61,7 +61,7 @@ class EntitiesLabeler(Labeler):
     ):
         super().__init__(key)
         if (path is None) == (names is None):
-            raise LabelerError(f"{key}: give either `path` (a file of names) or `names` (a list), and not both")
+            raise LabelerError(f"{key}: give either `path` (a file of names) or `names` (a list), not both")
         self.path = None if path is None else Path(path).expanduser()
         self.names = names
         self.parts = parts
@@ -73,7 +73,7 @@ class EntitiesLabeler(Labeler):
         """Read the names."""
         if self.names is not None:
             LOG.warning(
-                "%s.names: names in the YAML end up in logs and model cards; those in a file (`path`) do not",
+                "%s.names: names in the YAML end up in logs and model cards; put them into a file (`path`)",
                 self.key,
             )
         self.matcher  # noqa: B018
@@ -89,13 +89,13 @@ class EntitiesLabeler(Labeler):
 
             names = self._folded_names()
             if not names:
-                where = f"path: {self.path} holds" if self.path else "names: the list holds"
-                raise LabelerError(f"{self.key}.{where} no names; write one name a line, or take the labeler out")
+                where = f"path: {self.path}:" if self.path else "names: the list"
+                raise LabelerError(f"{self.key}.{where} has no names; write one name per line, or remove the labeler")
             self._matcher = AhoCorasick(names, store_patterns=False)
         return self._matcher
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
-        """One span a name; see `Labeler.label`."""
+        """One span per name; see `Labeler.label`."""
         return [self._spans(text) for text in texts]
 
     def _spans(self, text: str) -> list[Span]:
@@ -107,7 +107,7 @@ class EntitiesLabeler(Labeler):
         ]
         spans, reach = [], 0
         for start, end in sorted(found, key=lambda match: (match[0], -match[1])):
-            if end > reach:  # else it lies within a longer name
+            if end > reach:  # otherwise it is inside a longer name
                 spans.append(Span(*folded.original(start, end), 1.0))
                 reach = end
         return spans
@@ -122,7 +122,7 @@ class EntitiesLabeler(Labeler):
             folded |= {part for name in folded for part in _parts(name)}
         if self.case_sensitive:
             folded |= {form for name in folded for form in _in_capitals(name)}
-        # a line of dashes or dots is no name, and would match every one of its kind
+        # a line of dashes or dots is not a name, and would match all such lines
         return sorted(name for name in folded if any(map(str.isalnum, name)))
 
     def _fold(self, text: str) -> Folded:
@@ -130,17 +130,17 @@ class EntitiesLabeler(Labeler):
 
 
 def _parts(name: str) -> list[str]:
-    """The parts of a folded name that are names by themselves: Ji-Yeon, Ji and Yeon of Ji-Yeon Park."""
+    """The parts of a folded name that also count as names: Ji-Yeon, Ji, Yeon and Park of Ji-Yeon Park."""
     pieces = {*name.split(" "), *_BETWEEN_PARTS.split(name)}
     parts = [_EDGES.sub("", part) for part in pieces if not _INITIALS.fullmatch(part)]
     return [part for part in parts if sum(map(str.isalpha, part)) >= 2 and part.casefold() not in _NO_PARTS]
 
 
 def _in_capitals(name: str) -> set[str]:
-    """A folded name with all its words in capitals, or some of them: the first ones, or the last ones.
+    """The forms of a folded name with all words in capitals, only the first ones, or only the last ones.
 
-    Small words may stay small (LUDWIG van BEETHOVEN), small letters before a capital (McDONALD), and `ß`; Greek
-    capitals come with accents and without.
+    Lower-case words may stay (LUDWIG van BEETHOVEN). So may lower-case letters before a capital (McDONALD), and `ß`.
+    Greek capitals are made with and without accents.
     """
     words = name.split(" ")
     forms = set()
@@ -151,7 +151,7 @@ def _in_capitals(name: str) -> set[str]:
             forms |= {" ".join(capitals[:cut] + words[cut:]), " ".join(words[:cut] + capitals[cut:])}
     if name.isascii():
         return forms
-    # capitals of folded letters are not always folded
+    # the capital of a folded letter is not always folded
     return {Folded(form).text for some in forms for form in (some, _GREEK_ACCENTS.sub("", some))}
 
 
@@ -165,7 +165,7 @@ def _mostly_upper(word: str) -> str:
 
 
 def first_and_last(name: str) -> list[str]:
-    """A full name's first and last name, or the one that it has: initials, particles and titles are neither."""
+    """The first and last name of a full name, or its only one. Initials, particles and titles are neither."""
     words = [_EDGES.sub("", word) for word in Folded(name).text.split() if not _INITIALS.fullmatch(word)]
     words = [word for word in words if any(map(str.isalpha, word)) and word.casefold() not in _NO_PARTS]
     return words[:1] + words[1:][-1:]

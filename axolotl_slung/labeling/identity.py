@@ -1,4 +1,4 @@
-"""What decides a labeler's labels, as a digest: for fingerprints, caches and files of labels."""
+"""Digests of what determines a labeler's labels, for fingerprints, caches and files of labels."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ LOG = logging.getLogger(__name__)
 _PACKAGE = __package__.partition(".")[0]
 
 _NOT_DECISIVE = ("datasets", "name", "path", "model", "batch_size")
-"""Where a file lies does not matter, its content does; nor does what the scores are called."""
+"""A file's content matters, not its path. The name of the scores does not matter either."""
 
 
 def digest(labeler: Labeler, options: Mapping) -> str:
-    """64 hex digits that change whenever the labeler may come to give other labels.
+    """64 hex digits that change whenever the labeler's labels may change.
 
     Args:
         labeler: opened and checked.
-        options: its entry under `slung.labelers`, JSON-able, with whatever else it was built with.
+        options: its entry under `slung.labelers`, JSON-able, and all other arguments that it was built with.
     """
     parts = {
         "options": {key: value for key, value in options.items() if key not in _NOT_DECISIVE},
@@ -44,12 +44,12 @@ def digest(labeler: Labeler, options: Mapping) -> str:
 
 
 def digest_of(parts: Any) -> str:
-    """64 hex digits of anything JSON-able; what JSON has no form for counts as its `str`."""
+    """64 hex digits of anything JSON-able. Values that JSON cannot represent count as their `str`."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def versions(packages: Iterable[str]) -> dict[str, str | None]:
-    """The version of each distribution; None where it is not installed."""
+    """The version of each distribution; None if it is not installed."""
     found = {}
     for package in packages:
         try:
@@ -61,10 +61,10 @@ def versions(packages: Iterable[str]) -> dict[str, str | None]:
 
 @cache
 def sources(*names: str) -> str:
-    """A digest of the package's own source, read once a process.
+    """A digest of the package's own source, read once per process.
 
     Args:
-        names: files and folders of the package, folders with all that is in them.
+        names: files and folders of the package. A folder includes everything in it.
     """
     found = {}
     for name in names:
@@ -72,15 +72,15 @@ def sources(*names: str) -> str:
             found[path] = hashlib.sha256(file.read_bytes()).hexdigest()
     if not found:
         LOG.warning(
-            "slung: the package's source cannot be read, so that its changes are not seen: after an update that keeps "
-            "the version, delete prepared data sets and the labels that are cached"
+            "slung: the package's source cannot be read, so its changes are not detected; after an update with the "
+            "same version, delete prepared data sets and cached labels"
         )
     return digest_of(found)
 
 
 def _python_files(place, path: str) -> Iterator[tuple[str, Traversable]]:
     if place.is_file():
-        # .pyc beside no .py: a package that is installed without its source
+        # .pyc without .py: the package is installed without its source
         if place.name.endswith((".py", ".pyc")):
             yield path, place
     elif place.name != "__pycache__":
@@ -89,7 +89,7 @@ def _python_files(place, path: str) -> Iterator[tuple[str, Traversable]]:
 
 
 def named_digests(paths: Sequence[Path]) -> list[tuple[str, str]]:
-    """Each file's path below the folder that holds all of them, and the digest of its content; in the order given."""
+    """Each file's path relative to the common folder, and the digest of its content, in the given order."""
     if not paths:
         return []
     together = os.path.commonpath([os.path.abspath(path) for path in paths])
@@ -100,14 +100,14 @@ _digests: dict[tuple, str] = {}
 
 
 def stamp(path: Path) -> tuple:
-    """What changes when a file's content does, at the cost of a look into its folder."""
+    """Values that change when a file's content does, for the cost of one `stat`."""
     stat = path.stat()
-    # a file that takes another one's name keeps its time of change, and coarse clocks give both the same one
+    # a file renamed over another keeps its modification time, and coarse clocks may give both the same one
     return str(path.resolve()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file's content; kept while its `stamp` stays the same."""
+    """The sha256 of a file's content, in hexadecimal. It is kept while the file's `stamp` stays the same."""
     key = stamp(path)
     if key not in _digests:
         _digests[key] = sha256_of(path)

@@ -1,4 +1,4 @@
-"""Personal data, as Microsoft Presidio finds it."""
+"""Finds personal data with Microsoft Presidio."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from .registry import check_installed
 LOG = logging.getLogger(__name__)
 
 _SIZES = {"lg": 0, "md": 1, "sm": 2}
-"""Which of spaCy's models is taken where several are installed; others come last."""
+"""The order of preference if several spaCy models are installed. Other models come last."""
 
 
 class PresidioLabeler(Labeler):
-    """Everything that Presidio's recognizers find, with the score that they give.
+    """Everything that Presidio's recognizers find, with their scores.
 
-    Patterns (e-mail addresses, card numbers, telephone numbers) need no model. Names of people and places come out of
-    a spaCy model: the one that `nlp_engine` names, or else an installed one for the language. Nothing is downloaded:
-    without a model such entities are refused. Without `nlp_engine` the model's labels count as Presidio's own
-    configuration has it. Scores are stored as they are, without a threshold.
+    Patterns (e-mail addresses, card numbers, telephone numbers) need no model. Names of people and places need a spaCy
+    model: the one in `nlp_engine`, or an installed one for the language. Nothing is downloaded. It is an error to ask
+    for such entities without a model. Without `nlp_engine`, Presidio's own configuration maps the model's labels to
+    entities. Scores are stored unchanged, without a threshold.
 
     Args:
-        key: where the labeler stands in the YAML.
-        entities: Presidio's names of what to look for; None for all that can be found.
-        language: the texts' language, as spaCy abbreviates it.
-        nlp_engine: a file with Presidio's own NLP configuration in YAML, whose engine is spaCy. For models of the
-            `transformers` library there is `ClassifierLabeler`.
+        key: the labeler's place in the YAML.
+        entities: the entities to find, by Presidio's names; None for all available ones.
+        language: the texts' language, as spaCy's code.
+        nlp_engine: a YAML file with Presidio's NLP configuration; its engine must be spaCy. For models of the
+            `transformers` library use `ClassifierLabeler`.
     """
 
     scope = "document"
@@ -55,24 +55,24 @@ class PresidioLabeler(Labeler):
         self._analyzer = None
 
     def check(self) -> None:
-        """Load the model, and see that each of the entities can be found."""
+        """Load the model, and check that each of the entities is available."""
         self.analyzer  # noqa: B018
         if self.entities is None and self._model_folder is None:
             LOG.warning(
-                "%s: no spaCy model for language %r is installed, so that only patterns are found, and no names of people "
-                "or places",
+                "%s: no spaCy model for language %r is installed; only patterns are found, no names of people or "
+                "places",
                 self.key,
                 self.language,
             )
 
     def files(self) -> list[Path]:
-        """The configuration and the spaCy model's files; complete after `check`."""
+        """The configuration and the spaCy model's files. Complete after `check`."""
         model = self._model_folder.rglob("*") if self._model_folder else ()
         return [*([self.config] if self.config else []), *sorted(path for path in model if path.is_file())]
 
     @property
     def analyzer(self) -> Any:
-        """The `AnalyzerEngine`, made on first use."""
+        """The `AnalyzerEngine`, created on first use."""
         if self._analyzer is None:
             check_installed("presidio", self.key)
             with self._quiet():
@@ -80,7 +80,7 @@ class PresidioLabeler(Labeler):
         return self._analyzer
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
-        """One span a finding; see `Labeler.label`."""
+        """One span per finding; see `Labeler.label`."""
         with self._quiet():
             return [self._spans(utf8_safe(text)) for text in texts]
 
@@ -89,26 +89,28 @@ class PresidioLabeler(Labeler):
             return []
         most = self.analyzer.nlp_engine.get_nlp(self.language).max_length
         if len(text) > most:
-            raise LabelerError(f"{self.key}: spaCy takes {most} characters at most, and a text has {len(text)}; cut it")
+            raise LabelerError(
+                f"{self.key}: expected at most {most} characters (spaCy's limit), got a text of {len(text)}; split it"
+            )
         try:
             found = self.analyzer.analyze(text, language=self.language, entities=self.entities)
         except LabelerError:
             raise
         except Exception as error:
             # from None: Presidio's errors quote the text
-            reason = f"{type(error).__name__} over a text of {len(text)} characters"
-            raise LabelerError(f"{self.key}: Presidio gave up: {reason}") from None
+            reason = f"{type(error).__name__} on a text of {len(text)} characters"
+            raise LabelerError(f"{self.key}: Presidio failed: {reason}") from None
         return sorted(Span(one.start, one.end, min(max(float(one.score), 0.0), 1.0)) for one in found)
 
     @contextmanager
     def _quiet(self):
-        """Keep Presidio's log, which quotes texts, from everybody; a pattern that ran out of time is an error."""
+        """Discard Presidio's log, which quotes texts. A pattern that timed out is an error."""
 
         def judge(record):
             if record.exc_info and isinstance(record.exc_info[1], TimeoutError):
                 raise LabelerError(
-                    f"{self.key}: one of Presidio's patterns ran out of time over a text; raise REGEX_TIMEOUT_SECONDS "
-                    "(seconds, in the environment) or leave the text out"
+                    f"{self.key}: one of Presidio's patterns timed out on a text; raise the environment variable "
+                    "REGEX_TIMEOUT_SECONDS (seconds) or remove the text"
                 ) from None
             return False
 
@@ -122,7 +124,7 @@ class PresidioLabeler(Labeler):
             logger.removeFilter(judge)
             logger.setLevel(level)
 
-    # what Presidio is made of
+    # Presidio's parts
 
     def _make(self):
         from presidio_analyzer import AnalyzerEngine
@@ -140,7 +142,7 @@ class PresidioLabeler(Labeler):
         domains = TLDExtract(suffix_list_urls=(), cache_dir=None)
         for recognizer in registry.recognizers:
             if isinstance(recognizer, EmailRecognizer):
-                # its own check downloads the list of domains, behind everybody's back
+                # its own check would silently download the list of domains
                 recognizer.validate_result = lambda text: domains(text).fqdn != ""  # pyright: ignore[reportAttributeAccessIssue]
         if ner and (names := _entities_of(nlp, ner)):
             registry.add_recognizer(SpacyRecognizer(self.language, sorted(names)))
@@ -153,16 +155,16 @@ class PresidioLabeler(Labeler):
         )
 
     def _unknown(self, entity: str, known: list[str], of_models: list[str]) -> LabelerError:
-        message = f"{self.key}.entities: {entity!r} cannot be found; "
+        message = f"{self.key}.entities: {entity!r}: is not available; "
         if entity in of_models and self._model_folder is None:
             message += (
-                f"it takes a spaCy model for language {self.language!r}, and none is installed (for English: python -m "
-                "spacy download en_core_web_lg); without one "
+                f"install a spaCy model for language {self.language!r} (for English: python -m spacy download "
+                "en_core_web_lg) or "
             )
-        return LabelerError(f"{message}there are {', '.join(known)}")
+        return LabelerError(f"{message}choose from {', '.join(known)}")
 
     def _nlp(self):
-        """A spaCy pipeline, and how Presidio reads its entities (None for a pipeline that knows words only)."""
+        """A spaCy pipeline, and Presidio's mapping of its entities (None for a pipeline that only splits words)."""
         import spacy
         from presidio_analyzer.nlp_engine import NerModelConfiguration, NlpEngineProvider
 
@@ -179,28 +181,30 @@ class PresidioLabeler(Labeler):
                 return nlp, ner
         self._model_folder = None
         nlp = self._guarded("language", lambda: spacy.blank(self.language))
-        # words alone take little memory
+        # a pipeline that only splits words takes little memory
         nlp.max_length = sys.maxsize
         return nlp, None
 
     def _configured(self, defaults: Mapping) -> tuple[str, Mapping]:
-        """The model's name and its labels' meaning, out of Presidio's own configuration."""
+        """The model's name and the mapping of its labels, from Presidio's configuration."""
         where = f"{self.key}.nlp_engine"
         text = read_text(where, self.config)  # pyright: ignore[reportArgumentType]
         try:
             config = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise LabelerError(f"{where}: {self.config} is not YAML: {type(error).__name__}") from None
+            raise LabelerError(f"{where}: {self.config}: is not valid YAML: {type(error).__name__}") from None
         config = config if isinstance(config, dict) else {}
         if config.get("nlp_engine_name") != "spacy":
             raise LabelerError(
-                f"{where}: {self.config} has nlp_engine_name: {config.get('nlp_engine_name')!r}; it has to be spacy (for a "
-                "Hugging Face model take `type: classifier` with `unit: token`)"
+                f"{where}: {self.config}: expected nlp_engine_name: spacy, got {config.get('nlp_engine_name')!r}; "
+                "for a Hugging Face model use `type: classifier` with `unit: token`"
             )
         models = [one for one in config.get("models") or [] if isinstance(one, dict)]
         names = [one.get("model_name") for one in models if one.get("lang_code") == self.language]
         if len(names) != 1 or not isinstance(names[0], str):
-            raise LabelerError(f"{where}: {self.config} names not one model under `models` for {self.language!r}")
+            raise LabelerError(
+                f"{where}: {self.config}: expected exactly one model for {self.language!r} under `models`"
+            )
         return names[0], config.get("ner_model_configuration") or defaults
 
     def _load(self, name: str):
@@ -208,7 +212,7 @@ class PresidioLabeler(Labeler):
 
         if not (name in spacy.util.get_installed_models() or spacy.util.is_package(name) or Path(name).exists()):
             raise LabelerError(
-                f"{self.key}.nlp_engine: the spaCy model {name!r} is not installed; python -m spacy download {name}"
+                f"{self.key}.nlp_engine: {name!r}: is not an installed spaCy model; run python -m spacy download {name}"
             )
         nlp = self._guarded("nlp_engine", lambda: spacy.load(name))
         self._model_folder = Path(nlp.path).resolve()  # pyright: ignore[reportArgumentType]
@@ -222,14 +226,14 @@ class PresidioLabeler(Labeler):
 
 
 def _entities_of(nlp, ner) -> set[str]:
-    """What a pipeline finds, in Presidio's names."""
+    """The entities that a pipeline finds, by Presidio's names."""
     pipes = [name for name in nlp.pipe_names if "doc.ents" in nlp.get_pipe_meta(name).assigns]
     labels = {label for name in pipes for label in nlp.get_pipe(name).labels} - set(ner.labels_to_ignore)
     return {ner.model_to_presidio_entity_mapping.get(label, label) for label in labels} - set(ner.labels_to_ignore)
 
 
 def _engine(nlp, language: str, ner):
-    """A pipeline as Presidio wants it, on the CPU, and never downloaded."""
+    """A pipeline in the form that Presidio needs, on the CPU. It is never downloaded."""
     from presidio_analyzer.nlp_engine import SpacyNlpEngine
 
     class Engine(SpacyNlpEngine):
@@ -237,7 +241,7 @@ def _engine(nlp, language: str, ner):
             doc = self.nlp[language](text)
             if ner is None:
                 for token in doc:
-                    # words near a finding raise its score, and are looked up as lemmas
+                    # words near a finding raise its score; Presidio looks them up as lemmas
                     token.lemma_ = token.lower_
             return self._doc_to_nlp_artifact(doc, language)
 

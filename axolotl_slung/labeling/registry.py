@@ -1,4 +1,4 @@
-"""The table of labelers: the one place that says which there are, where they are and what they need."""
+"""The table of labelers: the one list of their types, modules and requirements."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .base import Labeler, LabelerError
 
 @dataclass(frozen=True)
 class Entry:
-    """A labeler that the `slung:` block knows by its type.
+    """A labeler that the `slung:` block names by its type.
 
     Attributes:
-        module: where its class is, in `axolotl_slung.labeling`.
-        class_name: a subclass of `Labeler`; its `__init__` takes the keys of the labeler's config block.
-        requires: packages that it cannot work without, by the names that `import` takes.
-        extra: the extra of this package that installs those; None where the package itself does.
+        module: the module of its class, in `axolotl_slung.labeling`.
+        class_name: a subclass of `Labeler`. Its `__init__` takes the keys of the labeler's config block.
+        requires: the packages that it needs, by their import names.
+        extra: the extra of this package that installs them; None if the package itself does.
     """
 
     module: str
@@ -26,12 +26,12 @@ class Entry:
     extra: str | None = None
 
     def load(self) -> type[Labeler]:
-        """The class. Its module is imported here, so that a run pays only for the labelers that it uses."""
+        """The class. Its module is imported here: a run only imports the labelers that it uses."""
         return getattr(import_module(f".{self.module}", __package__), self.class_name)
 
 
 _SENTENCES = ("livekit", "numba")
-"""What cutting texts into sentences requires."""
+"""The packages that splitting texts into sentences requires."""
 
 LABELERS = {
     "fasttext": Entry("fasttext", "FastTextLabeler", requires=("fasttext", *_SENTENCES)),
@@ -44,18 +44,18 @@ LABELERS = {
     "profanity": Entry("profanity", "ProfanityLabeler", requires=_SENTENCES),
     "custom": Entry("custom", "CustomLabeler"),
 }
-"""By the `type` of the YAML; each has a config block in `config.py`."""
+"""Keys are the `type` in the YAML. Each has a config block in `config.py`."""
 
 
 def check_installed(kind: str, key: str) -> None:
-    """See that what a labeler imports is installed, without importing it.
+    """Check that the packages that a labeler requires are installed, without importing them.
 
     Args:
         kind: a type of `LABELERS`.
-        key: what errors begin with, such as `slung.labelers[0]`.
+        key: the beginning of errors, such as `slung.labelers[0]`.
 
     Raises:
-        LabelerError: a package is missing; the message says how to install it.
+        LabelerError: a package is missing. The message says how to install it.
     """
     entry = LABELERS[kind]
     missing = [name for name in entry.requires if find_spec(name) is None]

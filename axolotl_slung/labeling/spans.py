@@ -1,4 +1,4 @@
-"""Spans that the data set brings along."""
+"""Reads spans from a column of the data set."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from .base import Labeler, LabelerError, Span
 
 
 class SpansLabeler(Labeler):
-    """A column of spans: for each row a list of `[start, end, score]`, `[start, end]` (score 1) or mappings
-    with these keys; or one such list under each labeler's name. Either may be written as JSON in a string, as
-    `slung label` does. None and an empty list mean no spans.
+    """The spans in a column of each row.
+
+    A value is a list of `[start, end, score]`, `[start, end]` (score 1) or mappings with these keys, or a mapping of
+    labelers' names to such lists. Either may be a string of JSON, as `slung label` writes it. None and an empty list
+    mean no spans.
 
     Args:
-        key: where the labeler stands in the YAML.
+        key: the labeler's place in the YAML.
         field: the column.
-        text_field: the column of the text; None for the data set's only one.
+        text_field: the text column; None for the data set's only one.
     """
 
     scope = "document"
@@ -36,37 +38,37 @@ class SpansLabeler(Labeler):
         for index, (text, row) in enumerate(zip(texts, rows)):
             where = f"{self.key}.field: {describe_row(index, row)}"
             if self.field not in row:
-                raise LabelerError(f"{where} has no {self.field!r}; it has {', '.join(map(str, row))}")
+                raise LabelerError(f"{where}: has no {self.field!r}; choose one of {', '.join(map(str, row))}")
             labeled.append(parse_spans(row[self.field], text, f"{where}, {self.field!r}"))
         return labeled
 
 
 def describe_row(index: int, row: Mapping, id_field: str = "id") -> str:
-    """What a row is called in errors: by its id if it has one, else by its place in the batch."""
+    """How errors name a row: by its id if it has one, otherwise by its place in the batch."""
     identity = row.get(id_field)
     return f"row {index} of the batch" if identity is None else f"the row with id {identity!r}"
 
 
 def parse_spans(value: Any, text: str, where: str) -> list[Span]:
-    """Spans as they stand in data, checked.
+    """Check the spans in a data set's value.
 
     Args:
-        value: None, a sequence of `[start, end, score]`, `[start, end]` or mappings of these, or a mapping of
-            labelers' names to such sequences; or one of these as JSON in a string.
-        text: the text that the spans are about.
-        where: what errors begin with.
+        value: None, a sequence of `[start, end, score]`, `[start, end]` or mappings with these keys, or a mapping of
+            labelers' names to such sequences; or one of these as a string of JSON.
+        text: the text whose characters the spans count.
+        where: the beginning of errors.
 
     Returns:
         The spans, in order of `start`.
 
     Raises:
-        LabelerError: anything else, a span that is empty or not within the text, a score outside [0, 1].
+        LabelerError: the value is anything else, a span is empty or outside the text, or a score is outside [0, 1].
     """
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise LabelerError(f"{where}: the string is no JSON; write [[start, end, score], ...]") from None
+            raise LabelerError(f"{where}: the string is not valid JSON; write [[start, end, score], ...]") from None
     if isinstance(value, Mapping):
         named = [
             span._replace(labeler=name)
@@ -77,31 +79,33 @@ def parse_spans(value: Any, text: str, where: str) -> list[Span]:
     if value is None:
         return []
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        raise LabelerError(f"{where}: {type(value).__name__} is no list of spans; write [[start, end, score], ...]")
+        raise LabelerError(
+            f"{where}: expected a list of spans, got {type(value).__name__}; write [[start, end, score], ...]"
+        )
     return sorted(_parse(span, text, f"{where}, span {number}") for number, span in enumerate(value))
 
 
 def _parse(span: Any, text: str, where: str) -> Span:
     if isinstance(span, Mapping):
         span = [span.get("start"), span.get("end"), span.get("score")]
-        # Arrow gives every mapping of a column the same keys, None where one was left out
+        # Arrow gives every mapping of a column the same keys, with None for missing ones
         span = span[:2] if span[2] is None else span
     if isinstance(span, (str, bytes)) or not hasattr(span, "__len__") or len(span) not in (2, 3):
-        raise LabelerError(f"{where} is neither [start, end, score] nor [start, end] nor a mapping with these keys")
+        raise LabelerError(f"{where}: expected [start, end, score], [start, end] or a mapping with these keys")
     start, end, score = (*span, 1.0) if len(span) == 2 else span
     for name, number in (("start", start), ("end", end), ("score", score)):
         if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
-            # a text is not quoted: it may be the very text that is labeled
+            # do not quote a string: it may be the text that is labeled
             what = f"a {type(number).__name__}" if isinstance(number, (str, bytes)) else repr(number)
-            raise LabelerError(f"{where}: {name} is {what}, which is no finite number")
-    # Arrow makes [0, 5, 0.9] a list of floats, so 5.0 is as good as 5
+            raise LabelerError(f"{where}: {name}: expected a finite number, got {what}")
+    # Arrow makes [0, 5, 0.9] a list of floats, so 5.0 counts as 5
     if start != int(start) or end != int(end):
-        raise LabelerError(f"{where}: [{start}, {end}) are no whole numbers; spans count characters")
+        raise LabelerError(f"{where}: [{start}, {end}): expected integers; spans count characters")
     if not 0 <= start < end <= len(text):
         raise LabelerError(
-            f"{where}: [{int(start)}, {int(end)}) is empty or outside the text of {len(text)} characters; spans "
-            "count characters (not bytes, not tokens) of this very text, and end is the first one after the span"
+            f"{where}: [{int(start)}, {int(end)}) is empty or outside the text of {len(text)} characters; count "
+            "characters of this text (not bytes or tokens); end is the first character after the span"
         )
     if not 0 <= score <= 1:
-        raise LabelerError(f"{where}: the score {score} is outside [0, 1]")
+        raise LabelerError(f"{where}: score: expected a number in [0, 1], got {score}")
     return Span(int(start), int(end), float(score))

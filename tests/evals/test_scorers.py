@@ -233,10 +233,10 @@ def test_a_classifier_of_any_unicode(classifier):
         ("fasttext:", "no model, or no label"),
         ("fasttext:#label", "no model, or no label"),
         ("fasttext:model.bin#", "no label after #"),
-        ("fasttext:/nowhere/model.bin", "model: '/nowhere/model.bin' is no file here"),
+        ("fasttext:/nowhere/model.bin", "model: '/nowhere/model.bin': expected a file, "),
         ("fasttext:https://example.com/model.bin", "expected a file, got a URL; download the model"),
         ("classifier", "no model, or no label"),
-        ("classifier:/nowhere/model", "model: '/nowhere/model' is no folder here"),
+        ("classifier:/nowhere/model", "model: '/nowhere/model': is not a folder here"),
         ("perspective:toxicity", "is not an attribute; expected a name such as TOXICITY"),
     ],
 )
@@ -257,10 +257,12 @@ def test_the_kinds_that_are_told_of_exist(kind):
 
 def test_labels_that_a_model_does_not_know(binary, classifier):
     with pytest.raises(
-        SlungError, match=r"^SLUNG_SCORER='fasttext:.*': label: .* has no label '__label__spam'; it has"
+        SlungError, match=r"^SLUNG_SCORER='fasttext:.*': label: '__label__spam': is not in .*; choose one of"
     ):
         open_scorer(f"fasttext:{binary}#__label__spam")
-    with pytest.raises(SlungError, match=r"^SLUNG_SCORER='classifier:.*': label: .* has no label 'spam'; it has fine"):
+    with pytest.raises(
+        SlungError, match=r"^SLUNG_SCORER='classifier:.*': label: 'spam': is not in .*; choose one of fine"
+    ):
         open_scorer(f"classifier:{classifier}#spam")
 
 

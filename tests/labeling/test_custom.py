@@ -117,7 +117,7 @@ class Words(Labeler):
     (tmp_path / "words.txt").write_text("")
     with pytest.raises(LabelerError, match=r"^slung\.labelers\[0\]\.options\.path: words\.txt is empty"):
         write(code, "Words", path="words.txt").check()
-    with pytest.raises(LabelerError, match=r"Words stops at check\(\): FileNotFoundError in mine\.py, line 15$"):
+    with pytest.raises(LabelerError, match=r"Words: check\(\) failed: FileNotFoundError in mine\.py, line 15$"):
         write(code, "Words", path="none.txt").check()
 
 
@@ -182,29 +182,29 @@ def test_what_changes_the_labels_changes_the_digest(write):
 @pytest.mark.parametrize(
     ("gives", "says"),
     [
-        ("None", r"one list of spans for each of 2 texts, and gave a NoneType$"),
-        ("[[]]", r"one list of spans for each of 2 texts, and gave 1 of them$"),
-        ("[[], [], []]", r"and gave 3 of them$"),
-        ("([] for text in texts)", r"and gave a generator$"),
-        ("[[], (x for x in texts)]", r"gave a generator for text 1; it has to be a list of spans$"),
-        ("[[], 'secret']", r"gave a str for text 1; it has to be a list of spans$"),
-        ("[['secret'], []]", r"a span for text 0 that is a str, and no \(start, end, score\)$"),
-        ("[[], [(0, 1)]]", r"a span for text 1 that is a tuple, and no \(start, end, score\)$"),
-        ("[[], [('secret', 1, 1)]]", r"text 1 that has start and end of the types str and int; .* whole numbers$"),
-        ("[[], [(0, 1.0, 1)]]", r"types int and float; they have to be whole numbers$"),
-        ("[[], [(0, True, 1)]]", r"types int and bool; they have to be whole numbers$"),
-        ("[[(0, 7, 1)], []]", r"text 0 that is empty or outside the text: \[0, 7\) of 6 characters$"),
-        ("[[(2, 2, 1)], []]", r"is empty or outside the text: \[2, 2\) of 6 characters$"),
-        ("[[(-1, 2, 1)], []]", r"is empty or outside the text: \[-1, 2\) of 6 characters$"),
-        ("[[(0, 2, 1.01)], []]", r"text 0 that has a score that is no number from 0 to 1$"),
-        ("[[(0, 2, float('nan'))], []]", r"has a score that is no number from 0 to 1$"),
-        ("[[(0, 2, texts[0])], []]", r"has a score that is no number from 0 to 1$"),
-        ("[[(0, 2, None)], []]", r"has a score that is no number from 0 to 1$"),
+        ("None", r"expected one list of spans for each of 2 texts, got a NoneType$"),
+        ("[[]]", r"expected one list of spans for each of 2 texts, got length 1$"),
+        ("[[], [], []]", r"texts, got length 3$"),
+        ("([] for text in texts)", r"texts, got a generator$"),
+        ("[[], (x for x in texts)]", r"text 1: expected a list of spans, got a generator$"),
+        ("[[], 'secret']", r"text 1: expected a list of spans, got a str$"),
+        ("[['secret'], []]", r"a span of text 0: expected \(start, end, score\), got a str$"),
+        ("[[], [(0, 1)]]", r"a span of text 1: expected \(start, end, score\), got a tuple$"),
+        ("[[], [('secret', 1, 1)]]", r"text 1: start and end: expected integers, got str and int$"),
+        ("[[], [(0, 1.0, 1)]]", r"expected integers, got int and float$"),
+        ("[[], [(0, True, 1)]]", r"expected integers, got int and bool$"),
+        ("[[(0, 7, 1)], []]", r"text 0: \[0, 7\) is empty or outside the text of 6 characters$"),
+        ("[[(2, 2, 1)], []]", r"\[2, 2\) is empty or outside the text of 6 characters$"),
+        ("[[(-1, 2, 1)], []]", r"\[-1, 2\) is empty or outside the text of 6 characters$"),
+        ("[[(0, 2, 1.01)], []]", r"text 0: score: expected a number from 0 to 1$"),
+        ("[[(0, 2, float('nan'))], []]", r"score: expected a number from 0 to 1$"),
+        ("[[(0, 2, texts[0])], []]", r"score: expected a number from 0 to 1$"),
+        ("[[(0, 2, None)], []]", r"score: expected a number from 0 to 1$"),
     ],
 )
 def test_output_is_checked(write, gives, says):
     labeler = write(f"class Odd:\n    def label(self, texts, rows):\n        return {gives}\n", "Odd")
-    with pytest.raises(LabelerError, match=rf"^slung\.labelers\[0\]: .*:Odd label\(\) .*{says}") as caught:
+    with pytest.raises(LabelerError, match=rf"^slung\.labelers\[0\]: .*:Odd: label\(\): .*{says}") as caught:
         labeler.label(["secret", "text"], [{}, {}])
     assert "secret" not in str(caught.value)
 
@@ -220,7 +220,7 @@ def test_numbers_of_numpy_are_numbers(write):
 
 def test_an_error_in_label_says_where_and_no_text(write):
     code = "class Odd:\n    def label(self, texts, rows):\n        return [int(text) for text in texts]\n"
-    says = r"^slung\.labelers\[0\]: labelers/mine\.py:Odd stops at label\(\): ValueError in mine\.py, line 3$"
+    says = r"^slung\.labelers\[0\]: labelers/mine\.py:Odd: label\(\) failed: ValueError in mine\.py, line 3$"
     with pytest.raises(LabelerError, match=says) as caught:
         write(code, "Odd").label(["secret"], [{}])
     assert caught.value.__suppress_context__
@@ -229,12 +229,12 @@ def test_an_error_in_label_says_where_and_no_text(write):
 @pytest.mark.parametrize(
     ("code", "name", "options", "says"),
     [
-        ("import not_a_module", "Odd", {}, r"\.class_path: .* at its import: ModuleNotFoundError: No module named 'n"),
-        ("class Odd(:", "Odd", {}, r"\.class_path: .* at its import: SyntaxError: .* \(mine\.py, line 1\)$"),
-        ("int('secret')", "Odd", {}, r"\.class_path: .* stops at its import: ValueError in mine\.py, line 1$"),
-        (SHOUTING, "Shooting", {}, r"\.class_path: .*:Shooting is no class: there is none of this name in .*mine"),
-        ("Odd = 1", "Odd", {}, r"\.class_path: .* is no class"),
-        ("class Odd: pass", "Odd", {}, r"\.class_path: .* has no method label\(texts, rows\)$"),
+        ("import not_a_module", "Odd", {}, r"\.class_path: .*: import failed: ModuleNotFoundError: No module named 'n"),
+        ("class Odd(:", "Odd", {}, r"\.class_path: .*: import failed: SyntaxError: .* \(mine\.py, line 1\)$"),
+        ("int('secret')", "Odd", {}, r"\.class_path: .*: import failed: ValueError in mine\.py, line 1$"),
+        (SHOUTING, "Shooting", {}, r"\.class_path: .*:Shooting: is not a class in .*mine"),
+        ("Odd = 1", "Odd", {}, r"\.class_path: .* is not a class in "),
+        ("class Odd: pass", "Odd", {}, r"\.class_path: .* has no method label\(texts, rows\); add it$"),
         (SHOUTING, "Shouting", {"volume": 3}, r"\.options: .* TypeError: .*unexpected keyword argument 'volume'$"),
         (
             "class Odd:\n  label = print\n  def __init__(self): int('secret')",
@@ -246,11 +246,26 @@ def test_an_error_in_label_says_where_and_no_text(write):
             SHOUTING + "    reads_escapes = 'no'",
             "Shouting",
             {},
-            r"\.class_path: .* has reads_escapes = 'no'; it has to be",
+            r"\.class_path: .* reads_escapes: expected True, False or None, got 'no'$",
         ),
-        (SHOUTING + "    scope = 'page'", "Shouting", {}, r"\.class_path: .* has the scope 'page'; it has to be 't"),
-        (SHOUTING + "    packages = ('no-such-thing',)", "Shouting", {}, r"\.class_path: .* names 'no-such-thing' in"),
-        (SHOUTING + "    def files(self): return ['none.txt']", "Shouting", {}, r": .* names none\.txt in files\(\)"),
+        (
+            SHOUTING + "    scope = 'page'",
+            "Shouting",
+            {},
+            r"\.class_path: .* scope: expected 'text' or 'document', got 'page'$",
+        ),
+        (
+            SHOUTING + "    packages = ('no-such-thing',)",
+            "Shouting",
+            {},
+            r"\.class_path: .* packages: 'no-such-thing' is not installed; ",
+        ),
+        (
+            SHOUTING + "    def files(self): return ['none.txt']",
+            "Shouting",
+            {},
+            r": .* files\(\) returned none\.txt, which is not a file",
+        ),
     ],
 )
 def test_classes_that_cannot_be_used(write, code, name, options, says):
@@ -262,10 +277,10 @@ def test_classes_that_cannot_be_used(write, code, name, options, says):
 def test_modules_that_are_not_there(write):
     write(SHOUTING, "Shouting")
     for path, says in (
-        ("labelers/none.py:Shouting", r"ImportError: there is no file .*none\.py$"),
+        ("labelers/none.py:Shouting", r"ImportError: .*none\.py is not a file$"),
         ("not_a_module:Shouting", r"ModuleNotFoundError: No module named 'not_a_module'$"),
     ):
-        with pytest.raises(LabelerError, match=rf"^slung\.labelers\[0\]\.class_path: {path} stops at .*: {says}"):
+        with pytest.raises(LabelerError, match=rf"^slung\.labelers\[0\]\.class_path: {path}: import failed: {says}"):
             CustomLabeler(KEY, path).check()
 
 

@@ -70,27 +70,35 @@ def test_the_key_in_full_goes_before_its_end(tmp_path):
 
 def test_rows_that_do_not_meet_the_files(folder):
     labeler = DolmaLabeler(KEY, str(folder), TOXIC)
-    with pytest.raises(LabelerError, match=r"slung\.labelers\[3\]\.path: the row with id '9' is not in "):
+    with pytest.raises(LabelerError, match=r"slung\.labelers\[3\]\.path: the row with id '9': is not in "):
         label(labeler, "1", "9")
-    with pytest.raises(LabelerError, match=r"the row with id '1' comes in another order .*do not shuffle"):
+    with pytest.raises(LabelerError, match=r"the row with id '1': is not in the order of .*do not shuffle"):
         label(labeler, "3", "1")
     with pytest.raises(LabelerError, match=r"the row with id '3'.* is empty or outside the text of 7 characters"):
         label(labeler, "3", text="shorter")
-    with pytest.raises(LabelerError, match=r"slung\.labelers\[3\]\.id_field: row 0 of the batch has no 'id'; it has a"):
+    with pytest.raises(
+        LabelerError, match=r"slung\.labelers\[3\]\.id_field: row 0 of the batch: has no 'id'; choose one of a"
+    ):
         labeler.label(["a"], [{"a": 1}])
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (lines(("1", [[0, 1, 1]]), attribute="exp__b__x"), r"attribute: no 'y' in .*; it has exp__other, exp__b__x"),
-        (lines(("1", [[0, 1, 1]]), ("1", None), attribute="y"), r"line 2: the id '1' stands in the files twice"),
-        (json.dumps({"id": 1, "attributes": {"a__y": [], "b__y": []}}), r"'y' fits several; give one of a__y, b__y"),
-        (lines(("1", None)) + "{", r"a\.jsonl cannot be read beyond line 2: JSONDecodeError"),
-        ('{"id": 1}', r"line 1 is no \{\"id\": \.\.\., \"attributes\""),
-        ('{"attributes": {}}', r"line 1 is no "),
-        ("[1]", r"line 1 is no "),
-        ("", r"attribute: no 'y' in .*; it has no attributes"),
+        (
+            lines(("1", [[0, 1, 1]]), attribute="exp__b__x"),
+            r"attribute: 'y': is not in .*; available: exp__other, exp__b__x",
+        ),
+        (lines(("1", [[0, 1, 1]]), ("1", None), attribute="y"), r"line 2: the id '1' is in the files twice"),
+        (
+            json.dumps({"id": 1, "attributes": {"a__y": [], "b__y": []}}),
+            r"'y': matches several; choose one of a__y, b__y",
+        ),
+        (lines(("1", None)) + "{", r"a\.jsonl: cannot be read after line 2: JSONDecodeError"),
+        ('{"id": 1}', r"line 1: expected \{\"id\": \.\.\., \"attributes\""),
+        ('{"attributes": {}}', r"line 1: expected "),
+        ("[1]", r"line 1: expected "),
+        ("", r"attribute: 'y': is not in .*; available: no attributes"),
     ],
 )
 def test_broken_files(tmp_path, content, says):
@@ -103,18 +111,20 @@ def test_broken_files(tmp_path, content, says):
 @pytest.mark.parametrize("content", [b"\x80not this\n", gzip.compress(b"{}\n" * 9999, mtime=0)[:-20]])
 def test_damaged_files(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(LabelerError, match=r"^slung\.labelers\[3\]\.path: .*(cannot be read|is no )"):
+    with pytest.raises(LabelerError, match=r"^slung\.labelers\[3\]\.path: .*(cannot be read|line 1: expected )"):
         DolmaLabeler(KEY, str(tmp_path / name), "y").check()
 
 
 def test_no_files(tmp_path):
-    with pytest.raises(LabelerError, match=r"holds no files of the kinds \.jsonl"):
+    with pytest.raises(LabelerError, match=r"has no files with the endings \.jsonl"):
         DolmaLabeler(KEY, str(tmp_path), "y").check()
-    with pytest.raises(LabelerError, match=r"none\.jsonl cannot be read .*No such file"):
+    with pytest.raises(LabelerError, match=r"none\.jsonl: cannot be read .*No such file"):
         DolmaLabeler(KEY, str(tmp_path / "none.jsonl"), "y").check()
 
 
 def test_spans_broken_in_the_file(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"id": 1, "attributes": {"y": [[0, 1, NaN]]}}')
-    with pytest.raises(LabelerError, match=r"the row with id 1, in .*, span 0: score is nan"):
+    with pytest.raises(
+        LabelerError, match=r"the row with id 1, in .*, span 0: score: expected a finite number, got nan"
+    ):
         label(DolmaLabeler(KEY, str(tmp_path), "y"), 1)

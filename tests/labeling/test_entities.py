@@ -94,13 +94,13 @@ def test_errors_name_the_key_and_no_names(tmp_path):
     with pytest.raises(FileError, match=r"slung\.labelers\[0\]\.path: cannot read .*names\.txt"):
         EntitiesLabeler(KEY, path=str(path)).check()
     path.write_text("# nothing\n\n---\n")
-    with pytest.raises(LabelerError, match=r"slung\.labelers\[0\]\.path: .* holds no names"):
+    with pytest.raises(LabelerError, match=r"slung\.labelers\[0\]\.path: .* has no names"):
         EntitiesLabeler(KEY, path=str(path)).check()
     path.write_bytes("Anna\nRené".encode("latin-1"))
     with pytest.raises(FileError, match="not UTF-8") as caught:
         EntitiesLabeler(KEY, path=str(path)).check()
     assert "Anna" not in str(caught.value)
-    with pytest.raises(LabelerError, match=r"slung\.labelers\[0\]\.names: the list holds no names"):
+    with pytest.raises(LabelerError, match=r"slung\.labelers\[0\]\.names: the list has no names"):
         EntitiesLabeler(KEY, names=[]).check()
     for neither_or_both in ({}, {"path": str(path), "names": ["Anna"]}):
         with pytest.raises(LabelerError, match="not both"):

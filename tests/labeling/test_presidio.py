@@ -86,10 +86,14 @@ def test_other_languages():
 
 
 def test_entities_that_cannot_be_found():
-    says = r"^slung\.labelers\[0\]\.entities: 'PERSON' cannot be found; it takes a spaCy model for language 'en'.* "
-    with pytest.raises(LabelerError, match=says + r"python -m spacy download en_core_web_lg.* there are CREDIT_CARD, "):
+    says = r"^slung\.labelers\[0\]\.entities: 'PERSON': is not available; install a spaCy model for language 'en'.* "
+    with pytest.raises(
+        LabelerError, match=says + r"python -m spacy download en_core_web_lg\) or choose from CREDIT_CARD, "
+    ):
         PresidioLabeler(KEY, ["EMAIL_ADDRESS", "PERSON"]).check()
-    with pytest.raises(LabelerError, match=r"\.entities: 'EMAIL' cannot be found; there are CREDIT_CARD, .*EMAIL_ADDR"):
+    with pytest.raises(
+        LabelerError, match=r"\.entities: 'EMAIL': is not available; choose from CREDIT_CARD, .*EMAIL_ADDR"
+    ):
         PresidioLabeler(KEY, ["EMAIL"]).check()
 
 
@@ -111,7 +115,9 @@ def test_a_configured_model(model, engine):
     names = PresidioLabeler(KEY, ["PERSON"], nlp_engine=path)
     assert found(names, "Maria Hernandez went to Zürich for 20 €.") == [("Maria Hernandez", 0.85)]
     # this model has no organizations, whatever Presidio's own configuration says of its like
-    with pytest.raises(LabelerError, match=r"\.entities: 'ORGANIZATION' cannot be found; there are .*LOCATION.*PERSON"):
+    with pytest.raises(
+        LabelerError, match=r"\.entities: 'ORGANIZATION': is not available; choose from .*LOCATION.*PERSON"
+    ):
         PresidioLabeler(KEY, ["ORGANIZATION"], nlp_engine=path).check()
 
 
@@ -127,12 +133,12 @@ def test_a_configured_meaning_of_the_models_labels(model, engine):
     [
         (
             {"nlp_engine_name": "stanza"},
-            r"has nlp_engine_name: 'stanza'; it has to be spacy \(for a Hugging Face model",
+            r"expected nlp_engine_name: spacy, got 'stanza'; for a Hugging Face model",
         ),
-        ({"models": []}, r"names not one model under `models` for 'en'"),
+        ({"models": []}, r"expected exactly one model for 'en' under `models`"),
         (
             {"models": [{"lang_code": "en", "model_name": "en_no_such"}]},
-            r"'en_no_such' is not installed; python -m spacy",
+            r"'en_no_such': is not an installed spaCy model; run python -m spacy",
         ),
         ({"models": [{"lang_code": "en", "model_name": "."}]}, r"Could not read config|\[E053\]"),
     ],
@@ -148,7 +154,7 @@ def test_configurations_that_are_no_yaml(tmp_path):
     with pytest.raises(FileError, match=r"^slung\.labelers\[0\]\.nlp_engine: cannot read .*engine\.yml"):
         PresidioLabeler(KEY, nlp_engine=str(path)).check()
     path.write_text("a: [b")
-    with pytest.raises(LabelerError, match=r"^slung\.labelers\[0\]\.nlp_engine: .* is not YAML: ParserError"):
+    with pytest.raises(LabelerError, match=r"^slung\.labelers\[0\]\.nlp_engine: .* is not valid YAML: ParserError"):
         PresidioLabeler(KEY, nlp_engine=str(path)).check()
 
 
@@ -239,9 +245,7 @@ def test_presidios_own_log_is_not_heard(labeler, caplog):
 def test_a_pattern_that_runs_out_of_time_is_an_error_and_no_silence(labeler, monkeypatch):
     labeler.check()
     monkeypatch.setattr("presidio_analyzer.pattern_recognizer.REGEX_TIMEOUT_SECONDS", 1e-9)
-    with pytest.raises(
-        LabelerError, match=r"^slung\.labelers\[0\]: one of Presidio's patterns ran out of time over a t"
-    ):
+    with pytest.raises(LabelerError, match=r"^slung\.labelers\[0\]: one of Presidio's patterns timed out on a t"):
         labeler.label(["a1.b2-c3 " * 10_000], [{}])
 
 
@@ -256,14 +260,14 @@ def test_errors_of_presidio_do_not_quote_the_text(model, engine, tmp_path):
     path = engine(models=[{"lang_code": "en", "model_name": str(tmp_path / "failing")}])
     with pytest.raises(LabelerError) as caught:
         PresidioLabeler(KEY, nlp_engine=path).label([TEXT], [{}])
-    assert str(caught.value) == f"{KEY}: Presidio gave up: ValueError over a text of {len(TEXT)} characters"
+    assert str(caught.value) == f"{KEY}: Presidio failed: ValueError on a text of {len(TEXT)} characters"
     assert caught.value.__suppress_context__
 
 
 def test_texts_too_long_for_a_model(labeler, model, engine):
     text = "mill " * 200_001
     path = engine(models=[{"lang_code": "en", "model_name": str(model)}])
-    says = re.escape(f"{KEY}: spaCy takes 1000000 characters at most, and a text has {len(text)}; cut it")
+    says = re.escape(f"{KEY}: expected at most 1000000 characters (spaCy's limit), got a text of {len(text)}; split it")
     with pytest.raises(LabelerError, match=says):
         PresidioLabeler(KEY, ["URL"], nlp_engine=path).label([text], [{}])
     assert PresidioLabeler(KEY, ["CRYPTO"]).label([text], [{}]) == [[]]

@@ -52,23 +52,23 @@ def test_a_column_of_a_real_data_set():
         ([[-1, 2, 1]], r"\[-1, 2\) is empty or outside"),
         ([[5, 3, 1]], r"\[5, 3\) is empty or outside"),
         ([[3, 3, 1]], r"\[3, 3\) is empty or outside"),
-        ([[0.5, 3, 1]], r"no whole numbers"),
-        ([[0, 3, 1.01]], r"score 1\.01 is outside \[0, 1\]"),
-        ([[0, 3, -0.1]], r"score -0\.1 is outside"),
-        ([[0, 3, math.nan]], r"score is nan"),
-        ([[0, math.inf, 1]], r"end is inf"),
-        ([[0, 3, "1"]], r"score is a str"),
-        ([[True, 3, 1]], r"start is True"),
-        ([[0, None, 1]], r"end is None"),
-        ([[0]], r"neither \[start, end, score\]"),
-        ([0, 3], r"neither \[start, end, score\]"),
-        (["ab"], r"neither \[start, end, score\]"),
-        ([{"begin": 0, "end": 3}], r"start is None"),
-        ("toxic", r"the string is no JSON"),
-        ('"toxic"', r"str is no list of spans"),
-        ("[[0, 3, 1", r"the string is no JSON"),
-        ({"start": 0, "end": 3}, r"'start': int is no list of spans"),
-        (7, r"int is no list of spans"),
+        ([[0.5, 3, 1]], r"\[0\.5, 3\): expected integers"),
+        ([[0, 3, 1.01]], r"score: expected a number in \[0, 1\], got 1\.01"),
+        ([[0, 3, -0.1]], r"score: expected a number in \[0, 1\], got -0\.1"),
+        ([[0, 3, math.nan]], r"score: expected a finite number, got nan"),
+        ([[0, math.inf, 1]], r"end: expected a finite number, got inf"),
+        ([[0, 3, "1"]], r"score: expected a finite number, got a str"),
+        ([[True, 3, 1]], r"start: expected a finite number, got True"),
+        ([[0, None, 1]], r"end: expected a finite number, got None"),
+        ([[0]], r"span 0: expected \[start, end, score\]"),
+        ([0, 3], r"span 0: expected \[start, end, score\]"),
+        (["ab"], r"span 0: expected \[start, end, score\]"),
+        ([{"begin": 0, "end": 3}], r"start: expected a finite number, got None"),
+        ("toxic", r"the string is not valid JSON"),
+        ('"toxic"', r"expected a list of spans, got str"),
+        ("[[0, 3, 1", r"the string is not valid JSON"),
+        ({"start": 0, "end": 3}, r"'start': expected a list of spans, got int"),
+        (7, r"expected a list of spans, got int"),
     ],
 )
 def test_broken_spans(spans, says):
@@ -81,7 +81,7 @@ def test_broken_spans(spans, says):
 
 def test_a_missing_column_and_a_row_without_id():
     labeler = SpansLabeler(KEY, field="risk")
-    with pytest.raises(LabelerError, match=r"row 1 of the batch has no 'risk'; it has text, spans"):
+    with pytest.raises(LabelerError, match=r"row 1 of the batch: has no 'risk'; choose one of text, spans"):
         labeler.label(["a", "b"], [{"risk": []}, {"text": "b", "spans": []}])
 
 

@@ -194,13 +194,13 @@ def test_an_objective_of_ones_own(own_module):
 @pytest.mark.parametrize(
     "buckets, message",
     [
-        ([{"action": "hinge"}], "`threshold` belongs to action: hinge, which needs it"),
-        ([{"action": "mask", "threshold": 0.1}], "`threshold` belongs to action: hinge"),
-        ([{"action": "goldfish"}], "`k` belongs to action: goldfish"),
+        ([{"action": "hinge"}], "`threshold` is required by action: hinge and not allowed with any other"),
+        ([{"action": "mask", "threshold": 0.1}], "`threshold` is required by action: hinge"),
+        ([{"action": "goldfish"}], "`k` is required by action: goldfish"),
         ([{"action": "goldfish", "k": 1}], "greater than or equal to 2"),
-        ([{"action": "custom"}], "`objective` belongs to action: custom"),
+        ([{"action": "custom"}], "`objective` is required by action: custom"),
         ([{"action": "custom", "objective": "no colon"}], "String should match pattern"),
-        ([{"action": "goldfish", "k": 4, "weight": 2}], "`weight` does nothing with action: goldfish"),
+        ([{"action": "goldfish", "k": 4, "weight": 2}], "`weight` has no effect with action: goldfish"),
     ],
 )
 def test_options_belong_to_their_actions(buckets, message):
@@ -214,5 +214,5 @@ def test_options_belong_to_their_actions(buckets, message):
 
 def test_a_schedule_without_a_weight_is_refused():
     for key in ("weight_start", "weight_warmup"):
-        with pytest.raises(ValidationError, match="no bucket has an action with a `weight`"):
+        with pytest.raises(ValidationError, match="no bucket's action has a `weight`"):
             SlungConfig.model_validate({"labelers": [{**NAMES, "path": "x"}], "method": "masked", key: 5})

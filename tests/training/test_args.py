@@ -37,15 +37,15 @@ def buckets(*rows):
         ({"labelers": [{**NAMES, "part": True}]}, r"labelers.0.entities.part\n  Extra inputs"),
         ({"labelers": [{**NAMES, "names": ["x"]}]}, "either `path` .* or `names`"),
         ({"labelers": [{"type": "fasttext", "model": "x", "sha256": "12"}]}, "sha256\n  String should match"),
-        ({"buckets": buckets(("a", 0.5, "train"), ("b", 0.4, "mask"), ("c", None, "mask"))}, "`below` has to ascend.*0.5, 0.4"),
+        ({"buckets": buckets(("a", 0.5, "train"), ("b", 0.4, "mask"), ("c", None, "mask"))}, "`below` must ascend; got .*0.5, 0.4"),
         ({"buckets": buckets(("a", 0.5, "train"), ("b", 1.5, "mask"), ("c", None, "mask"))}, "below\n  Input should be less than or equal to 1"),
         ({"buckets": buckets(("a", -0.5, "train"), ("b", None, "mask"))}, "below\n  Input should be greater than 0"),
-        ({"buckets": buckets(("a", None, "train"), ("b", None, "mask"))}, "bucket 'a' needs `below`"),
-        ({"buckets": buckets(("a", 0.1, "train"), ("b", 0.9, "mask"))}, "the last bucket takes every score"),
-        ({"buckets": buckets(("a", 0.1, "train"), ("a", None, "mask"))}, "names have to differ"),
+        ({"buckets": buckets(("a", None, "train"), ("b", None, "mask"))}, "bucket 'a' has no `below`; add it"),
+        ({"buckets": buckets(("a", 0.1, "train"), ("b", 0.9, "mask"))}, "the last bucket takes all remaining scores"),
+        ({"buckets": buckets(("a", 0.1, "train"), ("a", None, "mask"))}, "names must differ"),
         ({"buckets": buckets(("a", 0.1, "train"), ("b", None, "masked"))}, "action\n  Input should be 'train', 'mask'"),
-        ({"buckets": [{"name": "a", "below": 0.1, "action": "train", "weight": 2}, {"name": "b", "action": "mask"}]}, "`weight` does nothing with action: train"),
-        ({"buckets": [{"name": "a", "below": 0.1, "action": "train"}, {"name": "b", "action": "control_token"}]}, "`token` belongs to action: control_token"),
+        ({"buckets": [{"name": "a", "below": 0.1, "action": "train", "weight": 2}, {"name": "b", "action": "mask"}]}, "`weight` has no effect with action: train"),
+        ({"buckets": [{"name": "a", "below": 0.1, "action": "train"}, {"name": "b", "action": "control_token"}]}, "`token` is required by action: control_token"),
         ({"overlap": "some"}, "overlap\n  Input should be 'any', 'majority' or 'all'"),
         ({"normalize_by": "all_tokens", "monitor_masked": False}, "`normalize_by: all_tokens` counts masked tokens"),
     ],
@@ -126,7 +126,7 @@ def test_the_docs_print_the_table_of_conflicts():
 
 @pytest.mark.parametrize("splitter", ["blingfire", "punctuation"])
 def test_a_removed_key_says_so(splitter):
-    with pytest.raises(ValidationError, match=r"`sentence_splitter` was removed: .*; take it out"):
+    with pytest.raises(ValidationError, match=r"`sentence_splitter` was removed: .*; remove it"):
         SlungArgs.model_validate({"slung": {"labelers": [NAMES], "sentence_splitter": splitter}})
 
 

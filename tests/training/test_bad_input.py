@@ -47,16 +47,16 @@ def files(tmp_path):
 @pytest.mark.parametrize(
     "labeler, message",
     [
-        ({"type": "fasttext", "model": "none.bin"}, r"slung.labelers\[0\].model: 'none.bin' is no file"),
-        ({"type": "fasttext", "model": "corrupt.bin"}, r"slung.labelers\[0\].model: .*corrupt.bin is no usable fastText"),
+        ({"type": "fasttext", "model": "none.bin"}, r"slung.labelers\[0\].model: 'none.bin': expected a file"),
+        ({"type": "fasttext", "model": "corrupt.bin"}, r"slung.labelers\[0\].model: .*corrupt.bin: is not a valid fastText"),
         ({"type": "fasttext", "model": "https://localhost:9/model.bin"}, r"slung.labelers\[0\].sha256: missing"),
         ({"type": "entities", "path": "none.txt"}, r"slung.labelers\[0\].path: .*none.txt"),
-        ({"type": "entities", "path": "empty.txt"}, r"slung.labelers\[0\].path: .*empty.txt holds no names"),
+        ({"type": "entities", "path": "empty.txt"}, r"slung.labelers\[0\].path: .*empty.txt: has no names"),
         ({"type": "patterns", "path": "broken.yml"}, r"slung.labelers\[0\].path: .*broken.yml.*phone"),
-        ({"type": "dolma", "path": "missing.jsonl", "attribute": "x"}, r"slung.labelers\[0\].path: the row with id 'a' is not in"),
-        ({"type": "dolma", "path": "reordered.jsonl", "attribute": "x"}, r"slung.labelers\[0\].path: the row with id 'b' comes in another order"),
-        ({"type": "dolma", "path": "missing.jsonl", "attribute": "y"}, r"slung.labelers\[0\].attribute: no 'y'"),
-        ({"type": "spans", "field": "risky"}, r"slung.labelers\[0\].field: the row with id 'a' has no 'risky'"),
+        ({"type": "dolma", "path": "missing.jsonl", "attribute": "x"}, r"slung.labelers\[0\].path: the row with id 'a': is not in"),
+        ({"type": "dolma", "path": "reordered.jsonl", "attribute": "x"}, r"slung.labelers\[0\].path: the row with id 'b': is not in the order of"),
+        ({"type": "dolma", "path": "missing.jsonl", "attribute": "y"}, r"slung.labelers\[0\].attribute: 'y': is not in"),
+        ({"type": "spans", "field": "risky"}, r"slung.labelers\[0\].field: the row with id 'a': has no 'risky'"),
     ],
     ids=str,
 )  # fmt: skip
@@ -76,7 +76,7 @@ def test_a_label_that_the_model_lacks(tmp_path, start):
         str(tmp_path / "m.bin")
     )
     with pytest.raises(
-        ValueError, match=r"slung.labelers\[0\].label: .* has no label '__label__toxic'; it has __label__"
+        ValueError, match=r"slung.labelers\[0\].label: '__label__toxic': is not in .*; choose one of __label__"
     ):
         start(labelers({"type": "fasttext", "model": str(tmp_path / "m.bin")}))
 

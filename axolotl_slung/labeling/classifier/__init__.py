@@ -1,4 +1,4 @@
-"""Sentences, documents or tokens scored by a Hugging Face classifier."""
+"""Scores sentences, documents or tokens with a Hugging Face classifier."""
 
 from .labeler import ClassifierLabeler
 

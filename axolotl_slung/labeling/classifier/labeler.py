@@ -1,4 +1,4 @@
-"""Sentences, documents or tokens scored by a Hugging Face classifier."""
+"""Scores sentences, documents or tokens with a Hugging Face classifier."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from .model import ClassifierModel, Window, files_of, locate
 
 
 class ClassifierLabeler(Labeler):
-    """The probability of one label, by a sequence or token classifier of the `transformers` library.
+    """The probability of one label, from a sequence or token classifier of the `transformers` library.
 
     A sequence classifier scores each sentence (`unit: sentence`, without the white space around it) or the whole text
-    (`document`). The score is a softmax over the labels, or a sigmoid where the model says
-    `multi_label_classification` or has one logit.
+    (`document`). The score is a softmax over the labels. It is a sigmoid if the model has the problem type
+    `multi_label_classification` or one logit.
 
-    A token classifier (`unit: token`) finds entities: runs of tokens whose most probable tag is one of the label's,
-    joined as the prefixes B-, I-, E- (or L-) and S- (or U-) say where there are any. An entity's score is the
-    highest of its tokens' probabilities, each of its own tag.
+    A token classifier (`unit: token`) finds entities: runs of tokens whose most probable tag is one of the label's.
+    The prefixes B-, I-, E- (or L-) and S- (or U-), if any, determine where entities begin and end. An entity's score
+    is the highest of its tokens' probabilities, each for the token's own tag.
 
-    What is longer than the model can read is cut into windows that overlap by a quarter. The highest score over the
-    windows is the sentence's or document's; each token takes its tag from the window that has more of the text around
-    it. Special tokens that a text spells out ("[SEP]", say) are read as ordinary characters. A text without any tokens
-    has no spans.
+    Texts longer than the model's limit are cut into windows that overlap by a quarter. The score of a sentence or
+    document is the highest over its windows. Each token takes its tag from the window with more context around it.
+    Special tokens that a text spells out ("[SEP]", for example) are read as ordinary characters. A text without
+    tokens has no spans.
 
     Weights are read as float32. The model is on the GPU, if there is one, only while it labels. Code that comes with
     a model is not run.
 
     Args:
-        key: where the labeler stands in the YAML.
-        model: a folder, or the name of a model on the Hugging Face hub (kept in the hub's own cache).
-        label: the label whose probability is the score; for tokens without its prefix.
-        unit: what gets a score of its own.
-        batch_size: windows at once.
+        key: the labeler's place in the YAML.
+        model: a folder, or the name of a model on the Hugging Face hub (stored in the hub's own cache).
+        label: the label whose probability is the score. For tokens: without its prefix.
+        unit: what gets one score each.
+        batch_size: windows per batch.
         revision: commit, tag or branch of a model on the hub.
     """
 
@@ -69,18 +69,18 @@ class ClassifierLabeler(Labeler):
         vars(self).update(state, _in_worker=True)
 
     def check(self) -> None:
-        """Download the model if need be, load it and look for the label; a GPU is not used yet."""
+        """Download the model if necessary, load it and check that it has the label. The GPU is not used yet."""
         import torch
 
         self.folder = locate(self.key, self.source, self.revision)
         self.model  # noqa: B018
         if torch.cuda.is_available() or torch.backends.mps.is_available():
             self.device = "cuda" if torch.cuda.is_available() else "mps"
-            # several processes would each put the model on the one GPU
+            # each further process would put its own copy of the model on the same GPU
             self.most_processes = 1
 
     def files(self) -> list[Path]:
-        """The model's weights, configuration and tokenizer; they are there after `check`."""
+        """The model's weights, configuration and tokenizer. They exist after `check`."""
         return [] if self.folder is None else files_of(self.folder)
 
     @property
@@ -94,7 +94,7 @@ class ClassifierLabeler(Labeler):
         return self._model
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
-        """One span a sentence, document or entity; see `Labeler.label`."""
+        """One span per sentence, document or entity; see `Labeler.label`."""
         texts = [utf8_safe(text) for text in texts]
         if self.unit == "sentence":
             places = [(i, *span) for i, spans in enumerate(split(texts)) for span in spans]
@@ -120,13 +120,13 @@ class ClassifierLabeler(Labeler):
                 f"{self.key}: worker processes cannot share the GPU; use one process (`slung label -j 1`), or set "
                 'CUDA_VISIBLE_DEVICES="" to label on the CPU'
             )
-        # each core has a process already; and after a fork, torch would wait for threads that are not there
+        # each core already has a process, and after a fork torch would wait for threads that do not exist
         torch.set_num_threads(1)
 
     def _entities(self, text: str, windows: list[Window]) -> list[Span]:
         found: list[Span] = []
         inside = False
-        # of the tokens that two windows share, each has the half that lies farther from its edge
+        # two windows share tokens: each window takes the half that is farther from its edge
         cuts = [(one.first + len(one.offsets) + other.first) // 2 for one, other in pairwise(windows)]
         for window, first, last in zip(windows, [0, *cuts], [*cuts, None]):
             mine = slice(first - window.first, last and last - window.first)
@@ -142,7 +142,7 @@ class ClassifierLabeler(Labeler):
 
 
 def _stripped(text: str, span: Span) -> Span:
-    """The span without white space at its ends: many tokenizers count the blank before a word as the word's."""
+    """The span without white space at its ends. Many tokenizers count the space before a word as part of it."""
     piece = text[span.start : span.end]
     start = span.start + len(piece) - len(piece.lstrip())
     return span._replace(start=start, end=start + len(piece.strip()))

@@ -13,19 +13,19 @@ from ...errors import first_line
 from ..base import LabelerError
 
 _OLD_WEIGHTS = "pytorch_model*.bin"
-# all that decides the labels, and nothing that would run
+# everything that determines the labels, and nothing that would be run
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
 _TAG = re.compile(r"([BIMELSU])-(.+)")
 
 
 class Window:
-    """A stretch of a piece's tokens, as many as the model can read at once.
+    """A run of a piece's tokens that the model can read at once.
 
     Attributes:
         ids: token ids, with special tokens around them.
-        lead: how many special tokens come before.
-        first: the place of its first token in the piece.
-        offsets: for each token but the special ones, its characters `[start, end)` of the piece.
+        lead: the number of special tokens before.
+        first: the index of its first token in the piece.
+        offsets: for each token except special ones, its characters `[start, end)` in the piece.
         probabilities: float32; `[tags]`, or for a token classifier `[offsets, tags]`.
     """
 
@@ -35,20 +35,22 @@ class Window:
 
 
 def locate(key: str, source: str, revision: str | None) -> Path:
-    """The folder of a model's files, downloaded into the hub's cache if need be.
+    """The folder of a model's files, downloaded into the hub's cache if necessary.
 
     Args:
-        key: where the labeler stands in the YAML.
+        key: the labeler's place in the YAML.
         source: a folder, or the name of a model on the hub.
         revision: commit, tag or branch on the hub.
 
     Raises:
-        LabelerError: there is no such model.
+        LabelerError: the model is not found.
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
         if revision is not None:
-            raise LabelerError(f"{key}.revision: {source} is a folder, which has no revisions; take it out")
+            raise LabelerError(
+                f"{key}.revision: {revision!r}: {source} is a folder without revisions; remove `revision`"
+            )
         return folder
     from huggingface_hub import snapshot_download
 
@@ -57,11 +59,11 @@ def locate(key: str, source: str, revision: str | None) -> Path:
         folder = Path(snapshot_download(source, allow_patterns=list(_FILES), **what))
         if not any(folder.glob("*.safetensors")):
             folder = Path(snapshot_download(source, allow_patterns=[*_FILES, _OLD_WEIGHTS], **what))
-    except Exception as error:  # of the hub, of HTTP, of the disk
-        # what is cached will do; whether that is all of it shows when it is loaded
+    except Exception as error:  # from the hub, from HTTP, from the disk
+        # use the cached files; if some are missing, loading them fails
         if (folder := _cached(source, revision)) is None:
             raise LabelerError(
-                f"{key}.model: {source!r} is no folder here, and the Hugging Face hub does not give it: "
+                f"{key}.model: {source!r}: is not a folder here, and cannot be downloaded from the Hugging Face hub: "
                 f"{first_line(error)}"
             ) from error
     return folder
@@ -72,7 +74,7 @@ def _cached(source: str, revision: str | None) -> Path | None:
 
     try:
         config = try_to_load_from_cache(source, "config.json", revision=revision)
-    except ValueError:  # no name of a model
+    except ValueError:  # not a model's name
         return None
     return Path(config).parent if isinstance(config, str) else None
 
@@ -83,26 +85,26 @@ def files_of(folder: Path) -> list[Path]:
 
 
 class ClassifierModel:
-    """A classifier in memory, on the CPU for as long as it has nothing to do.
+    """A classifier in memory. It is on the CPU while it is not in use.
 
     Args:
-        key: where the labeler stands in the YAML.
-        folder: its files.
-        label: the label that is asked for.
+        key: the labeler's place in the YAML.
+        folder: the folder of its files.
+        label: the label whose probability is the score.
         unit: `token` for a token classifier.
 
     Attributes:
-        tags: the indices of the label's tags, each with its prefix (B, I, ...; "" where it has none).
-        longest: how many tokens it can read at once, special ones included; None for any number.
+        tags: maps the indices of the label's tags to their prefixes (B, I, ...; "" for none).
+        longest: the most tokens that it can read at once, including special ones; None for no limit.
 
     Raises:
-        LabelerError: it is no classifier of this kind, or does not know the label.
+        LabelerError: it is not a classifier of this kind, or does not have the label.
     """
 
     def __init__(self, key: str, folder: Path, label: str, unit: Literal["sentence", "document", "token"]):
         self.key, self.folder, self.unit = key, folder, unit
         if (folder / "adapter_config.json").exists():
-            raise self._unusable("is an adapter; merge it into its model and give that one")
+            raise self._unusable("is an adapter; merge it into its model and use the merged model")
         try:
             from transformers import AutoConfig, AutoTokenizer
 
@@ -115,29 +117,29 @@ class ClassifierModel:
             )
         except LabelerError:
             raise
-        except Exception as error:  # each of the libraries that read it has errors of its own
+        except Exception as error:  # each library that reads the model has its own errors
             raise self._unusable(f"cannot be loaded: {first_line(error)}") from error
         if report["missing_keys"]:
-            raise self._unusable(f"lacks weights, such as {min(report['missing_keys'])}")
+            raise self._unusable(f"has no weights for {min(report['missing_keys'])}; use a complete classifier")
         self.model.eval()
         self._check_tokenizer()
         self.longest = self._longest()
 
     def read(self, pieces: list[str], batch_size: int, device: str) -> list[list[Window]]:
-        """For each piece its windows; none where it has no tokens.
+        """For each piece its windows; none if it has no tokens.
 
         Args:
             pieces: texts, without lone surrogates.
-            batch_size: how many windows at once.
-            device: where the model is for as long as this takes.
+            batch_size: windows per batch.
+            device: the model's device during this call.
 
         Raises:
-            LabelerError: the model gives no numbers.
+            LabelerError: the model's outputs are not finite.
         """
         read: list[list[Window]] = [[] for _ in pieces]
         if not pieces:
             return read
-        # split_special_tokens: what a text says must not decide where the model takes it to end
+        # split_special_tokens: a text must not be able to end itself for the model
         encoded = self.tokenizer(
             pieces,
             return_offsets_mapping=True,
@@ -153,13 +155,13 @@ class ClassifierModel:
         return read
 
     def _windows(self, ids, offsets, lead: int, trail: int) -> Iterator[Window]:
-        """Windows that overlap by a quarter; `tokenizers` 0.23 loses most of what it would cut off itself.
+        """Windows that overlap by a quarter. The truncation of `tokenizers` 0.23 loses most of the overflow.
 
         Args:
-            ids: of the whole piece, with special tokens.
-            offsets: of these.
-            lead: how many special tokens come before.
-            trail: how many come behind.
+            ids: the whole piece's token ids, with special tokens.
+            offsets: their characters.
+            lead: the number of special tokens before.
+            trail: the number of special tokens after.
         """
         stop = len(ids) - trail
         size = stop - lead if self.longest is None else self.longest - lead - trail
@@ -173,7 +175,7 @@ class ClassifierModel:
         """Compute the windows' probabilities."""
         import torch
 
-        # like lengths together, so that little of a batch is padding
+        # sort by length to reduce padding
         windows = sorted(windows, key=lambda window: len(window.ids))
         size = 1 if self.tokenizer.pad_token_id is None else batch_size
         try:
@@ -184,13 +186,13 @@ class ClassifierModel:
                     inputs = self._padded([window.ids for window in batch])
                     logits = self.model(**{name: value.to(device) for name, value in inputs.items()}).logits
                 if not torch.isfinite(logits).all():
-                    raise self._unusable("gives logits that are no finite numbers; its weights are damaged")
+                    raise self._unusable("gives logits that are not finite: its weights are damaged; use another copy")
                 probabilities = (logits.sigmoid() if self._is_binary() else logits.softmax(-1)).cpu().numpy()
                 for window, found in zip(batch, probabilities):
                     tokens = slice(window.lead, window.lead + len(window.offsets))
                     window.probabilities = found[tokens] if self.unit == "token" else found
         finally:
-            # the training that follows needs the GPU's memory
+            # training, which follows, needs the GPU's memory
             if device != "cpu":
                 self.model.to("cpu")
                 getattr(torch, device).empty_cache()
@@ -206,7 +208,7 @@ class ClassifierModel:
         return {"input_ids": ids, "attention_mask": attended}
 
     def _is_binary(self) -> bool:
-        """Whether each label stands for itself, instead of one out of several."""
+        """Whether labels are independent of each other, not exclusive classes."""
         several = self.config.problem_type == "multi_label_classification" or self.config.num_labels == 1
         return several and self.unit != "token"
 
@@ -220,11 +222,11 @@ class ClassifierModel:
         kinds = self.config.architectures or []
         if kinds and not any(kind.endswith(ending) for kind in kinds):
             raise LabelerError(
-                f"{self.key}.unit: {self.unit} needs a model of the kind ...{ending}, and {self.folder} is a "
-                f"{', '.join(kinds)}"
+                f"{self.key}.unit: {self.unit}: expected a model of the kind ...{ending}, got {', '.join(kinds)} in "
+                f"{self.folder}; change `unit` or `model`"
             )
         if self.config.problem_type == "regression":
-            raise self._unusable("is a regression: its scores are no probabilities")
+            raise self._unusable("is a regression, whose scores are not probabilities; use a classifier")
         tags, names = {}, {}
         for index, tag in self.config.id2label.items():
             match = _TAG.fullmatch(tag) if self.unit == "token" and tag != label else None
@@ -233,17 +235,21 @@ class ClassifierModel:
             if name == label:
                 tags[int(index)] = prefix
         if not tags:
-            raise LabelerError(f"{self.key}.label: {self.folder} has no label {label!r}; it has {', '.join(names)}")
+            raise LabelerError(
+                f"{self.key}.label: {label!r}: is not in {self.folder}; choose one of {', '.join(names)}"
+            )
         return tags
 
     def _check_tokenizer(self) -> None:
         if not self.tokenizer.is_fast:
-            raise self._unusable("has a tokenizer that gives no character offsets; save it with a fast one")
+            raise self._unusable("has a tokenizer without character offsets; save it with a fast tokenizer")
         if self.tokenizer.vocab_size <= len(self.tokenizer.all_special_ids):
-            raise self._unusable("comes without its tokenizer's files")
+            raise self._unusable("has no tokenizer files; add them")
         known = self.model.get_input_embeddings().num_embeddings
         if len(self.tokenizer) > known:
-            raise self._unusable(f"has a tokenizer with {len(self.tokenizer)} tokens and weights for {known}")
+            raise self._unusable(
+                f"has a tokenizer with {len(self.tokenizer)} tokens but weights for {known}; resize the embeddings"
+            )
         text_config = self.config.get_text_config()
         if text_config.pad_token_id is None:
             text_config.pad_token_id = self.tokenizer.pad_token_id
@@ -254,10 +260,10 @@ class ClassifierModel:
             getattr(self.config.get_text_config(), "max_position_embeddings", None),
         ]
         for name, module in self.model.named_modules():
-            # RoBERTa and its kin count positions from the padding's on
+            # RoBERTa and similar models count positions from the padding's index on
             if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
                 limits.append(module.num_embeddings - module.padding_idx - 1)
         return min((limit for limit in limits if limit and 0 < limit < 10**9), default=None)
 
     def _unusable(self, reason: str) -> LabelerError:
-        return LabelerError(f"{self.key}.model: {self.folder} {reason}")
+        return LabelerError(f"{self.key}.model: {self.folder}: {reason}")

@@ -1,9 +1,8 @@
-"""A fastText classifier of two labels, collapsed to one float a row.
+"""A fastText classifier of two labels, collapsed to one float per row.
 
-A softmax over two labels depends on the difference of their outputs alone, `(w1 - w0) . hidden`, and `hidden` is the
-mean of the rows that a line's words and n-grams stand for. So a table of `(w1 - w0) . row` takes the place of the whole
-matrix, and the decisions stay fastText's: where its rounding might matter, the line's rows are read out of the model's
-file and put through its very arithmetic.
+A softmax over two labels depends only on the difference of their outputs, `(w1 - w0) . hidden`. `hidden` is the mean of
+the rows for a line's words and n-grams. A table of `(w1 - w0) . row` therefore replaces the whole matrix. The decisions
+stay fastText's: if its rounding might matter, the line is scored from the model's file with fastText's own arithmetic.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ from .file import Layout, read_layout
 from .kernels import Vocabulary, index_words, score, score_as_fasttext
 
 _MAGIC = b"slungft1"
-"""Begins a table's file; change it whenever the same model comes to have another table."""
+"""The beginning of a table's file. Change it whenever the same model gets a different table."""
 
 _CHUNK = 1 << 16
-"""Rows of the input matrix that are read at once."""
+"""Rows of the input matrix per read."""
 
 _LARGEST = 1e9
-"""Sums of products beyond it are no trained model's, and fastText's float32 could overflow."""
+"""A limit for sums of products. No trained model exceeds it, and beyond it fastText's float32 could overflow."""
 
 
 class MappedModel:
-    """A classifier's file, mapped, so that all processes share its pages, and scored from as fastText would.
+    """A classifier's mapped file, which scores as fastText does. All processes share its pages.
 
     Args:
         path: the model's file.
-        layout: what `read_layout` found in it; `layout.collapsible`.
+        layout: the result of `read_layout`; `layout.collapsible` must be true.
         label: the label whose probability is the score.
     """
 
@@ -52,7 +51,7 @@ class MappedModel:
         self.known = Vocabulary(self.content, layout.places, slots, *sizes, *map(int, end))
 
     def floats(self, start: int, count: int) -> np.ndarray:
-        """float32 (count,) from a byte of the file on."""
+        """float32 (count,) that begin at the byte `start` of the file."""
         return np.frombuffer(self.content, "<f4", count, start)
 
     def rows(self, first: int, count: int) -> np.ndarray:
@@ -62,7 +61,7 @@ class MappedModel:
         return numbers.reshape(count, dim).astype(np.float64)
 
     def scratch(self, longest: int) -> tuple[np.ndarray, np.ndarray]:
-        """Room for the hashes and the rows of a line of so many bytes; it takes memory only as it is written."""
+        """Arrays for the hashes and rows of a line of `longest` bytes. They use memory only where they are written."""
         words = longest // 2 + 2
         subwords = (longest + 2 * words) * max(self.layout.maxn, 0)
         return np.empty(words, np.int64), np.empty(words * max(self.layout.ngrams, 1) + subwords, np.int32)
@@ -75,16 +74,16 @@ class MappedModel:
 
 
 class Collapsed:
-    """Scores what fastText's `predict` scores, without loading the model.
+    """Scores lines as fastText's `predict` does, without loading the model.
 
-    The table is kept in a file in `cache_folder() / "fasttext"` and mapped; in memory where none can be written.
+    The table is stored in a file in `cache_folder() / "fasttext"` and mapped. If none can be written, it is in memory.
 
     Args:
         path, layout, label: see `MappedModel`.
         digest: the file's sha256.
 
     Raises:
-        ValueError: the model's weights are not all numbers of a sensible size.
+        ValueError: some weights of the model are not finite, or too large.
     """
 
     def __init__(self, path: Path, layout: Layout, label: str, digest: str):
@@ -98,13 +97,13 @@ class Collapsed:
 
         Args:
             buffer: uint8 (bytes,), UTF-8.
-            starts, ends: int64 (n,), the lines' bytes in `buffer`; a newline in a line counts as a space.
-            thresholds: the score is on fastText's side of each of them, and of every t and 1 - t of at most four
-                significant digits.
+            starts, ends: int64 (n,), the lines' bytes in `buffer`. A newline in a line counts as a space.
+            thresholds: the score is on the same side of each of them as fastText's, and of every t and 1 - t of at
+                most four significant digits.
 
         Returns:
-            float32 (n,), in [0, 1], within 1e-6 of fastText's (1e-5 with subwords), clipped; and int64, the lines whose
-            score is still to be asked of fastText itself, none where `exact`.
+            float32 (n,), clipped to [0, 1], within 1e-6 of fastText's (1e-5 with subwords); and int64, the lines that
+            fastText itself must score, none if `exact`.
         """
         scratch = self.model.scratch(int((ends - starts).max(initial=0)))
         bounds = np.array(thresholds, np.float64)
@@ -121,10 +120,10 @@ class Collapsed:
 
     @cached_property
     def exact(self) -> bool:
-        """Whether this computer's build of fastText computes as `score_as_fasttext` does, bit by bit.
+        """Whether this computer's build of fastText computes the same bits as `score_as_fasttext`.
 
-        A build for another processor may add in another order, or fuse multiplications and additions. So both score
-        lines of a small model, made of the outputs and of some rows of the large one.
+        A build for another processor may add in another order, or fuse multiplications and additions. As a test, both
+        score lines with a small model. It is made of the outputs and of some rows of the large one.
         """
         import fasttext
 
@@ -142,21 +141,21 @@ class Collapsed:
                 labels, values = fasttext.load_model(str(path)).predict(lines, k=-1)
                 small = MappedModel(path, read_layout(path), "__label__0")
         except OSError:
-            return False  # nowhere to put it: not known
+            return False  # no place to write the file: unknown
         scores = small.scores_as_fasttext(np.frombuffer("".join(lines).encode(), np.uint8), ends - lengths, ends)
         theirs = [float(value[names.index("__label__0")]) for names, value in zip(labels, values)]
         return scores.tolist() == theirs
 
 
 def _table(model: MappedModel, digest: str) -> tuple[float, np.ndarray]:
-    """The spread and the table (see `_collapse`), out of their file, which is written first if need be."""
-    # by its source too: another version of this package may come to another table
+    """The spread and the table (see `_collapse`) from their file, which is written first if necessary."""
+    # named by the source too: another version of this package may compute a different table
     path = cache_folder() / "fasttext" / f"{digest}.{sources('labeling')[:16]}.{_MAGIC.decode()}"
     rows = model.layout.input.rows
     try:
         return _read(path, rows)
     except (OSError, ValueError):
-        pass  # not there yet, or damaged
+        pass  # missing, or damaged
     spread, table = _collapse(model)
     try:
         body = struct.pack("<d", spread) + table.tobytes()
@@ -180,9 +179,9 @@ def _read(path: Path, rows: int) -> tuple[float, np.ndarray]:
 def _collapse(model: MappedModel) -> tuple[float, np.ndarray]:
     """The spread and the table, float32 (rows,).
 
-    The spread is by how much the products that the table sums up are larger when added without their signs, on average
-    over its values by their size: 1 or a little more in a trained model. It tells how large the numbers are that
-    fastText rounds.
+    Each value of the table is a sum of products. The spread is how much larger that sum is without the signs, averaged
+    over the values and weighted by their size. It is 1 or slightly more for a trained model. It measures the size of
+    the numbers that fastText rounds.
     """
     weights = model.output.astype(np.float64)
     difference, sizes = weights[1] - weights[0], np.abs(weights).sum(0)
@@ -194,7 +193,7 @@ def _collapse(model: MappedModel) -> tuple[float, np.ndarray]:
         values = chunk @ difference
         products = np.abs(chunk) @ sizes
         if not products.max() < _LARGEST:
-            raise ValueError("its weights are not all numbers of a sensible size")
+            raise ValueError("some of its weights are not finite, or too large")
         table[first : first + len(chunk)] = values
         unsigned += products @ np.abs(values)
         squares += values @ values
@@ -202,7 +201,7 @@ def _collapse(model: MappedModel) -> tuple[float, np.ndarray]:
 
 
 def _model_file(rows: np.ndarray, output: np.ndarray) -> bytes:
-    """A fastText model of the words w0, w1 and so on, one a row, without n-grams, and of two labels."""
+    """A fastText model with two labels, without n-grams. Its words are w0, w1 and so on, one per row."""
     entries = [(f"w{i}", 0) for i in range(len(rows))] + [("__label__0", 1), ("__label__1", 1)]
     arguments = struct.pack("<14id", 793712314, 12, rows.shape[1], 5, 1, 1, 5, 1, 3, 3, 0, 0, 0, 100, 1e-4)
     dictionary = struct.pack("<3i2q", len(entries), len(rows), 2, len(entries), -1)

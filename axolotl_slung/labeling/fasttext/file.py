@@ -1,4 +1,4 @@
-"""What a fastText model file says of itself, where its parts lie, and whether all of it is there."""
+"""Reads the header and the layout of a fastText model file, and checks that the file is complete."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _MAGIC, _VERSIONS, _SUPERVISED, _SOFTMAX, _LABEL = 793712314, (11, 12), 3, 3, 1
 
 
 class Matrix(NamedTuple):
-    """A matrix of little-endian float32, row by row, or one that is quantised."""
+    """A matrix in the file: little-endian float32, row by row, or quantized."""
 
     start: int
-    """Where its first number lies, in bytes from the beginning of the file."""
+    """The offset of its first number, in bytes from the beginning of the file."""
     rows: int
     columns: int
     quantised: bool
 
 
 class Layout(NamedTuple):
-    """A classifier's arguments, and where its dictionary and its matrices lie in the file."""
+    """A classifier's arguments, and the places of its dictionary and its matrices in the file."""
 
     labels: list[str]
     loss: int
@@ -35,14 +35,14 @@ class Layout(NamedTuple):
     maxn: int
     words: int
     places: np.ndarray
-    """int64 (entries, 3): where in the file an entry's text begins, its bytes, and its kind: 0 a word, 1 a label."""
+    """int64 (entries, 3): the offset of an entry's text, its length in bytes, and its kind (0: word, 1: label)."""
     pruned: bool
     input: Matrix
     output: Matrix
 
     @property
     def collapsible(self) -> bool:
-        """Whether it is a softmax over two labels with plain matrices, which `collapsed.Collapsed` can stand in for."""
+        """Whether it is a softmax over two labels with plain matrices, which `collapsed.Collapsed` can score."""
         kinds = self.places[:, 2]
         hashed = self.ngrams > 1 or self.maxn > 0
         return (
@@ -60,18 +60,18 @@ class Layout(NamedTuple):
 
 
 def read_layout(path: Path) -> Layout:
-    """Walk through a classifier's file, without loading its weights.
+    """Read the layout of a classifier's file, without loading its weights.
 
-    fastText itself takes a file that was cut short: it loops for ever, or predicts from what happens to be in
-    memory. So the file is walked through from its header to its last matrix, whose end has to be its own.
+    fastText itself accepts a truncated file: it loops forever, or predicts from arbitrary memory. This function
+    therefore reads from the header to the last matrix. That matrix must end at the end of the file.
 
     Raises:
-        ValueError: not a whole fastText classifier; the message says why.
+        ValueError: not a complete fastText classifier. The message says why.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         if file.read(4) != struct.pack("<i", _MAGIC):
-            raise ValueError("it is no fastText model")
+            raise ValueError("it is not a fastText model")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _Walk(content).layout()
 
@@ -87,16 +87,16 @@ class _Walk:
         # the arguments: 12 int32 and a double
         version, dim, _, _, _, _, ngrams, loss, model, bucket, minn, maxn, _, _ = self.take("<13id")
         if version not in _VERSIONS:
-            raise ValueError(f"its format has the version {version}, which is not known")
+            raise ValueError(f"its format has the unknown version {version}")
         if model != _SUPERVISED:
-            raise ValueError("it holds word vectors; a supervised model is needed")
+            raise ValueError("expected a supervised model, got word vectors")
         words, pruned, places = self.dictionary()
         (quantised,) = self.take("<?")
         input = self.matrix(quantised)
         (output_quantised,) = self.take("<?")
         output = self.matrix(quantised and output_quantised)
         if self.position != len(self.content):
-            raise ValueError(f"it has {len(self.content)} bytes where {self.position} were expected")
+            raise ValueError(f"expected {self.position} bytes, got {len(self.content)}")
         texts = [self.content[start : start + size] for start, size, kind in places.tolist() if kind == _LABEL]
         return Layout(
             [text.decode("utf-8", "replace") for text in texts],
@@ -105,7 +105,7 @@ class _Walk:
             ngrams,
             bucket,
             minn,
-            maxn if version > 11 else 0,  # as fastText has it: old classifiers know no n-grams of characters
+            maxn if version > 11 else 0,  # as in fastText: old classifiers have no character n-grams
             words,
             places,
             pruned,
@@ -120,11 +120,11 @@ class _Walk:
 
     def skip(self, size: int) -> None:
         if size < 0 or self.position + size > len(self.content):
-            raise ValueError("it is cut short or damaged")
+            raise ValueError("it is truncated or damaged")
         self.position += size
 
     def dictionary(self) -> tuple[int, bool, np.ndarray]:
-        """Entries (text, NUL, int64 count, int8 kind), then the kept n-grams of a pruned one."""
+        """Entries (text, NUL, int64 count, int8 kind), then the n-grams that a pruned dictionary keeps."""
         entries, words, _, _, pruned = self.take("<3i2q")
         places = []
         for _ in range(entries):

@@ -1,6 +1,6 @@
-"""fastText's way from a line to its score, in inner loops.
+"""Inner loops that compute fastText's score of a line.
 
-`buffer` is uint8 (bytes,): the UTF-8 of many lines, one of which is the bytes `[start, end)`. Newlines count as spaces.
+`buffer` is uint8 (bytes,): the UTF-8 of many lines. One line is the bytes `[start, end)`. Newlines count as spaces.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NGRAM_PRIME = np.uint64(116049371)
 _LOW, _SIGN, _HALF = np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFF00), np.uint64(32)
 _END = np.uint64(int.from_bytes(b"</s>", "little"))
 _LABEL = np.uint64(int.from_bytes(b"__label_", "little"))
-"""The first eight of nine bytes."""
+"""The first eight of its nine bytes."""
 _LONG = 1000
 
 
@@ -25,13 +25,13 @@ _LONG = 1000
 
 
 class Vocabulary(NamedTuple):
-    """What fastText knows of words; `content` is the model's file, uint8 (bytes,)."""
+    """fastText's dictionary. `content` is the model's file, uint8 (bytes,)."""
 
     content: np.ndarray
     places: np.ndarray
-    """int64 (entries, 3): where in `content` an entry's text begins, its bytes, and its kind: 0 a word, 1 a label."""
+    """int64 (entries, 3): an entry's offset in `content`, its length in bytes, and its kind (0: word, 1: label).."""
     slots: np.ndarray
-    """uint64 (a power of two, 2): a hash table of the entries: hash << 32 | entry + 1, and the text's
+    """uint64 (a power of two, 2): a hash table of the entries. Columns: hash << 32 | entry + 1, and the text's
     first eight bytes, little-endian."""
     words: int
     bucket: int
@@ -51,16 +51,16 @@ def _separates(byte):
 
 @jit
 def _mix(h, byte):
-    """One byte more in a hash: FNV-1a over signed bytes; only the lower 32 bits count."""
+    """Add one byte to a hash: FNV-1a over signed bytes. Only the lower 32 bits count."""
     wide = np.uint64(byte)
     return (h ^ (wide | _SIGN if byte >= 0x80 else wide)) * _FNV_PRIME
 
 
 @jit
 def index_words(content: np.ndarray, places: np.ndarray, slots: np.ndarray):
-    """Fill `Vocabulary.slots`, zeros so far; returns the entry of `</s>`, or -1, and its hash."""
+    """Fill `Vocabulary.slots`, which must be zeros. Returns the entry of `</s>` or -1, and its hash."""
     end_entry = np.int64(-1)
-    # of two entries with one text fastText knows the last, so that it has to be the first in its chain
+    # of two entries with the same text fastText finds the last one; it must be the first in its chain
     for entry in range(places.shape[0] - 1, -1, -1):
         start, length = places[entry, 0], places[entry, 1]
         h, head = _FNV_START, np.uint64(0)
@@ -91,7 +91,7 @@ def _byte_of(buffer, start, length, i):
 
 @jit
 def _add_subwords(buffer, start, length, known, rows, count):
-    """The n-grams of a word's characters, in fastText's order; its rules for the ends of a word."""
+    """Add the character n-grams of a word, in fastText's order and with its rules for the ends of a word."""
     for i in range(length + 2):
         if _byte_of(buffer, start, length, i) & 0xC0 == 0x80:
             continue
@@ -111,17 +111,17 @@ def _add_subwords(buffer, start, length, known, rows, count):
 
 @jit
 def rows_of(buffer: np.ndarray, start: int, end: int, known: Any, hashes: np.ndarray, rows: np.ndarray):
-    """The rows of the input matrix that a line stands for, in fastText's order.
+    """The rows of the input matrix for a line, in fastText's order.
 
     Args:
         known: a `Vocabulary`.
-        hashes: int64 scratch, for as many words as the line can have and one more.
-        rows: int32 scratch, for as many rows as the line can have; filled.
+        hashes: int64 scratch, with room for one more than the line's words.
+        rows: int32 scratch, with room for all the line's rows. It is filled.
 
     Returns:
-        how many rows.
+        The number of rows.
     """
-    # out of the tuple once, and no function called for each word: numba counts references to arrays wherever they go
+    # unpack the tuple once and call no function per word: numba counts references to each array that is passed
     content, places, slots = known.content, known.places, known.slots
     mask = slots.shape[0] - 1
     count, words, i = 0, 0, start
@@ -139,7 +139,7 @@ def rows_of(buffer: np.ndarray, start: int, end: int, known: Any, hashes: np.nda
         for j in range(min(length, 8)):
             head |= np.uint64(buffer[first + j]) << np.uint64(8 * j)
         if head == _END and length == 4:
-            break  # fastText reads no further, and takes it for the end that each line has
+            break  # fastText stops here and takes it as the line's end
         entry, at = np.int64(-1), np.int64(h) & mask
         while slots[at, 0] != 0:
             if slots[at, 0] >> _HALF == h and slots[at, 1] == head:
@@ -158,7 +158,7 @@ def rows_of(buffer: np.ndarray, start: int, end: int, known: Any, hashes: np.nda
             rows[count] = entry
             count += 1
         elif head == _LABEL and length >= 9 and buffer[first + 8] == 0x5F:
-            continue  # a label in the text is no word, whether known or not
+            continue  # a label in the text is not a word, known or unknown
         if known.maxn > 0:
             count = _add_subwords(buffer, first, length, known, rows, count)
         hashes[words] = np.int64(np.int32(np.uint32(h)))
@@ -183,20 +183,20 @@ def rows_of(buffer: np.ndarray, start: int, end: int, known: Any, hashes: np.nda
 
 @jit
 def _reported(p):
-    """What fastText makes of a probability before it hands it out: exp(log(p + 1e-5)), in float32."""
+    """The probability that fastText reports: exp(log(p + 1e-5)), in float32."""
     return math.exp(np.float32(math.log(np.float64(p) + 1e-5)))
 
 
 @jit
 def _clipped(z):
-    """The score of the label whose output is `z` above the other one's: fastText's, clipped to 1; float32."""
+    """The score that fastText gives the label with an output of `z` above the other's, clipped to 1; float32."""
     small, large = np.float32(math.exp(-abs(np.float64(np.float32(z))))), np.float32(1)
     return min(_reported((large if z > 0 else small) / (large + small)), large)
 
 
 @jit
 def _holds_round(low, high):
-    """Whether a number of at most four significant digits lies in `[low, high]`."""
+    """Whether `[low, high]` contains a number of at most four significant digits."""
     if low <= 0:
         return True
     step = 10.0 ** (math.floor(math.log10(high)) - 3)
@@ -217,16 +217,16 @@ def score(
     target: int,
     thresholds: np.ndarray,
 ):
-    """Score lines with a table of one float a row (see `collapsed.py`).
+    """Score lines with a table of one float per row (see `collapsed.py`).
 
-    fastText's outputs carry the rounding of count + dim additions in float32. These errors add up like a random walk,
-    and those of a line that repeats itself repeat themselves, in each dimension. They are measured by the mean size of
-    the table's values, times `spread`. Eight trained models, from 5 to 300 dimensions, were off by less than half of
-    what is allowed for here on 147,000 real sentences. Lines of more than `_LONG` rows are always left to fastText.
+    fastText's outputs have the rounding errors of count + dim additions in float32. These errors add up like a random
+    walk. The errors of a line that repeats itself repeat too, in each dimension. Their scale is the mean size of the
+    table's values, times `spread`. On 147,000 real sentences, eight trained models of 5 to 300 dimensions had less than
+    half the error that is allowed here. Lines of more than `_LONG` rows are always left to fastText.
 
     Returns:
-        scores, float32 (n,), in [0, 1]; and bool (n,), where the score has to be computed as fastText does it, since a
-        threshold may lie between this one and fastText's.
+        scores, float32 (n,), in [0, 1]; and bool (n,), true if a threshold may lie between this score and fastText's.
+        Such a score must be computed with fastText's arithmetic.
     """
     scores = np.empty(starts.size, np.float32)
     close = np.zeros(starts.size, np.bool_)
@@ -268,12 +268,12 @@ def score_as_fasttext(
     """Score lines with fastText's own arithmetic, bit by bit.
 
     Args:
-        matrix: where the input matrix begins in the model's file.
+        matrix: the offset of the input matrix in the model's file, in bytes.
         output: float32 (2, dim), the output matrix.
         target: the label's row in it.
 
     Returns:
-        float32 (n,), not clipped; and a number of no meaning, which keeps the compiler from leaving out what it sums.
+        float32 (n,), not clipped; and a meaningless number. It keeps the compiler from removing the prefetching reads.
     """
     content = known.content
     scores = np.empty(starts.size, np.float32)
@@ -287,14 +287,14 @@ def score_as_fasttext(
         if count == 0:
             scores[k] = 0
             continue
-        # the rows lie far apart: ask for all of them before the first is needed
+        # the rows are far apart: prefetch all of them before the first is needed
         for i in range(count):
             at = matrix + np.int64(rows[i]) * width
             for j in range(at, at + width, 64):
                 asked += content[j]
         hidden[:] = 0
         for i in range(count):
-            # copied, as in the file a row may begin at any byte
+            # copied, because a row may begin at any byte of the file
             at = matrix + np.int64(rows[i]) * width
             row_bytes[:] = content[at : at + width]
             for j in range(hidden.size):

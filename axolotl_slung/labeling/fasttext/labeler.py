@@ -1,4 +1,4 @@
-"""Sentences scored by a fastText classifier."""
+"""Scores sentences with a fastText classifier."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ _new_span = partial(tuple.__new__, Span)
 """`Span._make`, three times as fast."""
 
 _END_OF_LINE = re.compile(r"(?<![^ \n\r\t\v\f\0])</s>(?![^ \n\r\t\v\f\0])")
-"""What fastText reads no further than: a word of its own, between its kinds of white space."""
+"""Where fastText stops reading: a separate word, between what fastText counts as white space."""
 
 ALIASES = {
-    # Dolma's tagger of this name. Its publisher gives no sha256, so that `sha256` is the user's to pin.
+    # Dolma's tagger of this name. Its publisher gives no sha256; users can pin it with `sha256`.
     "jigsaw_hatespeech_sentence_v2": "https://dolma-artifacts.org/fasttext_models/"
     "jigsaw_fasttext_bigrams_20230515/jigsaw_fasttext_bigrams_hatespeech_final.bin",
 }
 
 
 class FastTextLabeler(Labeler):
-    """The probability of one label, sentence by sentence, as Dolma's sentence taggers have it.
+    """The probability of one label per sentence, as in Dolma's sentence taggers.
 
-    Each sentence is classified with its newlines turned into spaces and the white space around it stripped.
-    The score is what fastText reports (a softmax plus 1e-5), clipped to [0, 1] and not rounded; Dolma's own
-    attribute files round it to 5 decimals. As there, fastText reads no further than a literal `</s>`.
+    In each sentence newlines become spaces, and white space at the ends is stripped. The score is what fastText
+    reports (a softmax plus 1e-5), clipped to [0, 1] and not rounded. Dolma's own attribute files round it to 5
+    decimals. As in Dolma, fastText stops reading at a literal `</s>`.
 
-    A softmax over two labels with plain (not quantised) matrices is scored by `collapsed.Collapsed`, any other model by
-    fastText itself. The former's scores are within 1e-6 of fastText's (1e-5 with subwords) and on the same side of every
-    threshold: of each t and 1 - t of at most four significant digits, and of `thresholds`.
+    `collapsed.Collapsed` scores a softmax over two labels with plain (not quantized) matrices. fastText itself scores
+    any other model. Scores of `Collapsed` are within 1e-6 of fastText's (1e-5 with subwords). They are on the same side
+    of every threshold: of each t and 1 - t with at most four significant digits, and of `thresholds`.
 
     Args:
-        key: where the labeler stands in the YAML.
-        model: an alias (see `ALIASES`), a file, or a URL with `sha256`. Downloads are kept in the folder
-            $AXOLOTL_SLUNG_CACHE, or else ~/.cache/axolotl-slung.
+        key: the labeler's place in the YAML.
+        model: an alias (see `ALIASES`), a file, or a URL with `sha256`. Downloads are stored in $AXOLOTL_SLUNG_CACHE,
+            or by default in ~/.cache/axolotl-slung.
         label: the label whose probability is the score.
-        sha256: digest of the model's file, in hexadecimal; a URL needs one.
-        thresholds: the bounds that the scores will be held against, where they have more digits than four.
+        sha256: digest of the model's file, in hexadecimal. Required for a URL.
+        thresholds: the bounds that scores will be compared with. Needed for bounds of more than four digits.
     """
 
     scope = "document"
@@ -72,26 +72,26 @@ class FastTextLabeler(Labeler):
         self._model = self._layout = self._collapsed = self._digest = None
 
     def check(self) -> None:
-        """Download the model if need be, verify its digest, look into it for the label, and collapse it if possible."""
+        """Download the model if necessary, verify its digest and label, and collapse it if possible."""
         self._locate()
         self._layout = self._collapsed = self._digest = None
         if self.sha256 is not None:
             self._digest = sha256_of(self.path)
             if self._digest != self.sha256.lower():
                 raise LabelerError(
-                    f"{self.key}.sha256: {self.path} has the sha256 {self._digest}, not {self.sha256.lower()}; "
-                    "delete the file if it is damaged, correct `sha256` if that is wrong"
+                    f"{self.key}.sha256: {self.path}: expected sha256 {self.sha256.lower()}, got {self._digest}; "
+                    "delete the file if it is damaged, or correct `sha256`"
                 )
         if self.collapsed:
             self._open_collapsed()
 
     def files(self) -> list[Path]:
-        """The model's file; it is there after `check`."""
+        """The model's file. It exists after `check`."""
         return [self.path]
 
     @property
     def layout(self) -> Layout:
-        """What the model's file says of itself; checked, and read on first use."""
+        """The checked layout of the model's file, read on first use."""
         if self._layout is None:
             self._locate()
             self._layout = self._read_layout()
@@ -99,23 +99,23 @@ class FastTextLabeler(Labeler):
 
     @property
     def collapsed(self) -> bool:
-        """Whether the scores are computed by `collapsed.Collapsed`, and not by fastText itself."""
+        """Whether `collapsed.Collapsed` computes the scores, not fastText itself."""
         return self.layout.collapsible
 
     @property
     def model(self) -> Any:
         """The fastText model, loaded on first use."""
         if self._model is None:
-            _ = self.layout  # raises unless the file is whole
+            _ = self.layout  # raises unless the file is complete
             self._model = self._load()
         return self._model
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
-        """One span a sentence, with the label's probability; see `Labeler.label`."""
+        """One span per sentence, with the label's probability; see `Labeler.label`."""
         sentences = split_bytes(texts)
         starts, ends = sentences.characters.T
         first, last = strip(sentences)
-        # nothing is left where Python strips a character that the splitter takes for a letter, such as U+2028
+        # a sentence is empty if Python strips its only character, which the splitter counts as a letter, such as U+2028
         kept = np.flatnonzero(first < last)
         scores = self._scores(sentences.data, first[kept], last[kept])
         fields = zip(starts[kept].tolist(), ends[kept].tolist(), scores.tolist(), repeat(self.name))
@@ -126,7 +126,7 @@ class FastTextLabeler(Labeler):
     def score_texts(self, texts: Sequence[str]) -> np.ndarray:
         """The label's probability for each whole text, read as one line.
 
-        Unlike a sentence, a text is read to its end: fastText takes a literal `</s>` for the end of the line.
+        A text is read to its end, unlike a sentence: each literal `</s>`, where fastText ends the line, is removed.
 
         Args:
             texts: n texts, any Unicode.
@@ -140,7 +140,7 @@ class FastTextLabeler(Labeler):
         return self._scores(b"".join(lines), starts, ends)
 
     def _scores(self, data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """float32 (n,), in [0, 1], for the sentences at these bytes, without white space around them."""
+        """float32 (n,), in [0, 1], for the sentences at these bytes. White space around them is already stripped."""
         if not self.collapsed:
             return self._scores_of_fasttext(data, starts, ends)
         if self._collapsed is None:
@@ -157,7 +157,7 @@ class FastTextLabeler(Labeler):
             labels, probabilities = self.model.predict(lines, k=-1)
         except RuntimeError as error:
             raise self._unusable(str(error)) from error
-        # no label is reported for a line without a known word, and hierarchical softmax leaves out those below 1e-5
+        # fastText has no label for a line without known words; hierarchical softmax omits labels below 1e-5
         scores = [
             values[names.index(self.label_name)] if self.label_name in names else 0.0
             for names, values in zip(labels, probabilities)
@@ -167,7 +167,7 @@ class FastTextLabeler(Labeler):
     def _open_collapsed(self) -> None:
         from .collapsed import Collapsed
 
-        # part of the pickle, so that worker processes need not read the whole file again
+        # the digest is pickled, so worker processes need not read the whole file again
         self._digest = self._digest or file_digest(self.path)
         try:
             self._collapsed = Collapsed(self.path, self.layout, self.label_name, self._digest)
@@ -175,28 +175,27 @@ class FastTextLabeler(Labeler):
             raise self._unusable(str(error)) from error
 
     def _locate(self) -> None:
-        """Have the model's file at `self.path`, or raise."""
+        """Ensure that the model's file is at `self.path`, or raise."""
         if self.source == self.url and self.sha256 is None:
-            raise LabelerError(
-                f"{self.key}.sha256: missing; a model from a URL ({self.url}) needs the sha256 of its file"
-            )
+            raise LabelerError(f"{self.key}.sha256: missing; set it to the sha256 of the model at the URL {self.url}")
         if self.path.is_file():
             return
         if self.url is None:
             raise LabelerError(
-                f"{self.key}.model: {self.source!r} is no file here, no http(s) URL and no alias ({', '.join(ALIASES)})"
+                f"{self.key}.model: {self.source!r}: expected a file, an http(s) URL or an alias ({', '.join(ALIASES)})"
             )
         download(f"{self.key}.model", self.url, self.path, self.sha256)
 
     def _read_layout(self) -> Layout:
-        """Raise unless the file is a whole classifier that knows the label."""
+        """The layout. Raises unless the file is a complete classifier that has the label."""
         try:
             layout = read_layout(self.path)
         except (OSError, ValueError) as error:
             raise self._unusable(str(error)) from error
         if self.label_name not in layout.labels:
             raise LabelerError(
-                f"{self.key}.label: {self.path} has no label {self.label_name!r}; it has {', '.join(layout.labels)}"
+                f"{self.key}.label: {self.label_name!r}: is not in {self.path}; choose one of "
+                f"{', '.join(layout.labels)}"
             )
         return layout
 
@@ -209,12 +208,12 @@ class FastTextLabeler(Labeler):
         except (ValueError, RuntimeError, MemoryError) as error:
             if "avoid copy" in str(error):
                 raise LabelerError(
-                    f"{self.key}: this build of fastText does not work with numpy 2; uninstall it (fasttext "
-                    "or fasttext-wheel) and install fasttext-numpy2-wheel"
+                    f"{self.key}: this build of fastText does not support numpy 2; uninstall it (fasttext or "
+                    "fasttext-wheel) and install fasttext-numpy2-wheel"
                 ) from error
             raise self._unusable(str(error)) from error
         return model
 
     def _unusable(self, reason: str) -> LabelerError:
-        mend = f"delete it, so that it is downloaded from {self.url} again" if self.url else "replace it"
-        return LabelerError(f"{self.key}.model: {self.path} is no usable fastText classifier: {reason}; {mend}")
+        fix = f"delete it, and it is downloaded from {self.url} again" if self.url else "replace it"
+        return LabelerError(f"{self.key}.model: {self.path}: is not a valid fastText classifier: {reason}; {fix}")

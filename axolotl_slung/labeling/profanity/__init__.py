@@ -1,4 +1,4 @@
-"""Sentences scored by the linear model of alt-profanity-check, which comes with this package."""
+"""Scores sentences with the linear model of alt-profanity-check, which comes with this package."""
 
 from .labeler import ProfanityLabeler
 

@@ -1,4 +1,4 @@
-"""Sentences scored by the linear model of alt-profanity-check."""
+"""Scores sentences with the linear model of alt-profanity-check."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from .model import FILE, probabilities
 
 
 class ProfanityLabeler(Labeler):
-    """The probability that a sentence is profane, by a linear model over its words that comes with the package.
+    """The probability that a sentence is profane, from a linear model over its words that comes with the package.
 
-    It needs no download and no GPU, and is quick: a default for English that works offline. It looks at single words, so
-    that it misses whatever is rude in ordinary ones. A sentence of unknown words has about 0.04, and little falls below
-    0.01: the preset buckets, whose lowest cut is 1e-4, would call every sentence doubtful. Give `buckets` of your own.
+    It is a default for English that works offline: fast, without a download or a GPU. It scores single words, and
+    misses rude sentences of ordinary words. A sentence of unknown words scores about 0.04. Few sentences score below
+    0.01. The preset buckets have 1e-4 as their lowest bound, and would count every sentence as doubtful. Set your own
+    `buckets`.
 
     Args:
-        key: where the labeler stands in the YAML.
+        key: the labeler's place in the YAML.
     """
 
     scope = "document"
@@ -29,7 +30,7 @@ class ProfanityLabeler(Labeler):
         return [FILE]
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
-        """One span a sentence, with its probability; see `Labeler.label`."""
+        """One span per sentence, with its probability; see `Labeler.label`."""
         texts = [utf8_safe(text) for text in texts]
         places = [(i, *span) for i, spans in enumerate(split(texts)) for span in spans]
         labeled: list[list[Span]] = [[] for _ in texts]

@@ -18,7 +18,7 @@ import numpy as np
 FILE = Path(__file__).with_name("model.npz")
 
 ORIGIN = "alt-profanity-check 1.9.1, scikit-learn 1.9.1"
-"""What the model was taken from, and what trained it."""
+"""The model's source, and the library that trained it."""
 
 _words_of = re.compile(r"\b\w\w+\b").findall
 
@@ -27,13 +27,13 @@ class _Model(NamedTuple):
     columns: dict[str, int]
     """The index of each known word."""
     idf: np.ndarray
-    """float64 (words,): the weight of a word by its rarity."""
+    """float64 (words,): the inverse document frequency of each word."""
     coefficients: np.ndarray
-    """float64 (5, words): of five classifiers, trained on different parts of the data."""
+    """float64 (5, words): the weights of five classifiers, trained on different parts of the data."""
     intercepts: np.ndarray
     """float64 (5,)"""
     slopes: np.ndarray
-    """float64 (5,): with `offsets`, the sigmoid that turns each classifier's decision into a probability."""
+    """float64 (5,): with `offsets`, the sigmoid from each classifier's decision to a probability."""
     offsets: np.ndarray
 
 

@@ -1,1 +1,1 @@
-"""Text tools of the labelers: sentences, spellings that count as the same, escaped text."""
+"""Text tools for labelers: sentence splitting, folding of spellings, escaped text."""

@@ -1,14 +1,14 @@
-r"""Escaped text as what it means: JSON and source code, HTML, URLs and terminals.
+r"""Decodes escaped text: JSON and source code, HTML, URLs and terminals.
 
-Four kinds of escapes are known, by name:
+There are four kinds of escapes:
 
-- `backslash`: those of JSON, with surrogate pairs as one character (`\n`, `\u00e9`, `\u003c`), and of source code
-  and logs (`\x41`, `\101`, `\0`, `\U0001f600`, `\u{1f600}`, `\x{41}`, `\N{BULLET}`); bytes that are
-  UTF-8 together are one character (`\xc3\xa9`). Before ASCII punctuation and white space a backslash means the
+- `backslash`: escapes of JSON (`\n`, `\u00e9`, `\u003c`), where a surrogate pair is one character, and of source code
+  and logs (`\x41`, `\101`, `\0`, `\U0001f600`, `\u{1f600}`, `\x{41}`, `\N{BULLET}`). Bytes that form UTF-8
+  together are one character (`\xc3\xa9`). Before ASCII punctuation and white space a backslash means the
   character itself (`\"`, `\/`, Markdown's `\_`). Before anything else it stays.
-- `entity`: HTML's character references, exactly as `html.unescape` has them.
-- `percent`: bytes of URLs, `%20` and `%C3%A9`; what is no UTF-8 stays.
-- `terminal`: ANSI sequences (colors, links), which mean no character.
+- `entity`: HTML's character references, exactly as in `html.unescape`.
+- `percent`: bytes of URLs, `%20` and `%C3%A9`. Bytes that are not UTF-8 stay.
+- `terminal`: ANSI sequences (colors, links). They mean no character.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 KINDS = ("backslash", "entity", "percent", "terminal")
-"""See the module."""
+"""See the module's docstring."""
 
 DEPTH = 4
-"""Texts lie in texts: JSON in JSON in JSON, with HTML in it."""
+"""Levels of nesting: for example, JSON in JSON in JSON, with HTML inside."""
 
 _SIGN = {"backslash": "\\", "entity": "&", "percent": "%", "terminal": "\x1b"}
 
 
 def _utf8(lead2: str, lead3: str, lead4: str, more: str) -> str:
-    """Bytes in some notation that may be one character of UTF-8."""
+    """A pattern for bytes, in some notation, that may be one character of UTF-8."""
     return f"{lead2}{more}|{lead3}(?:{more}){{2}}|{lead4}(?:{more}){{3}}"
 
 
@@ -44,7 +44,7 @@ _X_BYTES = _utf8(r"\\x[cdCD][0-9a-fA-F]", r"\\x[eE][0-9a-fA-F]", r"\\x[fF][0-4]"
 _OCTAL_BYTES = _utf8(r"\\3[0-3][0-7]", r"\\3[45][0-7]", r"\\36[0-4]", r"\\2[0-7][0-7]")
 _PERCENT_BYTES = _utf8("%[cdCD][0-9a-fA-F]", "%[eE][0-9a-fA-F]", "%[fF][0-4]", "%[89abAB][0-9a-fA-F]")
 
-# each quantifier has an end or stops at the next sign: no text takes more than linear time
+# each quantifier is bounded or stops at the next sign, so the time is linear in the text
 _PATTERNS = {
     "backslash": rf"(?P<x>{_X_BYTES})|(?P<octal>{_OCTAL_BYTES})"
     r"|(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
@@ -59,7 +59,7 @@ _CHARS = dict(zip("abefnrtv", "\a\b\x1b\f\n\r\t\v"))
 
 
 class View:
-    """What a text means, and where in the text that stands.
+    """The meaning of a text, with a mapping back to the text's characters.
 
     Attributes:
         text: the meaning.
@@ -71,18 +71,18 @@ class View:
         self._inner = inner
 
     def original(self, start: int, end: int) -> tuple[int, int]:
-        """The original's characters `[start, end)` of a piece of the meaning that is not empty, whole escapes."""
+        """The original's characters `[start, end)`, in whole escapes, for a non-empty range of the meaning."""
         start, end = self._pieces.original(start, end)
         return (start, end) if self._inner is None else self._inner.original(start, end)
 
     @property
     def starts(self) -> np.ndarray:
-        """int64 (len(text),): where in the original each character of the meaning begins."""
+        """int64 (len(text),): the start in the original of each character of the meaning."""
         return self._arrays[0]
 
     @property
     def ends(self) -> np.ndarray:
-        """int64 (len(text),): where it ends. Characters of one escape share their start and their end."""
+        """int64 (len(text),): its end. Characters of one escape share their start and end."""
         return self._arrays[1]
 
     @cached_property
@@ -94,17 +94,18 @@ class View:
 
 
 def unescaped(text: str, kinds: Sequence[str] = KINDS, depth: int = DEPTH) -> Iterator[View]:
-    """What an escaped text means, taken once, twice and so on, as long as something is escaped in it.
+    """Unescape a text once, twice and so on, while it still contains escapes.
 
-    `json.dumps(text)[1:-1]` means `text` at the first level of `backslash` alone, and n times that at level n.
+    With only `backslash`, `json.dumps(text)[1:-1]` means `text` at the first level. n nested dumps mean `text` at
+    level n.
 
     Args:
         text: any Unicode.
-        kinds: which escapes count, of `KINDS`; all of them are taken in one level.
+        kinds: the kinds of escapes that count, from `KINDS`. Each level decodes all of them.
         depth: the most levels.
 
     Yields:
-        A view a level, none for a text without escapes; no view is longer than the one before it.
+        One view per level; none for a text without escapes. No view is longer than the one before it.
     """
     inner = None
     for _ in range(depth):
@@ -142,7 +143,7 @@ def _compiled(kinds: tuple[str, ...]) -> re.Pattern:
 
 
 def _meaning(escape: re.Match) -> tuple[str | None, int]:
-    """What an escape means, and where it ends; None, and where to go on, for one that means nothing."""
+    """The meaning of an escape and its end. If it has no meaning: None, and where to continue."""
     kind = escape.lastgroup or ""  # every alternative is a named group
     value, end = escape[kind], escape.end()
     if kind == "char":
@@ -170,14 +171,14 @@ def _meaning(escape: re.Match) -> tuple[str | None, int]:
     try:
         return bytes(codes).decode(), end
     except UnicodeDecodeError:
-        # of no UTF-8 the first byte is a character by itself, but for those of URLs
+        # if the bytes are not UTF-8, the first one is a character, except in URLs
         return (None if kind == "bytes" else chr(codes[0])), escape.start() + width
 
 
 def _reference(value: str, start: int) -> tuple[str | None, int]:
     if value[0] == "#":
         return html.unescape(f"&{value}"), start + len(value)
-    # the longest beginning that HTML knows; few are known without the semicolon
+    # the longest prefix that HTML defines; few are defined without the semicolon
     for length in range(len(value), 1, -1):
         if value[:length] in html5:
             return html5[value[:length]], start + length

@@ -1,4 +1,4 @@
-"""Unicode text folded for comparison, with the way back to its characters."""
+"""Unicode text folded for comparison, with a mapping back to its characters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import regex
 from ..base import utf8_safe
 from .pieces import Pieces
 
-# one character for one, so that offsets stand
+# one character for one, so offsets stay the same
 _VARIANTS = str.maketrans(
     {
         **dict.fromkeys("\u0060\u00b4\u02b9\u02bb\u02bc\u02bd\u2018\u2019\u201b\u2032\u05f3", "'"),
@@ -25,17 +25,17 @@ IGNORABLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-"""Unicode's Default_Ignorable_Code_Point, as the inside of a character class."""
+"""Unicode's Default_Ignorable_Code_Point, for use in a character class."""
 SIGNS = "\u00a9\u00ae\u00b2\u00b3\u00b9\u2020\u2021\u2070\u2074-\u207e\u2117\u2120\u2122\U0001f16a-\U0001f16c"
-"""Trademark signs, daggers, and superscripts but for letters, as the inside of a character class."""
+"""Trademark signs, daggers, and superscripts except letters, for use in a character class."""
 
-# in a text whose white space is spaces: what may be left out, with the spaces around it; characters beyond ASCII
+# for a text whose white space is only spaces: what may be omitted, with spaces around it; and non-ASCII characters
 _ODD_ASCII = re.compile(r"(?P<loose> [ *]+|\*[ *]*)")
 _ODD = re.compile(
     rf"(?P<loose> [ *{IGNORABLE}{SIGNS}]+|[*{IGNORABLE}{SIGNS}][ *{IGNORABLE}{SIGNS}]*)|[^\x00-\x7f{IGNORABLE}{SIGNS}]+"
 )
 _LOOSE = re.compile(rf"(?P<space> +)|(?P<stars>\*+)|(?P<sign>[{SIGNS}])|(?P<break>\u200b)|[{IGNORABLE}]")
-# signs made of letters or digits: among the folded characters these look like parts of words
+# signs made of letters or digits: their folded characters look like parts of words
 _MADE_OF_LETTERS = re.compile(
     "[\u00aa\u00ba\u10fc\u20a8\ufdfc\u00bc-\u00be\u02b0-\u02b8\u02e0-\u02e4\u1d2c-\u1d6a\u1d78\u1d9b-\u1dbf\u2071-\u209c\u2100-\u214f"
     "\u2150-\u218f\u2460-\u24ff\u2c7c\u2c7d\u2d6f\u3192-\u319f\u3200-\u33ff\ua69c\ua69d\ua770\ua7f1-\ua7f9\uab5c-\uab69"
@@ -48,16 +48,16 @@ _UNMARKED = str.maketrans(
     {"Æ": "AE", "Ð": "D", "Ø": "O", "Þ": "TH", "ß": "ss", "æ": "ae", "ð": "d", "ø": "o", "þ": "th", "Đ": "D", "đ": "d"}
     | {"Ħ": "H", "ħ": "h", "ı": "i", "Ł": "L", "ł": "l", "Œ": "OE", "œ": "oe", "Ŧ": "T", "ŧ": "t"}
 )
-# the characters that make words together; those of scripts without spaces between words do not
+# the characters that form words; scripts without spaces between words are excluded
 _WORD = regex.compile(r"(?V1)[[\w\p{M}]--[\p{Pc}\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]")
 
 
 class Folded:
-    """A text in which spellings of the same name are equal; docs/labelers.md says which these are.
+    """A text in which different spellings of a name are equal; docs/labelers.md lists the spellings.
 
-    White space and low lines fold to one space a run, letters to NFKD (composition depends on the neighbors,
-    decomposition does not), all apostrophes and all hyphens to ASCII's, lone surrogates to U+FFFD. `IGNORABLE`
-    characters fold to nothing; so do `SIGNS` behind something and asterisks beside something.
+    Each run of white space and underscores folds to one space. Letters fold to NFKD: composition depends on the
+    neighbors, decomposition does not. All apostrophes and hyphens fold to ASCII's, lone surrogates to U+FFFD.
+    `IGNORABLE` characters are removed. So are `SIGNS` after a character, and asterisks next to one.
 
     Args:
         text: any Unicode.
@@ -74,7 +74,7 @@ class Folded:
         self._undotted = "I" if case_sensitive else "Ii"
         self._pieces = Pieces()
         self._parts: list[str] = []
-        # where in the folded text a word ends, though only what was left out says so
+        # positions in the folded text where a word ends, known only from the omitted characters
         self._breaks: set[int] = set()
         spaced = text
         for char in _SPACES:
@@ -122,14 +122,14 @@ class Folded:
             self._breaks.add(before)
 
     def _fold(self, spaced: str, start: int, end: int) -> None:
-        """Fold a run of other characters beyond ASCII."""
+        """Fold a run of other non-ASCII characters."""
         for first, last, folded in _folded_run(spaced[start:end], *self._options):
             if first == 0 and folded[:1] == "\u0307" and start and spaced[start - 1] in self._undotted:
                 folded = folded[1:]
             self._add(folded, start + first, start + last)
 
     def boundary(self, index: int) -> bool:
-        """Whether a word may begin or end before the folded text's character `index`."""
+        """Whether a word may begin or end before the character `index` of the folded text."""
         if not 0 < index < len(self.text) or index in self._breaks:
             return True
         if _is_mark(self.text[index]):
@@ -145,9 +145,9 @@ class Folded:
         return not self._made_of_letters or _in_words(self._source[self._pieces.original(index, index + 1)[0]])
 
     def original(self, start: int, end: int) -> tuple[int, int]:
-        """The original text's characters `[start, end)` of a piece of the folded text that is not empty.
+        """The original text's characters `[start, end)` for a non-empty range of the folded text.
 
-        A character that folds to several belongs to the piece when any of them does. Diacritics that do not count
+        A character that folds to several is included if any of them is in the range. Diacritics that do not count
         belong to their letters.
         """
         start, end = self._pieces.original(start, end)
@@ -161,8 +161,8 @@ def _ascii(piece: str, case_sensitive: bool) -> str:
 
 
 def _folded_run(run: str, case_sensitive: bool, diacritics: bool) -> list[tuple[int, int, str]]:
-    """The characters `[start, end)` of a run beyond ASCII, and what they fold to."""
-    # words come again and again
+    """The characters `[start, end)` of a non-ASCII run, and what they fold to."""
+    # words recur, so cache them
     if len(run) <= 32:
         return _folded_word(run, case_sensitive, diacritics)
     return _fold_run(run, case_sensitive, diacritics)
@@ -179,14 +179,14 @@ _folded_word = lru_cache(1 << 16)(_fold_run)
 
 
 def _fold(piece: str, case_sensitive: bool, diacritics: bool) -> str:
-    # no dot is lost on a capital I: of `i`, Turkish makes the one and other languages make the other
+    # the dot on a capital I does not count: of `i`, Turkish makes a dotted capital and other languages an undotted one
     folded = unicodedata.normalize("NFKD", utf8_safe(piece).translate(_VARIANTS))
     folded = folded.replace("\u1e9e", "SS").replace("I\u0307", "I")
     if not case_sensitive:
         folded = unicodedata.normalize("NFKD", folded.casefold()).replace("i\u0307", "i").replace("\u0131", "i")
     if not diacritics:
         folded = _DIACRITICS.sub("", folded).translate(_UNMARKED)
-    # again: some apostrophes and hyphens come only out of NFKD
+    # again, since some apostrophes and hyphens only appear after NFKD
     return folded.translate(_VARIANTS)
 
 

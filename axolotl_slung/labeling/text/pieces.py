@@ -1,4 +1,4 @@
-"""The way back from a text that was made of another one, piece by piece."""
+"""A mapping from a text back to the source that it was made from, piece by piece."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 class Pieces:
-    """Which characters of a source each character of the text made of it stands for.
+    """Maps each character of a text to the characters of its source.
 
-    A piece as long as its source is taken character by character; of any other piece each character stands for
-    the whole of its source. What of the source has no piece was left out of the text.
+    A piece as long as its source maps character by character. In any other piece, each character maps to the whole
+    source of the piece. Parts of the source without a piece were omitted from the text.
 
     Attributes:
-        length: of the text so far, in characters.
+        length: the text's length so far, in characters.
     """
 
     def __init__(self):
@@ -27,7 +27,7 @@ class Pieces:
         self._stops: list[int] = []
 
     def add(self, length: int, origin: int, stop: int) -> None:
-        """Append `length` characters that come from the source's `[origin, stop)`; none where it is 0."""
+        """Append `length` characters that come from the source's `[origin, stop)`. A length of 0 adds nothing."""
         if not length:
             return
         start = self.length
@@ -41,7 +41,7 @@ class Pieces:
         self._stops.append(stop)
 
     def original(self, start: int, end: int) -> tuple[int, int]:
-        """The source's characters `[start, end)` of a piece of the text that is not empty."""
+        """The source's characters `[start, end)` for a non-empty range of the text."""
         first = bisect_right(self._starts, start) - 1
         last = bisect_right(self._starts, end - 1) - 1
         origin = self._origins[first]
@@ -53,8 +53,8 @@ class Pieces:
         return origin, stop
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """`original` of each single character: starts and ends, int64 (length,) each."""
-        # imported here: nothing that labels one text needs it
+        """`original` of each character: starts and ends, int64 (length,) each."""
+        # imported here, because labeling one text does not need it
         import numpy as np
 
         starts = np.array(self._starts, np.int64)

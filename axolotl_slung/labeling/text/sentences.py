@@ -1,4 +1,4 @@
-"""Texts into sentences, as spans of characters or of bytes."""
+"""Splits texts into sentences, as spans of characters or bytes."""
 
 from __future__ import annotations
 
@@ -12,36 +12,35 @@ from livekit.blingfire import text_to_sentences_with_offsets
 from ...compiled import jit
 from ..base import LabelerError, utf8_safe
 
-# what blingfire counts as white space, which is not quite what Python does
+# blingfire's white space, which differs from Python's
 WHITE = "".join(map(chr, [*range(0x21), 0xA0, *range(0x2000, 0x2010), 0x202F, 0x205F, 0x2060, 0x2420, 0x2424]))
 WHITE += "\u3000\ufeff"
 
 
 class Sentences(NamedTuple):
-    """The sentences of a batch of texts, one after the other."""
+    """The sentences of a batch of texts, in order."""
 
     data: bytes
     """The texts' UTF-8."""
     starts: np.ndarray
-    """int64 (sentences,): where in `data` each sentence begins."""
+    """int64 (sentences,): the start of each sentence in `data`, in bytes."""
     ends: np.ndarray
     characters: np.ndarray
-    """int64 (sentences, 2): start and end of each sentence, as characters of its own text."""
+    """int64 (sentences, 2): start and end of each sentence, in characters of its own text."""
     counts: np.ndarray
-    """int64 (texts,): how many sentences each text has."""
+    """int64 (texts,): the number of sentences per text."""
 
 
 def split(texts: Iterable[str]) -> list[list[tuple[int, int]]]:
-    """Split texts into sentences where blingfire does, as Dolma's taggers do.
+    """Split texts into sentences with blingfire, as Dolma's taggers do.
 
     Args:
-        texts: any Unicode; a lone surrogate counts as one ordinary character.
+        texts: any Unicode. A lone surrogate counts as one ordinary character.
 
     Returns:
         For each text the characters `[start, end)` of its sentences: in order, not overlapping, each with at
-        least one character. A sentence begins at a character that is not white space; it may end with some.
-        Every character outside the sentences is white space as blingfire sees it (`WHITE`). A text of white space
-        has no sentences.
+        least one character. A sentence does not begin with white space, but may end with it. Every character
+        outside the sentences is blingfire's white space (`WHITE`). A text of white space has no sentences.
 
     Raises:
         LabelerError: a text of a gigabyte or more.
@@ -50,7 +49,7 @@ def split(texts: Iterable[str]) -> list[list[tuple[int, int]]]:
 
 
 def split_bytes(texts: Iterable[str]) -> Sentences:
-    """`split`, for those who work on UTF-8; a lone surrogate becomes U+FFFD."""
+    """`split` for UTF-8. A lone surrogate becomes U+FFFD."""
     texts = [utf8_safe(text) for text in texts]
     spans = [_split(text) for text in texts]
     encoded = [text.encode() for text in texts]
@@ -65,19 +64,19 @@ def split_bytes(texts: Iterable[str]) -> Sentences:
 
 
 def strip(sentences: Sentences) -> tuple[np.ndarray, np.ndarray]:
-    """Starts and ends of the sentences, in bytes, as `str.strip` leaves them; equal where nothing is left."""
+    """Starts and ends of the sentences in bytes, after `str.strip`. Both are equal if nothing is left."""
     return _strip(np.frombuffer(sentences.data, np.uint8), sentences.starts, sentences.ends)
 
 
 def _split(text: str) -> list[tuple[int, int]]:
-    """Of a text without lone surrogates."""
+    """The sentences of one text without lone surrogates."""
     sentences, spans = text_to_sentences_with_offsets(text)
     if sentences:
         return spans
-    # of white space the spans are made up; of a text that is too long, or nothing but a byte order mark, there are none
+    # blingfire invents spans for white space, and has none for a text that is too long or only a byte order mark
     if text.strip(WHITE):
         raise LabelerError(
-            f"a text of {len(text)} characters: too long to split into sentences; cut it into shorter ones"
+            f"a text of {len(text)} characters: is too long to split into sentences; cut it into shorter texts"
         )
     return []
 
@@ -101,7 +100,7 @@ def _bytes(data, bounds, characters, counts):
 
 @jit
 def _ahead(data, at, characters):
-    """The byte that many characters after the one at byte `at`."""
+    """The byte offset after moving `characters` characters on from byte `at`."""
     for _ in range(characters):
         first = data[at]
         at += 1 if first < 0x80 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
@@ -110,7 +109,7 @@ def _ahead(data, at, characters):
 
 @jit
 def _space(data, i):
-    """How many bytes the character at `i` has if it is white space to Python, or else 0."""
+    """The number of bytes of the character at `i` if it is Python's white space, otherwise 0."""
     first = data[i]
     if first < 0x80:
         return 1 if first == 0x20 or 9 <= first <= 13 or 0x1C <= first <= 0x1F else 0

@@ -238,7 +238,7 @@ def test_weights_that_are_no_numbers(tmp_path, small, bad):
     rows = np.full((read_layout(small).input.rows, 10), 0.1)
     rows[-1, -1] = bad
     labeler = FastTextLabeler(KEY, str(rewritten(small, tmp_path / "bad.bin", rows=rows)))
-    with pytest.raises(LabelerError, match=r"slung\.labelers\[0\]\.model: .*bad\.bin is no usable .* weights"):
+    with pytest.raises(LabelerError, match=r"slung\.labelers\[0\]\.model: .*bad\.bin: is not a valid .* weights"):
         labeler.check()
 
 
