@@ -145,22 +145,22 @@ def test_models_without_hidden_states_are_told(embedded):
         evaluate("slung_civilcomments", DummyLM(), limit=2)
 
 
-def test_a_quantised_checkpoint(models, monkeypatch, tmp_path):
+def test_a_quantized_checkpoint(models, monkeypatch, tmp_path):
     from transformers import BitsAndBytesConfig
 
     folder = tiny_model(models, hidden=64)
-    quantised = AutoModelForCausalLM.from_pretrained(
+    quantized = AutoModelForCausalLM.from_pretrained(
         folder,
         quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.float32),
         device_map="cpu",
     )
-    quantised.save_pretrained(tmp_path / "four_bits")
+    quantized.save_pretrained(tmp_path / "four_bits")
     AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "four_bits")
     seen, _ = states_of(tmp_path / "four_bits", monkeypatch, tmp_path)
     for text in (TEXT[0], TEXT[3]):
         ids = torch.tensor([AutoTokenizer.from_pretrained(folder)(text)["input_ids"]])
         with torch.inference_mode():
-            state = quantised(ids, output_hidden_states=True).hidden_states[-1][0, -1].float().numpy()
+            state = quantized(ids, output_hidden_states=True).hidden_states[-1][0, -1].float().numpy()
         if text in seen:
             np.testing.assert_allclose(seen[text], state, rtol=1e-2, atol=1e-2)
             assert not np.allclose(seen[text], direct(folder, text, -1, "last"), atol=1e-2)

@@ -19,7 +19,7 @@ class Matrix(NamedTuple):
     """The offset of its first number, in bytes from the beginning of the file."""
     rows: int
     columns: int
-    quantised: bool
+    quantized: bool
 
 
 class Layout(NamedTuple):
@@ -49,7 +49,7 @@ class Layout(NamedTuple):
             self.loss == _SOFTMAX
             and len(set(self.labels)) == len(self.labels) == 2
             and "</s>" not in self.labels
-            and not (self.pruned or self.input.quantised or self.output.quantised)
+            and not (self.pruned or self.input.quantized or self.output.quantized)
             and kinds.size == self.words + 2
             and not kinds[: self.words].any()
             and (kinds[self.words :] == _LABEL).all()
@@ -91,10 +91,10 @@ class _Walk:
         if model != _SUPERVISED:
             raise ValueError("expected a supervised model, got word vectors")
         words, pruned, places = self.dictionary()
-        (quantised,) = self.take("<?")
-        input = self.matrix(quantised)
-        (output_quantised,) = self.take("<?")
-        output = self.matrix(quantised and output_quantised)
+        (quantized,) = self.take("<?")
+        input = self.matrix(quantized)
+        (output_quantized,) = self.take("<?")
+        output = self.matrix(quantized and output_quantized)
         if self.position != len(self.content):
             raise ValueError(f"expected {self.position} bytes, got {len(self.content)}")
         texts = [self.content[start : start + size] for start, size, kind in places.tolist() if kind == _LABEL]
@@ -135,8 +135,8 @@ class _Walk:
         self.skip(8 * max(pruned, 0))
         return words, pruned >= 0, np.array(places, np.int64).reshape(-1, 3)
 
-    def matrix(self, quantised: bool) -> Matrix:
-        if not quantised:
+    def matrix(self, quantized: bool) -> Matrix:
+        if not quantized:
             rows, columns = self.take("<2q")
             start = self.position
             self.skip(4 * rows * columns)

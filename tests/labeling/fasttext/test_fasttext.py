@@ -112,7 +112,7 @@ def test_a_missing_label(folder, binary):
 
 
 @pytest.fixture(scope="module")
-def quantised(folder, binary):
+def quantized(folder, binary):
     model = fasttext.load_model(str(binary))
     model.quantize(input=str(folder / "train.txt"), retrain=False, qnorm=True, cutoff=300)
     path = folder / "small.ftz"
@@ -120,11 +120,11 @@ def quantised(folder, binary):
     return path
 
 
-def test_a_quantised_model(quantised):
-    check_literal(FastTextLabeler(KEY, str(quantised)))
+def test_a_quantized_model(quantized):
+    check_literal(FastTextLabeler(KEY, str(quantized)))
 
 
-@pytest.mark.parametrize("kind", ["binary", "quantised"])
+@pytest.mark.parametrize("kind", ["binary", "quantized"])
 @pytest.mark.parametrize("keep", [0, 3, 4, 30, 100, 600, -2000, -1])
 def test_a_file_that_is_cut_short(tmp_path, request, kind, keep):
     path = tmp_path / "cut.bin"
