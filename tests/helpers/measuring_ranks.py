@@ -5,6 +5,7 @@ CPUs all the same.
 """
 
 import torch
+import transformers.models.llama.modeling_llama  # noqa: F401 - on CUDA builds it cannot be imported after the count
 
 torch.cuda.device_count = lambda: 2
 
