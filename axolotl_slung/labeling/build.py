@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from inspect import signature
 from itertools import count
+from typing import Any
 
 from .base import Labeler
 from .cache import SpanCache
@@ -22,7 +23,7 @@ def names_of(configs: Sequence) -> list[str]:
     return names
 
 
-def build(block) -> list[Labeler]:
+def build(block: Any) -> list[Labeler]:
     """The labelers of a block, opened and checked.
 
     Args:

@@ -77,7 +77,12 @@ class ByteLevel:
         return found
 
     def spelt(
-        self, text: str, truncation=None, max_length=None, add_special_tokens=True, **others
+        self,
+        text: str,
+        truncation: bool | None = None,
+        max_length: int | None = None,
+        add_special_tokens: bool = True,
+        **others,
     ) -> tuple[list[int], np.ndarray] | None:
         """Ids and offsets of a text that its tokens spell; None for other texts and for unsupported options."""
         if not self._own_known or any(others.values()) or truncation not in (None, False, True):

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..labeling.base import Span
-from .tokens import buckets_of, char_scores, token_scores
+from .buckets import Bucket
+from .tokens import Overlap, buckets_of, char_scores, token_scores
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,15 @@ class LabeledDocument:
     trainable: np.ndarray
     partial: np.ndarray
 
-    def reordered(self, order) -> LabeledDocument:
+    def reordered(self, order: np.ndarray) -> LabeledDocument:
         """The same tokens with the scores of the tokens at `order`, int `[tokens]` (`random_control`)."""
         scores = {labeler: of_tokens[order] for labeler, of_tokens in self.scores.items()}
         return replace(self, scores=scores, score=self.score[order], partial=self.partial[order])
 
 
-def document(name: str, text: str, offsets, spans: Sequence[Span], buckets, overlap) -> LabeledDocument:
+def document(
+    name: str, text: str, offsets: ArrayLike, spans: Sequence[Span], buckets: Sequence[Bucket], overlap: Overlap
+) -> LabeledDocument:
     """A tokenized text and its spans as a `LabeledDocument` with only trainable tokens.
 
     Args:

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -121,7 +123,7 @@ class FusedHead:
             return
         intercept(self.head, self._around_head)
 
-    def take(self, logits) -> FusedBatch | None:
+    def take(self, logits: torch.Tensor | None) -> FusedBatch | None:
         """The head's results for the current batch; None if it computed none.
 
         Args:
@@ -142,7 +144,7 @@ class FusedHead:
     # the model
 
     @functools.partial(torch.compiler.disable, recursive=False)
-    def around_model(self, forward, *args, labels, **kwargs):
+    def around_model(self, forward: Callable, *args, labels: torch.Tensor, **kwargs) -> Any:
         """Run the model's forward on labels, with the loss in its head if possible."""
         if self.off or not torch.is_grad_enabled() or not self.head.training:
             return forward(*args, labels=labels, **kwargs)

@@ -10,7 +10,7 @@ import torch
 
 def selective_loss_reference(
     logits: torch.Tensor, targets: torch.Tensor, cross_entropy_weight: torch.Tensor, unlikelihood_weight: torch.Tensor
-):
+) -> torch.Tensor:
     """Per-token loss `-a log p(y) - b log(1 - p(y))` (paper, section 3).
 
     Args:

@@ -57,7 +57,7 @@ def _mix(h, byte):
 
 
 @jit
-def index_words(content: np.ndarray, places: np.ndarray, slots: np.ndarray):
+def index_words(content: np.ndarray, places: np.ndarray, slots: np.ndarray) -> tuple[np.int64 | int, np.int64]:
     """Fill `Vocabulary.slots`, which must be zeros. Returns the entry of `</s>` or -1, and its hash."""
     end_entry = np.int64(-1)
     # of two entries with the same text fastText finds the last one; it must be the first in its chain
@@ -110,7 +110,7 @@ def _add_subwords(buffer, start, length, known, rows, count):
 
 
 @jit
-def rows_of(buffer: np.ndarray, start: int, end: int, known: Any, hashes: np.ndarray, rows: np.ndarray):
+def rows_of(buffer: np.ndarray, start: int, end: int, known: Any, hashes: np.ndarray, rows: np.ndarray) -> int:
     """The rows of the input matrix for a line, in fastText's order.
 
     Args:
@@ -216,7 +216,7 @@ def score(
     spread: Any,
     target: int,
     thresholds: np.ndarray,
-):
+) -> tuple[np.ndarray, np.ndarray]:
     """Score lines with a table of one float per row (see `collapsed.py`).
 
     fastText's outputs have the rounding errors of count + dim additions in float32. These errors add up like a random
@@ -264,7 +264,7 @@ def score_as_fasttext(
     matrix: int,
     output: np.ndarray,
     target: int,
-):
+) -> tuple[np.ndarray, int]:
     """Score lines with fastText's own arithmetic, bit by bit.
 
     Args:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from datasets import Dataset
 
@@ -66,7 +67,7 @@ def at_most(rows: int) -> Iterator[None]:
         yield
 
 
-def opened(entry: Mapping, cfg: Mapping, tokenizer) -> tuple[SlungStrategy | None, Dataset]:
+def opened(entry: Mapping, cfg: Mapping, tokenizer: Any) -> tuple[SlungStrategy | None, Dataset]:
     """The strategy that labels a training data set, and its rows before they are tokenized.
 
     The strategy is None if the rows are token ids.

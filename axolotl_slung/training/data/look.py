@@ -6,6 +6,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -87,7 +88,7 @@ class DataSet:
             yield LabeledDocument(name, tokens, found, score, trainable, partial)
 
 
-def data_sets(cfg: Mapping, tokenizer) -> list[DataSet]:
+def data_sets(cfg: Mapping, tokenizer: Any) -> list[DataSet]:
     """The training data sets of a config with a `slung:` block, opened.
 
     Args:
@@ -116,7 +117,7 @@ def data_sets(cfg: Mapping, tokenizer) -> list[DataSet]:
     return found
 
 
-def training_data(cfg: Mapping, most: int):
+def training_data(cfg: Mapping, most: int) -> Any:
     """Axolotl's `TrainDatasetMeta` of a config, labeled and prepared as for training, from the first rows.
 
     Args:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ...config import SlungConfig
 from ...labeling.base import Labeler
@@ -69,7 +70,7 @@ class Setup:
         named = zip(self.config.labelers, self.open_labelers())
         return [labeler for config, labeler in named if config.datasets is None or path in config.datasets]
 
-    def fingerprint(self, entries, tokenizer) -> str:
+    def fingerprint(self, entries: Sequence[Mapping], tokenizer: Any) -> str:
         """The digest of everything that decides the labels of `entries` (of `datasets:`) with the model's tokenizer."""
         block = self.config.model_dump(mode="json", exclude={"labelers", "cache"})
         block["code_masked"] = self.code_masked

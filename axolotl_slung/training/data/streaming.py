@@ -15,6 +15,7 @@ Everything here is pickled for the workers of a data loader.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -59,10 +60,10 @@ class Mapped:
     def __iter__(self):
         return iter(self._dataset)
 
-    def shuffle(self, **options):
+    def shuffle(self, **options) -> Mapped:
         return Mapped(self._dataset.shuffle(**options), self._replace, **self._options)
 
-    def map(self, function, **options):
+    def map(self, function: Callable, **options) -> Any:
         return self._dataset.map(self._replace(function), **options, **self._options)
 
 
@@ -106,7 +107,7 @@ class OverflowTokenizer(TaggingTokenizer):
         return exact
 
 
-def check_overflow(tokenizer, where: str) -> None:
+def check_overflow(tokenizer: Any, where: str) -> None:
     """Warn if this version of tokenizers loses most of a long document (0.23.1 and 0.23.2 do, its issue 2091)."""
     text = "a " * 100
     windows = tokenizer(text, truncation=True, max_length=20, stride=0, return_overflowing_tokens=True)["input_ids"]

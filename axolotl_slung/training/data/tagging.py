@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from transformers import BatchEncoding
@@ -146,7 +147,7 @@ class TaggingTokenizer:
         encoding["input_ids"] = self.note(text, encoding["input_ids"], offsets)
         return encoding
 
-    def apply_chat_template(self, conversation, tokenize=True, return_dict=True, **kwargs):
+    def apply_chat_template(self, conversation: Any, tokenize: bool = True, return_dict: bool = True, **kwargs) -> Any:
         """Render with the tokenizer's template, then tokenize the text with this tokenizer."""
         if self.rendered is not None and not tokenize:
             raise RowSeen
@@ -156,7 +157,7 @@ class TaggingTokenizer:
         encoding = self(text, add_special_tokens=False)
         return encoding if return_dict else encoding["input_ids"]
 
-    def note(self, text: str, ids: list[int], offsets) -> list[int]:
+    def note(self, text: str, ids: list[int], offsets: Any) -> list[int]:
         """Record a tokenized text, see `Text`. Returns the ids, which are `Tagged` inside `noting(tagged=True)`."""
         texts = self._texts
         first = texts[-1].first + len(texts[-1].ids) if texts else 0
@@ -165,14 +166,14 @@ class TaggingTokenizer:
 
     # labels
 
-    def labeled(self, text: str, spans: Sequence[Span]):
+    def labeled(self, text: str, spans: Sequence[Span]) -> tuple[list[int], np.ndarray]:
         """The token ids of one text and their labels, int64 `[tokens]`."""
         with self.noting(tagged=False) as texts:
             self(text)
         texts[0].spans = list(spans)
         return texts[0].ids, self.labels_of(texts[0])
 
-    def labels_of(self, text: Text):
+    def labels_of(self, text: Text) -> np.ndarray:
         """The label of each token of a text from the text's spans, int64 `[tokens]`."""
         scores = char_scores(len(text.text), text.spans)
         bucket, score = token_buckets(text.offsets, scores, self._buckets, self._overlap)
@@ -182,7 +183,7 @@ class TaggingTokenizer:
             labels[token_scores(text.offsets, left) > 0] = IGNORE
         return labels
 
-    def labels(self, ids, bucket, score):
+    def labels(self, ids: np.ndarray, bucket: np.ndarray, score: np.ndarray) -> np.ndarray:
         """The label of each token, by the action of its bucket.
 
         Args:
@@ -211,7 +212,7 @@ class TaggingTokenizer:
             labels[np.isin(ids, self._control_ids)] = IGNORE
         return labels
 
-    def order(self, ids):
+    def order(self, ids: np.ndarray) -> np.ndarray:
         """For each token, the index of the token whose score it gets: its own, or a random one in a random control.
 
         Args:

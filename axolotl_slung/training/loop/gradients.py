@@ -85,13 +85,13 @@ class Backwards:
                 "what it trains; check the callbacks and plugins in the config"
             )
 
-    def end(self):
+    def end(self) -> None:
         """Stop watching."""
         for hook in self._hooks:
             hook.remove()
 
 
-def gradient_of(gradient: torch.Tensor | None):
+def gradient_of(gradient: torch.Tensor) -> torch.Tensor:
     """The largest finite magnitude in this rank's part of a gradient: a float32 scalar tensor."""
     local = gradient.to_local() if hasattr(gradient, "to_local") else gradient
     if not local.numel():
