@@ -1,6 +1,7 @@
 """Texts that a template writes more than once or in pieces, and texts that belong together."""
 
 import json
+import re
 
 import pytest
 from helpers.chats import ASKED, INSULT, NAME, chat
@@ -98,9 +99,16 @@ def test_spans_beside_the_arguments_of_a_tool_call(prepare):
 
 
 def test_arguments_nested_too_deeply_are_an_error_that_names_the_row(prepare):
-    nested = "[" * 900 + f'"{NAME}"' + "]" * 900
+    """How deep is too deep differs between versions of Python: what does not stop is masked."""
+    nested = "[" * 900 + f'"{INSULT}"' + "]" * 900
     called = {"function": {"name": "f", "arguments": '{"a": ' + nested + "}"}}
     rows = [chat(ASKED, ("assistant", "ok", {"tool_calls": [called]}))]
-    with pytest.raises(ValueError, match=r"datasets\[0\]: row 0 of the batch: .* nested too deeply") as caught:
-        prepare(rows, PHRASES)
-    assert NAME not in str(caught.value)
+    stopped, prepared = "", None
+    try:
+        prepared = prepare(rows, PHRASES)
+    except ValueError as error:
+        stopped = str(error)
+    if prepared is None:
+        assert re.search(r"datasets\[0\]: row 0 of the batch: .* nested too deeply", stopped) and INSULT not in stopped
+    else:
+        assert masked(prepared) == [[INSULT]]
