@@ -48,7 +48,7 @@ def test_two_thousand_of_which_a_tenth_fails_at_first(served, cache, capfd):
     assert not answers.failures
     assert served.asked == {text: 2 if i % 10 == 0 else 1 for i, text in enumerate(texts)}
     assert "2000/2000" in capfd.readouterr().err
-    # started anew with the same cache: nothing is asked again
+    # started again with the same cache: nothing is asked again
     before = served.asked.total()
     again = ask(served, texts, AnswerCache(cache.path))
     assert again == answers and served.asked.total() == before

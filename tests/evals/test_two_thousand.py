@@ -51,7 +51,7 @@ def test_perspective(service, tmp_path):
     for number, value in enumerate(scores):
         assert math.isnan(value) if number % 20 == 0 else value == number / NUMBER
     assert scorer.failures == {"http 400": NUMBER // 20}
-    # anew, with what is on disk: the refused ones alone are asked for again
+    # again, with what is on disk: only the refused ones are asked for again
     before = service.asked.copy()
     again, same = score()
     assert same.tolist() == pytest.approx(scores.tolist(), nan_ok=True)

@@ -1,4 +1,4 @@
-"""`ask_all` on the service of tests/helpers/served.py, by way of its moderation interface."""
+"""`ask_all` on the service of tests/helpers/served.py, through its moderation interface."""
 
 from axolotl_slung.evals.services.remote import Service, ask_all
 

@@ -32,7 +32,7 @@ class OwnTrainer(BasePlugin):
 
 
 class RewritesLabels(BasePlugin):
-    """Trains on the inputs after all: labels are made anew behind the collator."""
+    """Trains on the inputs after all: labels are made again after the collator."""
 
     def post_trainer_create(self, cfg, trainer):
         collate = trainer.data_collator
@@ -104,7 +104,7 @@ class LosesCodes(BasePlugin):
 
 
 class Transforms(BasePlugin):
-    """A transform of the data set makes the labels anew."""
+    """A transform of the data set makes the labels again."""
 
     def post_trainer_create(self, cfg, trainer):
         trainer.train_dataset.set_transform(lambda rows: {**rows, "labels": rows["input_ids"]})

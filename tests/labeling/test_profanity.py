@@ -78,7 +78,9 @@ def test_scores_are_those_of_alt_profanity_check(table):
 
 
 def test_the_installed_original_agrees(table):
-    original = pytest.importorskip("profanity_check", reason="alt-profanity-check is not installed")
+    original = pytest.importorskip(
+        "profanity_check", reason="pip install alt-profanity-check (it pins scikit-learn) to compare with the original"
+    )
     texts = [*table[0], *(left + right for left, right in zip(table[0], table[0][::-1])), "\ud800 idiot"]
     assert np.abs(probabilities(texts) - original.predict_prob(texts)).max() < 1e-6
 
