@@ -64,7 +64,7 @@ def base_config(folder, **overrides) -> dict:
         "save_strategy": "steps",
         "save_steps": 100_000,
         "save_only_model": True,
-        # 0 is "in this process": even 1 makes `datasets` start a worker, and start the calling script anew in it
+        # 0 is "in this process": even 1 makes `datasets` start a worker, and run the calling script again in it
         "dataset_num_proc": 0,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": False,

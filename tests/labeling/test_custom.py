@@ -368,7 +368,7 @@ class Alone:
 
 
 def test_what_slung_label_found_is_not_looked_for_again(write, slung, tmp_path, monkeypatch):
-    """The cache, by way of `slung label` and of Axolotl's preparing."""
+    """The cache, through `slung label` and Axolotl's preparing."""
     from click.testing import CliRunner
     from helpers.axolotl_run import base_config, prepare_in_process
 
@@ -398,6 +398,6 @@ class Slow:
 
     assert risky(keys) > 0
     assert Path("asked").read_text() == "8\n"
-    keys["slung"].update(cache=False, eos="mask")  # another fingerprint, so that the data is prepared anew
+    keys["slung"].update(cache=False, eos="mask")  # another fingerprint, so that the data is prepared again
     assert risky(keys) > 0
     assert sum(map(int, Path("asked").read_text().split())) == 16

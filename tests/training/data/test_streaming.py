@@ -297,7 +297,7 @@ def test_ends_and_starts_of_documents(tmp_path, slung):
 
 
 def test_every_pass_and_every_copy_is_the_same(tmp_path, slung):
-    """What a data loader's workers get is a pickle, and each pass over the stream starts it anew."""
+    """What a data loader's workers get is a pickle, and each pass over the stream starts it again."""
     for form in FORMS:
         dataset = prepare_in_process(config(tmp_path, form, documents(), **slung())).train_dataset
         first = rows_of(dataset)
