@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from helpers.chats import ENTRIES, INSULT, KINDS, LABELERS, QUOTED, SEEN, Stage, differences, ranges, risky_tokens
 
+from axolotl_slung.training.data.fields import strings
+from axolotl_slung.training.data.placing import Placer
+
 _FOLDER = Path(importlib.util.find_spec("axolotl").submodule_search_locations[0], "utils/chat_templates/templates")
 SHIPPED = {path.stem: path.read_text(encoding="utf-8") for path in sorted(_FOLDER.glob("*.jinja"))}
 
@@ -221,6 +224,40 @@ def test_labelers_are_given_the_texts_of_fields(cells, template):
         if ranges(seen, (INSULT, QUOTED)) and not any(seen in text for text in texts)
     ]
     assert strange == []
+
+
+def test_places_without_a_second_rendering(tmp_path, monkeypatch):
+    """Where the text leaves no doubt, each character is where the rendering with tracked strings puts it.
+
+    That rendering may know nothing of some characters: a tag that the template splits at and writes again.
+    """
+    quick, place, both = Placer._plain, Placer.place, []
+
+    def compared(self, row, texts):
+        slow = place(self, row, texts)
+        if len({id(text.text) for text in texts}) == 1 and (
+            places := quick(self, texts[0].text, strings(row, self._layout))
+        ):
+            both.append((_characters(places), [_characters(of_text) for of_text in slow[0]]))
+        return slow
+
+    monkeypatch.setattr(Placer, "_plain", lambda *_: None)
+    monkeypatch.setattr(Placer, "place", compared)
+    cells = Cells(tmp_path, "bytelevel_bos")
+    for template in ("chatml", "command_a", "gemma3", "llama3", "mistral_v7_tekken", "phi_4", "qwen3"):
+        before = len(both)
+        cells.of(template)
+        assert len(both) > before, template
+    assert [(places, slow) for places, slow in both if any(not of_text <= places for of_text in slow)] == []
+
+
+def _characters(places):
+    """A field's path and character with the prompt's character, for each character that has a place."""
+    return {
+        (place.path, at, *place.at(at, at + 1))
+        for place in places
+        for at in range(place.offset, place.offset + place.length)
+    }
 
 
 def _strings(value):
