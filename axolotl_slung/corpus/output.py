@@ -7,11 +7,13 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ..errors import SlungError
 from .job import Labeled
-from .sources import Bad, Source
+from .chunks import Bad
+from .sources import Source
 
 STATE = ".slung"
 """The subfolder of the output that holds the journals."""
@@ -77,6 +79,24 @@ class Output:
     def _journal(self) -> Path:
         return self.folder / STATE / f"{self.source.name}.journal"
 
+    def check(self) -> Progress:
+        """Check that this job can write the output, and change nothing.
+
+        Returns:
+            How far an earlier run came.
+
+        Raises:
+            OutputError: the output belongs to another job, its input has changed, or its name is too long.
+        """
+        longest = max((self.bad_lines, self._part), key=lambda path: len(os.fsencode(path.name)))
+        if len(os.fsencode(longest.name)) > 255:
+            raise OutputError(f"{self.source.path}: its name is too long for {longest.name}; rename it")
+        entries = []
+        if self._journal.exists():
+            with open(self._journal, "rb") as log:
+                entries, _ = _read_journal(log)
+        return self._checked(entries)
+
     def open(self) -> Progress:
         """Resume the output of an earlier run, or begin it.
 
@@ -91,23 +111,16 @@ class Output:
         except OSError:
             self._log.close()
             raise OutputError(f"{self.path}: another run is writing it; wait until that run ends") from None
-        header = {"job": self.identity, "source": self.source.identity()}
-        entries = self._entries()
-        if entries and entries[0] != header:
-            what = "was labeled with other settings" if entries[0].get("job") != self.identity else "has changed since"
+        entries, whole = _read_journal(self._log)
+        self._log.truncate(whole)
+        self._log.seek(0, os.SEEK_END)
+        try:
+            self.progress = self._checked(entries)
+        except OutputError:
             self._log.close()
-            raise OutputError(
-                f"{self.path}: its input {self.source.path} {what}; choose another --output, or delete this folder"
-            )
+            raise
         if not entries:
-            if self.path.exists():
-                self._log.close()
-                raise OutputError(f"{self.path}: exists, but not from this command; choose another --output")
-            self._log.truncate(0)
-            self._write(header)
-        self.progress = (
-            Progress(**{k: v for k, v in entries[-1].items() if k != "lines"}) if entries[1:] else Progress()
-        )
+            self._write(self._header)
         if not self.progress.finished:
             self._open_part()
         elif self._part.exists():
@@ -115,7 +128,7 @@ class Output:
         elif not self.path.exists():
             # the output was deleted: label the source again
             self._log.truncate(0)
-            self._write(header)
+            self._write(self._header)
             self.progress = Progress()
             self._open_part()
         return self.progress
@@ -142,6 +155,11 @@ class Output:
         self.progress.finished = True
         self._commit()
         self._finish()
+
+    def discard(self) -> None:
+        """Remove an output without documents and all that belongs to it. Close it before."""
+        for path in (self.path, self._part, self.bad_lines, self._journal):
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the files, finished or not."""
@@ -186,15 +204,45 @@ class Output:
         self._log.flush()
         os.fsync(self._log.fileno())
 
-    def _entries(self) -> list[dict]:
-        """The journal's first and last lines. A line that a kill left incomplete is cut off."""
-        self._log.seek(0)
-        first = last = None
-        whole = 0
-        for line in self._log:
-            if not line.endswith(b"\n"):
-                break
-            first, last, whole = first or line, line, whole + len(line)
-        self._log.truncate(whole)
-        self._log.seek(0, os.SEEK_END)
-        return [json.loads(line) for line in ([first] if first is last else [first, last]) if line]
+    @cached_property
+    def _header(self) -> dict:
+        return {"job": self.identity, "source": self.source.identity()}
+
+    def _checked(self, entries: list[dict]) -> Progress:
+        """How far the run with these entries of the journal came."""
+        if not entries:
+            if self.path.exists():
+                raise OutputError(f"{self.path}: exists, but not from this command; choose another --output")
+            return Progress()
+        if entries[0] != self._header:
+            raise OutputError(
+                f"{self.path}: its input {self.source.path} {self._difference(entries[0])}, or delete {self.folder}"
+            )
+        return Progress(**{k: v for k, v in entries[-1].items() if k != "lines"}) if entries[1:] else Progress()
+
+    def _difference(self, header: dict) -> str:
+        if header["job"] != self.identity:
+            return "was labeled with other settings; choose another --output"
+        theirs, ours = header["source"], self._header["source"]
+        changed = {key for key in ours if theirs.get(key) != ours[key]}
+        if changed == {"columns"}:
+            return "was labeled with other --columns; choose another --output"
+        if changed == {"modified"}:
+            restore = f"touch -d @{theirs['modified'] // 10**9}.{theirs['modified'] % 10**9:09}"
+            return (
+                "may have changed since: its modification time has. If its content has not, restore the time with "
+                f"`{restore} FILE`; otherwise choose another --output"
+            )
+        return "has changed since; choose another --output"
+
+
+def _read_journal(log) -> tuple[list[dict], int]:
+    """A journal's first and last complete entries, and the bytes of all complete ones."""
+    log.seek(0)
+    first = last = None
+    whole = 0
+    for line in log:
+        if not line.endswith(b"\n"):
+            break
+        first, last, whole = first or line, line, whole + len(line)
+    return [json.loads(line) for line in ([first] if first is last else [first, last]) if line], whole

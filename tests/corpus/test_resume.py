@@ -27,7 +27,7 @@ def command(tmp_path, out):
     labeler = f"{{type: custom, class_path: '{tmp_path / 'slow.py'}:Slow'}}"
     program = [sys.executable, "-m", "axolotl_slung.cli", "label", tmp_path / "in", "-o", out, "-j", "2", "-l", labeler]
     # a chunk of a few kilobytes and a journal entry after each, so that there is much to interrupt
-    prelude = "import axolotl_slung.corpus.sources as s, axolotl_slung.corpus.output as o; s.CHUNK_BYTES = 4000; "
+    prelude = "import axolotl_slung.corpus.chunks as s, axolotl_slung.corpus.output as o; s.CHUNK_BYTES = 4000; "
     prelude += "o._COMMIT_EVERY = 0.02; from axolotl_slung.cli import main; main()"
     return [program[0], "-c", prelude, *map(str, program[3:]), "--no-cache"]
 
