@@ -8,12 +8,12 @@ import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import compute, types
+from pyarrow import types
 
 _UNITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 """Digits of a second's fraction."""
@@ -50,7 +50,7 @@ def kind_of_column(kind: pa.DataType) -> str:
 
 
 def lines(batch: pa.RecordBatch) -> list[bytes | None]:
-    """One line of JSON per row; None for rows whose data is not valid.
+    """One line of JSON per row, without its line break; None for rows whose data is not valid.
 
     Numbers, strings, lists and objects are what they are in JSON. Of the others:
 
@@ -69,7 +69,7 @@ def lines(batch: pa.RecordBatch) -> list[bytes | None]:
     names, columns = batch.schema.names, [values(column) for column in batch.columns]
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     rows = zip(*columns) if columns else [()] * batch.num_rows
-    return [encode(dict(zip(names, row))).encode() + b"\n" for row in rows]
+    return [encode(dict(zip(names, row))).encode() for row in rows]
 
 
 def values(array: pa.Array) -> list:
@@ -80,7 +80,7 @@ def values(array: pa.Array) -> list:
     if types.is_dictionary(kind):
         return values(array.dictionary_decode())
     if types.is_run_end_encoded(kind):
-        return values(compute.run_end_decode(array))
+        return values(_compute().run_end_decode(array))
     if types.is_floating(kind):
         return [one if one is None or math.isfinite(one) else None for one in array.to_pylist()]
     if types.is_decimal(kind):
@@ -110,11 +110,17 @@ def values(array: pa.Array) -> list:
         return [pairs[start:end] if there else None for start, end, there in zip(ends, ends[1:], valid)]
     if types.is_nested(kind):
         flat, lists, start = values(array.flatten()), [], 0
-        for length in compute.list_value_length(array).to_pylist():
+        for length in _compute().list_value_length(array).to_pylist():
             lists.append(None if length is None else flat[start : start + length])
             start += length or 0
         return lists
     return array.to_pylist()
+
+
+def _compute():
+    from pyarrow import compute  # 6 MB, and only some types need it
+
+    return compute
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -169,7 +175,7 @@ def _timestamps(array: pa.TimestampArray) -> list[str | None]:
 def _in_zone(value: int, utc: str, zone: tzinfo, unit: str) -> str:
     try:
         seconds = value // 10 ** _UNITS[unit]
-        local = (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)).astimezone(zone).isoformat()
+        local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).astimezone(zone).isoformat()
     except (OverflowError, ValueError):
         return f"{utc}+00:00"  # a year that Python's zones do not know
     return local[:19] + "".join(utc.partition(".")[1:]) + local[19:]
@@ -184,7 +190,7 @@ def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except Exception:  # an unknown zone: the time is the same in UTC, which is how Arrow keeps it
-        return timezone.utc
+        return UTC
 
 
 def _time_of_day(value: int, digits: int) -> str:

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import SlungError
-from .job import Labeled
 from .chunks import Bad
+from .job import Labeled
 from .sources import Source
 
 STATE = ".slung"
