@@ -22,7 +22,12 @@ _READABLE = f"{', '.join(JSON_LINES)} (also with {', '.join(PACKINGS)}) or {PARQ
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,9}")
 _OF_FILES = frozenset(
-    (*JSON_LINES, PARQUET, *PACKINGS, *[".csv", ".tsv", ".txt", ".arrow", ".parq", ".jl", ".zip", ".tar", ".yml", ".yaml"])
+    (
+        *JSON_LINES,
+        PARQUET,
+        *PACKINGS,
+        *[".csv", ".tsv", ".txt", ".arrow", ".parq", ".jl", ".zip", ".tar", ".yml", ".yaml"],
+    )
 )
 
 

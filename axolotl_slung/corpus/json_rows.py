@@ -49,7 +49,7 @@ def kind_of_column(kind: pa.DataType) -> str:
     return "true or false" if types.is_boolean(kind) else f"a column of type {kind}"
 
 
-def lines(batch: pa.RecordBatch) -> list[bytes | None]:
+def lines(batch: pa.RecordBatch) -> Sequence[bytes | None]:
     """One line of JSON per row, without its line break; None for rows whose data is not valid.
 
     Numbers, strings, lists and objects are what they are in JSON. Of the others:
@@ -62,10 +62,18 @@ def lines(batch: pa.RecordBatch) -> list[bytes | None]:
     """
     try:
         batch.validate(full=True)
-    except (pa.ArrowException, ValueError):
+    except (pa.ArrowException, ValueError) as error:
+        if "UTF8" not in str(error):
+            return [None] * batch.num_rows
         if batch.num_rows > 1:
             return [line for row in range(batch.num_rows) for line in lines(batch.slice(row, 1))]
+    try:
+        return _lines(batch)
+    except UnicodeDecodeError:
         return [None]
+
+
+def _lines(batch: pa.RecordBatch) -> list[bytes]:
     names, columns = batch.schema.names, [values(column) for column in batch.columns]
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     rows = zip(*columns) if columns else [()] * batch.num_rows

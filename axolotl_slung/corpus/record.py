@@ -17,6 +17,15 @@ from .output import STATE, OutputError
 _FILE = "job.json"
 
 
+def compare(folder: Path, identity: dict) -> None:
+    """Compare the folder's record, if it has one, with a job.
+
+    Raises:
+        OutputError: the folder holds the output of another job.
+    """
+    _compare(folder, _read(folder), identity)
+
+
 def claim(folder: Path, job: Job) -> None:
     """Write the folder's record, or compare it with the job.
 
@@ -24,7 +33,6 @@ def claim(folder: Path, job: Job) -> None:
         OutputError: the folder holds the output of another job.
     """
     identity = job.identity()
-    _compare(folder, read(folder), identity)
     (folder / STATE).mkdir(parents=True, exist_ok=True)
     with _locked(folder / STATE / _FILE) as file:
         record = _parsed(file.read())
@@ -40,7 +48,7 @@ def claim(folder: Path, job: Job) -> None:
 
 def known_identity(folder: Path, job: Job) -> dict | None:
     """`Job.identity` from the record, if nothing that decides it has changed. No labeler is opened for that."""
-    record = read(folder)
+    record = _read(folder)
     if record is None:
         return None
     made_from = record["made_from"]
@@ -51,23 +59,18 @@ def known_identity(folder: Path, job: Job) -> dict | None:
     return record["job"] if json.loads(json.dumps(now)) == made_from else None
 
 
-def read(folder: Path) -> dict | None:
-    """The folder's record, or None.
+def forget(folder: Path) -> None:
+    """Remove the record of a folder without any output."""
+    if not next((folder / STATE).rglob("*.journal"), None):
+        (folder / STATE / _FILE).unlink(missing_ok=True)
 
-    Raises:
-        OutputError: the folder holds the output of a version that wrote no record.
-    """
+
+def _read(folder: Path) -> dict | None:
     path = folder / STATE / _FILE
     record = _parsed(path.read_bytes()) if path.is_file() else None
     if record is None and next((folder / STATE).rglob("*.journal"), None):
         raise OutputError(f"--output: {folder}: was labeled by another version of slung; choose another folder")
     return record
-
-
-def forget(folder: Path) -> None:
-    """Remove the record of a folder without any output."""
-    if not next((folder / STATE).rglob("*.journal"), None):
-        (folder / STATE / _FILE).unlink(missing_ok=True)
 
 
 def _compare(folder: Path, record: dict | None, identity: dict) -> None:
@@ -81,7 +84,8 @@ def _compare(folder: Path, record: dict | None, identity: dict) -> None:
     elif changed := [name for name, digest in ours["labelers"].items() if theirs["labelers"][name] != digest]:
         what = f"with other settings, files or versions of {', '.join(changed)}"
     else:
-        what = f"with another {' or '.join(key for key in ours if theirs.get(key) != ours[key])}"
+        options = {"fields": "other --...-field options", "form": "another --form"}
+        what = "with " + " and ".join(words for key, words in options.items() if theirs.get(key) != ours.get(key))
     raise OutputError(
         f"--output: {folder}: was labeled {what}; choose another folder, or delete this one to label again"
     )

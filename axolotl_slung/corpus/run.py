@@ -16,7 +16,7 @@ from pathlib import Path
 from .chunks import CHUNK_BYTES, Chunk
 from .job import Job, Labeled
 from .output import Output, OutputError, Progress
-from .record import claim, forget, known_identity
+from .record import claim, compare, forget, known_identity
 from .sources import Source
 
 HOPELESS_LINES = 1000
@@ -67,6 +67,7 @@ def label_sources(
         if columns := source.check():
             job.check_columns(columns, source.path)
     identity = known_identity(folder, job) or job.identity()
+    compare(folder, identity)
     outputs = [Output(folder, source, identity) for source in sources]
     for output in outputs:
         output.progress = output.check()
