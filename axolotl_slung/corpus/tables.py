@@ -24,32 +24,51 @@ class SourceError(SlungError):
 class ParquetRows:
     """The rows of a Parquet file, from a position on; see `chunks.Reader`.
 
+    A damaged file is read as far as it goes. One more row then says so.
+
     One batch of about 128 kB is in memory, besides the page from which it comes. Of pages that are larger than that,
     as pyarrow writes them for large texts, one is in memory per column.
     """
 
     def __init__(self, path: str, columns: Sequence[str] | None, begin: dict):
         self._path, self._columns = path, columns
-        self.number, self._total = begin.get("row", 0), 1
+        self.number, self._damaged, self._total = begin.get("row", 0), begin.get("damaged", False), 1
 
     def __iter__(self) -> Iterator[tuple[bytes, str | None]]:
+        import pyarrow
+
         with _parquet(self._path) as file:
             _check(self._path, file.schema_arrow, self._columns)
             self._total = max(file.metadata.num_rows, 1)
-            before = 0
-            for group in range(file.metadata.num_row_groups):
-                meta = file.metadata.row_group(group)
-                if before + meta.num_rows <= self.number:
-                    before += meta.num_rows
-                    continue
-                rows = max(1, min(_MOST_ROWS, _BATCH_BYTES * meta.num_rows // max(meta.total_byte_size, 1)))
-                for batch in file.iter_batches(rows, row_groups=[group], columns=self._columns, use_threads=False):
-                    skipped = min(max(self.number - before, 0), batch.num_rows)
-                    before += batch.num_rows
-                    yield from _numbered(self, batch.slice(skipped))
+            try:
+                if not self._damaged:
+                    yield from self._rows(file)
+            except (pyarrow.ArrowException, OSError) as error:
+                if isinstance(error, OSError) and error.errno and error.strerror:
+                    raise
+                self._damaged = True
+                self.number += 1
+                yield (
+                    b"",
+                    f"the file cannot be read from this row on: pyarrow finds it damaged ({type(error).__name__})",
+                )
+
+    def _rows(self, file) -> Iterator[tuple[bytes, str | None]]:
+        before = 0
+        for group in range(file.metadata.num_row_groups):
+            meta = file.metadata.row_group(group)
+            if before + meta.num_rows <= self.number:
+                before += meta.num_rows
+                continue
+            rows = max(1, min(_MOST_ROWS, _BATCH_BYTES * meta.num_rows // max(meta.total_byte_size, 1)))
+            for batch in file.iter_batches(rows, row_groups=[group], columns=self._columns, use_threads=False):
+                skipped = min(max(self.number - before, 0), batch.num_rows)
+                before += batch.num_rows
+                yield from _numbered(self, batch.slice(skipped))
 
     def position(self) -> tuple[dict, int]:
-        return {"row": self.number}, Path(self._path).stat().st_size * self.number // self._total
+        read = Path(self._path).stat().st_size * min(self.number, self._total) // self._total
+        return ({"row": self.number, "damaged": True} if self._damaged else {"row": self.number}), read
 
 
 class HubRows:
