@@ -237,7 +237,7 @@ def test_the_output_of_another_job_is_not_gone_on_with(tmp_path, names):
     assert label(source, "-o", tmp_path / "out", "-l", names).exit_code == 0  # nothing to do
 
     other = label(source, "-o", tmp_path / "out", "-l", names[:-1] + ", case_sensitive: false}")
-    assert "was labeled with other settings; choose another --output" in other.output
+    assert "was labeled with other settings, files or versions of entities; choose another" in other.output
     source.write_bytes(as_lines(documents(4)))
     assert "has changed since; choose another --output" in label(source, "-o", tmp_path / "out", "-l", names).output
     assert (tmp_path / "out" / "a.jsonl").read_bytes() == before

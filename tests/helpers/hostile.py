@@ -19,10 +19,10 @@ from pathlib import Path
 import pyarrow as pa
 import zstandard
 from click.testing import CliRunner
-from helpers.arrow_values import random_type, random_value, reference
 from pyarrow import parquet
 
 from axolotl_slung.cli import main as slung
+from helpers.arrow_values import random_type, random_value, reference
 
 ROUND = 1000
 
