@@ -132,7 +132,7 @@ class Round:
     def run(self) -> None:
         """Raises AssertionError where the output is not what it has to be."""
         lines = {"plain.jsonl": hostile_lines(self.size // 2, self.draw)}
-        whole = {"plain.jsonl"}
+        whole, flipped = {"plain.jsonl"}, set()
         (self.folder / "in" / "plain.jsonl").write_bytes(b"\n".join(lines["plain.jsonl"]))
         for suffix, packing in PACKINGS.items():
             for number in range(2):
@@ -144,6 +144,7 @@ class Round:
                     del data[self.draw.randint(1, len(data)) :]
                 elif damage == 2:
                     data[self.draw.randrange(8, len(data))] ^= 1 << self.draw.randrange(8)
+                    flipped.add(name)
                 elif damage == 3:
                     data += b"trailing"
                 else:
@@ -156,7 +157,11 @@ class Round:
         listed, code, output = self.label("in", "out")
         assert " documents labeled" in output, output
         for name, of_file in lines.items():
-            self._check_lines(name, of_file, listed, name in whole)
+            if name in flipped:  # lines may have changed before the format's checksum, if it has one
+                for row in self.read("out", name):
+                    self._check_spans(row)
+            else:
+                self._check_lines(name, of_file, listed, name in whole)
         for name, rows in tables.items():
             self._check_rows(name, rows, listed)
         barren = [name for name in [*lines, *tables] if listed.get(name) and not self.read("out", name)]
