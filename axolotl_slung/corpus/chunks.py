@@ -43,8 +43,8 @@ class Reader(Protocol):
 
     number: int
 
-    def __iter__(self) -> Iterator[tuple[bytes, str | None]]:
-        """Lines, each with the reason if it cannot be read. Such lines are empty."""
+    def __iter__(self) -> Iterator[tuple[bytes | None, str | None]]:
+        """Lines, each with the reason if it cannot be read. Such lines are empty. None: a chunk ends here."""
         ...
 
     def position(self) -> tuple[dict, int]:
@@ -56,11 +56,12 @@ def cut(reader: Reader) -> Iterator[Chunk]:
     """Cut lines into chunks. Where they are cut depends only on the lines since the last cut."""
     first, lines, bad, size = reader.number + 1, [], [], 0
     for line, reason in reader:
-        lines.append(line)
-        size += max(len(line), _LEAST)
+        if line is not None:
+            lines.append(line)
+            size += max(len(line), _LEAST)
         if reason:
             bad.append((reader.number, reason))
-        if size >= CHUNK_BYTES:
+        if lines and (line is None or size >= CHUNK_BYTES):
             yield Chunk(lines, first, *reader.position(), bad)
             first, lines, bad, size = reader.number + 1, [], [], 0
     if lines:

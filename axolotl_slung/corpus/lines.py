@@ -20,7 +20,7 @@ class JsonLines:
         self._stream = None
         self.number, self._offset = begin.get("line", 0), begin.get("byte", 0)
 
-    def __iter__(self) -> Iterator[tuple[bytes, str | None]]:
+    def __iter__(self) -> Iterator[tuple[bytes | None, str | None]]:
         longest = chunks.LONGEST_LINE
         with open_lines(self._path) as stream:
             self._stream = stream
@@ -33,6 +33,7 @@ class JsonLines:
                         self._offset += len(rest)
                     self._offset += len(rest)
                     yield b"", f"longer than {longest} bytes"
+                    yield None, None  # so that the bytes of the other lines of a chunk add up
                 else:
                     yield line, None
             self._stream = None

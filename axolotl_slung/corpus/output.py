@@ -7,7 +7,6 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from ..errors import SlungError
@@ -120,7 +119,7 @@ class Output:
             self._log.close()
             raise
         if not entries:
-            self._write(self._header)
+            self._write(self._header())
         if not self.progress.finished:
             self._open_part()
         elif self._part.exists():
@@ -128,7 +127,7 @@ class Output:
         elif not self.path.exists():
             # the output was deleted: label the source again
             self._log.truncate(0)
-            self._write(self._header)
+            self._write(self._header())
             self.progress = Progress()
             self._open_part()
         return self.progress
@@ -204,7 +203,6 @@ class Output:
         self._log.flush()
         os.fsync(self._log.fileno())
 
-    @cached_property
     def _header(self) -> dict:
         return {"job": self.identity, "source": self.source.identity()}
 
@@ -214,26 +212,37 @@ class Output:
             if self.path.exists():
                 raise OutputError(f"{self.path}: exists, but not from this command; choose another --output")
             return Progress()
-        if entries[0] != self._header:
-            raise OutputError(
-                f"{self.path}: its input {self.source.path} {self._difference(entries[0])}, or delete {self.folder}"
-            )
-        return Progress(**{k: v for k, v in entries[-1].items() if k != "lines"}) if entries[1:] else Progress()
+        self._check(entries[0])
+        return _progress(entries[-1]) if entries[1:] else Progress()
 
-    def _difference(self, header: dict) -> str:
-        if header["job"] != self.identity:
-            return "was labeled with other settings; choose another --output"
-        theirs, ours = header["source"], self._header["source"]
-        changed = {key for key in ours if theirs.get(key) != ours[key]}
-        if changed == {"columns"}:
-            return "was labeled with other --columns; choose another --output"
-        if changed == {"modified"}:
-            restore = f"touch -d @{theirs['modified'] // 10**9}.{theirs['modified'] % 10**9:09}"
-            return (
-                "may have changed since: its modification time has. If its content has not, restore the time with "
-                f"`{restore} FILE`; otherwise choose another --output"
-            )
-        return "has changed since; choose another --output"
+    def _check(self, header: dict) -> None:
+        now = self._header()
+        if header == now:
+            return
+        if header.get("job") != self.identity:
+            what = "was labeled with other settings; choose another --output"
+        else:
+            what = _change(header["source"], now["source"])
+        raise OutputError(f"{self.path}: its input {self.source.path} {what}, or delete {self.folder}")
+
+
+def _change(before, now) -> str:
+    """What distinguishes two identities of a source, and what to do."""
+    changed = {key for key in now if before.get(key) != now[key]} if isinstance(before, dict) else set()
+    if changed == {"columns"}:
+        return "was labeled with other --columns; choose another --output"
+    if changed == {"modified"}:
+        restore = f"touch -d @{before['modified'] // 10**9}.{before['modified'] % 10**9:09}"
+        return (
+            "may have changed since: its modification time has. If its content has not, restore the time with "
+            f"`{restore} FILE`; otherwise choose another --output"
+        )
+    return "has changed since; choose another --output"
+
+
+def _progress(entry: dict) -> Progress:
+    """The progress of an entry of a journal that is not its first line."""
+    return Progress(**{key: value for key, value in entry.items() if key != "lines"})
 
 
 def _read_journal(log) -> tuple[list[dict], int]:

@@ -34,7 +34,7 @@ class ParquetRows:
         self._path, self._columns = path, columns
         self.number, self._damaged, self._total = begin.get("row", 0), begin.get("damaged", False), 1
 
-    def __iter__(self) -> Iterator[tuple[bytes, str | None]]:
+    def __iter__(self) -> Iterator[tuple[bytes | None, str | None]]:
         import pyarrow
 
         with _parquet(self._path) as file:
@@ -53,7 +53,7 @@ class ParquetRows:
                     f"the file cannot be read from this row on: pyarrow finds it damaged ({type(error).__name__})",
                 )
 
-    def _rows(self, file) -> Iterator[tuple[bytes, str | None]]:
+    def _rows(self, file) -> Iterator[tuple[bytes | None, str | None]]:
         before = 0
         for group in range(file.metadata.num_row_groups):
             meta = file.metadata.row_group(group)
@@ -64,7 +64,8 @@ class ParquetRows:
             for batch in file.iter_batches(rows, row_groups=[group], columns=self._columns, use_threads=False):
                 skipped = min(max(self.number - before, 0), batch.num_rows)
                 before += batch.num_rows
-                yield from _numbered(self, batch.slice(skipped))
+                yield from numbered(self, batch.slice(skipped))
+            yield None, None  # a file may be read from any row group on, with the same chunks
 
     def position(self) -> tuple[dict, int]:
         read = Path(self._path).stat().st_size * min(self.number, self._total) // self._total
@@ -87,7 +88,7 @@ class HubRows:
                 _check(self._hub[0], table.schema, self._columns)
                 table = table.select(self._columns) if self._columns else table
                 for batch in table.slice(skipped).to_batches():
-                    yield from _numbered(self, batch)
+                    yield from numbered(self, batch)
 
     def position(self) -> tuple[dict, int]:
         return {"row": self.number}, self.number
@@ -134,7 +135,8 @@ def hub_rows(path: str, subset: str | None, split: str | None):
         raise SourceError(f"{path}: cannot open this data set: {reason}; check its id, --subset and --split") from error
 
 
-def _numbered(reader, batch) -> Iterator[tuple[bytes, str | None]]:
+def numbered(reader, batch) -> Iterator[tuple[bytes, str | None]]:
+    """The rows of an Arrow batch as lines, counted in `reader.number`; see `chunks.Reader`."""
     from .json_rows import NOT_VALID, lines
 
     for line in lines(batch):
