@@ -7,9 +7,11 @@ import logging
 import os
 import re
 import sqlite3
+import stat
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,14 +54,75 @@ def read_text(key: str, path: Path) -> str:
         raise FileError(message) from None
 
 
-def walk(folder: Path) -> list[tuple[str, Path]]:
-    """All files in a folder except hidden ones, sorted, each with its path relative to the folder."""
-    found = []
-    for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        paths = [Path(here, name) for name in files if not name.startswith(".")]
-        found += [(path.relative_to(folder).as_posix(), path) for path in paths if path.is_file()]
+def walk(folder: Path, left_out: Counter[str] | None = None) -> list[tuple[str, Path]]:
+    """All files in a folder, sorted, each with its path relative to the folder.
+
+    Hidden files and folders, whose names begin with `.` or `__`, are left out. Links to folders are followed, and each
+    folder is read once, under its own name if it has one in the folder.
+
+    Args:
+        folder: the folder.
+        left_out: counts what is left out, by kind. The package's own folders `.slung` do not count.
+
+    Raises:
+        FileError: a folder cannot be read.
+    """
+    left_out = Counter() if left_out is None else left_out
+    found, later, seen = [], [folder], set()
+
+    def fail(error: OSError):
+        raise FileError(f"{error.filename}: cannot be read: {error.strerror}; change its permissions, or move it away")
+
+    while later:
+        start = later.pop(0)
+        if _inode(start) in seen:
+            left_out["links to folders that are read already"] += 1
+            continue
+        for here, folders, files in os.walk(start, onerror=fail):
+            seen.add(_inode(here))
+            inner = []
+            for name in sorted(folders):
+                path = Path(here, name)
+                if name.startswith(_HIDDEN):
+                    left_out.update(["hidden folders"] if name != ".slung" else [])
+                elif path.is_symlink():
+                    later.append(path)
+                elif _inode(path) not in seen:
+                    inner.append(name)
+            folders[:] = inner
+            for path in (Path(here, name) for name in files):
+                if path.name.startswith(_HIDDEN):
+                    left_out["hidden files"] += 1
+                elif path.is_file():
+                    found.append((path.relative_to(folder).as_posix(), path))
+                else:
+                    left_out[_PLURALS[special(path)]] += 1
     return sorted(found)
+
+
+_HIDDEN = (".", "__")
+_PLURALS = {
+    "a link to nothing": "links to nothing",
+    "a pipe (FIFO)": "pipes (FIFO)",
+    "a socket": "sockets",
+    "a device": "devices",
+}
+
+
+def special(path: Path) -> str:
+    """What a path is that is neither a file nor a folder."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return "a link to nothing"
+    if stat.S_ISFIFO(mode):
+        return "a pipe (FIFO)"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def _inode(folder: str | Path) -> tuple[int, int]:
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino
 
 
 def cache_folder() -> Path:

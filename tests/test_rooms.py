@@ -12,12 +12,13 @@ import axolotl_slung
 
 PACKAGE = Path(axolotl_slung.__file__).parent
 
-BASICS = {"errors", "storage", "compiled"}
+BASICS = {"errors", "storage", "compiled", "packed"}
 
 ALLOWED = {
     # the flow of the data: text, spans, labels, loss
     "errors": set(),
     "compiled": set(),
+    "packed": set(),
     "storage": {"errors"},
     "labeling": BASICS,
     "labels": {*BASICS, "labeling"},

@@ -37,7 +37,8 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
         slung label corpus/ -o labeled/ -c my-axolotl-config.yml
         slung label corpus/ -o attributes/ -l '{type: entities, path: names.txt}' --form dolma
 
-    INPUTS are JSON lines (plain, .gz, .zst), Parquet files, folders of these, or ids of hub data sets (owner/name).
+    INPUTS are JSON lines (plain, .gz, .zst, .bz2, .xz), Parquet files, folders of these, or ids of hub data sets
+    (owner/name). Hidden files are left out, and what else is left out of a folder is said.
 
     Each document gets a column of spans: [start, end, score] in characters, per labeler. Files contain scores and no
     thresholds. `slung sweep` and training choose thresholds later.
@@ -56,12 +57,13 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
     block = read_block(config, labelers, cache=cache)
     columns = [column.strip() for column in columns.split(",")] if columns else None
     sources = find_sources(inputs, output, subset, split, columns)
-    job = Job(block, **fields)
-    job.open_labelers()  # before the progress bar starts
     with _Bar(sources) as bar:
-        outputs = label_sources(sources, output, job, workers, bar.report)
+        outputs = label_sources(sources, output, Job(block, **fields), workers, bar.report)
     documents = sum(one.progress.documents for one in outputs)
-    click.echo(f"{documents} documents labeled into {output}")
+    if bar.used:
+        click.echo(f"{documents} documents labeled into {output}")
+    else:
+        click.echo(f"nothing to do: {output} has the labels of all {len(outputs)} sources ({documents} documents)")
     bad = [one for one in outputs if one.progress.bad]
     if bad:
         lines = sum(one.progress.bad for one in bad)
@@ -74,32 +76,47 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
                 click.echo(f"  {line}", err=True, nl=False)
     if not documents:
         raise click.ClickException(f"{output}: no document was labeled; check the inputs and --text-field")
+    if barren := [one for one in bad if not one.progress.documents]:
+        shown = ", ".join(f"{one.source.path} ({one.progress.bad} lines)" for one in barren[:5])
+        more = f" and {len(barren) - 5} more" if len(barren) > 5 else ""
+        raise click.ClickException(f"{shown}{more}: gave no document; fix or remove what is no file of documents")
 
 
 class _Bar:
     """A progress bar over all sources, with documents per second and the remaining time."""
 
     def __init__(self, sources):
+        self._sources, self._bar = sources, None
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._documents = 0
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was reported."""
+        return self._bar is not None
+
+    def _open(self):
         from tqdm import tqdm
 
-        sizes = [source.size for source in sources]
+        sizes = [source.size for source in self._sources]
         self._known = None not in sizes
         # a log file needs fewer lines than a terminal
         every = 0.1 if sys.stderr.isatty() else 30
         form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]" if self._known else None
         self._bar = tqdm(total=sum(sizes) if self._known else None, unit="B" if self._known else " documents",
                          unit_scale=True, mininterval=every, bar_format=form, smoothing=0.05)  # fmt: skip
-        self._seen: dict[str, tuple[int, int]] = {}
-        self._documents = 0
         self._start = time.monotonic()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def report(self, source, progress):
+        if self._bar is None:
+            self._open()  # not before: labelers that are opened write to the terminal
         first = source.name not in self._seen
         read, documents = self._seen.get(source.name, (0, 0))
         self._seen[source.name] = (progress.read, progress.documents)

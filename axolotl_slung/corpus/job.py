@@ -15,9 +15,10 @@ from ..config import SlungConfig
 from ..errors import SlungError
 from ..labeling.base import Labeler
 from ..labeling.build import build
-from .sources import Bad, Chunk
+from .chunks import Bad, Chunk
+from .tables import SourceError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Increase it when the output of the same job changes."""
 
 
@@ -68,12 +69,35 @@ class Job:
 
     def identity(self) -> dict:
         """Everything that decides a source's output, as JSON values. A resumed run must have the same."""
+        return {**self.settings(), "labelers": {labeler.name: labeler.digest for labeler in self.labelers}}
+
+    def settings(self) -> dict:
+        """The part of `identity` that needs no labelers."""
         return {
             "version": FORMAT_VERSION,
-            "labelers": {labeler.name: labeler.digest for labeler in self.labelers},
             "fields": [self.text_field, self.id_field, self.spans_field],
             "form": self.form,
         }
+
+    def check_columns(self, columns: Mapping[str, str], path: str) -> None:
+        """Check what a source's schema tells before its first row is read.
+
+        Args:
+            columns: `Source.check` of the source.
+            path: its path.
+
+        Raises:
+            SourceError: no document of the source could be labeled.
+        """
+        if self.text_field not in columns:
+            raise SourceError(f"--text-field: {path}: no column {self.text_field!r}; choose from {', '.join(columns)}")
+        if (kind := columns[self.text_field]) != "a string":
+            raise SourceError(
+                f"--text-field: {path}: {self.text_field!r}: expected a string, got {kind}; choose another column, or "
+                "convert this one"
+            )
+        if self.form == "dolma" and self.id_field not in columns:
+            raise SourceError(f"--id-field: {path}: no column {self.id_field!r}; choose from {', '.join(columns)}")
 
     def label(self, chunk: Chunk, name: str) -> Labeled:
         """Label a chunk of the source with the output `name`.
@@ -93,14 +117,11 @@ class Job:
 
     # ---- reading
 
-    def _read(self, content, number) -> _Document | None:
-        if isinstance(content, Mapping):
-            row, raw = content, self._json(content)
-        else:
-            raw = content.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else content.strip()
-            if not raw:
-                return None
-            row = _parsed(raw)
+    def _read(self, content: bytes, number: int) -> _Document | None:
+        raw = content.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else content.strip()
+        if not raw:
+            return None
+        row = _parsed(raw)
         if not isinstance(row, Mapping):
             raise _BadLine(f"expected an object, got {_json_type(row)}")
         if self.text_field not in row:
@@ -115,18 +136,6 @@ class Job:
 
     def _reads(self, field) -> bool:
         return any(getattr(labeler, "field", None) == field for labeler in self.labelers)
-
-    def _json(self, row) -> bytes:
-        try:
-            return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
-        except (TypeError, ValueError):
-            for column, value in row.items():
-                try:
-                    json.dumps(value, allow_nan=False)
-                except (TypeError, ValueError):
-                    reason = f"{column!r}: JSON cannot hold its {type(value).__name__}"
-                    raise _BadLine(f"{reason}; choose other columns with --columns") from None
-            raise
 
     # ---- labeling
 

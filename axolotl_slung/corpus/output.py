@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import SlungError
+from .chunks import Bad
 from .job import Labeled
-from .sources import Bad, Source
+from .sources import Source
 
 STATE = ".slung"
 """The subfolder of the output that holds the journals."""
@@ -77,6 +78,24 @@ class Output:
     def _journal(self) -> Path:
         return self.folder / STATE / f"{self.source.name}.journal"
 
+    def check(self) -> Progress:
+        """Check that this job can write the output, and change nothing.
+
+        Returns:
+            How far an earlier run came.
+
+        Raises:
+            OutputError: the output belongs to another job, its input has changed, or its name is too long.
+        """
+        longest = max((self.bad_lines, self._part), key=lambda path: len(os.fsencode(path.name)))
+        if len(os.fsencode(longest.name)) > 255:
+            raise OutputError(f"{self.source.path}: its name is too long for {longest.name}; rename it")
+        entries = []
+        if self._journal.exists():
+            with open(self._journal, "rb") as log:
+                entries, _ = _read_journal(log)
+        return self._checked(entries)
+
     def open(self) -> Progress:
         """Resume the output of an earlier run, or begin it.
 
@@ -91,23 +110,16 @@ class Output:
         except OSError:
             self._log.close()
             raise OutputError(f"{self.path}: another run is writing it; wait until that run ends") from None
-        header = {"job": self.identity, "source": self.source.identity()}
-        entries = self._entries()
-        if entries and entries[0] != header:
-            what = "was labeled with other settings" if entries[0].get("job") != self.identity else "has changed since"
+        entries, whole = _read_journal(self._log)
+        self._log.truncate(whole)
+        self._log.seek(0, os.SEEK_END)
+        try:
+            self.progress = self._checked(entries)
+        except OutputError:
             self._log.close()
-            raise OutputError(
-                f"{self.path}: its input {self.source.path} {what}; choose another --output, or delete this folder"
-            )
+            raise
         if not entries:
-            if self.path.exists():
-                self._log.close()
-                raise OutputError(f"{self.path}: exists, but not from this command; choose another --output")
-            self._log.truncate(0)
-            self._write(header)
-        self.progress = (
-            Progress(**{k: v for k, v in entries[-1].items() if k != "lines"}) if entries[1:] else Progress()
-        )
+            self._write(self._header())
         if not self.progress.finished:
             self._open_part()
         elif self._part.exists():
@@ -115,7 +127,7 @@ class Output:
         elif not self.path.exists():
             # the output was deleted: label the source again
             self._log.truncate(0)
-            self._write(header)
+            self._write(self._header())
             self.progress = Progress()
             self._open_part()
         return self.progress
@@ -142,6 +154,11 @@ class Output:
         self.progress.finished = True
         self._commit()
         self._finish()
+
+    def discard(self) -> None:
+        """Remove an output without documents and all that belongs to it. Close it before."""
+        for path in (self.path, self._part, self.bad_lines, self._journal):
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the files, finished or not."""
@@ -186,15 +203,55 @@ class Output:
         self._log.flush()
         os.fsync(self._log.fileno())
 
-    def _entries(self) -> list[dict]:
-        """The journal's first and last lines. A line that a kill left incomplete is cut off."""
-        self._log.seek(0)
-        first = last = None
-        whole = 0
-        for line in self._log:
-            if not line.endswith(b"\n"):
-                break
-            first, last, whole = first or line, line, whole + len(line)
-        self._log.truncate(whole)
-        self._log.seek(0, os.SEEK_END)
-        return [json.loads(line) for line in ([first] if first is last else [first, last]) if line]
+    def _header(self) -> dict:
+        return {"job": self.identity, "source": self.source.identity()}
+
+    def _checked(self, entries: list[dict]) -> Progress:
+        """How far the run with these entries of the journal came."""
+        if not entries:
+            if self.path.exists():
+                raise OutputError(f"{self.path}: exists, but not from this command; choose another --output")
+            return Progress()
+        self._check(entries[0])
+        return _progress(entries[-1]) if entries[1:] else Progress()
+
+    def _check(self, header: dict) -> None:
+        now = self._header()
+        if header == now:
+            return
+        if header.get("job") != self.identity:
+            what = "was labeled with other settings; choose another --output"
+        else:
+            what = _change(header["source"], now["source"])
+        raise OutputError(f"{self.path}: its input {self.source.path} {what}, or delete {self.folder}")
+
+
+def _change(before, now) -> str:
+    """What distinguishes two identities of a source, and what to do."""
+    changed = {key for key in now if before.get(key) != now[key]} if isinstance(before, dict) else set()
+    if changed == {"columns"}:
+        return "was labeled with other --columns; choose another --output"
+    if changed == {"modified"}:
+        restore = f"touch -d @{before['modified'] // 10**9}.{before['modified'] % 10**9:09}"
+        return (
+            "may have changed since: its modification time has. If its content has not, restore the time with "
+            f"`{restore} FILE`; otherwise choose another --output"
+        )
+    return "has changed since; choose another --output"
+
+
+def _progress(entry: dict) -> Progress:
+    """The progress of an entry of a journal that is not its first line."""
+    return Progress(**{key: value for key, value in entry.items() if key != "lines"})
+
+
+def _read_journal(log) -> tuple[list[dict], int]:
+    """A journal's first and last complete entries, and the bytes of all complete ones."""
+    log.seek(0)
+    first = last = None
+    whole = 0
+    for line in log:
+        if not line.endswith(b"\n"):
+            break
+        first, last, whole = first or line, line, whole + len(line)
+    return [json.loads(line) for line in ([first] if first is last else [first, last]) if line], whole

@@ -10,12 +10,22 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from multiprocessing import get_context, parent_process
+from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
 
+from .chunks import CHUNK_BYTES, Chunk
 from .job import Job, Labeled
 from .output import Output, OutputError, Progress
-from .sources import CHUNK_BYTES, Chunk, Source
+from .record import claim, compare, forget, known_identity
+from .sources import Source
+
+HOPELESS_LINES = 1000
+HOPELESS_BYTES = 8 << 20
+"""A run stops if its first 1000 lines, or its first 8 MB, give no document and errors only."""
+
+
+class NothingLabeled(OutputError):
+    """No line could be labeled. Nothing is left in the output folder."""
 
 
 def cores() -> int:
@@ -48,25 +58,67 @@ def label_sources(
     Raises:
         SlungError: raised before any labeling if the cause is already known.
     """
-    identity = job.identity()
+    if getattr(current_process(), "_inheriting", False):
+        raise OutputError(
+            "label_sources: called by a worker process while it starts; in a script, call it below "
+            "`if __name__ == '__main__':`"
+        )
+    for source in sources:
+        if columns := source.check():
+            job.check_columns(columns, source.path)
+    identity = known_identity(folder, job) or job.identity()
+    compare(folder, identity)
+    outputs = [Output(folder, source, identity) for source in sources]
+    for output in outputs:
+        output.progress = output.check()
+    if all(output.progress.finished and output.path.exists() for output in outputs):
+        return outputs
+    claim(folder, job)
     if workers is None:
         sizes = [cores() * CHUNK_BYTES if source.size is None else source.size for source in sources]
         # starting a process takes longer than labeling less than a chunk
         workers = min(cores(), 1 + sum(sizes) // CHUNK_BYTES, *(one.most_processes or cores() for one in job.labelers))
-    outputs = [Output(folder, source, identity) for source in sources]
-    with _Pool(job, workers) as pool:
+    try:
+        with _Pool(job, workers) as pool:
+            _label_all(outputs, pool, report)
+    except NothingLabeled:
         for output in outputs:
-            begun = output.open()
-            with closing(output):
-                report(output.source, begun)
-                if begun.finished:
-                    continue
-                for chunk, labeled in pool.label(output.source.chunks(begun.end), output.source.name):
-                    output.add(labeled, chunk.end, chunk.read)
-                    report(output.source, output.progress)
-                output.finish()
-                report(output.source, output.progress)
+            output.discard()
+        forget(folder)
+        raise
     return outputs
+
+
+def _label_all(outputs: Sequence[Output], pool: _Pool, report) -> None:
+    labeled = sum(output.progress.documents for output in outputs)
+    lines, size, reasons = 0, 0, []  # until the first document
+    for output in outputs:
+        begun = output.open()
+        with closing(output):
+            report(output.source, begun)
+            if begun.finished:
+                continue
+            for chunk, done, chunk_size in pool.label(output.source.chunks(begun.end), output.source.name):
+                output.add(done, chunk.end, chunk.read)
+                report(output.source, output.progress)
+                labeled += done.documents
+                if labeled:
+                    continue
+                lines, size = lines + len(done.bad), size + chunk_size
+                reasons += [f"{output.source.path}:{number}: {reason}" for number, reason in done.bad[:3]]
+                if reasons and (lines >= HOPELESS_LINES or size >= HOPELESS_BYTES):
+                    raise _nothing(lines, reasons, "first ")
+            output.finish()
+            report(output.source, output.progress)
+    if reasons and not labeled:
+        raise _nothing(lines, reasons, "")
+
+
+def _nothing(lines: int, reasons: Sequence[str], first: str) -> NothingLabeled:
+    return NothingLabeled(
+        f"none of the {first}{lines} lines could be labeled, so nothing is written; fix the inputs or the options, "
+        f"such as --text-field. The first reasons: {'; '.join(reasons[:3])}"
+    )
 
 
 class _Pool:
@@ -74,6 +126,7 @@ class _Pool:
 
     def __init__(self, job: Job, workers: int):
         self._job, self._workers, self._pool = job, workers, None
+        self._works = False
 
     def __enter__(self):
         if self._workers > 1:
@@ -86,23 +139,34 @@ class _Pool:
             self._pool.shutdown(cancel_futures=True)
 
     def label(self, chunks, name: str):
-        """Pairs of `Chunk` (without its content) and `Labeled`."""
+        """`Chunk` (without its content), `Labeled`, and the bytes of the content."""
         if not self._pool:
-            yield from ((chunk, self._job.label(chunk, name)) for chunk in chunks)
+            for chunk in chunks:
+                yield chunk, self._job.label(chunk, name), sum(map(len, chunk.content))
             return
         in_flight: deque = deque()
+
+        def oldest():
+            chunk, size, future = in_flight.popleft()
+            labeled = future.result()
+            self._works = True
+            return chunk, labeled, size
+
         try:
             for chunk in chunks:
-                in_flight.append((chunk._replace(content=()), self._pool.submit(_label, chunk, name)))
+                size, future = sum(map(len, chunk.content)), self._pool.submit(_label, chunk, name)
+                in_flight.append((chunk._replace(content=()), size, future))
                 if len(in_flight) >= 2 * self._workers:
-                    done, future = in_flight.popleft()
-                    yield done, future.result()
-            for done, future in in_flight:
-                yield done, future.result()
+                    yield oldest()
+            while in_flight:
+                yield oldest()
         except BrokenProcessPool:
+            guard = (
+                "" if self._works else ("; if this is a script, call label_sources below `if __name__ == '__main__':`")
+            )
             raise OutputError(
                 "--workers: a worker process died, probably because memory ran out; run the same command again with "
-                "fewer --workers, and it resumes here"
+                f"fewer --workers, and it resumes here{guard}"
             ) from None
 
 

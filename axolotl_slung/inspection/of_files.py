@@ -44,7 +44,7 @@ def documents_of_files(
     lines = _lines(sources) if limit is None else _sample(_lines(sources), limit, seed)
     for path, number, line in lines:
         where = f"{path}, line {number}"
-        row = json.loads(line) if isinstance(line, bytes) else line
+        row = json.loads(line)
         if not isinstance(row, dict) or not isinstance(row.get(text_field), str) or spans_field not in row:
             raise SourceError(
                 f"{where}: expected columns {text_field!r} and {spans_field!r}; give what `slung label` wrote"
@@ -61,7 +61,7 @@ def _lines(sources):
             for number, reason in chunk.bad:
                 raise SourceError(f"{source.path}, line {number}: {reason}; give what `slung label` wrote")
             for number, line in enumerate(chunk.content, chunk.first):
-                if not isinstance(line, bytes) or line.strip():
+                if line.strip():
                     yield source.path, number, line
 
 

@@ -109,10 +109,8 @@ def _rows(sources: Sequence[Source]) -> Iterator[tuple[str, Mapping]]:
             for number, reason in chunk.bad:
                 raise SourceError(f"{source.path}, line {number}: {reason}; fix or remove this line")
             for number, content in enumerate(chunk.content, chunk.first):
-                where = f"{source.path}, line {number}"
-                if isinstance(content, Mapping):
-                    yield where, content
-                elif content.strip():
+                if content.strip():
+                    where = f"{source.path}, line {number}"
                     yield where, _parsed(where, content)
 
 

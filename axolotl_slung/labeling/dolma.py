@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import zstandard
-
+from ..packed import PACKINGS, damage_of, mismatch, open_lines
+from ..storage import walk
 from .base import Labeler, LabelerError, Span
 from .spans import describe_row, parse_spans
 
-SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst")
+SUFFIXES = tuple(f"{plain}{packed}" for plain in (".jsonl", ".json") for packed in ("", *PACKINGS))
 
 
 class DolmaLabeler(Labeler):
@@ -30,7 +27,8 @@ class DolmaLabeler(Labeler):
 
     Args:
         key: the labeler's place in the YAML.
-        path: one file, or a folder of such files (`SUFFIXES`). The folder is searched recursively, in order of names.
+        path: one file, or a folder of such files (`SUFFIXES`). The folder is searched recursively, in order of names, without
+            hidden files.
         attribute: the attribute's key, or a whole part of it between `__`: `jigsaw_hatespeech_sentence_v2` finds
             `exp__jigsaw_hatespeech_sentence_v2____label__toxic`.
         id_field: the rows' id column.
@@ -55,7 +53,7 @@ class DolmaLabeler(Labeler):
 
     def files(self) -> list[Path]:
         if self.path.is_dir():
-            return sorted(path for path in self.path.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
+            return sorted(path for _, path in walk(self.path) if path.name.lower().endswith(SUFFIXES))
         return [self.path]
 
     @property
@@ -131,21 +129,18 @@ class DolmaLabeler(Labeler):
         where = f"{self.key}.path: {path}"
         number = 0
         try:
-            with _open(path) as file:
+            if wrong := mismatch(path):
+                raise LabelerError(f"{where}: {wrong}")
+            with open_lines(path) as file:
                 for number, line in enumerate(file, 1):
                     if line.strip():
-                        yield f"{where}, line {number}", json.loads(line)
-        except (OSError, ValueError, EOFError, zlib.error, zstandard.ZstdError) as error:
+                        yield f"{where}, line {number}", json.loads(line.decode())
+                damage = damage_of(file)
+        except LabelerError:
+            raise
+        except (OSError, ValueError) as error:
             # a ValueError's text may quote the file
             reason = str(error) if isinstance(error, OSError) else type(error).__name__
             raise LabelerError(f"{where}: cannot be read after line {number}: {reason}") from None
-
-
-def _open(path: Path):
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8")
-    if path.suffix == ".zst":
-        # zstandard.open silently stops after the first of several frames
-        reader = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True)
-        return io.TextIOWrapper(reader, encoding="utf-8")
-    return path.open(encoding="utf-8")
+        if damage:
+            raise LabelerError(f"{where}: cannot be decompressed after line {number}: {damage}; replace it")

@@ -72,7 +72,7 @@ def expected(rows):
 
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "jsonl.zst", "json", "parquet"])
 def test_every_kind_of_file_comes_out_with_its_spans(tmp_path, names, suffix, monkeypatch):
-    monkeypatch.setattr("axolotl_slung.corpus.sources.CHUNK_BYTES", 20_000)
+    monkeypatch.setattr("axolotl_slung.corpus.chunks.CHUNK_BYTES", 20_000)
     rows = documents(1200)
     for row in rows:
         row.update({"big": 2**40} if suffix == "parquet" else {})
@@ -95,7 +95,7 @@ def test_every_kind_of_file_comes_out_with_its_spans(tmp_path, names, suffix, mo
 
 def test_a_hub_data_set_is_read_as_a_stream(tmp_path, names, monkeypatch):
     """By `datasets.load_dataset`, to which a folder is as good as a hub's id."""
-    monkeypatch.setattr("axolotl_slung.corpus.sources.CHUNK_ROWS", 7)
+    monkeypatch.setattr("axolotl_slung.corpus.tables._HUB_ROWS", 7)
     (source,) = find_sources(["somebody/corpus"], tmp_path / "out", "en", "test", ["id", "text"])
     assert source == Source(
         "somebody--corpus--en--test.jsonl.zst", "somebody/corpus", "hub", "en", "test", ("id", "text")
@@ -150,7 +150,7 @@ def test_attribute_files_are_what_the_dolma_labeler_reads(tmp_path, names):
 
 
 def test_what_cannot_be_labeled_is_listed_and_the_rest_is_labeled(tmp_path, names, monkeypatch):
-    monkeypatch.setattr("axolotl_slung.corpus.sources.LONGEST_LINE", 1000)
+    monkeypatch.setattr("axolotl_slung.corpus.chunks.LONGEST_LINE", 1000)
     good = json.dumps({"text": "Zoë", "n": 0}).encode()
     bad = {
         b'{"text": "Zo': "not valid JSON: Unterminated string",
@@ -237,7 +237,7 @@ def test_the_output_of_another_job_is_not_gone_on_with(tmp_path, names):
     assert label(source, "-o", tmp_path / "out", "-l", names).exit_code == 0  # nothing to do
 
     other = label(source, "-o", tmp_path / "out", "-l", names[:-1] + ", case_sensitive: false}")
-    assert "was labeled with other settings; choose another --output" in other.output
+    assert "was labeled with other settings, files or versions of entities; choose another" in other.output
     source.write_bytes(as_lines(documents(4)))
     assert "has changed since; choose another --output" in label(source, "-o", tmp_path / "out", "-l", names).output
     assert (tmp_path / "out" / "a.jsonl").read_bytes() == before

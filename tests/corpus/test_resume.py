@@ -1,14 +1,20 @@
 """Killed at random moments and run again: the output of an undisturbed run."""
 
+import bz2
 import gzip
 import json
+import lzma
 import random
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import pyarrow
 import pytest
+import zstandard
+from pyarrow import parquet
 
 from axolotl_slung.corpus.output import Output, OutputError
 from axolotl_slung.corpus.sources import Source
@@ -27,7 +33,7 @@ def command(tmp_path, out):
     labeler = f"{{type: custom, class_path: '{tmp_path / 'slow.py'}:Slow'}}"
     program = [sys.executable, "-m", "axolotl_slung.cli", "label", tmp_path / "in", "-o", out, "-j", "2", "-l", labeler]
     # a chunk of a few kilobytes and a journal entry after each, so that there is much to interrupt
-    prelude = "import axolotl_slung.corpus.sources as s, axolotl_slung.corpus.output as o; s.CHUNK_BYTES = 4000; "
+    prelude = "import axolotl_slung.corpus.chunks as s, axolotl_slung.corpus.output as o; s.CHUNK_BYTES = 4000; "
     prelude += "o._COMMIT_EVERY = 0.02; from axolotl_slung.cli import main; main()"
     return [program[0], "-c", prelude, *map(str, program[3:]), "--no-cache"]
 
@@ -43,20 +49,20 @@ def test_killed_at_random_moments(tmp_path, kills):
     draw = random.Random(kills)
     (tmp_path / "slow.py").write_text(SLOW_LABELER)
     (tmp_path / "in").mkdir()
-    for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl.zst"):
-        rows = [json.dumps({"id": f"{name}-{n}", "text": "ab " * draw.randint(0, 60)}) for n in range(400)]
-        rows[7] = rows[300] = "{broken"
-        data = "\n".join(rows).encode()
-        if name.endswith(".zst"):
-            import zstandard
-
-            data = zstandard.compress(data)
-        (tmp_path / "in" / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    pack = {"jsonl": bytes, "gz": gzip.compress, "zst": zstandard.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl.zst", "d.jsonl.bz2", "e.jsonl.xz"):
+        rows = [json.dumps({"id": f"{name}-{n}", "text": "ab " * draw.randint(0, 60)}) for n in range(250)]
+        rows[7] = rows[200] = "{broken"
+        (tmp_path / "in" / name).write_bytes(pack[name.split(".")[-1]]("\n".join(rows).encode()))
+    for name, group in (("f.parquet", 1000), ("g.parquet", 37)):
+        texts = [None if n in (7, 200) else "ab " * draw.randint(0, 60) for n in range(250)]
+        table = pyarrow.table({"text": texts, "day": [datetime(2020, 1, 1) + timedelta(n) for n in range(250)]})
+        parquet.write_table(table, tmp_path / "in" / name, row_group_size=group)
     start = time.monotonic()
     undisturbed = subprocess.run(command(tmp_path, tmp_path / "whole"), capture_output=True, text=True)
     duration = time.monotonic() - start
     assert undisturbed.returncode == 0, undisturbed.stderr
-    assert len(outputs(tmp_path / "whole")) == 3
+    assert len(outputs(tmp_path / "whole")) == 7
 
     out, killed = tmp_path / "out", 0
     for _ in range(10 * kills):
@@ -70,9 +76,10 @@ def test_killed_at_random_moments(tmp_path, kills):
         else:
             assert process.returncode == 0
             assert outputs(out) == outputs(tmp_path / "whole")
-            for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl.zst"):
-                listed = f".slung/{name}.bad_lines.txt"
-                assert (out / listed).read_text() == (tmp_path / "whole" / listed).read_text()
+            listed = sorted((tmp_path / "whole" / ".slung").glob("*.bad_lines.txt"))
+            assert len(listed) == 7
+            for path in listed:
+                assert (out / ".slung" / path.name).read_text() == path.read_text()
             if killed >= kills:
                 return
             out = tmp_path / f"out{killed}"

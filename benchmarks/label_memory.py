@@ -1,0 +1,93 @@
+"""Measures the peak memory of `slung label` for large documents, as JSON lines and as Parquet.
+
+    python benchmarks/label_memory.py [--workers 2 16]
+
+300 documents of 0.7 MB are made and labeled with `entities`. The peak is the proportional set size of all processes
+together, so that shared pages count once. The files:
+
+    lines        JSON lines
+    parquet      Parquet in one row group, with pages of about 1 MB, as `datasets` writes it for the hub
+    groups       the same in row groups of 100
+    large page   Parquet in one row group as pyarrow writes it by default: one page holds all 210 MB
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow
+from pyarrow import parquet
+
+
+def files(folder: Path) -> dict[str, Path]:
+    draw = random.Random(0)
+    words = [f"w{number}" for number in range(20_000)]
+    texts = [" ".join(draw.choices(words, k=110_000))[:700_000] for _ in range(300)]
+    rows = pyarrow.table({"id": list(map(str, range(300))), "text": texts})
+    made = {"lines": folder / "lines.jsonl"}
+    with made["lines"].open("w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows.to_pylist())
+    settings = {
+        "parquet": {"use_content_defined_chunking": True},
+        "groups": {"use_content_defined_chunking": True, "row_group_size": 100},
+        "large page": {},
+    }
+    for name, options in settings.items():
+        made[name] = folder / f"{name}.parquet"
+        parquet.write_table(rows, made[name], **options)
+    return made
+
+
+def peak(source: Path, out: Path, names: Path, workers: int) -> tuple[float, float]:
+    """Megabytes and seconds."""
+    labeler = json.dumps({"type": "entities", "path": str(names)})
+    command = [sys.executable, "-m", "axolotl_slung.cli", "label", source, "-o", out, "-l", labeler, "-j", workers]
+    start, most = time.monotonic(), 0
+    process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def watch():
+        nonlocal most
+        parent = psutil.Process(process.pid)
+        while process.poll() is None:
+            with contextlib.suppress(psutil.Error):
+                most = max(most, sum(p.memory_full_info().pss for p in [parent, *parent.children(recursive=True)]))
+            time.sleep(0.2)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    _, errors = process.communicate()
+    watcher.join()
+    if process.returncode:
+        sys.exit(errors.decode())
+    return most / 1e6, time.monotonic() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, nargs="+", default=[2, 16])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "names.txt").write_text("w17 w23\nAda Lovelace\n")
+        made = files(folder)
+        for workers in options.workers:
+            of_lines = None
+            for kind, source in made.items():
+                megabytes, seconds = peak(source, folder / f"out-{workers}-{kind}", folder / "names.txt", workers)
+                of_lines = of_lines or megabytes
+                ratio = f"x lines {megabytes / of_lines:.2f}"
+                print(f"{workers:2} workers   {kind:11}{megabytes:6.0f} MB   {ratio}   {seconds:5.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
