@@ -54,12 +54,35 @@ def describe_row(index: int, row: Mapping, id_field: str = "id") -> str:
     return f"row {index} of the batch" if identity is None else f"the row with id {identity!r}"
 
 
+def by_pointer(value: Any) -> tuple[Any, dict[str, Any]]:
+    """Divide a column of spans into those of the row's or message's own text, and those of its other texts.
+
+    Args:
+        value: see `parse_spans`. In a mapping, keys that begin with `/` are JSON pointers from the mapping that has the
+            column to other texts in it.
+
+    Returns:
+        The spans of the own text, in any form; it is empty if there are none. For each pointer its spans.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return value, {}  # `parse_spans` raises the error
+    if not isinstance(value, Mapping):
+        return value, {}
+    pointed = {key: spans for key, spans in value.items() if key.startswith("/") and spans}
+    own = {key: spans for key, spans in value.items() if not key.startswith("/")}
+    return (own if any(own.values()) else {}), pointed
+
+
 def parse_spans(value: Any, text: str, where: str) -> list[Span]:
     """Check the spans in a data set's value.
 
     Args:
         value: None, a sequence of `[start, end, score]`, `[start, end]` or mappings with these keys, or a mapping of
-            labelers' names to such sequences; or one of these as a string of JSON.
+            labelers' names to such sequences; or one of these as a string of JSON. JSON pointers (`by_pointer`) and
+            their spans are left out.
         text: the text whose characters the spans count.
         where: the beginning of errors.
 
@@ -78,6 +101,7 @@ def parse_spans(value: Any, text: str, where: str) -> list[Span]:
         named = [
             span._replace(labeler=name)
             for name, spans in value.items()
+            if not name.startswith("/")
             for span in parse_spans(spans, text, f"{where}, {name!r}")
         ]
         return sorted(named)
