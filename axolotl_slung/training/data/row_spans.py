@@ -10,14 +10,13 @@ from ...labeling.base import Labeler, RowError, Span
 from ...labeling.rows import fields as fields_of
 from ...labeling.rows.fields import spelled
 from ...labeling.rows.found import found_in_columns, found_in_fields, reads_rows
-from ...labeling.spans import describe_row
 from ...labels.buckets import Action
 from ...labels.tokens import buckets_of
 from . import inexact
 from .places import Placed, moved
 from .placing import Placer
 from .policy import Policy
-from .row_labels import Part, SlungDataError
+from .row_labels import Part
 from .searching import copies
 from .tagging import Text
 
@@ -135,23 +134,25 @@ class RowSpans:
                 row.inexact |= inexact.SEVERAL if choices else 0
 
     def _check_spans(self, row: Row, path: fields_of.Path) -> None:
-        """Raise `SlungDataError` if the template changes the field of a column of spans, or does not render it."""
+        """Raise `RowError` if the template changes the field of a column of spans, or does not render it."""
         field = fields_of.get(row.raw, path)
-        where = f"{self.policy.where}: {describe_row(row.number, row.raw)}, {spelled(path)}"
         # `slung label` writes pointers to short texts, too, which may equal a template's own words by chance
         pointed = row.from_columns[path]
         if pointed and " " not in field.strip():
             return
+        problem = None
         if self._placer.share_outside(row.texts, row.places, field) >= (0.8 if pointed else 0.5):
-            raise SlungDataError(
-                f"{where}: its column of spans cannot be placed: the data set's chat_template or type changes this "
-                "text; use another one, or move the text to a field that it writes unchanged"
+            problem = (
+                "its column of spans cannot be placed: the data set's chat_template or type changes this text; use "
+                "another one, or move the text to a field that it writes unchanged"
             )
-        if not pointed and not self.layout.renders(path):
-            raise SlungDataError(
-                f"{where}: its column of spans has no text in the prompt: the data set's chat_template does not write "
-                "this field; remove the column, or use a template that writes the field"
+        elif not pointed and not self.layout.renders(path):
+            problem = (
+                "its column of spans has no text in the prompt: the data set's chat_template does not write this "
+                "field; remove the column, or use a template that writes the field"
             )
+        if problem:
+            raise RowError(self.policy.where, {row.number: f"{spelled(path)}: {problem}"})
 
     # spans of texts
 

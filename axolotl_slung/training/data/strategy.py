@@ -52,7 +52,7 @@ class SlungStrategy:
         self.filter_rows = getattr(strategy, "filter_rows", None)
         self.policy = policy
         self.layout = fields_of.Layout.of(strategy)
-        self._columns = {labeler.field for labeler in policy.labelers if isinstance(labeler, SpansLabeler)}
+        self._span_columns = {labeler.field for labeler in policy.labelers if isinstance(labeler, SpansLabeler)}
         self._in_order = True  # until the tokens of a row cannot be followed without tags
         self._row_labels = RowLabels(self.tokenizer, policy)
         self._placer = Placer(strategy, self._call, self.tokenizer, self.layout)
@@ -127,7 +127,7 @@ class SlungStrategy:
     def _tokenized(self, raw: dict, number: int) -> Row:
         parsed = self.layout.parsed(raw)
         # a template may write a whole message: the spans in it are not text
-        row = Row(self.layout.without(parsed, self._columns), source=raw, number=number)
+        row = Row(self.layout.without(parsed, self._span_columns), source=raw, number=number)
         if self._in_order:
             with self.tokenizer.noting(tagged=False) as row.texts:
                 made = self._made(row.raw)
