@@ -82,8 +82,7 @@ class DataSetJob(Job):
         return next(filter(None, (self._occupied(one, what) for what, one in present)), None)
 
     def columns(self, rows: Sequence[Mapping]):
-        labeled = self._set.label(rows)
-        return labeled.of_rows, labeled.problems
+        return self._set.label(rows)
 
     def __getstate__(self):
         # dill, as `datasets` does: Axolotl's strategies hold functions that pickle cannot name

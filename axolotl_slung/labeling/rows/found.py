@@ -36,18 +36,18 @@ def found_in_fields(
     texts = [get(rows[number], path) for number, path in places]
     for (number, path), spans in zip(places, _annotated(labeler, texts, rows, places)):
         found[number][path] += spans
-    if labeler.scope == "document":
-        meant: list[tuple[int, Path, Meant]] = []
+    meant: list[tuple[int, Path, Meant]] = []
+    if labeler.scope == "document":  # the others read escapes, and so the strings in JSON
         for (number, path), text in zip(places, texts):
             meant += [(number, path, one) for one in meant_by(path, text)]
-        for number, row in enumerate(rows):
-            meant += [(number, one.fields[0][0], one) for one in meant_together(row, layout)]
-        where = [(number, path) for number, path, _ in meant]
-        implied = _annotated(labeler, [one.text for *_, one in meant], rows, where)
-        for (number, _, one), spans in zip(meant, implied):
-            for path, span in one.moved(spans):
-                if path in found[number]:
-                    found[number][path].append(span)
+    for number, row in enumerate(rows):
+        meant += [(number, one.fields[0][0], one) for one in meant_together(row, layout)]
+    where = [(number, path) for number, path, _ in meant]
+    implied = _annotated(labeler, [one.text for *_, one in meant], rows, where)
+    for (number, _, one), spans in zip(meant, implied):
+        for path, span in one.moved(spans):
+            if path in found[number]:
+                found[number][path].append(span)
     return found
 
 
