@@ -82,7 +82,15 @@ class DataSetJob(Job):
         return next(filter(None, (self._occupied(one, what) for what, one in present)), None)
 
     def columns(self, rows: Sequence[Mapping]):
-        return self._set.label(rows)
+        told = self._set.differs
+        labeled = self._set.label(rows)
+        if self._set.differs and not told:
+            click.echo(
+                f"\n{self._set.where}: the labelers also find something in text that only the chat template or the type "
+                "writes. Files hold the spans of the rows' own texts: training on them does not label that text",
+                err=True,
+            )
+        return labeled
 
     def __getstate__(self):
         # dill, as `datasets` does: Axolotl's strategies hold functions that pickle cannot name

@@ -26,7 +26,7 @@ class LabelFiles(PipelineStep):
         inputs: files and folders, or ids of hub data sets; see `slung label`.
         output: the folder for the outputs. All tasks must share it.
         block: the `slung:` block, as a mapping.
-        job: other arguments of `Job`, such as `text_field` and `form`.
+        job: other arguments of `Job`, such as `text_field`, `form`, and `messages_field` for chats.
     """
 
     type = "🏷 - LABELS"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -17,8 +16,6 @@ from .row_labels import SlungDataError
 from .row_spans import Row
 from .strategy import SlungStrategy
 
-LOG = logging.getLogger(__name__)
-
 
 class SpanColumns:
     """Labels the rows of a data set and checks that their columns give the same labels.
@@ -27,18 +24,22 @@ class SpanColumns:
         strategy: labels the rows in training.
         field: the name of the columns.
         where: the data set's place in the YAML, for messages.
+
+    Attributes:
+        differs: whether the labelers found something that the columns do not hold, in any row so far. It is in text that
+            is not the row's, such as the words of a chat template.
     """
 
     def __init__(self, strategy: SlungStrategy, field: str, where: str):
         self.strategy, self.field, self.where = strategy, field, where
-        self._told = False
+        self.differs = False
         reading = replace(strategy.policy, labelers=(SpansLabeler("--spans-field", field),))
         self._reader = SlungStrategy(strategy.strategy, reading)
 
     def label(self, rows: Sequence[Mapping]) -> tuple[list[dict[Path, dict] | None], dict[int, str]]:
         """Label rows as training does, without actions on text. See `corpus.job.Job.columns` for what it returns.
 
-        A warning says once if the labels that training makes from the columns are not those of the labelers.
+        Afterwards `differs` says whether training would make other labels from the columns.
 
         Raises:
             SlungError: a labeler cannot label the rows as a whole.
@@ -57,12 +58,7 @@ class SpanColumns:
         unread: dict[int, str] = {}
         read = self._labeled(self._reader, written, unread)
         problems |= {number: f"training cannot read its spans: {problem}" for number, problem in unread.items()}
-        if not self._told and not all(self._same(labeled[number], row) for number, row in read.items()):
-            self._told = True
-            LOG.warning(
-                f"slung: {self.where}: the labelers also find something in text that only the chat template or the "
-                "type writes. Files of spans hold the rows' own texts only: training on them does not label that text"
-            )
+        self.differs |= not all(self._same(labeled[number], row) for number, row in read.items())
         return [None if number in problems else columns.get(number) for number in range(len(rows))], problems
 
     def _labeled(
