@@ -26,6 +26,8 @@ def main():
     parser.add_argument("input")
     parser.add_argument("output")
     parser.add_argument("--config", required=True, help="a YAML file with a `slung:` block")
+    parser.add_argument("--messages-field", help="for chats: the column of messages")
+    parser.add_argument("--text-field", help="the column to label; in chats, the key of each message's text")
     parser.add_argument("--executor", choices=["local", "slurm", "ray"], default="local")
     parser.add_argument("--tasks", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="number of tasks that run in parallel")
@@ -40,9 +42,11 @@ def main():
 
     block = read_block(options.config, ()).model_dump(mode="json", exclude_unset=True)
     # marks of finished tasks count only for the same job
-    job = hashlib.sha256(json.dumps([options.input, options.tasks, block]).encode()).hexdigest()[:12]
+    fields = {"messages_field": options.messages_field} if options.messages_field else {}
+    fields["text_field"] = options.text_field or ("content" if options.messages_field else "text")
+    job = hashlib.sha256(json.dumps([options.input, options.tasks, block, fields]).encode()).hexdigest()[:12]
     logs = options.logs or f"{options.output}/.slung/datatrove-{job}"
-    pipeline = [LabelFiles([options.input], options.output, block)]
+    pipeline = [LabelFiles([options.input], options.output, block, **fields)]
     common = {"tasks": options.tasks, "workers": options.workers, "logging_dir": logs}
     match options.executor:
         case "local":

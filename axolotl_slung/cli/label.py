@@ -8,18 +8,22 @@ from itertools import islice
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder to write to.")
 @click.option("-c", "--config", help="A YAML file with a `slung:` block, such as your Axolotl config.")
 @click.option("-l", "--labeler", "labelers", multiple=True, help="A labeler, as YAML or by its type. Can be repeated.")
 @click.option("--form", type=click.Choice(["spans", "dolma"]), default="spans", show_default=True,
               help="What to write: documents with a column of spans, or Dolma attribute files.")  # fmt: skip
-@click.option("--text-field", default="text", show_default=True, help="The column to label.")
+@click.option("--text-field", help="The column to label, or a.b in nested mappings. Default: text; in chats content, "
+              "the key of each message.")  # fmt: skip
+@click.option("--messages-field", help="For chats without a config: the column of messages.")
 @click.option("--id-field", default="id", show_default=True, help="The column of ids. Dolma attribute files need it.")
-@click.option("--spans-field", default="spans", show_default=True, help="The column to write spans to.")
+@click.option("--spans-field", default="spans", show_default=True, help="The column to write spans to. In chats, each "
+              "message gets it, too.")  # fmt: skip
 @click.option("--columns", help="Columns of Parquet files and hub data sets to keep, separated by commas.")
 @click.option("--subset", help="The subset (configuration) of hub data sets.")
 @click.option("--split", default="train", show_default=True, help="The split of hub data sets.")
@@ -29,13 +33,19 @@ import click
     default=None,
     help="Cache the results of slow labelers for later runs. Default: the block's `cache`.",
 )
-def label(inputs, output, config, labelers, columns, subset, split, workers, cache, **fields):
+@click.pass_context
+def label(context, inputs, output, config, labelers, columns, subset, split, workers, cache, **fields):
     """Score the documents of files, folders or hub data sets, on all cores.
 
     \b
         slung label corpus/ -o labeled/ -l profanity
         slung label corpus/ -o labeled/ -c my-axolotl-config.yml
         slung label corpus/ -o attributes/ -l '{type: entities, path: names.txt}' --form dolma
+        slung label -c my-axolotl-config.yml -o labeled/
+        slung label chats.jsonl -o labeled/ -l presidio --messages-field messages
+
+    Without INPUTS, the config's own data sets are labeled, in the form in which training reads them: messages, parts,
+    arguments of tools, prompts.
 
     INPUTS are JSON lines (plain, .gz, .zst, .bz2, .xz), Parquet files, folders of these, or ids of hub data sets
     (owner/name). Hidden files are left out, and what else is left out of a folder is said.
@@ -51,16 +61,26 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
     from ..corpus.inputs import find_sources
     from ..corpus.job import Job
     from ..corpus.output import STATE
-    from ..corpus.run import label_sources
     from .block import read_block
+    from .label_config import open_data_sets, say_next
+    from .looking import quiet
 
     block = read_block(config, labelers, cache=cache)
-    columns = [column.strip() for column in columns.split(",")] if columns else None
-    sources = find_sources(inputs, output, subset, split, columns)
-    with _Bar(sources) as bar:
-        outputs = label_sources(sources, output, Job(block, **fields), workers, bar.report)
+    if not inputs:
+        _only_for_inputs(context, config)
+        with quiet():
+            sources, job = open_data_sets(config, block, output, fields["spans_field"])
+            outputs, used = _labeled(sources, output, job, workers)
+    else:
+        if fields["text_field"] is None:
+            fields["text_field"] = "text" if fields["messages_field"] is None else "content"
+        if fields["form"] == "dolma" and fields["messages_field"] is not None:
+            raise click.UsageError("--form, --messages-field: attribute files have one text per document, not chats")
+        columns = [column.strip() for column in columns.split(",")] if columns else None
+        sources = find_sources(inputs, output, subset, split, columns)
+        outputs, used = _labeled(sources, output, Job(block, **fields), workers)
     documents = sum(one.progress.documents for one in outputs)
-    if bar.used:
+    if used:
         click.echo(f"{documents} documents labeled into {output}")
     else:
         click.echo(f"nothing to do: {output} has the labels of all {len(outputs)} sources ({documents} documents)")
@@ -80,6 +100,27 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
         shown = ", ".join(f"{one.source.path} ({one.progress.bad} lines)" for one in barren[:5])
         more = f" and {len(barren) - 5} more" if len(barren) > 5 else ""
         raise click.ClickException(f"{shown}{more}: gave no document; fix or remove what is no file of documents")
+    if not inputs:
+        say_next(sources, output, block, fields["spans_field"])
+
+
+def _only_for_inputs(context, config: str | None) -> None:
+    """Check that the options fit a config without inputs."""
+    if config is None:
+        raise click.UsageError("INPUTS: none given; give files, folders or hub data sets, or --config with data sets")
+    names = {"text_field", "id_field", "messages_field", "form", "columns", "subset", "split"}
+    given = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        options = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in given))
+        raise click.UsageError(f"{options}: for INPUTS only, and there are none: the config says what to read")
+
+
+def _labeled(sources, output, job, workers):
+    """The outputs, and whether there was anything to do."""
+    from ..corpus.run import label_sources
+
+    with _Bar(sources) as bar:
+        return label_sources(sources, output, job, workers, bar.report), bar.used
 
 
 class _Bar:

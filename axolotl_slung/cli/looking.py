@@ -105,29 +105,45 @@ def look(looking: Looking, default: int) -> Looked:
 
 def _of_config(path: str, limit: int | None, seed: int) -> Looked:
     block = read_block(path, ())
-    with _quiet():
-        from axolotl.cli.config import load_cfg
-        from axolotl.loaders import load_tokenizer
-
-        from ..training.data.look import data_sets
-
-        try:
-            cfg = load_cfg(path)
-            found = data_sets(cfg, load_tokenizer(cfg))
-        except SlungError:
-            raise
-        except (OSError, ValueError) as error:
-            # pydantic's own message would quote the config, with its names
-            lines = validation_lines(error) if isinstance(error, ValidationError) else [str(error)]
-            raise click.ClickException(f"{path}: " + "; ".join(" ".join(line.split()) for line in lines)) from None
+    with quiet():
+        cfg, found = open_config(path, block)
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
     return Looked(documents, block, rows, Path(path).name, cfg)
 
 
+def open_config(path: str, block: SlungConfig, held_out: bool = False) -> tuple[dict, list]:
+    """Axolotl's config, validated, and its data sets (`training.data.look.DataSet`).
+
+    Args:
+        path: the YAML file.
+        block: its `slung:` block, or another one in its place.
+        held_out: whether `test_datasets:` are among them.
+
+    Raises:
+        click.ClickException: the config is not valid, or a data set cannot be opened.
+    """
+    from axolotl.cli.config import load_cfg
+    from axolotl.loaders import load_tokenizer
+    from axolotl.utils.dict import DictDefault
+
+    from ..training.data.look import data_sets
+
+    try:
+        cfg = load_cfg(path)
+        cfg["slung"] = DictDefault(block.model_dump(mode="json", exclude_unset=True))
+        return cfg, data_sets(cfg, load_tokenizer(cfg), held_out)
+    except SlungError:
+        raise
+    except (OSError, ValueError) as error:
+        # pydantic's own message would quote the config, with its names
+        lines = validation_lines(error) if isinstance(error, ValidationError) else [str(error)]
+        raise click.ClickException(f"{path}: " + "; ".join(" ".join(line.split()) for line in lines)) from None
+
+
 @contextmanager
-def _quiet():
+def quiet():
     """Silence Axolotl's logging, which prints the whole config, and its telemetry."""
     before = dict(os.environ)
     os.environ.update(AXOLOTL_LOG_LEVEL="ERROR", LOG_LEVEL="ERROR", AXOLOTL_DO_NOT_TRACK="1")

@@ -14,9 +14,13 @@ from .showing import report_options, show
 @click.option("-l", "--labeler", "labelers", multiple=True, help="A labeler, as YAML or by its type. Can be repeated.")
 @click.option("--gold", "gold_field", help="The column of spans that people marked: [[start, end], ...].")
 @click.option("--names", "names_field", help="Instead of --gold: the column of names that are the truth.")
+@click.option("--gold-label", help="Instead of both: what labels whole documents. COLUMN (true or false, 1 or 0), "
+              "COLUMN=VALUE or COLUMN>=NUMBER.")  # fmt: skip
 @click.option("--parts/--no-parts", default=True, help="Whether a first or last name by itself also counts as truth.")
-@click.option("--text-field", "text_fields", multiple=True, default=("text",), show_default=True,
-              help="A column of text. Can be repeated.")  # fmt: skip
+@click.option("--text-field", "text_fields", multiple=True,
+              help="A column of text, or a.b in nested mappings. Can be repeated. Default: text; in chats content, the "
+              "key of each message.")  # fmt: skip
+@click.option("--messages-field", help="For chats: the column of messages. Each message is measured as a document.")
 @click.option("--tokenizer", help="A tokenizer (folder or hub id), to measure tokens as well as characters.")
 @click.option("-t", "--threshold", "thresholds", multiple=True, type=click.FloatRange(0, 1, min_open=True),
               help="Also measure at this score. Can be repeated.")  # fmt: skip
@@ -28,8 +32,10 @@ def qa(
     labelers,
     gold_field,
     names_field,
+    gold_label,
     parts,
     text_fields,
+    messages_field,
     tokenizer,
     thresholds,
     limit,
@@ -43,6 +49,8 @@ def qa(
         slung qa posts.jsonl --gold spans -l profanity --html quality.html
         slung qa facts.jsonl --names author --text-field question --text-field answer \\
             -l '{type: entities, path: names.txt, parts: true}' --tokenizer allenai/OLMo-1B-hf
+        slung qa hatecheck.jsonl --gold-label label_gold=hateful --text-field test_case -l profanity
+        slung qa chats.jsonl --gold spans --messages-field messages -l presidio
 
     The report gives precision, recall and F1 of characters and tokens, for each labeler and for all combined. It gives
     them at the buckets' bounds and at the best threshold. It also gives average precision and calibration: whether
@@ -54,18 +62,22 @@ def qa(
     from ..label_stats.gold import qa_files
     from ..label_stats.qa_view import sections
 
-    if (gold_field is None) == (names_field is None):
+    given = [option for option in (gold_field, names_field, gold_label) if option is not None]
+    if len(given) != 1:
         raise click.UsageError(
-            "--gold, --names: expected one; give either --gold, a column of spans, or --names, a column of names"
+            "--gold, --names, --gold-label: expected one of them; give a column of spans, a column of names, or what "
+            "labels whole documents"
         )
     block = read_block(config, labelers)
     tokenizer = read_tokenizer(tokenizer) if tokenizer else None
     report = qa_files(
         find_sources(inputs),
         block,
-        text_fields=text_fields,
+        text_fields=text_fields or (("text",) if messages_field is None else ("content",)),
         gold_field=gold_field,
         names_field=names_field,
+        gold_label=gold_label,
+        messages_field=messages_field,
         parts=parts,
         tokenizer=tokenizer,
         limit=limit,

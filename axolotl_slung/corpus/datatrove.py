@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from datatrove.pipeline.base import PipelineStep
+from datatrove.utils.logging import logger
 
 from ..config import SlungConfig
 from .inputs import find_sources
@@ -25,7 +26,7 @@ class LabelFiles(PipelineStep):
         inputs: files and folders, or ids of hub data sets; see `slung label`.
         output: the folder for the outputs. All tasks must share it.
         block: the `slung:` block, as a mapping.
-        job: other arguments of `Job`, such as `text_field` and `form`.
+        job: other arguments of `Job`, such as `text_field`, `form`, and `messages_field` for chats.
     """
 
     type = "🏷 - LABELS"
@@ -54,23 +55,48 @@ class LabelDocuments(PipelineStep):
     Args:
         block: the `slung:` block, as a mapping.
         batch_size: documents that labelers get at once.
+        messages_field: the key of `metadata` with a chat's messages. Each message then gets `spans`, too.
+        text_field: in chats, the key of a message's text.
     """
 
     type = "🏷 - LABELS"
     name = "🎯 SLUNG documents"
 
-    def __init__(self, block: dict, batch_size: int = 200):
+    def __init__(
+        self, block: dict, batch_size: int = 200, messages_field: str | None = None, text_field: str = "content"
+    ):
         super().__init__()
         self.block, self.batch_size = block, batch_size
+        self.messages_field, self.text_field = messages_field, text_field
 
     def run(self, data, rank: int = 0, world_size: int = 1):
-        """Yield the documents with their spans."""
-        job = Job(SlungConfig.model_validate(self.block))
+        """Yield the documents with their spans. Documents that cannot be labeled are left out, with a warning."""
+        chats = {"messages_field": self.messages_field, "text_field": self.text_field} if self.messages_field else {}
+        job = Job(SlungConfig.model_validate(self.block), **chats)
         documents = iter(data)
         while batch := list(islice(documents, self.batch_size)):
             with self.track_time("batch"):
                 rows = [{**document.metadata, "id": document.id, "text": document.text} for document in batch]
-                for document, spans in zip(batch, job.spans(rows)):
-                    document.metadata["spans"] = json.dumps(spans, separators=(",", ":"))
-                    self.stat_update("documents")
-            yield from batch
+                problems = {number: what for number, row in enumerate(rows) if (what := job.problem(row)) is not None}
+                good = [number for number in range(len(rows)) if number not in problems]
+                columns, rejected = job.columns([rows[number] for number in good])
+                problems |= {good[number]: f"not labeled: {what}" for number, what in rejected.items()}
+            of_row = dict(zip(good, columns))
+            for number, document in enumerate(batch):
+                if number in problems:
+                    logger.warning(f"slung: a document is left out: {problems[number]}")
+                    self.stat_update("bad_documents")
+                    continue
+                self._write(document.metadata, of_row[number])
+                self.stat_update("documents")
+                yield document
+
+    def _write(self, metadata: dict, columns) -> None:
+        written = {path: json.dumps(column, separators=(",", ":")) for path, column in columns.items()}
+        metadata["spans"] = written.pop(())
+        if written:
+            messages = metadata[self.messages_field]
+            opened = json.loads(messages) if isinstance(messages, str) else messages
+            for (_, number), spans in written.items():
+                opened[number]["spans"] = spans
+            metadata[self.messages_field] = json.dumps(opened) if isinstance(messages, str) else opened

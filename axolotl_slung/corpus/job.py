@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import gzip
 import json
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import zstandard
 
 from ..config import SlungConfig
 from ..errors import SlungError
-from ..labeling.base import Labeler
+from ..labeling.base import Labeler, LabelerError, RowError
 from ..labeling.build import build
+from ..labeling.dolma import is_id
+from ..labeling.rows.fields import Layout, get, path_of, surroundings, texts_of_chat
+from ..labeling.rows.fields import Path as FieldPath
+from ..labeling.rows.found import Found, found_in_columns, found_in_fields
+from ..labeling.rows.written import columns_of, with_columns
+from ..labeling.spans import SpansLabeler
 from .chunks import Bad, Chunk
 from .tables import SourceError
 
 FORMAT_VERSION = 2
 """Increase it when the output of the same job changes."""
+
+
+class JobError(SlungError):
+    """A labeler cannot label a part of a source. The message names the lines and the labeler."""
 
 
 class Labeled(NamedTuple):
@@ -42,10 +54,11 @@ class Job:
 
     Attributes:
         block: the labelers and the sentence splitter. Its buckets are not used: files contain scores, not thresholds.
-        text_field: the column of text.
+        text_field: the column of text, or `a.b` for a text in a mapping. In chats, the key of a message's text.
         id_field: the column of ids, which Dolma's attribute files need.
         form: `spans` to write documents with their spans, `dolma` to write attribute files.
-        spans_field: the column to write spans to.
+        spans_field: the column to write spans to. In chats, a key of each message and a column.
+        messages_field: the column of a chat's messages; None if documents are not chats.
     """
 
     block: SlungConfig
@@ -53,6 +66,12 @@ class Job:
     id_field: str = "id"
     form: Literal["spans", "dolma"] = "spans"
     spans_field: str = "spans"
+    messages_field: str | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the rows."""
+        return Layout() if self.messages_field is None else Layout(self.messages_field, tools="tools")
 
     @cached_property
     def labelers(self) -> list[Labeler]:
@@ -75,7 +94,7 @@ class Job:
         """The part of `identity` that needs no labelers."""
         return {
             "version": FORMAT_VERSION,
-            "fields": [self.text_field, self.id_field, self.spans_field],
+            "fields": [self.text_field, self.id_field, self.spans_field, self.messages_field],
             "form": self.form,
         }
 
@@ -103,6 +122,9 @@ class Job:
         """Label a chunk of the source with the output `name`.
 
         Documents that cannot be labeled are listed in `bad`, without their text. All others are labeled.
+
+        Raises:
+            JobError: a labeler cannot label the chunk as a whole.
         """
         documents, bad = [], list(chunk.bad)
         for number, content in enumerate(chunk.content, chunk.first):
@@ -111,9 +133,13 @@ class Job:
                     documents.append(document)
             except _BadLine as error:
                 bad.append((number, str(error)))
-        spans = self._spans(documents, bad)
-        lines = [self._line(document, found) for document, found in zip(documents, spans) if found is not None]
-        return Labeled(_packed(b"".join(lines), name), len(lines), sorted(bad))
+        problems = {n: what for n, one in enumerate(documents) if (what := self.problem(one.row)) is not None}
+        good = [number for number in range(len(documents)) if number not in problems]
+        columns = dict(zip(good, self._columns([documents[number] for number in good], bad, name)))
+        bad += [(documents[number].number, what) for number, what in problems.items()]
+        lines = [self._line(document, columns.get(number)) for number, document in enumerate(documents)]
+        labeled = sum(of_row is not None for of_row in columns.values())
+        return Labeled(_packed(b"".join(lines), name), labeled, sorted(bad))
 
     # ---- reading
 
@@ -124,71 +150,144 @@ class Job:
         row = _parsed(raw)
         if not isinstance(row, Mapping):
             raise _BadLine(f"expected an object, got {_json_type(row)}")
-        if self.text_field not in row:
-            raise _BadLine(f"no column {self.text_field!r}")
-        if not isinstance(row[self.text_field], str):
-            raise _BadLine(f"{self.text_field!r}: expected a string, got {_json_type(row[self.text_field])}")
-        if self.form == "spans" and self.spans_field in row and not self._reads(self.spans_field):
-            raise _BadLine(f"{self.spans_field!r}: already in the document; choose another --spans-field")
-        if self.form == "dolma" and not isinstance(row.get(self.id_field), (str, int)):
-            raise _BadLine(f"no column {self.id_field!r}, which attribute files need; choose another --id-field")
         return _Document(number, row, raw)
+
+    def problem(self, row: Mapping) -> str | None:
+        """Why a row cannot be labeled or written, or None."""
+        if self.form == "dolma" and not is_id(row.get(self.id_field)):
+            if self.id_field not in row:
+                return f"no column {self.id_field!r}, which attribute files need; choose another --id-field"
+            return f"{self.id_field!r}: expected a string or an integer, got {_json_type(row[self.id_field])}"
+        if self.messages_field is not None:
+            return self._problem_of_chat(row)
+        place = path_of(row, self.text_field)
+        if place is None:
+            chat = next((key for key in ("messages", "conversations") if key in row), None)
+            hint = f"; for chats, give --messages-field {chat}" if chat else ""
+            return f"no column {self.text_field!r}{hint}"
+        if not isinstance(get(row, place), str):
+            return f"{self.text_field!r}: expected a string, got {_json_type(get(row, place))}"
+        return self._occupied(row, "the document")
+
+    def _problem_of_chat(self, row) -> str | None:
+        field = self.messages_field
+        if field not in row:
+            return f"no column {field!r}; choose another --messages-field"
+        messages = self.layout.opened(row)[field]
+        if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
+            return f"{field!r}: expected a list of messages, got {_json_type(row[field])}"
+        if messages and not any(self.text_field in message for message in messages):
+            return f"{field!r}: no message has {self.text_field!r}; choose another --text-field"
+        problems = (
+            self._occupied(one, what) for one, what in [(row, "the row"), *((m, "a message") for m in messages)]
+        )
+        return next(filter(None, problems), None)
+
+    def _occupied(self, holder, what: str) -> str | None:
+        if self.form == "spans" and self.spans_field in holder and not self._reads(self.spans_field):
+            return f"{self.spans_field!r}: already in {what}; choose another --spans-field"
+        return None
 
     def _reads(self, field) -> bool:
         return any(getattr(labeler, "field", None) == field for labeler in self.labelers)
 
     # ---- labeling
 
-    def spans(self, rows: Sequence[Mapping]) -> list[dict[str, list]]:
-        """For each row, a mapping from labeler name to the `[start, end, score]` found in its text.
+    def columns(self, rows: Sequence[Mapping]) -> tuple[list[dict[FieldPath, dict] | None], dict[int, str]]:
+        """Label documents that have no `problem`.
+
+        Returns:
+            For each row its columns of spans (see `rows.written.columns_of`), or None for a row that a labeler cannot
+            label. For each such row what is wrong with it, by its index.
 
         Raises:
-            SlungError: a row cannot be labeled.
+            SlungError: a labeler cannot label the rows as a whole.
         """
-        texts = [row[self.text_field] for row in rows]
-        found: list[dict[str, list]] = [{labeler.name: [] for labeler in self.labelers} for _ in rows]
+        found: list[Found] = [{} for _ in rows]
+        problems: dict[int, str] = {}
         for labeler in self.labelers:
-            for of_row, spans in zip(found, labeler.annotate(texts, rows)):
-                for start, end, score, name in spans:
-                    of_row.setdefault(name, []).append([start, end, score])
-        return found
+            left, of_rows = self._found(labeler, rows, problems)
+            for number, of_row in zip(left, of_rows):
+                for path, spans in of_row.items():
+                    found[number].setdefault(path, []).extend(spans)
+        names = [labeler.name for labeler in self.labelers]
+        return [
+            None if number in problems else self._columns_of(row, found[number], names)
+            for number, row in enumerate(rows)
+        ], problems
 
-    def _spans(self, documents, bad) -> list[dict[str, list] | None]:
-        """The spans of each document; None for a document that a labeler rejects."""
+    def _columns_of(self, row, found, names) -> dict[FieldPath, dict]:
+        if self.messages_field is not None:
+            return columns_of(row, found, names, self.layout, self.text_field)
+        column: dict[str, list] = {name: [] for name in names}
+        for start, end, score, name in (span for spans in found.values() for span in spans):
+            column.setdefault(name, []).append([start, end, score])
+        return {(): column}
+
+    def _found(self, labeler, rows, problems: dict[int, str]) -> tuple[list[int], list[Found]]:
+        """The spans of the rows without problems, and their indices. New problems are added to `problems`.
+
+        The other rows are asked for together: a labeler checks the batch as a whole, such as the order of its rows.
+        """
+        while left := [number for number in range(len(rows)) if number not in problems]:
+            try:
+                return left, self._found_in(labeler, [rows[number] for number in left])
+            except RowError as error:
+                error = error.moved(left)
+                problems.update({number: error.told(number) for number in error.problems})
+            except SlungError:
+                raise
+            except Exception as error:
+                # from None: another library's message could quote the text
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                raise LabelerError(
+                    f"{labeler.key}: {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}; the "
+                    "labeler cannot go on, and does not say which row is at fault"
+                ) from None
+        return [], []
+
+    def _found_in(self, labeler, rows) -> list[Found]:
+        if self.messages_field is None:
+            places = [path_of(row, self.text_field) for row in rows]
+            beside = [row if len(place) == 1 else surroundings(row, place) for row, place in zip(rows, places)]
+            spans = labeler.annotate([get(row, place) for row, place in zip(rows, places)], beside)
+            return [{place: of_row} for place, of_row in zip(places, spans)]
+        if labeler.reads_row:
+            return found_in_columns(labeler, rows, self.layout, self.text_field)[0]
+        parsed = [self.layout.parsed(row) for row in rows]
+        columns = {self.spans_field, *(one.field for one in self.labelers if isinstance(one, SpansLabeler))}
+        wanted = [texts_of_chat(row, self.layout, columns) for row in parsed]
+        return found_in_fields(labeler, parsed, wanted, self.layout)
+
+    def _columns(self, documents, bad, name) -> list[dict[FieldPath, dict] | None]:
+        """The columns of each document; None for a document that a labeler rejects, which is added to `bad`."""
         try:
-            return self.spans([document.row for document in documents])
-        except Exception:
-            found = []
-            for document in documents:
-                try:
-                    found += self.spans([document.row])
-                except Exception as error:
-                    # a message from another library could quote the text
-                    reason = str(error) if isinstance(error, SlungError) else type(error).__name__
-                    bad.append((document.number, f"not labeled: {reason}"))
-                    found.append(None)
-            return found
+            columns, problems = self.columns([document.row for document in documents])
+        except SlungError as error:
+            first, last = documents[0].number, documents[-1].number
+            raise JobError(f"{name}, lines {first} to {last}: {error}") from None
+        bad += [(documents[number].number, f"not labeled: {problem}") for number, problem in problems.items()]
+        return columns
 
     # ---- writing
 
-    def _line(self, document, spans) -> bytes:
-        """The document's line of output.
+    def _line(self, document, columns) -> bytes:
+        """The document's line of output; empty for one that is left out.
 
-        The document's bytes are not changed. The spans are inserted before its last brace.
+        The document's characters are not changed. The spans are inserted before its last brace.
         """
         if self.form == "dolma":
-            attributes = {f"slung__{name}__score": of_name for name, of_name in spans.items()}
+            if not is_id(document.row.get(self.id_field)):
+                return b""
+            # attribute files stay line for line with their documents: one that is left out has a line without spans
+            column = {labeler.name: [] for labeler in self.labelers} if columns is None else columns[()]
+            attributes = {f"slung__{name}__score": of_name for name, of_name in column.items()}
             line = {"id": document.row[self.id_field], "attributes": attributes}
             return json.dumps(line, separators=(",", ":")).encode() + b"\n"
-        if self.spans_field in document.row:
-            row = {key: value for key, value in document.row.items() if key != self.spans_field}
-            head = json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        else:
-            head = document.raw
-        # A JSON string, not a list. Arrow's JSON reader types a column of empty lists differently, and fails at the
-        # first list that is not empty.
-        written = json.dumps({self.spans_field: json.dumps(spans, separators=(",", ":"))})
-        return head[:-1].rstrip() + b", " + written[1:].encode() + b"\n"
+        if columns is None:
+            return b""
+        line = with_columns(document.raw.decode(), document.row, columns, self.spans_field, self.layout)
+        return line.encode("utf-8", "surrogatepass") + b"\n"
 
 
 class _BadLine(ValueError):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from ..config import SlungConfig
 from ..corpus.sources import Source, SourceError
 from ..labeling.base import utf8_safe
+from ..labeling.rows.fields import get, path_of
 from ..labeling.spans import parse_spans
 from ..labels.documents import LabeledDocument, document
 from ..labels.offsets import Offsets
@@ -31,7 +32,7 @@ def documents_of_files(
         block: its buckets and overlap are used.
         limit: number of documents to draw at random; None yields all.
         seed: seed of the random draw.
-        text_field, spans_field: the columns.
+        text_field, spans_field: the columns. `a.b` is a text in a mapping.
 
     Yields:
         The documents, in file order.
@@ -45,11 +46,12 @@ def documents_of_files(
     for path, number, line in lines:
         where = f"{path}, line {number}"
         row = json.loads(line)
-        if not isinstance(row, dict) or not isinstance(row.get(text_field), str) or spans_field not in row:
+        path = path_of(row, text_field) if isinstance(row, dict) else None
+        if path is None or not isinstance(get(row, path), str) or spans_field not in row:
             raise SourceError(
                 f"{where}: expected columns {text_field!r} and {spans_field!r}; give what `slung label` wrote"
             )
-        text = row[text_field]
+        text = get(row, path)
         spans = parse_spans(row[spans_field], text, f"{where}, {spans_field!r}")
         offsets = encode(utf8_safe(text), add_special_tokens=False)[1]
         yield document(str(row.get("id", where)), text, offsets, spans, buckets, block.overlap)

@@ -70,6 +70,8 @@ class QaReport:
     """One pass over documents with gold spans.
 
     Attributes:
+        whole_documents: whether the truth is about whole documents. Each is then one unit, and `characters` and the
+            qualities of characters count documents.
         documents, characters, tokens: their numbers; `tokens` is None without a tokenizer.
         gold_documents, gold_spans: number of documents with a gold span, and of gold spans.
         overlap: how many of a token's characters make it predicted. One character makes it gold.
@@ -80,6 +82,7 @@ class QaReport:
             telling first (see `WordCounts.top`). None if they were not requested. **They quote the data.**
     """
 
+    whole_documents: bool
     documents: int
     characters: int
     tokens: int | None
@@ -104,6 +107,7 @@ def qa_report(
     overlap: Overlap = "any",
     thresholds: Sequence[float] = (),
     words: int = 40,
+    whole_documents: bool = False,
 ) -> QaReport:
     """Compare labels with the truth, in one pass. Memory does not grow with the number of documents.
 
@@ -113,6 +117,7 @@ def qa_report(
         overlap: how many of a token's characters make it predicted.
         thresholds: more thresholds, in (0, 1].
         words: number of missed and false words to report; 0 counts no words.
+        whole_documents: whether each document stands for a whole one by a single character.
 
     Raises:
         SlungError: a threshold is outside (0, 1], a span is outside its text, or only some documents have offsets.
@@ -154,6 +159,7 @@ def qa_report(
             false.add(document.text, said & ~truth.gold)
 
     return QaReport(
+        whole_documents=whole_documents,
         documents=number,
         characters=characters,
         tokens=tokens if with_tokens else None,

@@ -14,7 +14,10 @@ _TENTHS = [(n / 5, f"{n / 5:g}") for n in range(6)]
 def sections(report: QaReport) -> list[Section]:
     """The sections that `slung qa` shows."""
     parts = [_overview(report)]
-    for title, of_kind in (("Characters", "characters"), ("Tokens", "tokens")):
+    for title, of_kind in (
+        ("Documents" if report.whole_documents else "Characters", "characters"),
+        ("Tokens", "tokens"),
+    ):
         qualities = {name: getattr(quality, of_kind) for name, quality in _all(report).items()}
         if None not in qualities.values():
             parts.append(_quality(title, qualities, report))
@@ -30,6 +33,9 @@ def _all(report: QaReport) -> dict[str, LabelerQuality]:
 
 
 def _overview(report: QaReport) -> Section:
+    if report.whole_documents:
+        facts = [(count(report.documents), "documents"), (count(report.gold_documents), "risky documents")]
+        return Section("The truth", "", [Facts(facts)])
     facts = [
         (count(report.documents), "documents"),
         (count(report.gold_documents), "documents with a gold span"),
@@ -69,7 +75,12 @@ def _quality(title: str, qualities: dict[str, Quality], report: QaReport) -> Sec
         "nothing gold and nothing predicted counts as 1 (the measure of SemEval-2021 Task 5). Gold text without a "
         "score counts as never found."
     )
-    if unit == "characters":
+    if report.whole_documents:
+        note = (
+            "A document's score is the highest of its spans. A risky document without a span counts as never found. "
+            "Mean F1 is the share of documents that are judged right."
+        )
+    elif unit == "characters":
         note += " A labeler of sentences cannot be precise if people marked words. Its recall is still meaningful."
     else:
         note += (
@@ -92,7 +103,7 @@ def _calibration(report: QaReport) -> Section:
     axes = [Axis(0, 1, _TENTHS, label) for label in ("mean score", "share of right spans")]
     figures = [Figure(lines("Reliability", series, *axes, diagonal=True, dots=True)), Figure(_histogram(qualities))]
     note = (
-        "A span is right if it touches a gold span. On the dotted line, scores are probabilities. Above it, scores are "
+        f"A span is right if {'its document is risky' if report.whole_documents else 'it touches a gold span'}. On the dotted line, scores are probabilities. Above it, scores are "
         f"too low. The error is the mean distance of spans from the line, in {BINS} bins (expected calibration error)."
     )
     return Section("Calibration of the spans", note, [Table(["", "spans", "error"], rows), *figures])

@@ -10,7 +10,7 @@ import regex
 import yaml
 
 from ..storage import read_text
-from .base import Labeler, LabelerError, Span
+from .base import Labeler, LabelerError, Span, TextProblem
 
 TIMEOUT = 30.0
 """Seconds that one pattern may take on one text."""
@@ -68,16 +68,18 @@ class PatternsLabeler(Labeler):
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span per match; see `Labeler.label`."""
-        return [sorted(span for pattern in self.patterns for span in self._matches(pattern, text)) for text in texts]
+        return self.each(texts, self._spans)
+
+    def _spans(self, text: str) -> list[Span]:
+        return sorted(span for pattern in self.patterns for span in self._matches(pattern, text))
 
     def _matches(self, pattern: Pattern, text: str) -> list[Span]:
         try:
             matches = list(pattern.pattern.finditer(text, timeout=TIMEOUT))
         except TimeoutError as error:
-            raise self._error(
-                f"took more than {TIMEOUT:g} s on a text of {len(text)} characters; "
-                "remove nested or adjacent repetitions such as (a+)+",
-                pattern.name,
+            raise TextProblem(
+                f"{self.path}: pattern {pattern.name!r}: took more than {TIMEOUT:g} s on a text of {len(text)} "
+                "characters; remove nested or adjacent repetitions such as (a+)+"
             ) from error
         return [Span(*match.span(), pattern.score) for match in matches if match.end() > match.start()]
 

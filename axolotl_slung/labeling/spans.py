@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from .base import Labeler, LabelerError, Span
+from .base import Labeler, LabelerError, RowError, Span
 
 
 class SpansLabeler(Labeler):
@@ -34,12 +34,17 @@ class SpansLabeler(Labeler):
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """The rows' own spans; see `Labeler.label`."""
-        labeled = []
+        labeled, problems = [], {}
         for index, (text, row) in enumerate(zip(texts, rows)):
-            where = f"{self.key}.field: {describe_row(index, row)}"
             if self.field not in row:
-                raise LabelerError(f"{where}: has no {self.field!r}; choose one of {', '.join(map(str, row))}")
-            labeled.append(parse_spans(row[self.field], text, f"{where}, {self.field!r}"))
+                problems[index] = f"has no {self.field!r}; choose one of {', '.join(map(str, row))}"
+                continue
+            try:
+                labeled.append(parse_spans(row[self.field], text, f"{self.field!r}"))
+            except LabelerError as error:
+                problems[index] = str(error)
+        if problems:
+            raise RowError(f"{self.key}.field", problems)
         return labeled
 
 
@@ -49,12 +54,35 @@ def describe_row(index: int, row: Mapping, id_field: str = "id") -> str:
     return f"row {index} of the batch" if identity is None else f"the row with id {identity!r}"
 
 
+def by_pointer(value: Any) -> tuple[Any, dict[str, Any]]:
+    """Divide a column of spans into those of the row's or message's own text, and those of its other texts.
+
+    Args:
+        value: see `parse_spans`. In a mapping, keys that begin with `/` are JSON pointers from the mapping that has the
+            column to other texts in it.
+
+    Returns:
+        The spans of the own text, in any form; it is empty if there are none. For each pointer its spans.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return value, {}  # `parse_spans` raises the error
+    if not isinstance(value, Mapping):
+        return value, {}
+    pointed = {key: spans for key, spans in value.items() if key.startswith("/") and spans}
+    own = {key: spans for key, spans in value.items() if not key.startswith("/")}
+    return (own if any(own.values()) else {}), pointed
+
+
 def parse_spans(value: Any, text: str, where: str) -> list[Span]:
     """Check the spans in a data set's value.
 
     Args:
         value: None, a sequence of `[start, end, score]`, `[start, end]` or mappings with these keys, or a mapping of
-            labelers' names to such sequences; or one of these as a string of JSON.
+            labelers' names to such sequences; or one of these as a string of JSON. JSON pointers (`by_pointer`) and
+            their spans are left out.
         text: the text whose characters the spans count.
         where: the beginning of errors.
 
@@ -73,6 +101,7 @@ def parse_spans(value: Any, text: str, where: str) -> list[Span]:
         named = [
             span._replace(labeler=name)
             for name, spans in value.items()
+            if not name.startswith("/")
             for span in parse_spans(spans, text, f"{where}, {name!r}")
         ]
         return sorted(named)

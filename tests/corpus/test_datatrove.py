@@ -93,3 +93,41 @@ def test_documents_of_any_reader(corpus):
     documents = [Document(text=f"{n} Zoë", id=str(n)) for n in range(7)]
     labeled = list(LabelDocuments(block, batch_size=3).run(iter(documents)))
     assert [json.loads(one.metadata["spans"]) for one in labeled] == [{"entities": [[2, 5, 1.0]]}] * 7
+
+
+def test_chats_by_the_example(corpus):
+    (corpus / "in").rename(corpus / "texts")
+    (corpus / "in").mkdir()
+    rows = [{"messages": [{"role": "user", "content": f"{n} Zoë"}]} for n in range(9)]
+    (corpus / "in" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = [sys.executable, EXAMPLE, corpus / "in", corpus / "out", "--config", corpus / "config.yml"]
+    subprocess.run(
+        [*map(str, command), "--messages-field", "messages", "--tasks", "1"], check=True, capture_output=True
+    )
+    written = [json.loads(line) for line in (corpus / "out" / "a.jsonl").read_text().splitlines()]
+    assert [json.loads(row["messages"][0]["spans"]) for row in written] == [{"entities": [[2, 5, 1.0]]}] * 9
+
+
+def test_chats_of_any_reader_and_documents_that_cannot_be_labeled(corpus):
+    from datatrove.data import Document
+
+    from axolotl_slung.corpus.datatrove import LabelDocuments
+
+    block = {"labelers": [{"type": "entities", "path": str(corpus / "names.txt")}]}
+    chats = [[{"role": "user", "content": f"{n} Zoë"}, {"role": "assistant", "content": "no"}] for n in range(5)]
+    given = [*chats[:3], "no chat", json.dumps(chats[4])]
+    documents = [Document(text="", id=str(n), metadata={"messages": one}) for n, one in enumerate(given)]
+    step = LabelDocuments(block, batch_size=2, messages_field="messages")
+    labeled = list(step.run(iter(documents)))
+    assert [one.id for one in labeled] == ["0", "1", "2", "4"] and step.stats["bad_documents"].total == 1
+    assert isinstance(labeled[3].metadata["messages"], str)
+    found = [one.metadata["messages"] for one in labeled[:3]] + [json.loads(labeled[3].metadata["messages"])]
+    assert [[json.loads(message["spans"])["entities"] for message in of_row] for of_row in found] == [
+        [[[2, 5, 1.0]], []]
+    ] * 4
+
+    block = {"labelers": [{"type": "spans", "field": "marks"}]}
+    documents = [Document(text="abc", id=str(n), metadata={"marks": [[0, n]]}) for n in (1, 2, 9, 3)]
+    step = LabelDocuments(block)
+    assert [one.id for one in step.run(iter(documents))] == ["1", "2", "3"]
+    assert step.stats["bad_documents"].total == 1

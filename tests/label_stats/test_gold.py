@@ -84,6 +84,8 @@ def test_the_truth_is_not_the_labelers(tmp_path):
 def test_a_row_without_names(tmp_path, block):
     path = write_jsonl(tmp_path / "rows.jsonl", [{"text": "Anna", "who": None}])
     assert qa_files(sources(path), block, names_field="who").gold_spans == 0
+    path = write_jsonl(tmp_path / "some.jsonl", [{"text": "Anna", "who": None}, {"text": "Bo", "who": [None, "Bo"]}])
+    assert qa_files(sources(path), block, names_field="who").gold_spans == 1
 
 
 # files
@@ -176,8 +178,9 @@ def test_files_with_names(tmp_path):
         ([b'{"text": "SECRET\xff"}'], {"gold_field": "gold"}, SourceError, r"line 1: not valid JSON \(Unicode"),
         ([b"[" * 100_000], {"gold_field": "gold"}, SourceError, r"line 1: not valid JSON \("),
         ([b'{"text": "SECRET", "gold": [[0, 9]]}'], {"gold_field": "gold"}, LabelerError, r"line 1, 'gold', span 0"),
-        ([b'{"text": "a"}'], {}, ValueError, "expected one of them; give a column of gold spans or a column of names"),
-        ([b'{"text": "a"}'], {"gold_field": "a", "names_field": "b"}, ValueError, "gold_field, names_field: expected one of them"),
+        ([b'{"text": "a"}'], {}, ValueError, "gold_field, names_field, gold_label: expected one of them; give a column of gold spans"),
+        ([b'{"text": "a"}'], {"gold_field": "a", "names_field": "b"}, ValueError, "gold_label: expected one of them"),
+        ([b'{"text": "a"}'], {"gold_label": "b", "names_field": "b"}, ValueError, "gold_label: expected one of them"),
         ([b"{}"], {"gold_field": "a", "text_fields": ("b", "c")}, ValueError, "expected one column for the spans in 'a', got 2"),
     ],
 )  # fmt: skip
@@ -204,3 +207,95 @@ def test_two_thousand_questions_on_a_hundred_authors(tmp_path, tokenizer):
     )
     point = report.combined.tokens.points[0]
     assert point.recall > 0.999 and point.precision > 0.99
+
+
+# chats and nested texts
+
+
+def test_each_message_of_a_chat_is_a_document(tmp_path, block, tokenizer):
+    chats = [
+        {
+            "id": 1,
+            "messages": [
+                {"role": "user", "content": "you stupid fool", "gold": [[4, 10]]},
+                {"role": "assistant", "content": None, "gold": None},
+                {"role": "user", "content": [{"type": "text", "text": "stu"}, {"type": "text", "text": "pid!"}], "gold": [[0, 6]]},
+            ],
+        },
+        {"messages": [{"role": "user", "content": "fool", "gold": "[[0, 4]]"}]},
+    ]  # fmt: skip
+    path = write_jsonl(tmp_path / "chats.jsonl", chats)
+    options = {"gold_field": "gold", "messages_field": "messages", "text_fields": ("content",), "tokenizer": tokenizer}
+    report = qa_files(sources(path), block, **options)
+    assert (report.documents, report.gold_spans, report.characters) == (3, 3, 15 + 7 + 4)
+    flat = [
+        {"text": text, "gold": gold}
+        for text, gold in (("you stupid fool", [[4, 10]]), ("stupid!", [[0, 6]]), ("fool", [[0, 4]]))
+    ]
+    same = qa_files(sources(write_jsonl(tmp_path / "flat.jsonl", flat)), block, gold_field="gold", tokenizer=tokenizer)
+    assert report == same
+
+    write_jsonl(path, [{"messages": [{"content": "a"}, {"content": "b", "gold": [[0, 3]]}]}])
+    with pytest.raises(SourceError, match=r"line 1, messages\[0\]: no column 'gold'"):
+        qa_files(sources(path), block, **options)
+    write_jsonl(path, [{"messages": [{"content": "a", "gold": []}, {"content": "b", "gold": [[0, 3]]}]}])
+    with pytest.raises(LabelerError, match=r"line 1, messages\[1\], 'gold', span 0"):
+        qa_files(sources(path), block, **options)
+    write_jsonl(path, [{"text": "a"}])
+    with pytest.raises(SourceError, match="line 1: no list of messages in a column 'messages'; choose from 'text'"):
+        qa_files(sources(path), block, **options)
+
+
+def test_a_row_that_a_labeler_rejects_is_named_by_its_line(tmp_path):
+    path = write_jsonl(tmp_path / "rows.jsonl", [{"text": "ab", "gold": [], "spans": [[0, n]]} for n in (1, 2, 3)])
+    block = SlungConfig.model_validate({"labelers": [{"type": "spans"}]})
+    with pytest.raises(SourceError, match=r"rows.jsonl, line 3: slung.labelers\[0\].field: 'spans', span 0"):
+        qa_files(sources(path), block, gold_field="gold")
+
+
+def test_texts_in_nested_mappings(tmp_path, block):
+    rows = [{"post": {"body": row["text"]}, "gold": row["gold"]} for row in ROWS]
+    nested = qa_files(
+        sources(write_jsonl(tmp_path / "a.jsonl", rows)), block, gold_field="gold", text_fields=("post.body",)
+    )
+    assert nested == qa_files(sources(write_jsonl(tmp_path / "b.jsonl", ROWS)), block, gold_field="gold")
+
+
+# whole documents
+
+
+@pytest.mark.parametrize(
+    "rule, values",
+    [
+        ("toxic", [True, False, True, 0]),
+        ("toxic", ["1", "0", "1", 0.0]),
+        ("toxic=hateful", ["hateful", "non-hateful", "hateful", None]),
+        ("toxic=2", [2, 1, "2", "1"]),
+        ("toxic>=0.5", [0.5, 0.4999, 1, False]),
+    ],
+)
+def test_truth_about_whole_documents(tmp_path, block, rule, values):
+    texts = ["stupid and stupid", "gold rush", "a fool", "fine"]
+    rows = [{"text": text, "toxic": value} for text, value in zip(texts, values)]
+    report = qa_files(sources(write_jsonl(tmp_path / "a.jsonl", rows)), block, gold_label=rule, thresholds=[0.8])
+    assert report.whole_documents and (report.documents, report.gold_documents) == (4, 2)
+    [point] = [point for point in report.combined.characters.points if point.threshold == 0.8]
+    assert (point.predicted, point.found, point.precision, point.recall, point.mean_f1) == (2, 1, 0.5, 0.5, 0.5)
+    assert report.missed is None and report.tokens is None and report.combined.calibration.spans[8] == 2
+
+
+@pytest.mark.parametrize(
+    "rule, value, says",
+    [
+        ("toxic", "SECRET", "line 1: 'toxic': expected true or false, or 1 or 0, got str; say which values are risky"),
+        ("toxic", 0.5, "expected true or false, or 1 or 0, got float"),
+        ("toxic>=0.5", None, "'toxic': expected a number, got NoneType"),
+        ("label", 1, "line 1: no column 'label'; choose from 'text', 'toxic'"),
+        ("toxic>=high", 1, "gold_label: toxic>=high: expected a number after >="),
+    ],
+)
+def test_documents_without_a_clear_label(tmp_path, block, rule, value, says):
+    path = write_jsonl(tmp_path / "a.jsonl", [{"text": "a", "toxic": value}])
+    with pytest.raises(ValueError, match=says) as caught:
+        qa_files(sources(path), block, gold_label=rule)
+    assert "SECRET" not in str(caught.value)

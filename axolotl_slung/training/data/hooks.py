@@ -67,22 +67,23 @@ def at_most(rows: int) -> Iterator[None]:
         yield
 
 
-def opened(entry: Mapping, cfg: Mapping, tokenizer: Any) -> tuple[SlungStrategy | None, Dataset]:
-    """The strategy that labels a training data set, and its rows before they are tokenized.
+def opened(entry: Mapping, cfg: Mapping, tokenizer: Any, split: str = "train") -> tuple[SlungStrategy | None, Dataset]:
+    """The strategy that labels a data set, and its rows before they are tokenized.
 
     The strategy is None if the rows are token ids.
 
     Args:
-        entry: an entry of `datasets:`.
+        entry: an entry of `datasets:` or `test_datasets:`.
         cfg: Axolotl's config, validated.
         tokenizer: the model's tokenizer.
+        split: `train`, or `test` for an entry of `test_datasets:`.
     """
     from axolotl.utils.data import sft
 
     # Private, but no public function of Axolotl 0.19 or 0.21 handles the split, the shards and the weight of an entry.
     # It returns the result of get_dataset_wrapper, which is slung's.
     with _as(_only_looking, True):
-        return sft._load_and_process_single_dataset(entry, cfg, tokenizer, split="train", seed=cfg.get("seed") or 42)
+        return sft._load_and_process_single_dataset(entry, cfg, tokenizer, split=split, seed=cfg.get("seed") or 42)
 
 
 @contextmanager

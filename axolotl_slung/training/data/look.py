@@ -29,11 +29,13 @@ class DataSet:
         strategy: labels its rows.
         rows: the raw rows.
         overlap: see `tokens.token_buckets`.
+        entry: its entry in the config.
     """
 
     strategy: SlungStrategy
     rows: Dataset
     overlap: str
+    entry: Mapping
 
     @property
     def where(self) -> str:
@@ -88,12 +90,13 @@ class DataSet:
             yield LabeledDocument(name, tokens, found, score, trainable, partial)
 
 
-def data_sets(cfg: Mapping, tokenizer: Any) -> list[DataSet]:
+def data_sets(cfg: Mapping, tokenizer: Any, held_out: bool = False) -> list[DataSet]:
     """The training data sets of a config with a `slung:` block, opened.
 
     Args:
         cfg: Axolotl's config, validated.
         tokenizer: the model's tokenizer.
+        held_out: whether those of `test_datasets:` follow.
 
     Raises:
         SlungDataError: a data set is already tokenized.
@@ -106,14 +109,16 @@ def data_sets(cfg: Mapping, tokenizer: Any) -> list[DataSet]:
         DictDefault({**entry, "type": "completion", "field": entry.get("text_column") or "text"})
         for entry in cfg.get("pretraining_dataset") or []
     ]
+    entries = [(entry, "train") for entry in [*(cfg.get("datasets") or []), *streamed]]
+    entries += [(entry, "test") for entry in (cfg.get("test_datasets") or []) if held_out]
     found = []
-    for entry in [*(cfg.get("datasets") or []), *streamed]:
-        strategy, rows = hooks.opened(entry, cfg, tokenizer)
+    for entry, split in entries:
+        strategy, rows = hooks.opened(entry, cfg, tokenizer, split)
         if strategy is None:
             raise SlungDataError(
                 f"{entry.get('path')}: it is already tokenized, so there is no text to show; give its raw text"
             )
-        found.append(DataSet(strategy, rows, Setup(cfg).config.overlap))
+        found.append(DataSet(strategy, rows, Setup(cfg).config.overlap, entry))
     return found
 
 

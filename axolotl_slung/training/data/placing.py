@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
-from .fields import Layout, Path, Placed, get, replaced, strings, uncovered
+from ...labeling.rows.fields import Layout, Path, get, replaced, strings
 from .following import following
+from .places import Placed, uncovered
 from .searching import aligned, carried, gaps, meanings, search
 from .tagging import RowSeen, TaggingTokenizer, Text
 from .tracked import MARKS, Piece, mark, track, unmark

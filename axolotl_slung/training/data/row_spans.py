@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ...labeling.base import Labeler, Span
-from ...labeling.custom import CustomLabeler
-from ...labeling.spans import describe_row
+from ...labeling.base import Labeler, RowError, Span
+from ...labeling.rows import fields as fields_of
+from ...labeling.rows.fields import spelled
+from ...labeling.rows.found import found_in_columns, found_in_fields, reads_rows
 from ...labels.buckets import Action
 from ...labels.tokens import buckets_of
-from . import fields as fields_of
 from . import inexact
-from .columns import described, within, without_text
-from .meant import meant_by, meant_together
+from .places import Placed, moved
 from .placing import Placer
 from .policy import Policy
-from .row_labels import Part, SlungDataError
+from .row_labels import Part
 from .searching import copies
 from .tagging import Text
-
-_CALL_KEYS = ("function", "arguments", "parameters", "text", "content", "value", "spans")
-"""Keys inside messages that errors may name. They belong to the chat formats, never to the data."""
 
 _MOST_KNOWN = 10_000
 """The maximum number of template pieces whose spans are cached."""
@@ -39,7 +37,7 @@ class Row:
         choices: for each text, all possible places of fields that were found in several places.
         lost: fields that were not found in any text.
         spans: the spans of each field.
-        from_columns: the fields whose spans come from a column.
+        from_columns: the fields whose spans come from a column, and whether a JSON pointer names the field.
         number: the row's index in the batch.
         inexact: the sum of the reasons why the row is not exact, see `inexact.REASONS`.
     """
@@ -48,11 +46,11 @@ class Row:
     source: dict = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
-    places: list[list[fields_of.Placed]] = field(default_factory=list)
-    choices: list[list[fields_of.Placed]] = field(default_factory=list)
+    places: list[list[Placed]] = field(default_factory=list)
+    choices: list[list[Placed]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     spans: dict[fields_of.Path, list[Span]] = field(default_factory=dict)
-    from_columns: set[fields_of.Path] = field(default_factory=set)
+    from_columns: dict[fields_of.Path, bool] = field(default_factory=dict)
     number: int = 0
     inexact: int = 0
 
@@ -77,7 +75,7 @@ class RowSpans:
 
     def find(self, rows: list[Row]) -> None:
         """Label rows whose texts and places are known: first their fields, then all their texts."""
-        self._label_fields(rows)
+        self.label_fields(rows)
         self.put(rows)
 
     def put(self, rows: list[Row]) -> None:
@@ -92,70 +90,27 @@ class RowSpans:
 
     # spans of fields
 
-    def _label_fields(self, rows: list[Row]) -> None:
-        """Put the spans of fields into their rows. Fields that are in no text of the row are not labeled."""
-        wanted = [
-            (row, path)
-            for row in rows
-            for path in dict.fromkeys(place.path for places in row.places for place in places)
-        ]
-        for row, path in wanted:
-            row.spans[path] = []
+    def label_fields(self, rows: list[Row]) -> None:
+        """Put the spans of fields into their rows. Fields that are in no text of the row are not labeled.
+
+        Raises:
+            RowError: some rows cannot be labeled. They are named by their `number`.
+        """
+        wanted = [list(dict.fromkeys(place.path for of_text in row.places for place in of_text)) for row in rows]
+        for row, paths in zip(rows, wanted):
+            row.spans.update({path: [] for path in paths})
+        raw, sources = [row.raw for row in rows], [row.source for row in rows]
         for labeler in self.policy.labelers:
-            if labeler.reads_row:
-                self._read_columns(labeler, rows)
-                continue
-            texts = [fields_of.get(row.raw, path) for row, path in wanted]
-            for (row, path), found in zip(wanted, self._annotated(labeler, texts, wanted)):
-                row.spans[path] += found
-            if labeler.scope == "document":
-                self._label_meant(labeler, wanted, texts, rows)
-
-    def _label_meant(self, labeler: Labeler, wanted, texts: list[str], rows: list[Row]) -> None:
-        """Label the texts that fields imply besides their own, see `meant`."""
-        meant = [(row, path, one) for (row, path), text in zip(wanted, texts) for one in meant_by(path, text)]
-        meant += [(row, one.fields[0][0], one) for row in rows for one in meant_together(row.raw, self.layout)]
-        where = [(row, path) for row, path, _ in meant]
-        for (row, _, one), found in zip(meant, self._annotated(labeler, [one.text for *_, one in meant], where)):
-            for path, span in one.moved(found):
-                if path in row.spans:
-                    row.spans[path].append(span)
-
-    def _annotated(
-        self, labeler: Labeler, texts: list[str], wanted: list[tuple[Row, fields_of.Path]]
-    ) -> list[list[Span]]:
-        """The spans of each text. Equal texts are labeled once if the labeler reads only the text."""
-        if reads_rows(labeler):
-            return labeler.annotate(texts, [fields_of.surroundings(row.raw, path) for row, path in wanted])
-        different = list(dict.fromkeys(texts))
-        spans = dict(zip(different, labeler.annotate(different, [{}] * len(different))))
-        return [spans[text] for text in texts]
-
-    def _read_columns(self, labeler: Labeler, rows: list[Row]) -> None:
-        """Put the spans of a column into the rows."""
-        name = labeler.text_field or self.policy.text_field
-        if name is None:
-            raise SlungDataError(
-                f"{labeler.key}.text_field: not set: a data set of this type ({self.policy.where}) has several texts; "
-                "name the column whose characters the spans count"
-            )
-        column = getattr(labeler, "field", None)
-        anywhere = labeler.text_field is not None or self.layout.messages is None
-        wanted = []
-        for row in rows:
-            source = self.layout.opened(row.source)
-            found = list(described(source, name, column, self.layout, anywhere))
-            if column and (missed := without_text(source, column, found)):
-                raise SlungDataError(
-                    f"{labeler.key}.text_field: {describe_row(row.number, row.raw)}, {_spelled(missed)}: these spans "
-                    f"have no text {name!r}; name the key of their text, or remove the spans"
-                )
-            wanted += [(row, one) for one in found]
-        texts, beside = [one.text for _, one in wanted], [one.row for _, one in wanted]
-        for (row, one), found in zip(wanted, labeler.annotate(texts, beside)):
-            for path, bounds in one.fields:
-                row.spans.setdefault(path, []).extend(within(bounds, found))
-                row.from_columns.add(path)
+            with _by_number(rows):
+                if labeler.reads_row:
+                    found, pointed = found_in_columns(labeler, sources, self.layout, self.policy.text_field)
+                else:
+                    found, pointed = found_in_fields(labeler, raw, wanted, self.layout), []
+            for row, of_row in zip(rows, found):
+                for path, spans in of_row.items():
+                    row.spans.setdefault(path, []).extend(spans)
+            for row, of_row, paths in zip(rows, found, pointed):
+                row.from_columns.update({path: path in paths for path in of_row})
 
     def _settle(self, row: Row) -> None:
         """Find the places of fields that have no certain place yet and a span whose action is not `train`."""
@@ -179,19 +134,25 @@ class RowSpans:
                 row.inexact |= inexact.SEVERAL if choices else 0
 
     def _check_spans(self, row: Row, path: fields_of.Path) -> None:
-        """Raise `SlungDataError` if the template changes the field of a column of spans, or does not render it."""
+        """Raise `RowError` if the template changes the field of a column of spans, or does not render it."""
         field = fields_of.get(row.raw, path)
-        where = f"{self.policy.where}: {describe_row(row.number, row.raw)}, {_spelled(path)}"
-        if self._placer.share_outside(row.texts, row.places, field) >= 0.5:
-            raise SlungDataError(
-                f"{where}: its column of spans cannot be placed: the data set's chat_template or type changes this "
-                "text; use another one, or move the text to a field that it writes unchanged"
+        # `slung label` writes pointers to short texts, too, which may equal a template's own words by chance
+        pointed = row.from_columns[path]
+        if pointed and " " not in field.strip():
+            return
+        problem = None
+        if self._placer.share_outside(row.texts, row.places, field) >= (0.8 if pointed else 0.5):
+            problem = (
+                "its column of spans cannot be placed: the data set's chat_template or type changes this text; use "
+                "another one, or move the text to a field that it writes unchanged"
             )
-        if not self.layout.renders(path):
-            raise SlungDataError(
-                f"{where}: its column of spans has no text in the prompt: the data set's chat_template does not write "
-                "this field; remove the column, or use a template that writes the field"
+        elif not pointed and not self.layout.renders(path):
+            problem = (
+                "its column of spans has no text in the prompt: the data set's chat_template does not write this "
+                "field; remove the column, or use a template that writes the field"
             )
+        if problem:
+            raise RowError(self.policy.where, {row.number: f"{spelled(path)}: {problem}"})
 
     # spans of texts
 
@@ -200,12 +161,10 @@ class RowSpans:
         whole, rest = [], []
         for row in rows:
             for text, places in zip(row.texts, row.places):
-                by_path: dict[fields_of.Path, list[fields_of.Placed]] = {}
+                by_path: dict[fields_of.Path, list[Placed]] = {}
                 for place in places:
                     by_path.setdefault(place.path, []).append(place)
-                text.spans = [
-                    s for path, of in by_path.items() for s in fields_of.moved(row.spans.get(path, []), of, text.text)
-                ]
+                text.spans = [s for path, of in by_path.items() for s in moved(row.spans.get(path, []), of, text.text)]
                 self._label_copies(row, text, places)
                 if not (len(places) == 1 and (places[0].start, places[0].end) == (0, len(text.text))):
                     whole.append((row, text))
@@ -229,14 +188,17 @@ class RowSpans:
                 row.inexact |= inexact.OUTSIDE if any(self.action(s) is not Action.TRAIN for s in spans) else 0
 
     def _label_whole(self, labeler: Labeler, whole: list[tuple[Row, Text]]) -> None:
-        found = labeler.annotate([text.text for _, text in whole], [row.raw for row, _ in whole])
+        with _by_number([row for row, _ in whole]):
+            found = labeler.annotate([text.text for _, text in whole], [row.raw for row, _ in whole])
         for (_, text), spans in zip(whole, found):
             text.spans += spans
 
     def _label_seams(self, labeler: Labeler, rows: list[Row]) -> None:
         """Find spans that cross the edges of texts. A strategy may tokenize texts separately and join them."""
         joined = ["".join(text.text for text in row.texts) for row in rows]
-        for row, spans in zip(rows, labeler.annotate(joined, [row.raw for row in rows])):
+        with _by_number(rows):
+            found = labeler.annotate(joined, [row.raw for row in rows])
+        for row, spans in zip(rows, found):
             start = 0
             for text in row.texts:
                 end = start + len(text.text)
@@ -263,27 +225,21 @@ class RowSpans:
     def _label_rest(self, labeler: Labeler, rest) -> list[list[Span]]:
         """The spans of template pieces. Most pieces repeat in every row, so their spans are cached."""
         if reads_rows(labeler):
-            return labeler.annotate([piece for *_, piece in rest], [row.raw for row, *_ in rest])
+            with _by_number([row for row, *_ in rest]):
+                return labeler.annotate([piece for *_, piece in rest], [row.raw for row, *_ in rest])
         known = self._rest.setdefault(labeler.name, {})
         if len(known) > _MOST_KNOWN:
             known.clear()
-        new = list(dict.fromkeys(piece for *_, piece in rest if piece not in known))
-        known.update(zip(new, labeler.annotate(new, [{}] * len(new))))
+        new = {piece: row for row, *_, piece in rest if piece not in known}
+        with _by_number(list(new.values())):
+            known.update(zip(new, labeler.annotate(list(new), [{}] * len(new))))
         return [known[piece] for *_, piece in rest]
 
 
-def reads_rows(labeler: Labeler) -> bool:
-    """Whether a labeler may read more than the text. A custom class also gets the row."""
-    return isinstance(labeler, CustomLabeler) and not labeler.cached
-
-
-def _spelled(path: fields_of.Path) -> str:
-    """A path as text, such as `messages[1].content`. Keys of the data are written as `*`."""
-    spelled = []
-    for depth, key in enumerate(path):
-        if isinstance(key, int):
-            spelled.append(f"[{key}]")
-        else:  # deeper keys belong to the data and may be names
-            known = depth == 0 or (depth == 2 and isinstance(path[1], int)) or key in _CALL_KEYS
-            spelled.append(f".{key}" if known and not isinstance(key, fields_of.Key) else ".*")
-    return "".join(spelled).lstrip(".")
+@contextmanager
+def _by_number(rows: list[Row]) -> Iterator[None]:
+    """Let a `RowError` about a list of texts name the rows that they are from."""
+    try:
+        yield
+    except RowError as error:
+        raise error.moved([row.number for row in rows]) from None

@@ -10,8 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from ...labeling.rows.fields import Path
 from ...labeling.text.escapes import unescaped
-from .fields import Path, Placed
+from .places import Placed
 from .tracked import Piece
 
 _LEAST = 3

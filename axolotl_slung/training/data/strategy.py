@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ...labeling.base import utf8_safe
-from ...labeling.spans import describe_row
+from ...labeling.base import RowError, utf8_safe
+from ...labeling.rows import fields as fields_of
+from ...labeling.spans import SpansLabeler, describe_row
 from ...labels.buckets import Action
-from . import fields as fields_of
 from . import inexact
 from .edits import edit, edits_text
 from .placing import Placer
@@ -39,6 +39,9 @@ class SlungStrategy:
     Args:
         strategy: Axolotl's strategy.
         policy: how its rows are labeled.
+
+    Attributes:
+        layout: the layout of its rows.
     """
 
     supports_batched = True
@@ -48,11 +51,12 @@ class SlungStrategy:
         self.tokenizer: TaggingTokenizer = strategy.tokenizer
         self.filter_rows = getattr(strategy, "filter_rows", None)
         self.policy = policy
-        self._layout = fields_of.Layout.of(strategy)
+        self.layout = fields_of.Layout.of(strategy)
+        self._span_columns = {labeler.field for labeler in policy.labelers if isinstance(labeler, SpansLabeler)}
         self._in_order = True  # until the tokens of a row cannot be followed without tags
         self._row_labels = RowLabels(self.tokenizer, policy)
-        self._placer = Placer(strategy, self._call, self.tokenizer, self._layout)
-        self._spans = RowSpans(policy, self._layout, self._placer)
+        self._placer = Placer(strategy, self._call, self.tokenizer, self.layout)
+        self._spans = RowSpans(policy, self.layout, self._placer)
 
     def tokenize_prompt(self, batch: Mapping[str, list]) -> dict[str, list]:
         """Tokenize and label a batch of raw rows. The result may have more or fewer rows."""
@@ -84,17 +88,34 @@ class SlungStrategy:
         Args:
             batch: raw rows, by column.
             edited: whether the actions on text are applied, which may drop rows.
+
+        Raises:
+            SlungDataError: a row cannot be labeled.
         """
         raw = [dict(zip(batch, values)) for values in zip(*batch.values())]
-        rows = [self._followed(row, number) for number, row in enumerate(raw)]
-        self._spans.find(rows)
-        if edited and edits_text(self.policy.buckets):
-            rows = self._edited(rows)
+        rows = [self.followed(row, number) for number, row in enumerate(raw)]
+        try:
+            self.find(rows)
+            if edited and edits_text(self.policy.buckets):
+                rows = self._edited(rows)
+        except RowError as error:
+            number = next(iter(error.problems))
+            id_field = next((key for one in self.policy.labelers if (key := getattr(one, "id_field", None))), "id")
+            raise SlungDataError(error.told(number, describe_row(number, raw[number], id_field))) from None
         yield from rows
+
+    def find(self, rows: list[Row]) -> None:
+        """Put spans into rows that `followed` gave.
+
+        Raises:
+            RowError: some rows cannot be labeled. They are named by their `number`.
+        """
+        self._spans.find(rows)
 
     # tokens and places
 
-    def _followed(self, raw: dict, number: int) -> Row:
+    def followed(self, raw: dict, number: int) -> Row:
+        """A raw row, tokenized, with the places of its fields. `number` is its index in its batch."""
         try:
             return self._tokenized(_cleaned(raw), number)
         except RecursionError:
@@ -104,7 +125,9 @@ class SlungStrategy:
             ) from None
 
     def _tokenized(self, raw: dict, number: int) -> Row:
-        row = Row(self._layout.parsed(raw), source=raw, number=number)
+        parsed = self.layout.parsed(raw)
+        # a template may write a whole message: the spans in it are not text
+        row = Row(self.layout.without(parsed, self._span_columns), source=raw, number=number)
         if self._in_order:
             with self.tokenizer.noting(tagged=False) as row.texts:
                 made = self._made(row.raw)

@@ -7,18 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axolotl_slung.labeling.base import Span
-from axolotl_slung.training.data.columns import described, within, without_text
-from axolotl_slung.training.data.fields import (
+from axolotl_slung.labeling.rows.columns import described, within, without_text
+from axolotl_slung.labeling.rows.fields import (
     Key,
     Layout,
-    Placed,
     get,
-    moved,
     replaced,
     strings,
     surroundings,
-    uncovered,
 )
+from axolotl_slung.training.data.places import Placed, moved, uncovered
 
 CHAT = Layout("messages", "role", "tools")
 ROW = {

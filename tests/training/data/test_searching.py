@@ -6,7 +6,7 @@ import json
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from axolotl_slung.training.data.fields import Placed
+from axolotl_slung.training.data.places import Placed
 from axolotl_slung.training.data.searching import aligned, carried, gaps, search
 from axolotl_slung.training.data.tracked import Piece
 

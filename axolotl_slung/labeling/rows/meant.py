@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...labeling.base import Span
-from ...labeling.text.escapes import unescaped
+from ..base import Span
+from ..text.escapes import unescaped
 from .columns import parts, same
 from .fields import Layout, Path
 

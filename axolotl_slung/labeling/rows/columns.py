@@ -3,79 +3,138 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...labeling.base import Span
-from ...labeling.text.escapes import unescaped
-from .fields import Key, Layout, Path
-
-_TOKEN = re.compile(r'[{}\[\],]|"(?:[^"\\]|\\.)*+"', re.DOTALL)
+from ..base import LabelerError, Span
+from ..spans import by_pointer
+from ..text.escapes import unescaped
+from .fields import Key, Layout, Path, get, spelled
+from .json_text import json_places
 
 
 class Described(NamedTuple):
     """A text that a column of spans describes.
 
     Attributes:
-        path: the place of the text in the row.
+        holder: the place of the mapping that has the column.
         text: the characters that the column's spans count.
-        row: the row's columns, overridden by the keys of the mapping that holds the text.
+        row: the row's columns, overridden by the keys of the mapping that holds the text. The column has only the
+            spans of this text.
         fields: the fields that the text consists of. Each comes with the text's characters `[start, end)` for each
             character of the field, int64 `[n, 2]`.
+        pointed: whether a JSON pointer names the text.
     """
 
-    path: Path
+    holder: Path
     text: str
     row: dict
     fields: list[tuple[Path, np.ndarray]]
+    pointed: bool = False
 
 
-def described(row: Mapping, name: str, column: str | None, layout: Layout, anywhere: bool) -> Iterator[Described]:
-    """The texts under the key `name`.
+def described(
+    row: Mapping, name: str | None, column: str | None, layout: Layout, anywhere: bool
+) -> Iterator[Described]:
+    """The texts under the key `name`, and those that JSON pointers in the columns name.
 
     A message's content may be a list of parts. The parts, joined, are one text. A part that has the column itself is a
     text of its own. The arguments of a tool call in a JSON string are one text. Its fields are the strings in the JSON.
 
     Args:
         row: a row of the data set. The JSON of its messages is parsed, the JSON of their arguments is not.
-        name: the key of the text.
+        name: the key of the text. None if no key is the text: then only pointers name texts.
         column: the key of the spans, or None if the labeler has none.
         layout: the layout of the rows.
         anywhere: whether the key may be at any depth. If not, only the row and its messages may have it.
+
+    Raises:
+        LabelerError: a pointer leads to no text, or the row has spans but `name` is None.
     """
 
     def walk(value, path):
         if isinstance(value, Mapping):
             if name in value and (anywhere or not path or layout.is_message(path)):
                 yield from of_holder(value, path)
+            if column in value and (not path or layout.is_message(path)):
+                yield from of_pointers(value, path)
             for key, inner in value.items():
                 yield from walk(inner, (*path, key))
         elif isinstance(value, (list, tuple)):
             for index, inner in enumerate(value):
                 yield from walk(inner, (*path, index))
 
-    def of_holder(holder, path):
-        value, path, beside = holder[name], (*path, name), {**row, **holder}
+    def of_holder(holder, at):
+        value, path, beside = holder[name], (*at, name), {**row, **holder}
+        at = at if column in holder else ()
         if isinstance(value, str):
-            strings = list(_json_strings(value)) if name in ("arguments", "parameters") else []
+            strings = list(json_strings(value)) if name in JSON_KEYS else []
             fields = [((*path, *inner), bounds) for inner, bounds in strings] or [(path, same(len(value)))]
-            yield Described(path, value, beside, fields)
+            yield Described(at, value, beside, fields)
         elif isinstance(value, (list, tuple)):
             found = list(parts(value, path))
             own = [part for part in found if column and part[2].get(column) is not None]
             for of_part, text, part in own:
-                yield Described(of_part, text, {**row, **part}, [(of_part, same(len(text)))])
+                yield Described(of_part[:-1], text, {**row, **part}, [(of_part, same(len(text)))])
             if found and (not own or holder.get(column) is not None):
                 starts, length = [], 0
                 for of_part, text, _ in found:
                     starts.append((of_part, same(len(text)) + length))
                     length += len(text)
-                yield Described(path, "".join(text for _, text, _ in found), beside, starts)
+                yield Described(at, "".join(text for _, text, _ in found), beside, starts)
+
+    def of_pointers(holder, at):
+        own, pointed = by_pointer(holder[column])
+        if own and name is None:
+            raise LabelerError(
+                f"not set: a data set of this type has several texts; name the column whose characters {column!r} "
+                "counts"
+            )
+        for pointer, spans in pointed.items():
+            inner = resolved(holder, pointer)
+            if inner is None:
+                raise LabelerError(f"{spelled((*at, column))}: a JSON pointer in it leads to no text; fix or remove it")
+            path, text = (*at, *inner), get(holder, inner)
+            strings = list(json_strings(text)) if inner[-1] in JSON_KEYS else []
+            fields = [((*path, *deeper), bounds) for deeper, bounds in strings] or [(path, same(len(text)))]
+            yield Described(at, text, {**row, **holder, column: spans}, fields, pointed=True)
 
     return walk(row, ())
+
+
+JSON_KEYS = ("arguments", "parameters")
+"""Keys of strings that are JSON to chat templates."""
+
+
+def pointer_to(path: Path) -> str:
+    """The JSON pointer (RFC 6901) to a path. One to the name of a member ends in `#`, as relative pointers do."""
+    steps = [str(step.name if isinstance(step, Key) else step) for step in path]
+    pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1").replace("#", "~2") for step in steps)
+    return pointer + "#" * isinstance(path[-1], Key)
+
+
+def resolved(holder: Mapping, pointer: str) -> Path | None:
+    """The path of the string that a pointer of `pointer_to` leads to, or None."""
+    steps = [
+        step.replace("~2", "#").replace("~1", "/").replace("~0", "~")
+        for step in pointer.removesuffix("#").split("/")[1:]
+    ]
+    path: list = []
+    value: Any = holder
+    for depth, step in enumerate(steps):
+        if isinstance(value, Mapping) and step in value:
+            if pointer.endswith("#") and depth == len(steps) - 1:
+                return (*path, Key(step))
+            value = value[step]
+            path.append(step)
+        elif isinstance(value, (list, tuple)) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+            path.append(int(step))
+        else:
+            return None
+    return tuple(path) if isinstance(value, str) and not pointer.endswith("#") else None
 
 
 def parts(value: Any, path: Path) -> Iterator[tuple[Path, str, Mapping]]:
@@ -108,29 +167,19 @@ def same(length: int) -> np.ndarray:
     return np.stack([places, places + 1], axis=1)
 
 
-def _json_strings(source: str) -> Iterator[tuple[Path, np.ndarray]]:
-    """The keys and string values of a JSON list or mapping: `(path, bounds)`, bounds in characters of the source."""
+def json_strings(source: str) -> Iterator[tuple[Path, np.ndarray]]:
+    """The keys and string values of a JSON list or mapping: `(path, bounds)`, bounds in characters of the source.
+
+    Yields nothing for a text that is not such JSON.
+    """
     try:
         if not isinstance(json.loads(source), (list, dict)):
             return
     except (ValueError, RecursionError):
         return
-    frames: list[list] = []  # the current key or index of each open list and mapping; None before a key
-    for token in _TOKEN.finditer(source):
-        sign = token[0]
-        if sign in "{[":
-            frames.append([0 if sign == "[" else None, sign])
-        elif sign in "}]":
-            frames.pop()
-        elif sign == ",":
-            frames[-1][0] = frames[-1][0] + 1 if frames[-1][1] == "[" else None
-        else:
-            text, path = json.loads(sign), tuple(frame[0] for frame in frames)
-            if frames[-1][0] is None:
-                frames[-1][0] = text
-                path = (*path[:-1], Key(text))
-            if text:
-                yield path, _bounds(sign[1:-1]) + token.start() + 1
+    for path, start, end in json_places(source):
+        if source[start] == '"' and end - start > 2:
+            yield path, _bounds(source[start + 1 : end - 1]) + start + 1
 
 
 def _bounds(escaped: str) -> np.ndarray:
@@ -140,11 +189,11 @@ def _bounds(escaped: str) -> np.ndarray:
 
 def without_text(row: Mapping, column: str, found: list[Described]) -> Path | None:
     """The path of a column whose spans describe none of the texts found, or None if there is no such column."""
-    used = {one.path[:-1] if _own(row, one.path, column) else () for one in found}
+    used = {one.holder for one in found}
 
     def walk(value, path):
         if isinstance(value, Mapping):
-            if value.get(column) and path not in used and value[column] not in ("[]", "{}"):
+            if value.get(column) and path not in used and by_pointer(value[column])[0]:
                 yield (*path, column)
             for key, inner in value.items():
                 if key != column:
@@ -154,11 +203,3 @@ def without_text(row: Mapping, column: str, found: list[Described]) -> Path | No
                 yield from walk(inner, (*path, index))
 
     return next(walk(row, ()), None)
-
-
-def _own(row: Mapping, path: Path, column: str) -> bool:
-    """Whether the mapping that holds a text has the column itself. It then replaces the row's column."""
-    holder = row
-    for key in path[:-1]:
-        holder = holder[key]
-    return column in holder

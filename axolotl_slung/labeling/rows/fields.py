@@ -1,14 +1,10 @@
-"""The strings of a data set's row, and their places in a rendered prompt."""
+"""The strings of a data set's row, by their paths."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 from typing import Any, NamedTuple
-
-import numpy as np
-
-from ...labeling.base import Span
 
 
 class Key(NamedTuple):
@@ -18,69 +14,6 @@ class Key(NamedTuple):
 
 
 Path = tuple[str | int | Key, ...]
-
-
-class Placed(NamedTuple):
-    """The place of a field's characters, from `offset` on: `[start, end)` of a rendered prompt.
-
-    Attributes:
-        bounds: for each character of the field, its characters `[start, end)` in the prompt, int64 `[characters, 2]`.
-            Escapes make the field and the prompt differ. None if their characters are the same, one by one.
-    """
-
-    start: int
-    end: int
-    path: Path
-    offset: int
-    bounds: np.ndarray | None = None
-
-    @property
-    def length(self) -> int:
-        """The number of the field's characters that are here."""
-        return self.end - self.start if self.bounds is None else len(self.bounds)
-
-    def at(self, start: int, end: int) -> tuple[int, int]:
-        """The prompt's characters for the field's characters `[start, end)`, all of which must be here."""
-        if self.bounds is None:
-            return start - self.offset + self.start, end - self.offset + self.start
-        return int(self.bounds[start - self.offset, 0]), int(self.bounds[end - self.offset - 1, 1])
-
-
-def moved(spans: Sequence[Span], places: Sequence[Placed], text: str) -> list[Span]:
-    """A field's spans as spans of a prompt. Parts of spans that are not in the prompt are left out.
-
-    A template may write two parts of a field with only white space between them. A span over both parts includes it.
-
-    Args:
-        spans: the spans of the field.
-        places: the places of the field in the prompt.
-        text: the prompt.
-    """
-    found = []
-    places = sorted(places, key=lambda place: place.start)
-    for span in spans:
-        last = None  # the end of the previous part, in the field and in the prompt
-        for place in places:
-            start, end = max(span.start, place.offset), min(span.end, place.offset + place.length)
-            if start >= end:
-                continue
-            first, stop = place.at(start, end)
-            if last and start >= last[0] and first >= last[1] and not text[last[1] : first].strip():
-                first = last[1]
-            if first < stop:  # otherwise the template left these characters out
-                found.append(span._replace(start=first, end=stop))
-            last = end, stop
-    return found
-
-
-def uncovered(length: int, places: Sequence[Placed]) -> list[tuple[int, int]]:
-    """The parts `[start, end)` of a field that have no known place."""
-    found, last = [], 0
-    for place in sorted(places, key=lambda place: place.offset):
-        if place.offset > last:
-            found.append((last, place.offset))
-        last = max(last, place.offset + place.length)
-    return [*found, (last, length)] if last < length else found
 
 
 class Layout(NamedTuple):
@@ -131,6 +64,18 @@ class Layout(NamedTuple):
         if isinstance(tools, list):
             row[self.tools] = [_with_function_read(tool, "parameters") for tool in tools]
         return row
+
+    def without(self, row: Mapping, keys: Container[str]) -> dict:
+        """The row without these keys in its messages and tools. Arguments and parameters are not searched."""
+
+        def walk(value):
+            if isinstance(value, Mapping):
+                data = ("arguments", "parameters")
+                return {k: inner if k in data else walk(inner) for k, inner in value.items() if k not in keys}
+            return [walk(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+        columns = (self.messages, self.tools) if keys and self.messages else ()
+        return {**row, **{column: walk(row[column]) for column in columns if column in row}}
 
     def is_role(self, path: Path) -> bool:
         """Whether the string at `path` is a message's role."""
@@ -221,9 +166,55 @@ def get(row: Mapping, path: Path) -> str:
     return row
 
 
+def path_of(row: Mapping, name: str) -> Path | None:
+    """The path of a column, or of the value `a.b` in nested mappings. None if there is none."""
+    if name in row:
+        return (name,)
+    for at, sign in enumerate(name):
+        inner = row.get(name[:at]) if sign == "." else None
+        if isinstance(inner, Mapping) and (rest := path_of(inner, name[at + 1 :])) is not None:
+            return (name[:at], *rest)
+    return None
+
+
+def texts_of_chat(row: Mapping, layout: Layout, columns: Container[str]) -> list[Path]:
+    """The strings of a chat's messages and tools that a chat template may write, whichever it is.
+
+    Roles, types and ids are left out, and so are the names of members outside arguments.
+
+    Args:
+        row: a row whose JSON is parsed.
+        layout: the layout of the rows.
+        columns: keys of columns of spans.
+    """
+    chat = {column: row[column] for column in (layout.messages, layout.tools) if column in row}
+    wanted = []
+    for path in strings(layout.without(chat, columns), layout):
+        data = any(step in ("arguments", "parameters") for step in path[:-1])
+        if data or not (isinstance(path[-1], Key) or path[-1] in ("role", "from", "type", "id", "tool_call_id")):
+            wanted.append(path)
+    return wanted
+
+
 def surroundings(row: Mapping, path: Path) -> dict:
     """The row's columns, overridden by the keys of the mapping (such as a chat message) that holds the string."""
     holder = row
     for key in path[:-1]:
         holder = holder[key]
     return {**row, **holder} if isinstance(holder, Mapping) else dict(row)
+
+
+_CALL_KEYS = ("function", "arguments", "parameters", "text", "content", "value", "spans")
+"""Keys inside messages that errors may name. They belong to the chat formats, never to the data."""
+
+
+def spelled(path: Path) -> str:
+    """A path for messages, such as `messages[1].content`. Keys of the data are written as `*`."""
+    written = []
+    for depth, key in enumerate(path):
+        if isinstance(key, int):
+            written.append(f"[{key}]")
+        else:  # deeper keys belong to the data and may be names
+            known = depth == 0 or (depth == 2 and isinstance(path[1], int)) or key in _CALL_KEYS
+            written.append(f".{key}" if known and not isinstance(key, Key) else ".*")
+    return "".join(written).lstrip(".")

@@ -1,0 +1,114 @@
+"""`slung label -c config.yml` writes spans from which training makes the labels that it makes with the labelers."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from helpers.axolotl_run import (
+    as_if_fresh,
+    base_config,
+    prepare_in_process,
+    write_config,
+)
+from helpers.chats import ENTRIES, INSULT, KINDS, LABELERS, NAME, OF_CONFIG
+from helpers.tiny import tiny_model, write_jsonl
+
+from axolotl_slung.cli import main
+from axolotl_slung.labels.codec import FIRST_CODE
+
+_FOLDER = Path(importlib.util.find_spec("axolotl").submodule_search_locations[0], "utils/chat_templates/templates")
+TEXT = f"The teacher is {NAME}. They call it {INSULT}, and {NAME}'s house a mill."
+BUCKETS = [{"name": "low", "below": 0.5, "action": "train"}, {"name": "high", "action": "mask"}]
+
+FLAT = {
+    "completion": ({"type": "completion"}, [{"text": TEXT, "id": 7}, {"text": f"{NAME} " * 30, "id": 8}]),
+    "completion with a field": ({"type": "completion", "field": "body"}, [{"body": TEXT, "text": "x"}]),
+    "alpaca": ({"type": "alpaca"}, [{"instruction": f"Who is {NAME}?", "input": "", "output": TEXT},
+                                    {"instruction": "Who?", "input": f"It is {NAME}.", "output": INSULT}]),
+    "input_output": ({"type": "input_output"}, [{"segments": [{"label": False, "text": f"Who? {NAME}? "}, {"label": True, "text": TEXT}]}]),
+    "user-defined": (
+        {"type": {"field_instruction": "q", "field_output": "a", "format": "[I] {instruction} [/I]", "no_input_format": "[I] {instruction} [/I]"}},
+        [{"q": f"Who is {NAME}?", "a": TEXT}],
+    ),
+}  # fmt: skip
+
+
+def config_of(folder, entry, rows, **keys):
+    path = write_jsonl(folder / "rows.jsonl", rows)
+    return base_config(
+        folder,
+        base_model=str(tiny_model(folder, kind="bytelevel_bos")),
+        datasets=[{"path": str(path), "ds_type": "json", **entry}],
+        sequence_len=4096,
+        shuffle_merged_datasets=False,
+        special_tokens={"eos_token": "<|im_end|>"},
+        plugins=["axolotl_slung.SlungPlugin"],
+        slung={"labelers": LABELERS, "buckets": BUCKETS},
+        **keys,
+    )
+
+
+def label(folder, config, *options):
+    """The output of `slung label -c config.yml`, and its result."""
+    path = write_config(config, folder, "label.yml")
+    with as_if_fresh(folder):
+        result = CliRunner().invoke(
+            main, ["label", "-c", str(path), "-o", str(folder / "labeled"), "-j", "1", *options]
+        )
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def labels(config, **changes):
+    return prepare_in_process({**config, **changes}).train_dataset["labels"][:]
+
+
+def trained_on_spans(folder, config):
+    """The labels of training on what `slung label` wrote, with what it says to change in the config."""
+    entry = {**config["datasets"][0], "path": str(folder / "labeled" / "datasets-0.jsonl")}
+    return labels(
+        config,
+        datasets=[entry],
+        slung={"labelers": [{"type": "spans"}], "buckets": BUCKETS},
+        dataset_prepared_path=str(folder / "again"),
+    )
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_rows_of_prompts(tmp_path, name):
+    config = config_of(tmp_path, *FLAT[name])
+    direct = labels(config)
+    result = label(tmp_path, config)
+    assert result.exit_code == 0, result.output
+    assert any(label <= FIRST_CODE for row in direct for label in row)
+    assert trained_on_spans(tmp_path, config) == direct
+    written = [json.loads(line) for line in (tmp_path / "labeled" / "datasets-0.jsonl").read_text().splitlines()]
+    assert [{key: value for key, value in row.items() if key != "spans"} for row in written] == FLAT[name][1]
+    assert "datasets[0]: {path: " in result.output and "slung.labelers: [{type: spans}]" in result.output
+
+
+OF_ENTRY = {entry: [kind for kind, one in KINDS.items() if one.entry == entry] for entry in ENTRIES}
+
+
+@pytest.mark.parametrize("template", ["qwen3", "llama3"])
+@pytest.mark.parametrize("entry", ["chat", "objects", "json", "parts", "other names", "strings", "system column"])
+def test_chats_of_every_form(tmp_path, entry, template):
+    source = _FOLDER / f"{template}.jinja"
+    rows = [KINDS[kind].row for kind in OF_ENTRY[entry]]
+    columns = dict.fromkeys(key for row in rows for key in row)
+    rows = [{key: row.get(key) for key in columns} for row in rows]
+    keys = {
+        "type": "chat_template",
+        "chat_template": "jinja",
+        "chat_template_jinja": source.read_text(),
+        **ENTRIES[entry],
+    }
+    config = config_of(tmp_path, keys, rows, **OF_CONFIG.get(entry, {}))
+    direct = labels(config)
+    result = label(tmp_path, config)
+    assert result.exit_code == 0, result.output
+    assert any(label <= FIRST_CODE for row in direct for label in row)
+    assert trained_on_spans(tmp_path, config) == direct
