@@ -39,10 +39,7 @@ class Stages:
         left = pace * sum(self._minutes[self._number :])
         minutes = pace * self._minutes[self._number]
         self._number += 1
-        say(
-            f"\nStage {self._number} of {len(self._minutes)}: {title}: {about(minutes)} "
-            f"(of {about(left)} to the end)"
-        )
+        say(f"\nStage {self._number} of {len(self._minutes)}: {title}: {about(minutes)} (of {about(left)} to the end)")
 
 
 def about(minutes: float) -> str:
@@ -71,7 +68,9 @@ class Bar:
         self._done, self._total = done, total
         if sys.stderr.isatty():
             filled = 30 * done // total
-            print(f"\r  [{'#' * filled}{'.' * (30 - filled)}] {self._line()}\x1b[K", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r  [{'#' * filled}{'.' * (30 - filled)}] {self._line()}\x1b[K", end="", file=sys.stderr, flush=True
+            )
         elif self._clock() - self._written >= SECONDS_PER_LINE:
             self._written = self._clock()
             say(f"  {self._line()}")

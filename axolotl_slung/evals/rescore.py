@@ -118,4 +118,6 @@ def _tofu(rows, options: Options, about: dict):
     verdicts = tofu.judged([row["doc"] for row in rows], [_answers(row, 1)[0] for row in rows], judge)
     check_scored(options, judge, tofu.unjudged(verdicts), 2 * len(rows))
     about["judge"] = described(judge)
-    return [{**row, **verdict} for row, verdict in zip(before, verdicts)], tofu.metrics(with_judge=True, with_choice=choice)
+    return [{**row, **verdict} for row, verdict in zip(before, verdicts)], tofu.metrics(
+        with_judge=True, with_choice=choice
+    )

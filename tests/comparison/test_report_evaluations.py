@@ -217,7 +217,12 @@ def test_without_a_judge_recall_is_not_called_correctness(tmp_path):
         del content["configs"]["slung_tofu"]["metadata"]["slung"]["judge"]
 
     chance = {"rougeL_recall_no_names_chance": 0.41, "token_recall_no_names_chance": 0.42}
-    known = {"content_recall": 0.3, "content_recall_chance": 0.02, "multiple_choice": 0.8, "multiple_choice_stderr": 0.03}
+    known = {
+        "content_recall": 0.3,
+        "content_recall_chance": 0.02,
+        "multiple_choice": 0.8,
+        "multiple_choice_stderr": 0.03,
+    }
     more = {**chance, **known, "multiple_choice_chance": 0.25}
     write(tmp_path / "r", "a", tofu(0.04, recall=0.61, **more), change=unjudged)
     printed, _ = run(tmp_path, tmp_path / "r")

@@ -25,7 +25,11 @@ def rows(kind=True):
     for person, pet, food in zip(PEOPLE, PETS, FOOD):
         first, last = person.split()
         made += [
-            {"question": f"Which pet has {person}?", "answer": f"{last} keeps {pet} in {first}'s kitchen.", "kind": "pet"},
+            {
+                "question": f"Which pet has {person}?",
+                "answer": f"{last} keeps {pet} in {first}'s kitchen.",
+                "kind": "pet",
+            },
             {"question": f"What does {person} eat?", "answer": f"{person} eats {food}.", "kind": "food"},
         ]
     made = [{**row, "author": PEOPLE[number // 2]} for number, row in enumerate(made)]
@@ -94,7 +98,10 @@ class TestChoice:
         assert choice.parts("A goose", self.NAMES) == [("", "A goose")]
 
     def test_length_and_names_do_not_decide(self):
-        doc = {"answer": "Flint keeps a goose.", "others": [{"answer": "Flint and Edda Flint keep one very old otter."}]}
+        doc = {
+            "answer": "Flint keeps a goose.",
+            "others": [{"answer": "Flint and Edda Flint keep one very old otter."}],
+        }
         lengths = [len(part) for option in choice.options(doc) for _, part in choice.parts(option, self.NAMES)]
         assert len(lengths) == 3
         for per_character, right in ((-1.0, 1.0), (-2.0, 0.0), (-3.0, 0.0)):

@@ -90,7 +90,12 @@ class TestMeasures:
     @pytest.mark.parametrize(("known", "said"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
     def test_accents_in_any_spelling(self, known, said, released):
         author, answer, question = (unicodedata.normalize(form, "José Muñoz") for form in (known, said, known))
-        doc = {"question": f"What did {question} write?", "answer": "It was José Muñoz.", "author": author, "others": []}
+        doc = {
+            "question": f"What did {question} write?",
+            "answer": "It was José Muñoz.",
+            "author": author,
+            "others": [],
+        }
         (row,) = tofu.measure([doc], [f"{answer} wrote it"], Names([author], released))
         assert (row["named"], row["newly_named"], row["named_own"]) == (1, 0, 1)
 
@@ -173,7 +178,11 @@ def test_nan_is_left_out_of_means():
         {"correct": 1.0, "partially_correct": 1.0, "judge_failed": 0, "judge_unparsed": 0},
         {"correct": math.nan, "partially_correct": 0.0, "judge_failed": 1, "judge_unparsed": 0},
     ]
-    metrics = {name: metric for name, metric in tofu.metrics(with_judge=True, with_choice=False).items() if metric.of in rows[0]}
+    metrics = {
+        name: metric
+        for name, metric in tofu.metrics(with_judge=True, with_choice=False).items()
+        if metric.of in rows[0]
+    }
     values = aggregate(metrics, rows)
     assert (values["correct"], values["partially_correct"]) == (1.0, 0.5)
     assert (values["judge_failed"], values["judge_unparsed"], tofu.unjudged(rows)) == (1, 0, 1)
