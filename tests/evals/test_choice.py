@@ -157,6 +157,18 @@ class TestTask:
         assert model.scored == [] and "multiple_choice" not in said
         assert said["content_recall_chance"] == 0
 
+    def test_lm_evals_cache_of_requests_is_of_now(self, monkeypatch, tmp_path):
+        monkeypatch.setattr("lm_eval.caching.cache.PATH", str(tmp_path))
+        (tmp_path / ".cache").mkdir()
+        local(monkeypatch, tmp_path, "SLUNG_TOFU", rows())
+        first, again = self.knowing("ripe figs"), self.knowing("ripe figs")
+        one, two = (metrics_of(evaluate("slung_tofu", m, cache_requests=True), "slung_tofu") for m in (first, again))
+        assert again.scored == first.scored and two == one
+        data = [{**row, "answer": row["answer"].replace("a lame goose", "a fat duck")} for row in rows()]
+        local(monkeypatch, tmp_path, "SLUNG_TOFU", data)
+        with pytest.raises(SlungError, match="--cache_requests refresh"):
+            evaluate("slung_tofu", self.knowing(), cache_requests=True)
+
     def test_a_file_of_names_needs_no_authors(self, monkeypatch, tmp_path):
         data = [{key: row[key] for key in ("question", "answer")} for row in rows()]
         local(monkeypatch, tmp_path, "SLUNG_TOFU", data)
