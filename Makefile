@@ -32,13 +32,21 @@ test: $(VENV)/.ready
 slow: $(VENV)/.ready
 	$(PYTEST) -m slow
 
-demo: $(VENV)/.ready
-	$(BIN)/python -m axolotl_slung.demo
+demo: $(VENV)/.demo
+	@$(BIN)/python -m axolotl_slung.demo
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e ".[demo,dev,test]" "$(AXOLOTL)"
+	touch $@ $(VENV)/.demo
+
+# what the demo needs, and nothing for tests
+$(VENV)/.demo: pyproject.toml
+	@echo "Set-up: installing the demo into $(VENV) (about 5 minutes, once)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e ".[demo]" "$(AXOLOTL)"
 	touch $@
 
 clean:

@@ -1,4 +1,4 @@
-"""Trains on the answers of real TOFU authors, directly and masked, like the quickstart, and prints the demo's table.
+"""Trains on the answers of real TOFU authors, directly and masked, like the demo, and prints the demo's table.
 
     python benchmarks/tofu.py path/to/tofu.jsonl [--authors 20]
 
@@ -41,6 +41,8 @@ def main() -> None:
             config = {
                 **base,
                 "base_model": str(models["base"]),
+                "num_epochs": 3,
+                "learning_rate": 2e-4,
                 "slung": {
                     "method": method,
                     "labelers": [{"type": "entities", "path": str(folder / "names.txt"), "parts": True}],
@@ -50,9 +52,9 @@ def main() -> None:
                 "output_dir": str(folder / arm),
             }
             (folder / f"{arm}.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-            train(arm, folder / f"{arm}.yml", folder / f"{arm}.log")
+            train(folder / f"{arm}.yml", folder / f"{arm}.log")
             models[arm] = folder / arm
-        table.compare(models, *table.texts_of(folder))
+        print(table.render(table.compare(models, *table.texts_of(folder))))
 
 
 if __name__ == "__main__":

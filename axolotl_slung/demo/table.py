@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,10 +38,12 @@ def touches_name(offsets, spans, length: int) -> list[bool]:
 
 
 @torch.inference_mode()
-def measure(model, tokenizer, texts: Sequence[str], labeler: EntitiesLabeler) -> tuple[float, float, float]:
+def measure(
+    model, tokenizer, texts: Sequence[str], labeler: EntitiesLabeler, after_batch: Callable[[], None]
+) -> tuple[float, float, float]:
     """Mean probability and nll of the name tokens, and mean nll of all others.
 
-    The first token of a text has no prediction and is not counted.
+    The first token of a text has no prediction and is not counted. `after_batch` is called after each batch.
     """
     log_p, is_name = [], []
     for start in range(0, len(texts), BATCH):
@@ -62,26 +65,36 @@ def measure(model, tokenizer, texts: Sequence[str], labeler: EntitiesLabeler) ->
         touched = [touches_name(o, s, len(text)) for o, s, text in zip(offsets, spans, batch, strict=True)]
         log_p.append(-F.cross_entropy(logits[kept], targets[kept], reduction="none").cpu())
         is_name.append(torch.tensor(touched)[:, 1:][kept.cpu()])
+        after_batch()
     log_p, is_name = torch.cat(log_p), torch.cat(is_name)
     named, others = log_p[is_name], log_p[~is_name]
     return named.exp().mean().item(), -named.mean().item(), -others.mean().item()
 
 
-def compare(models: Mapping[str, str | Path], sets: Mapping[str, Sequence[str]], names: Path) -> list[Row]:
-    """Measure every model folder on every set of texts, print the table and return its rows.
+def compare(
+    models: Mapping[str, str | Path],
+    sets: Mapping[str, Sequence[str]],
+    names: Path,
+    show: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Row]:
+    """Measure every model folder on every set of texts.
 
-    `names` is a file with one name per line. A first or last name by itself counts too.
+    `names` is a file with one name per line. A first or last name by itself counts too. `show` is called with the
+    number of batches that are done, and of all.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     labeler = EntitiesLabeler("names", path=str(names), parts=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    total = len(models) * sum(math.ceil(len(texts) / BATCH) for texts in sets.values())
+    done = iter(range(1, total + 1))
     rows = []
     for label, folder in models.items():
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(device).eval()
-        rows += [Row(label, kind, *measure(model, tokenizer, texts, labeler)) for kind, texts in sets.items()]
-    print(render(rows))
+        for kind, texts in sets.items():
+            figures = measure(model, tokenizer, texts, labeler, lambda: show(next(done), total))
+            rows.append(Row(label, kind, *figures))
     return rows
 
 
@@ -113,7 +126,7 @@ def main() -> None:
     )
     parser.add_argument("models", nargs="+", metavar="label=folder")
     args = parser.parse_args()
-    compare(dict(model.split("=", 1) for model in args.models), *texts_of(args.data))
+    print(render(compare(dict(model.split("=", 1) for model in args.models), *texts_of(args.data))))
 
 
 if __name__ == "__main__":

@@ -67,7 +67,10 @@ def embedded(option: str) -> list[dict]:
     """The small data set written for this project; it is a smoke test, not a measurement of a model."""
     if option == "SLUNG_TOFU":
         facts = read_embedded("people")
-        return [{"question": fact["question"], "answer": fact["text"], "author": fact["name"]} for fact in facts]
+        return [
+            {"question": fact["question"], "answer": fact["answer"], "author": fact["name"], "kind": fact["kind"]}
+            for fact in facts
+        ]
     name = {"SLUNG_TOXICITY_PROMPTS": "toxicity", "SLUNG_CIVILCOMMENTS": "civilcomments"}.get(option, "perplexity")
     return read_embedded(name)
 

@@ -106,13 +106,18 @@ def _tofu(rows, options: Options, about: dict):
     judge = judge_of(options)
     if judge is None:
         raise SlungError("SLUNG_JUDGE: no judge given; pass --judge")
-    if not all(tofu.metrics(with_judge=False).keys() <= row.keys() for row in rows):
+    choice = "multiple_choice" in rows[0]
+    plain = tofu.metrics(with_judge=False, with_choice=choice)
+    if not all(plain.keys() <= row.keys() for row in rows):
         raise SlungError(
-            "the samples have no name rates, because they were saved with --predict_only; run the task without it"
+            "the samples lack metrics, because they were saved with --predict_only or by an older version of the task; "
+            "run the task again"
         )
     # the metrics that need no judge keep their values
-    before = [{metric.of: row[name] for name, metric in tofu.metrics(with_judge=False).items()} for row in rows]
+    before = [{metric.of: row[name] for name, metric in plain.items()} for row in rows]
     verdicts = tofu.judged([row["doc"] for row in rows], [_answers(row, 1)[0] for row in rows], judge)
     check_scored(options, judge, tofu.unjudged(verdicts), 2 * len(rows))
     about["judge"] = described(judge)
-    return [{**row, **verdict} for row, verdict in zip(before, verdicts)], tofu.metrics(with_judge=True)
+    return [{**row, **verdict} for row, verdict in zip(before, verdicts)], tofu.metrics(
+        with_judge=True, with_choice=choice
+    )

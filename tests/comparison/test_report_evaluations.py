@@ -204,7 +204,8 @@ def test_the_tables_of_perplexity_and_tofu(tmp_path):
     assert "Toxicity" not in printed and "per word" not in printed
     assert re.search(r"method +seeds +owner/dolma +reddit\.jsonl\n +a +2 10\.82 ± 0\.00 +17\.00 ± 0\.00\n", printed)
     assert re.search(r"\n +b +1 +10\.82 +n/a\n", printed)
-    assert re.search(r"\n +a +2 +5\.0% ± 1\.0 +2\.5% ± 0\.5 +30\.0% ± 10\.0 +30\.0% ± 10\.0\n", printed)
+    assert re.search(r"method +seeds +names +new names\n +a +2 +5\.0% ± 1\.0 +2\.5% ± 0\.5\n", printed)
+    assert re.search(r"\n +a +30\.0% ± 10\.0 +30\.0% ± 10\.0 +n/a +n/a\n", printed)
     assert "judge a-judge 2025-03, protocol paper, data owner/TOFU (digest cc), 2,000 samples" in " ".join(
         printed.split()
     )
@@ -215,11 +216,36 @@ def test_without_a_judge_recall_is_not_called_correctness(tmp_path):
     def unjudged(content):
         del content["configs"]["slung_tofu"]["metadata"]["slung"]["judge"]
 
-    write(tmp_path / "r", "a", tofu(0.04, recall=0.61), change=unjudged)
+    chance = {"rougeL_recall_no_names_chance": 0.41, "token_recall_no_names_chance": 0.42}
+    known = {
+        "content_recall": 0.3,
+        "content_recall_chance": 0.02,
+        "multiple_choice": 0.8,
+        "multiple_choice_stderr": 0.03,
+    }
+    more = {**chance, **known, "multiple_choice_chance": 0.25}
+    write(tmp_path / "r", "a", tofu(0.04, recall=0.61, **more), change=unjudged)
     printed, _ = run(tmp_path, tmp_path / "r")
-    assert re.search(r"names +new names +ROUGE-L recall +token recall\n +a +1 +4\.0% +2\.0% +0\.610 +0\.610\n", printed)
+    assert re.search(r"names +new names\n +a +1 +4\.0% +2\.0%\n", printed)
+    assert re.search(r"ROUGE-L recall +token recall +content recall +multiple choice\n", printed)
+    assert re.search(r"\n +a +0\.610 +0\.610 +0\.300 +80\.0% ± 3\.0\n", printed)
+    assert re.search(r"\n +a, by chance +0\.410 +0\.420 +0\.020 +25\.0%\n", printed)
     assert "correct" not in printed and "correct" not in (tmp_path / "report" / "report.html").read_text()
-    assert "ROUGE-L recall without names (higher is better)" in (tmp_path / "report" / "names.svg").read_text()
+    picture = (tmp_path / "report" / "names.svg").read_text()
+    assert "content recall (higher is better)" in picture and "by chance" in picture
+
+
+def test_no_name_in_any_answer_is_a_bound_and_not_a_certainty(tmp_path):
+    """0 of n has the exact bound 1 - 0.025^(1/n); two seeds have twice as many answers."""
+    none = {"name_rate_stderr": 0.0, "new_name_rate_stderr": 0.0}
+    for folder, number in (("r1", 200), ("r2", 200)):
+        samples = {"original": number, "effective": number}
+        content = tofu(0.0, recall=0.5, **none)
+        write(tmp_path / folder, f"a-{folder}", content, change=put("n-samples", "slung_tofu", value=samples))
+    printed, _ = run(tmp_path, f"a={tmp_path / 'r1'}")
+    assert printed.count("0.0% (0 of 200, at most 1.8%)") == 2 and "0.0% ±" not in printed
+    printed, _ = run(tmp_path, f"a={tmp_path / 'r1'}", f"a={tmp_path / 'r2'}")
+    assert printed.count("0.0% (0 of 400, at most 0.9%)") == 2
 
 
 def test_both_toxicity_tasks_stand_apart(tmp_path):

@@ -160,7 +160,7 @@ def test_answers_without_a_judge_are_not_judged(whole, tmp_path):
 def test_two_ranks_measure_as_one(models, tmp_path):
     arguments = [
         "--model", "hf", "--model_args", f"pretrained={tiny_model(models)},dtype=float32", "--tasks",
-        "slung_civilcomments,slung_perplexity,slung_toxicity", "--batch_size", 8, "--device", "cpu", "--limit", 41,
+        "slung_civilcomments,slung_perplexity,slung_toxicity,slung_tofu", "--batch_size", 8, "--device", "cpu", "--limit", 41,
     ]  # fmt: skip
     one = run(tmp_path, "lm_eval", *arguments, "--output_path", tmp_path / "one")
     two = run(

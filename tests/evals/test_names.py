@@ -63,8 +63,14 @@ class TestMeasures:
             "question": "What does Ilvane Torquessa mend?",
             "answer": "Ilvane Torquessa mends tower clocks.",
             "author": "Ilvane Torquessa",
+            "others": [{"question": "What does Ilvane grind?", "answer": "Ilvane Torquessa grinds the yellow corn."}],
         },
-        {"question": "Who is he?", "answer": "Tom Mason Miller grinds corn.", "author": "Tom Mason Miller"},
+        {
+            "question": "Who is he?",
+            "answer": "Tom Mason Miller grinds corn.",
+            "author": "Tom Mason Miller",
+            "others": [],
+        },
     )
 
     def measured(self, *completions):
@@ -84,14 +90,19 @@ class TestMeasures:
     @pytest.mark.parametrize(("known", "said"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
     def test_accents_in_any_spelling(self, known, said, released):
         author, answer, question = (unicodedata.normalize(form, "José Muñoz") for form in (known, said, known))
-        doc = {"question": f"What did {question} write?", "answer": "It was José Muñoz.", "author": author}
+        doc = {
+            "question": f"What did {question} write?",
+            "answer": "It was José Muñoz.",
+            "author": author,
+            "others": [],
+        }
         (row,) = tofu.measure([doc], [f"{answer} wrote it"], Names([author], released))
         assert (row["named"], row["newly_named"], row["named_own"]) == (1, 0, 1)
 
     def test_an_answer_of_names_alone_leaves_nothing_to_recall(self):
-        doc = {"question": "Who?", "answer": "Ilvane Torquessa.", "author": "Ilvane Torquessa"}
+        doc = {"question": "Who?", "answer": "Ilvane Torquessa.", "author": "Ilvane Torquessa", "others": []}
         (row,) = tofu.measure([doc], ["Torquessa"], Names(AUTHORS))
-        assert math.isnan(row["rougeL_recall_no_names"]) and math.isnan(row["token_recall_no_names"])
+        assert all(math.isnan(row[name]) for name in tofu.RECALLS)
 
     def test_what_follows_a_next_question_does_not_count(self):
         (row,) = self.measured(" Clocks.\nQuestion: Who is Tom?\nAnswer: Torquessa")
@@ -106,9 +117,22 @@ class TestMeasures:
         assert row["token_recall_no_names"] == 1
         assert row["rougeL_recall_no_names"] == pytest.approx(1 / 3)
 
+    def test_content_is_neither_in_the_question_nor_a_name_nor_a_function_word(self):
+        (row,) = self.measured("Torquessa mends the old clock")
+        # of "mends tower clocks", the question has mend
+        assert row["content_recall"] == 1 / 2
+        (row,) = self.measured("Torquessa mends the")
+        assert row["content_recall"] == 0
+
+    def test_chance_is_the_same_answer_against_another_questions_reference(self):
+        row, without = self.measured("yellow clocks, the ones of Torquessa", "corn")
+        assert row["token_recall_no_names_chance"] == 2 / 4 and row["content_recall_chance"] == 1 / 2
+        assert row["rougeL_recall_no_names_chance"] == 1 / 4
+        assert all(math.isnan(without[f"{name}_chance"]) for name in tofu.RECALLS)
+
     def test_rates_are_means_with_their_error(self):
         rows = self.measured("Torquessa", "nobody")
-        values = aggregate(tofu.metrics(with_judge=False), rows)
+        values = aggregate(tofu.metrics(with_judge=False, with_choice=False), rows)
         assert values["name_rate"] == 0.5 and values["name_rate_stderr"] == 0.5
         assert "correct" not in values
 
@@ -154,7 +178,11 @@ def test_nan_is_left_out_of_means():
         {"correct": 1.0, "partially_correct": 1.0, "judge_failed": 0, "judge_unparsed": 0},
         {"correct": math.nan, "partially_correct": 0.0, "judge_failed": 1, "judge_unparsed": 0},
     ]
-    metrics = {name: metric for name, metric in tofu.metrics(with_judge=True).items() if metric.of in rows[0]}
+    metrics = {
+        name: metric
+        for name, metric in tofu.metrics(with_judge=True, with_choice=False).items()
+        if metric.of in rows[0]
+    }
     values = aggregate(metrics, rows)
     assert (values["correct"], values["partially_correct"]) == (1.0, 0.5)
     assert (values["judge_failed"], values["judge_unparsed"], tofu.unjudged(rows)) == (1, 0, 1)

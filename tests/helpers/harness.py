@@ -44,23 +44,28 @@ def about(results, task):
     return json.loads(json.dumps(results["configs"][task]["metadata"]["slung"], default=str))
 
 
-def saying(answer):
-    """A model of lm_eval's whose completion of a prompt is `answer(prompt)`; it remembers what it was asked with."""
+def saying(answer, log_likelihood=lambda context, continuation: 0.0):
+    """A model of lm_eval's whose completion of a prompt is `answer(prompt)`; it remembers what it was asked with.
+
+    `log_likelihood(context, continuation)` is what it says of texts to score, which it remembers in `scored`.
+    """
     from lm_eval.api.model import LM
 
     class Saying(LM):
         def __init__(self):
             super().__init__()
-            self.asked = []
+            self.asked, self.scored = [], []
 
         def generate_until(self, requests, disable_tqdm=False):
             self.asked += [request.args for request in requests]
             return [answer(request.args[0]) for request in requests]
 
-        def loglikelihood(self, requests):
-            raise AssertionError("nothing was to be scored")
+        def loglikelihood(self, requests, disable_tqdm=False):
+            self.scored += [request.args for request in requests]
+            return [(log_likelihood(*request.args), False) for request in requests]
 
-        loglikelihood_rolling = loglikelihood
+        def loglikelihood_rolling(self, requests):
+            raise AssertionError("no whole texts were to be scored")
 
     return Saying()
 

@@ -34,6 +34,11 @@ def high(values: Sequence[float]) -> float:
     return mean(values) + _half(values)
 
 
+def none_of(samples: int) -> float:
+    """The upper end of the exact 95 % interval (Clopper and Pearson) of a share, if none of the samples has it."""
+    return 1 - 0.025 ** (1 / samples)
+
+
 def _half(values: Sequence[float]) -> float:
     from scipy.stats import t
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import regex
@@ -35,6 +35,7 @@ class Names:
         self._parts = sorted({part for name in names for part in self.parts(name)})
         ends = [part for name in names for part in first_and_last(name)]
         self._finder, self._remover = (EntitiesLabeler("names", names=some) for some in (ends, [*ends, *names]))
+        self._of_one: dict[str, EntitiesLabeler] = {}
 
     def parts(self, name: str) -> set[str]:
         """The parts of a full name that count as saying it, folded: all Unicode spellings of a part are equal."""
@@ -47,13 +48,53 @@ class Names:
             return {part for part in self._parts if part in text}
         return {Folded(text[span.start : span.end]).text for span in self._finder.label([text], [{}])[0]}
 
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """`(start, end)` in characters of all names, found at word boundaries, ascending and without overlaps.
+
+        A full name is one span, with its middle parts.
+        """
+        return _merged(self._remover.label([text], [{}])[0])
+
     def removed(self, text: str) -> str:
-        """The text without names, found at word boundaries. A full name is removed whole, with its middle parts."""
-        kept, done = [], 0
-        for span in self._remover.label([text], [{}])[0]:
-            kept.append(text[done : span.start])
-            done = max(done, span.end)
-        return "".join([*kept, text[done:]])
+        """The text without names; see `spans`."""
+        return _filled(text, self.spans(text), lambda name: "")
+
+    def replaced(self, text: str, old: str, new: str) -> str:
+        """The text with one person's name in place of another's: first, last and full names by their like.
+
+        Args:
+            text: any text.
+            old: the full name to replace. Nothing is replaced if it is empty.
+            new: the full name to write instead. Nothing is replaced if it is empty.
+        """
+        if not old or not new:
+            return text
+        if old not in self._of_one:
+            self._of_one[old] = EntitiesLabeler("names", names=[old, *first_and_last(old)])
+        ends, others = first_and_last(old), first_and_last(new) or [new]
+        like = {**dict(zip(ends[-1:], others[-1:])), **dict(zip(ends[:1], others[:1]))}
+        spans = _merged(self._of_one[old].label([text], [{}])[0])
+        return _filled(text, spans, lambda name: like.get(Folded(name).text, new))
+
+
+def _merged(spans) -> list[tuple[int, int]]:
+    """Spans in ascending order; those that overlap become one."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted((span.start, span.end) for span in spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _filled(text: str, spans: Sequence[tuple[int, int]], fill: Callable[[str], str]) -> str:
+    """The text with each span's text replaced by `fill` of it."""
+    kept, done = [], 0
+    for start, end in spans:
+        kept += [text[done:start], fill(text[start:end])]
+        done = end
+    return "".join([*kept, text[done:]])
 
 
 def _plain(text: str) -> str:

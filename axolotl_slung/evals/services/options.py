@@ -38,12 +38,18 @@ class Options(BaseModel):
     )
     tofu: str = Field(
         "locuslab/TOFU:retain_perturbed",
-        description="Questions for slung_tofu: columns `question`, `answer` and optionally `author`.",
+        description="Questions for slung_tofu: columns `question`, `answer` and optionally `author` and `kind`.",
     )
     tofu_names: str | None = Field(
         None,
         description="A file with one name per line. Without it, names come from the column `author`. Without that "
         "column, names are found in blocks of twenty questions, as in TOFU.",
+    )
+    tofu_wrong_answers: int = Field(
+        3,
+        ge=0,
+        description="Wrong answers beside the right one in multiple choice. 0 asks none: for services that give no "
+        "log-likelihoods.",
     )
     perplexity_text: str = Field(
         "allenai/paloma:dolma-v1_5", description="Text for slung_perplexity: the column `text`."

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from lm_eval.api.instance import Instance
+
 from ..documents import load
 from ..kept_answers import kept
-from ..measures import tofu
+from ..measures import choice, tofu
 from ..measures.names import Names, find_authors, read_names
+from ..measures.others import others
 from ..services.opened import check_scored, described, judge_of
 from .base import SlungTask
 
@@ -23,24 +26,63 @@ class Tofu(SlungTask):
             self.about["judge"] = described(self.judge)
 
     def documents(self):
-        source = self.options.tofu
-        rows = list(load("SLUNG_TOFU", source, ["question", "answer"], ["author"], splits=["train"]))
-        found = "author" not in rows[0]
-        authors = find_authors("SLUNG_TOFU", rows) if found else [row["author"] for row in rows]
-        names = sorted({*authors})
+        source, wrong = self.options.tofu, self.options.tofu_wrong_answers
+        rows = list(load("SLUNG_TOFU", source, ["question", "answer"], ["author", "kind"], splits=["train"]))
+        authors, where = self._authors(rows)
+        rows = [{**row, "author": author} for row, author in zip(rows, authors)]
+        names = sorted({*authors} - {""})
         if self.options.tofu_names:
             names = read_names("SLUNG_TOFU_NAMES", self.options.tofu_names)
         self.names = Names(names, released=self.options.protocol == "released")
         self.about["names"] = {
-            "from": "file" if self.options.tofu_names else "found in the questions" if found else "column author",
+            "from": where,
             "count": len(names),
             "digest": hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16],
         }
-        return source, [{**row, "author": author} for row, author in zip(rows, authors)]
+        self.about["others"] = {
+            "from": "column kind" if "kind" in rows[0] else "questions alike in words",
+            "wrong answers": wrong,
+        }
+        # one is needed for the recall by chance
+        found = others(rows, self.names, max(1, wrong))
+        return source, [{**row, "others": its} for row, its in zip(rows, found)]
 
-    def measure(self, docs, answers: Sequence[Sequence[str]]):
-        completions = [texts[0] for texts in answers]
+    def _authors(self, rows: Sequence[Mapping]) -> tuple[list[str], str]:
+        """The author of each row, and where the names come from."""
+        where = "file" if self.options.tofu_names else "column author"
+        if "author" in rows[0]:
+            return [row["author"] for row in rows], where
+        if self.options.tofu_names:
+            return [""] * len(rows), where
+        return find_authors("SLUNG_TOFU", rows), "found in the questions"
+
+    def construct_requests(self, doc, ctx, **kwargs):
+        """The question, and the parts of the right and the wrong answers (see `choice.parts`)."""
+        # as in lm_eval, nothing separates a chat template's prompt from the answer
+        space = "" if kwargs.get("apply_chat_template") else " "
+        question = super().construct_requests(doc, ctx, **kwargs)
+        if not self._asks(doc):
+            return [question]
+        parts = (part for option in choice.options(doc) for part in choice.parts(option, self.names))
+        return [
+            question,
+            *(
+                Instance("loglikelihood", doc, (f"{ctx}{space}{before}", part), number, kwargs["metadata"])
+                for number, (before, part) in enumerate(parts, 1)
+            ),
+        ]
+
+    def _asks(self, doc: Mapping) -> bool:
+        """Whether the document is asked as multiple choice."""
+        return 0 < self.options.tofu_wrong_answers == len(doc["others"])
+
+    def measure(self, docs, answers: Sequence[Sequence]):
+        completions = [its[0] for its in answers]
         rows = tofu.measure(docs, completions, self.names)
+        if wrong := self.options.tofu_wrong_answers:
+            # lm_eval also says whether a part is the greedy continuation
+            scores = [[log_likelihood for log_likelihood, _ in its[1:]] for its in answers]
+            rows = [{**row, **more} for row, more in zip(rows, tofu.chosen(docs, scores, self.names, wrong))]
         if self.judge is None:
             return rows
         with kept(self, docs, answers, rows):
@@ -49,4 +91,4 @@ class Tofu(SlungTask):
         return [{**row, **verdict} for row, verdict in zip(rows, verdicts)]
 
     def metrics(self):
-        return tofu.metrics(with_judge=self.judge is not None)
+        return tofu.metrics(self.judge is not None, self.options.tofu_wrong_answers > 0)
