@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import regex
 import yaml
 
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span
+from .text.linear import Alphabet, Linear
 
-TIMEOUT = 30.0
-"""Seconds that one pattern may take on one text."""
+ALLOWANCE, PER_MILLION = 10.0, 10.0
+"""Seconds of CPU time that one pattern may take in one process: so many, and so many more per million characters."""
+
+_ADVICE = {
+    True: "bound its repetitions, such as .{0,200} in place of .*",
+    False: "remove nested or adjacent repetitions such as (a+)+; or remove lookarounds, backreferences and possessive "
+    "repetitions, and it is matched in linear time",
+}
+"""By whether RE2 matches the pattern."""
 
 _FLAGS = {"ignorecase": regex.IGNORECASE, "multiline": regex.MULTILINE, "dotall": regex.DOTALL}
 
 
-class Pattern(NamedTuple):
-    """One pattern of the file, compiled."""
+@dataclass
+class Pattern:
+    """One pattern of the file, compiled, and what it has cost in this process."""
 
     name: str
     pattern: regex.Pattern
     score: float
+    linear: Linear | None = None
+    """The same pattern for RE2, where RE2 matches it as `regex` does."""
+    characters: int = 0
+    seconds: float = 0.0
 
 
 class PatternsLabeler(Labeler):
@@ -34,9 +49,13 @@ class PatternsLabeler(Labeler):
         account: '\b\d{10}\b'
         slur: {pattern: '\bfoo\w*', score: 0.5, flags: [ignorecase]}
 
-    Expressions have the syntax of the `regex` module: Python's own and more (`\p{L}`, for example). Endless
-    backtracking reaches a time limit and raises an error. Matches of one pattern do not overlap. Empty matches do
-    not count. An escaped text is searched both as it is and as what it means (see `escapes.py`).
+    Expressions have the syntax of the `regex` module: Python's own and more (`\p{L}`, for example). Matches of one
+    pattern do not overlap. Empty matches do not count. An escaped text is searched both as it is and as what it means
+    (see `escapes.py`).
+
+    RE2 matches the patterns that it can match as `regex` does, in linear time (see `linear.py`). `regex` itself matches
+    the others. Each pattern has a budget of CPU time over all texts that a process searches (`ALLOWANCE`). If it is
+    exceeded, `label` raises a `LabelerError` that names the pattern, and raises it at once from then on.
 
     Args:
         key: the labeler's place in the YAML.
@@ -44,13 +63,13 @@ class PatternsLabeler(Labeler):
     """
 
     scope = "text"
-    lazy = ("_patterns",)
-    packages = ("regex",)
+    lazy = ("_patterns", "_alphabet")
+    packages = ("regex", "google-re2")
 
     def __init__(self, key: str, path: str):
         super().__init__(key)
         self.path = Path(path).expanduser()
-        self._patterns = None
+        self._patterns = self._alphabet = None
 
     def check(self) -> None:
         """Compile the patterns."""
@@ -63,23 +82,39 @@ class PatternsLabeler(Labeler):
     def patterns(self) -> list[Pattern]:
         """The patterns, compiled on first use."""
         if self._patterns is None:
-            self._patterns = [self._compile(name, entry) for name, entry in self._read().items()]
+            patterns = [self._compile(name, entry) for name, entry in self._read().items()]
+            self._alphabet = Alphabet([(pattern.pattern.pattern, pattern.pattern.flags) for pattern in patterns])
+            for pattern, linear in zip(patterns, self._alphabet.patterns):
+                pattern.linear = linear
+            self._patterns = patterns
         return self._patterns
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span per match; see `Labeler.label`."""
-        return [sorted(span for pattern in self.patterns for span in self._matches(pattern, text)) for text in texts]
+        patterns = self.patterns
+        found = []
+        for text in texts:
+            ranges = self._alphabet.ranges(text)
+            found.append(sorted(span for pattern in patterns for span in self._matches(pattern, text, ranges)))
+        return found
 
-    def _matches(self, pattern: Pattern, text: str) -> list[Span]:
+    def _matches(self, pattern: Pattern, text: str, ranges: Any) -> list[Span]:
+        pattern.characters += len(text)
+        left = ALLOWANCE + PER_MILLION * pattern.characters / 1e6 - pattern.seconds
+        started = time.process_time()
         try:
-            matches = list(pattern.pattern.finditer(text, timeout=TIMEOUT))
-        except TimeoutError as error:
+            if left <= 0:
+                raise TimeoutError
+            spans = _within(left, pattern, text, ranges)
+            return [Span(start, end, pattern.score) for start, end in spans if end > start]
+        except TimeoutError:
             raise self._error(
-                f"took more than {TIMEOUT:g} s on a text of {len(text)} characters; "
-                "remove nested or adjacent repetitions such as (a+)+",
+                f"took more CPU time than its budget, {ALLOWANCE:g} s and {PER_MILLION:g} s per million characters; "
+                f"{_ADVICE[pattern.linear is not None]}",
                 pattern.name,
-            ) from error
-        return [Span(*match.span(), pattern.score) for match in matches if match.end() > match.start()]
+            ) from None
+        finally:
+            pattern.seconds += time.process_time() - started
 
     def _read(self) -> dict:
         text = read_text(f"{self.key}.path", self.path)
@@ -120,6 +155,8 @@ class PatternsLabeler(Labeler):
             raise self._error(r"contains a backspace, since YAML reads \b so in double quotes; use single quotes", name)
         try:
             compiled = regex.compile(entry["pattern"], flags=sum(_FLAGS[flag] for flag in set(flags)))
+        except RecursionError:
+            raise self._error("is nested too deeply; remove parentheses", name) from None
         except regex.error as error:  # regex's stubs leave out its attributes
             place = "" if error.pos is None else f" at character {error.pos}"  # pyright: ignore[reportAttributeAccessIssue]
             raise self._error(f"is not a valid regular expression: {error.msg}{place}", name) from None  # pyright: ignore[reportAttributeAccessIssue]
@@ -128,3 +165,16 @@ class PatternsLabeler(Labeler):
     def _error(self, problem: str, name=None) -> LabelerError:
         pattern = "" if name is None else f" pattern {name!r}:"
         return LabelerError(f"{self.key}.path: {self.path}:{pattern} {problem}")
+
+
+def _within(seconds: float, pattern: Pattern, text: str, ranges: Any) -> Iterator[tuple[int, int]]:
+    """Start and end of each match. Raises `TimeoutError` after so many seconds of CPU time."""
+    if pattern.linear is None:
+        yield from (match.span() for match in pattern.pattern.finditer(text, timeout=seconds))
+        return
+    # one match takes linear time, but a text has many
+    end = time.process_time() + seconds
+    for span in pattern.linear.spans(ranges):
+        yield span
+        if time.process_time() > end:
+            raise TimeoutError
