@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import regex
 import yaml
 
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span
-from .text.linear import Alphabet, Linear
+from .text.linear import Alphabet, Encoded, Linear
 
 ALLOWANCE, PER_MILLION = 10.0, 10.0
 """Seconds of CPU time that one pattern may take in one process: so many, and so many more per million characters."""
@@ -91,22 +90,23 @@ class PatternsLabeler(Labeler):
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span per match; see `Labeler.label`."""
+        found: list[list[Span]] = [[] for _ in texts]
         patterns = self.patterns
-        found = []
-        for text in texts:
-            ranges = self._alphabet.ranges(text)
-            found.append(sorted(span for pattern in patterns for span in self._matches(pattern, text, ranges)))
-        return found
+        encoded = self._alphabet.encode(texts)
+        for pattern in patterns:
+            for index, start, end in self._matches(pattern, texts, encoded):
+                found[index].append(Span(start, end, pattern.score))
+        return [sorted(spans) for spans in found]
 
-    def _matches(self, pattern: Pattern, text: str, ranges: Any) -> list[Span]:
-        pattern.characters += len(text)
-        left = ALLOWANCE + PER_MILLION * pattern.characters / 1e6 - pattern.seconds
+    def _matches(self, pattern: Pattern, texts: Sequence[str], encoded: Encoded) -> list[tuple[int, int, int]]:
+        """The index of the text, start and end of each match."""
+        pattern.characters += sum(map(len, texts))
         started = time.process_time()
+        stop = started + ALLOWANCE + PER_MILLION * pattern.characters / 1e6 - pattern.seconds
         try:
-            if left <= 0:
-                raise TimeoutError
-            spans = _within(left, pattern, text, ranges)
-            return [Span(start, end, pattern.score) for start, end in spans if end > start]
+            if pattern.linear is None:
+                return _backtracked(pattern.pattern, texts, stop)
+            return list(_until(stop, pattern.linear.spans(encoded)))
         except TimeoutError:
             raise self._error(
                 f"took more CPU time than its budget, {ALLOWANCE:g} s and {PER_MILLION:g} s per million characters; "
@@ -167,14 +167,24 @@ class PatternsLabeler(Labeler):
         return LabelerError(f"{self.key}.path: {self.path}:{pattern} {problem}")
 
 
-def _within(seconds: float, pattern: Pattern, text: str, ranges: Any) -> Iterator[tuple[int, int]]:
-    """Start and end of each match. Raises `TimeoutError` after so many seconds of CPU time."""
-    if pattern.linear is None:
-        yield from (match.span() for match in pattern.pattern.finditer(text, timeout=seconds))
-        return
-    # one match takes linear time, but a text has many
-    end = time.process_time() + seconds
-    for span in pattern.linear.spans(ranges):
-        yield span
-        if time.process_time() > end:
+def _until(stop: float, matches: Iterable) -> Iterator:
+    """The matches. Raises `TimeoutError` when the process has used `stop` seconds of CPU time."""
+    # finding one match takes linear time, but there may be many
+    for match in matches:
+        yield match
+        if time.process_time() > stop:
             raise TimeoutError
+
+
+def _backtracked(pattern: regex.Pattern, texts: Sequence[str], stop: float) -> list[tuple[int, int, int]]:
+    """The matches by `regex`, within the time of `_until`. Empty ones do not count."""
+    found = []
+    for index, text in enumerate(texts):
+        left = stop - time.process_time()
+        if left <= 0:
+            raise TimeoutError
+        for match in pattern.finditer(text, timeout=left):
+            start, end = match.span()
+            if end > start:
+                found.append((index, start, end))
+    return found

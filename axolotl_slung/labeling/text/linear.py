@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import re2
@@ -18,11 +19,13 @@ import regex
 
 from .syntax import Atom, Syntax, Unsupported, parse
 
+_CODE_POINTS = 0x110000
+
 _BLOCK = 1 << 20
 """Characters that are encoded at once. This bounds the memory for a long text."""
 
 _LINE = 0x0A
-"""The byte before and after which RE2 finds the ends of lines."""
+"""The byte before and after which RE2 finds the ends of lines. Between texts it is what no atom matches."""
 
 _WORD = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 """The bytes that are letters for RE2's `\\b`."""
@@ -35,28 +38,46 @@ _MEMORY = 1 << 25
 _NEWLINE, _LETTER = Atom(r"\n", 0), Atom(r"\w", 0)
 
 
+class Encoded(NamedTuple):
+    """Texts in ranges of an alphabet, joined by a range that no pattern matches."""
+
+    ranges: np.ndarray
+    """uint16 or int32 (characters + texts,)"""
+    starts: list[int]
+    """Where each text begins, and one past the end."""
+
+
 class Linear:
     """A pattern that RE2 can match.
 
     Args:
         matcher: the compiled pattern.
-        bytes: uint8 (ranges,): the byte of each range of characters (see `Alphabet`).
+        bytes: uint8 (ranges + 1,): the byte of each range of characters (see `Alphabet`), and what is between texts.
         newline: the range of the newline, if the last one of a text becomes `_LINE`; otherwise -1.
+        edges: whether each text has to be searched separately, since the pattern asks where it begins or ends.
     """
 
-    def __init__(self, matcher: Any, bytes: np.ndarray, newline: int):
-        self._matcher, self._bytes, self._newline = matcher, bytes, newline
+    def __init__(self, matcher: Any, bytes: np.ndarray, newline: int, edges: bool):
+        self._matcher, self._bytes, self._newline, self._edges = matcher, bytes, newline, edges
 
-    def spans(self, ranges: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Start and end of each match, in characters, as `regex`'s `finditer` finds them.
-
-        Args:
-            ranges: the text (see `Alphabet.ranges`).
-        """
-        text = self._bytes[ranges]
-        if text.size and ranges[-1] == self._newline:
-            text[-1] = _LINE
-        return (match.span() for match in self._matcher.finditer(text.tobytes()))
+    def spans(self, encoded: Encoded) -> Iterator[tuple[int, int, int]]:
+        """The index of the text, start and end of each match, in characters, as `regex`'s `finditer` finds them."""
+        starts = encoded.starts
+        if not self._edges:
+            index = 0
+            for match in self._matcher.finditer(self._bytes[encoded.ranges].tobytes()):
+                start, end = match.span()
+                while start >= starts[index + 1]:
+                    index += 1
+                yield index, start - starts[index], end - starts[index]
+            return
+        for index, (begin, stop) in enumerate(pairwise(starts)):
+            ranges = encoded.ranges[begin : stop - 1]
+            text = self._bytes[ranges]
+            if text.size and ranges[-1] == self._newline:
+                text[-1] = _LINE
+            for match in self._matcher.finditer(text.tobytes()):
+                yield index, *match.span()
 
 
 class Alphabet:
@@ -74,16 +95,20 @@ class Alphabet:
         atoms = {piece for syntax in parsed if syntax for piece in syntax.pieces if isinstance(piece, Atom)}
         bounds = [_bounds(atom) for atom in sorted(atoms | {_NEWLINE, _LETTER})]
         self._starts = np.unique(np.concatenate([np.zeros(1, np.int64), *bounds]))
-        lengths = np.diff(self._starts, append=0x110000)
+        self._starts = self._starts[self._starts < _CODE_POINTS]
+        lengths = np.diff(self._starts, append=_CODE_POINTS)
         indexes = np.arange(lengths.size, dtype=np.uint16 if lengths.size < 1 << 16 else np.int32)
         self._range_of = np.repeat(indexes, lengths)
         self.patterns = [syntax and self._compiled(syntax) for syntax in parsed]
 
-    def ranges(self, text: str) -> np.ndarray:
-        """For each character of a text the index of its range, uint16 or int32 (len(text),)."""
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """The texts for `Linear.spans`. Any Unicode."""
+        text = "".join(texts)
         blocks = [text[i : i + _BLOCK].encode("utf-32-le", "surrogatepass") for i in range(0, len(text), _BLOCK)]
-        found = [self._range_of[np.frombuffer(block, np.uint32)] for block in blocks]
-        return np.concatenate(found) if found else self._range_of[:0]
+        ranges = [self._range_of[np.frombuffer(block, np.uint32)] for block in blocks]
+        ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+        joined = np.insert(np.concatenate([self._range_of[:0], *ranges]), ends, self._starts.size)
+        return Encoded(joined, [0, *(ends + np.arange(1, len(texts) + 1)).tolist()])
 
     def _compiled(self, syntax: Syntax) -> Linear | None:
         atoms = sorted({piece for piece in syntax.pieces if isinstance(piece, Atom)})
@@ -95,6 +120,7 @@ class Alphabet:
         if bytes is None:
             return None
         sets = {atom: bytes[rows[:, i]].tolist() for i, atom in enumerate(atoms)}
+        table = np.append(bytes[row_of_range.ravel()], np.uint8(_LINE))
         newline = self._range_of[_LINE] if syntax.final else -1
         if syntax.final:
             last = bytes[rows[:, len(atoms)]][0]
@@ -103,7 +129,7 @@ class Alphabet:
         options.encoding, options.log_errors, options.max_mem = re2.Options.Encoding.LATIN1, False, _MEMORY
         source = b"".join(_set(sets[piece]) if isinstance(piece, Atom) else piece for piece in syntax.pieces)
         try:
-            return Linear(re2.compile(source, options), bytes[row_of_range.ravel()], int(newline))
+            return Linear(re2.compile(source, options), table, int(newline), syntax.edges)
         except re2.error:
             return None  # it is too large
 
@@ -117,7 +143,7 @@ def _parsed(expression: str, flags: int) -> Syntax | None:
 
 @cache
 def _characters() -> str:
-    return "".join(map(chr, range(0x110000)))
+    return "".join(map(chr, range(_CODE_POINTS)))
 
 
 @cache

@@ -48,6 +48,8 @@ class Syntax(NamedTuple):
     """Whether `$` of the text occurs, which also matches before a newline at the end."""
     words: bool
     r"""Whether `\b` or `\B` occurs."""
+    edges: bool
+    r"""Whether `^`, `$`, `\A` or `\Z` occurs, which ask where a text begins or ends."""
 
 
 def parse(expression: str, flags: int = 0) -> Syntax:
@@ -67,7 +69,7 @@ class _Parser:
     def __init__(self, expression: str):
         self.expression = expression
         self.at = 0
-        self.multiline = self.final = self.words = False
+        self.multiline = self.final = self.words = self.edges = False
 
     def syntax(self, flags: int) -> Syntax:
         if begin := self.take(_FLAGS):
@@ -79,7 +81,7 @@ class _Parser:
             raise Unsupported("it may match nothing, and where such a match ends is up to the engine")
         if self.multiline and self.final:
             raise Unsupported("`$` with two meanings")
-        return Syntax(pieces, self.multiline, self.final, self.words)
+        return Syntax(pieces, self.multiline, self.final, self.words, self.edges)
 
     def take(self, pattern: re.Pattern) -> re.Match | None:
         found = pattern.match(self.expression, self.at)
@@ -121,10 +123,12 @@ class _Parser:
         if two in (r"\b", r"\B", r"\A", r"\Z"):
             self.at += 2
             self.words |= two in (r"\b", r"\B")
+            self.edges |= two in (r"\A", r"\Z")
             return b"\\z" if two == r"\Z" else two.encode()
         if two[:1] not in ("^", "$"):
             return None
         self.at += 1
+        self.edges = True
         if flags & regex.MULTILINE:
             self.multiline = True
             return b"(?m:%s)" % two[:1].encode()

@@ -75,7 +75,14 @@ def reference(expression, flags, text):
         return None
 
 
-@settings(deadline=None, max_examples=300)
+def found(alphabet, linear, texts):
+    spans = [[] for _ in texts]
+    for index, *span in linear.spans(alphabet.encode(texts)):
+        spans[index].append(tuple(span))
+    return spans
+
+
+@settings(deadline=None, max_examples=150)
 @given(
     st.lists(st.tuples(expressions, st.sampled_from(FLAGS)).filter(lambda pair: compiled(*pair)), max_size=3),
     st.lists(st.one_of(st.text(st.sampled_from(CHARACTERS), max_size=20), st.text(st.characters())), max_size=10),
@@ -83,9 +90,10 @@ def reference(expression, flags, text):
 def test_the_same_matches_as_regex(pairs, texts):
     alphabet = Alphabet(pairs)
     for (expression, flags), linear in zip(pairs, alphabet.patterns, strict=True):
-        for text in texts if linear else []:
-            expected = reference(expression, flags, text)
-            assert expected in (None, list(linear.spans(alphabet.ranges(text))))
+        if linear:
+            for text, spans in zip(texts, found(alphabet, linear, texts), strict=True):
+                expected = reference(expression, flags, text)
+                assert expected in (None, spans)
 
 
 COMMON = [
@@ -121,13 +129,12 @@ def test_common_expressions_are_linear_and_mean_the_same():
     alphabet = Alphabet([(expression, 0) for expression in COMMON])
     assert all(alphabet.patterns)
     texts = ["".join(draw.choice(["", " "]) + word for word in draw.choices(WORDS, k=8)) for _ in range(300)]
-    found = 0
+    number = 0
     for expression, linear in zip(COMMON, alphabet.patterns, strict=True):
-        for text in texts:
-            spans = list(linear.spans(alphabet.ranges(text)))
+        for text, spans in zip(texts, found(alphabet, linear, texts), strict=True):
             assert spans == reference(expression, 0, text)
-            found += len(spans)
-    assert found > 1000
+            number += len(spans)
+    assert number > 1000
 
 
 @pytest.mark.parametrize(
@@ -150,13 +157,24 @@ def test_time_is_linear_where_regex_never_ends():
     alphabet = Alphabet(expressions)
     text = "a" * 100_000 + "?"
     for linear in alphabet.patterns:
-        assert list(linear.spans(alphabet.ranges(text))) == []
+        assert found(alphabet, linear, [text]) == [[]]
 
 
 def test_long_texts_are_encoded_in_blocks():
     alphabet = Alphabet([(r"\bé+\b", 0)])
     text = "x " * 1_000_000 + "éé 漢"
-    assert list(alphabet.patterns[0].spans(alphabet.ranges(text))) == [(2_000_000, 2_000_002)]
+    assert found(alphabet, alphabet.patterns[0], ["é", text, "é"]) == [[(0, 1)], [(2_000_000, 2_000_002)], [(0, 1)]]
+
+
+@pytest.mark.parametrize(
+    "expression", [r"a\s*b", r"a[^c]b", r"\ba\b", r"a\W?b", "^b", "a$", r"a\Z", r"(?m)^b$", r"a(?s:.)b"]
+)
+def test_no_match_leaves_its_text(expression):
+    alphabet = Alphabet([(expression, 0)])
+    texts = ["a", "b", "", "a\n", "\nb", "a\n", "", "b", "a b", "aa", "\n", "b\n"]
+    expected = [reference(expression, 0, text) for text in texts]
+    assert found(alphabet, alphabet.patterns[0], texts) == expected
+    assert found(alphabet, alphabet.patterns[0], []) == []
 
 
 def test_nothing_of_an_expression_is_printed(capfd):
