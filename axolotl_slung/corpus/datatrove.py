@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from datatrove.pipeline.base import PipelineStep
+from datatrove.utils.logging import logger
 
 from ..config import SlungConfig
 from .inputs import find_sources
@@ -64,13 +65,18 @@ class LabelDocuments(PipelineStep):
         self.block, self.batch_size = block, batch_size
 
     def run(self, data, rank: int = 0, world_size: int = 1):
-        """Yield the documents with their spans."""
+        """Yield the documents with their spans. Documents that a labeler rejects are left out, with a warning."""
         job = Job(SlungConfig.model_validate(self.block))
         documents = iter(data)
         while batch := list(islice(documents, self.batch_size)):
             with self.track_time("batch"):
                 rows = [{**document.metadata, "id": document.id, "text": document.text} for document in batch]
-                for document, spans in zip(batch, job.spans(rows)):
-                    document.metadata["spans"] = json.dumps(spans, separators=(",", ":"))
-                    self.stat_update("documents")
-            yield from batch
+                found, problems = job.spans(rows)
+            for number, (document, spans) in enumerate(zip(batch, found)):
+                if spans is None:
+                    logger.warning(f"slung: a document is left out: not labeled: {problems[number]}")
+                    self.stat_update("bad_documents")
+                    continue
+                document.metadata["spans"] = json.dumps(spans, separators=(",", ":"))
+                self.stat_update("documents")
+                yield document

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import gzip
 import json
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import zstandard
 
 from ..config import SlungConfig
 from ..errors import SlungError
-from ..labeling.base import Labeler
+from ..labeling.base import Labeler, LabelerError, RowError
 from ..labeling.build import build
 from .sources import Bad, Chunk
 
 FORMAT_VERSION = 1
 """Increase it when the output of the same job changes."""
+
+
+class JobError(SlungError):
+    """A labeler cannot label a part of a source. The message names the lines and the labeler."""
 
 
 class Labeled(NamedTuple):
@@ -79,6 +85,9 @@ class Job:
         """Label a chunk of the source with the output `name`.
 
         Documents that cannot be labeled are listed in `bad`, without their text. All others are labeled.
+
+        Raises:
+            JobError: a labeler cannot label the chunk as a whole.
         """
         documents, bad = [], list(chunk.bad)
         for number, content in enumerate(chunk.content, chunk.first):
@@ -87,7 +96,7 @@ class Job:
                     documents.append(document)
             except _BadLine as error:
                 bad.append((number, str(error)))
-        spans = self._spans(documents, bad)
+        spans = self._spans(documents, bad, name)
         lines = [self._line(document, found) for document, found in zip(documents, spans) if found is not None]
         return Labeled(_packed(b"".join(lines), name), len(lines), sorted(bad))
 
@@ -130,35 +139,57 @@ class Job:
 
     # ---- labeling
 
-    def spans(self, rows: Sequence[Mapping]) -> list[dict[str, list]]:
-        """For each row, a mapping from labeler name to the `[start, end, score]` found in its text.
+    def spans(self, rows: Sequence[Mapping]) -> tuple[list[dict[str, list] | None], dict[int, str]]:
+        """Label documents.
+
+        Returns:
+            For each row a mapping from labeler name to the `[start, end, score]` found in its text, or None for a row
+            that a labeler cannot label. For each such row what is wrong with it, by its index.
 
         Raises:
-            SlungError: a row cannot be labeled.
+            SlungError: a labeler cannot label the rows as a whole.
         """
-        texts = [row[self.text_field] for row in rows]
-        found: list[dict[str, list]] = [{labeler.name: [] for labeler in self.labelers} for _ in rows]
+        found: list[dict[str, list] | None] = [{labeler.name: [] for labeler in self.labelers} for _ in rows]
+        problems: dict[int, str] = {}
         for labeler in self.labelers:
-            for of_row, spans in zip(found, labeler.annotate(texts, rows)):
+            left, of_rows = self._annotated(labeler, rows, problems)
+            for number, spans in zip(left, of_rows):
                 for start, end, score, name in spans:
-                    of_row.setdefault(name, []).append([start, end, score])
-        return found
+                    found[number].setdefault(name, []).append([start, end, score])
+        return [None if number in problems else of_row for number, of_row in enumerate(found)], problems
 
-    def _spans(self, documents, bad) -> list[dict[str, list] | None]:
-        """The spans of each document; None for a document that a labeler rejects."""
+    def _annotated(self, labeler, rows, problems: dict[int, str]) -> tuple[list[int], list]:
+        """The spans of the rows without problems, and their indices. New problems are added to `problems`.
+
+        The other rows are asked for together: a labeler checks the batch as a whole, such as the order of its rows.
+        """
+        while left := [number for number in range(len(rows)) if number not in problems]:
+            try:
+                some = [rows[number] for number in left]
+                return left, labeler.annotate([row[self.text_field] for row in some], some)
+            except RowError as error:
+                error = error.moved(left)
+                problems.update({number: error.told(number) for number in error.problems})
+            except SlungError:
+                raise
+            except Exception as error:
+                # from None: another library's message could quote the text
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                raise LabelerError(
+                    f"{labeler.key}: {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}; the "
+                    "labeler cannot go on, and does not say which row is at fault"
+                ) from None
+        return [], []
+
+    def _spans(self, documents, bad, name) -> list[dict[str, list] | None]:
+        """The spans of each document; None for a document that a labeler rejects, which is added to `bad`."""
         try:
-            return self.spans([document.row for document in documents])
-        except Exception:
-            found = []
-            for document in documents:
-                try:
-                    found += self.spans([document.row])
-                except Exception as error:
-                    # a message from another library could quote the text
-                    reason = str(error) if isinstance(error, SlungError) else type(error).__name__
-                    bad.append((document.number, f"not labeled: {reason}"))
-                    found.append(None)
-            return found
+            found, problems = self.spans([document.row for document in documents])
+        except SlungError as error:
+            first, last = documents[0].number, documents[-1].number
+            raise JobError(f"{name}, lines {first} to {last}: {error}") from None
+        bad += [(documents[number].number, f"not labeled: {problem}") for number, problem in problems.items()]
+        return found
 
     # ---- writing
 

@@ -1,11 +1,11 @@
 """Labelers find what is risky in a text, as character spans with scores."""
 
-from .base import Labeler, LabelerError, Span
+from .base import Labeler, LabelerError, RowError, Span
 from .registry import LABELERS
 
 _BY_CLASS = {entry.class_name: entry for entry in LABELERS.values()}
 
-__all__ = ["Labeler", "LabelerError", "Span"]
+__all__ = ["Labeler", "LabelerError", "RowError", "Span"]
 __all__ += sorted(_BY_CLASS)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -39,6 +39,46 @@ class LabelerError(SlungError):
     The message names the YAML key (such as `slung.labelers[0].path`), the value and the fix. It never
     quotes the names, patterns or texts that are being labeled.
     """
+
+
+class RowError(LabelerError):
+    """Rows of a batch that a labeler cannot label. All other rows of the batch can be labeled.
+
+    An error about the batch as a whole (its order, a missing file) is a plain `LabelerError`.
+
+    Args:
+        key: the YAML key that the rows do not fit, such as `slung.labelers[0].field`.
+        problems: for each such row, its index in the batch and what is wrong with it, without its text.
+    """
+
+    def __init__(self, key: str, problems: Mapping[int, str]):
+        super().__init__(key, problems)  # both, because exceptions are pickled by their arguments
+        self.key, self.problems = key, dict(sorted(problems.items()))
+
+    def __str__(self):
+        row = next(iter(self.problems))
+        return self.told(row, f"row {row} of the batch")
+
+    def told(self, row: int, place: str = "") -> str:
+        """The message about one row: `key: place: what is wrong`."""
+        return ": ".join(filter(None, (self.key, place, self.problems[row])))
+
+    def moved(self, rows: Sequence[int]) -> RowError:
+        """The same error about a larger batch, of which the batch's rows are numbers `rows`.
+
+        Raises:
+            LabelerError: a row is not in the batch.
+        """
+        if any(not 0 <= row < len(rows) for row in self.problems):
+            raise LabelerError(f"{self.key}: a RowError about row {max(self.problems)} of a batch of {len(rows)}")
+        problems: dict[int, str] = {}
+        for row, problem in self.problems.items():
+            problems.setdefault(rows[row], problem)
+        return RowError(self.key, problems)
+
+
+class TextProblem(Exception):
+    """What is wrong with one text, without the text. See `Labeler.each`."""
 
 
 class Labeler(ABC):
@@ -122,7 +162,11 @@ class Labeler(ABC):
         views = [(index, view) for index, text in enumerate(texts) for view in unescaped(text)] if reads else []
         if not views:
             return self.label(texts, rows)
-        found = self.label([*texts, *(view.text for _, view in views)], [*rows, *(rows[index] for index, _ in views)])
+        whose = [*range(len(texts)), *(index for index, _ in views)]
+        try:
+            found = self.label([*texts, *(view.text for _, view in views)], [rows[index] for index in whose])
+        except RowError as error:
+            raise error.moved(whose) from None
         spans = [set(of_text) for of_text in found[: len(texts)]]
         for (index, view), of_view in zip(views, found[len(texts) :]):
             for span in of_view:
@@ -143,8 +187,31 @@ class Labeler(ABC):
             For each text its spans, in order of `start`. Spans may overlap.
 
         Raises:
-            LabelerError: a row cannot be labeled.
+            RowError: some rows cannot be labeled.
+            LabelerError: the batch as a whole cannot be labeled.
         """
+
+    def each(self, texts: Sequence[str], label: Callable[[str], list[Span]]) -> list[list[Span]]:
+        """The spans of each text, for a labeler that reads one text at a time.
+
+        Raises:
+            RowError: `label` failed for some texts. All texts are tried.
+            SlungError: raised by `label`; it stops at once.
+        """
+        found, problems = [], {}
+        for row, text in enumerate(texts):
+            try:
+                found.append(label(text))
+            except TextProblem as problem:
+                problems[row] = str(problem)
+            except SlungError:
+                raise
+            except Exception as error:
+                # another library's message could quote the text
+                problems[row] = f"{type(error).__name__} on a text of {len(text)} characters; remove the text"
+        if problems:
+            raise RowError(self.key, problems) from None
+        return found
 
     def __getstate__(self):
         return {k: None if k in self.lazy else v for k, v in self.__dict__.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..storage import Store, cache_folder
-from .base import Span
+from .base import RowError, Span
 
 _ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
 
@@ -37,13 +37,19 @@ class SpanCache:
         Args:
             texts: the batch.
             label: labels the texts with the given indices.
+
+        Raises:
+            RowError: `label` raised it; its rows are indices of `texts`.
         """
         if self.store.broken:
             return label(list(range(len(texts))))
         keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
         known = {key: blob for key, blob in self.store.get(keys).items() if len(blob) % _ROW.itemsize == 0}
         missing = [index for index, key in enumerate(keys) if key not in known]
-        fresh = dict(zip(missing, label(missing))) if missing else {}
+        try:
+            fresh = dict(zip(missing, label(missing))) if missing else {}
+        except RowError as error:
+            raise error.moved(missing) from None
         if fresh:
             self.store.put([(keys[index], _packed(spans)) for index, spans in fresh.items()])
         return [fresh[i] if i in fresh else self._unpacked(known[key]) for i, key in enumerate(keys)]

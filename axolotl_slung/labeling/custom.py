@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..storage import walk
-from .base import Labeler, LabelerError, Span
+from .base import Labeler, LabelerError, RowError, Span, TextProblem
 
 _TRAITS = ("scope", "reads_escapes", "reads_row", "text_field", "packages", "cached", "most_processes")
 
@@ -23,7 +23,8 @@ _TRAITS = ("scope", "reads_escapes", "reads_row", "text_field", "packages", "cac
 class CustomLabeler(Labeler):
     """The checked spans of a user's class.
 
-    The class has a method `label(texts, rows)` that returns a list of `(start, end, score)` for each text. It may also
+    The class has a method `label(texts, rows)` that returns a list of `(start, end, score)` for each text. It raises
+    `RowError` for single texts that it cannot label. Any other error of it is about the whole batch. It may also
     have `check()`, `files()` and the attributes of `Labeler`, or derive from `Labeler`. Each worker process creates its
     own object. The class's source file counts as one of its `files()`. So do files and folders that its options name,
     at any depth. Modules that it imports do not.
@@ -75,15 +76,26 @@ class CustomLabeler(Labeler):
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """The class's spans, in order of `start`; see `Labeler.label`."""
-        found = self._guarded("label()", lambda: self.labeler.label(texts, rows))
+        try:
+            found = self._guarded("label()", lambda: self.labeler.label(texts, rows))
+        except RowError as error:
+            raise error.moved(range(len(texts))) from None
         if not isinstance(found, (list, tuple)) or len(found) != len(texts):
             what = f"length {len(found)}" if isinstance(found, (list, tuple)) else f"a {type(found).__name__}"
             raise self._wrong(f"label(): expected one list of spans for each of {len(texts)} texts, got {what}")
-        return [self._spans(spans, len(text), number) for number, (spans, text) in enumerate(zip(found, texts))]
+        checked, problems = [], {}
+        for number, (spans, text) in enumerate(zip(found, texts)):
+            try:
+                checked.append(self._spans(spans, len(text)))
+            except TextProblem as problem:
+                problems[number] = f"{self.class_path}: label(): {problem}"
+        if problems:
+            raise RowError(self.key, problems)
+        return checked
 
-    def _spans(self, spans, length: int, number: int) -> list[Span]:
+    def _spans(self, spans, length: int) -> list[Span]:
         if not isinstance(spans, (list, tuple)):
-            raise self._wrong(f"label(): text {number}: expected a list of spans, got a {type(spans).__name__}")
+            raise TextProblem(f"expected a list of spans for each text, got a {type(spans).__name__}")
         checked = []
         for span in spans:
             if not isinstance(span, (tuple, list)) or len(span) not in (3, 4):
@@ -91,7 +103,7 @@ class CustomLabeler(Labeler):
             else:
                 problem = _problem(span[0], span[1], span[2], length)
             if problem:
-                raise self._wrong(f"label(): a span of text {number}: {problem}")
+                raise TextProblem(f"a span: {problem}")
             checked.append(Span(int(span[0]), int(span[1]), float(span[2]), *map(str, span[3:])))
         return sorted(checked)
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import logging
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
-from .base import Labeler, LabelerError, Span
+from .base import Labeler, LabelerError, RowError, Span
 from .spans import describe_row, parse_spans
+
+LOG = logging.getLogger(__name__)
+
+_Line = tuple[int, bytes]
+"""A document's place in the files, and its spans as JSON."""
 
 SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst")
 
@@ -24,7 +32,7 @@ class DolmaLabeler(Labeler):
 
     Rows and lines are matched by id. A line without the attribute means a document without spans. The rows of a
     batch must have the files' order, as in the data set that Dolma wrote. Another order suggests another data set
-    with similar ids.
+    with similar ids. An id may be in the files several times: the order and the neighbors tell which line a row is.
 
     All spans of the attribute stay in memory, about 25 bytes per span and 300 bytes per document.
 
@@ -48,6 +56,7 @@ class DolmaLabeler(Labeler):
         self.id_field = id_field
         self.text_field = text_field
         self._documents = None
+        self._told = False
 
     def check(self) -> None:
         """Read the files."""
@@ -59,52 +68,79 @@ class DolmaLabeler(Labeler):
         return [self.path]
 
     @property
-    def documents(self) -> dict[str, tuple[int, bytes]]:
-        """Maps each document's id to its place in the files and its spans as JSON. Read on first use."""
+    def documents(self) -> dict[str, _Line | list[_Line]]:
+        """Maps each id to its line, or to a list of lines if it is in the files several times. Read on first use."""
         if self._documents is None:
             self._documents = self._read()
         return self._documents
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """The documents' spans; see `Labeler.label`."""
-        labeled, last = [], -1
-        for index, (text, row) in enumerate(zip(texts, rows)):
-            if row.get(self.id_field) is None:
-                raise LabelerError(
-                    f"{self.key}.id_field: row {index} of the batch: has no {self.id_field!r}; choose one of "
-                    f"{', '.join(map(str, row))}"
-                )
-            where = f"{self.key}.path: {describe_row(index, row, self.id_field)}"
-            if (found := self.documents.get(str(row[self.id_field]))) is None:
-                raise LabelerError(f"{where}: is not in {self.path}; run the tagger on these documents too")
-            place, spans = found
-            if place <= last:
-                raise LabelerError(
-                    f"{where}: is not in the order of {self.path}; do not shuffle or shard before labeling: "
-                    "Dolma attribute files have the order of their documents"
-                )
-            last = place
-            labeled.append(parse_spans(json.loads(spans), text, f"{where}, in {self.path}"))
+        if lacking := {n: self._no_id(row) for n, row in enumerate(rows) if not is_id(row.get(self.id_field))}:
+            raise RowError(f"{self.key}.id_field", lacking)
+        lines = [self.documents.get(str(row[self.id_field]), []) for row in rows]
+        known = {n: of_id if isinstance(of_id, list) else [of_id] for n, of_id in enumerate(lines) if of_id}
+        ordered, wrong = in_order([[place for place, _ in of_id] for of_id in known.values()])
+        if wrong is not None:
+            number = list(known)[wrong]
+            raise LabelerError(
+                f"{self.key}.path: {describe_row(number, rows[number], self.id_field)}: is not in the order of "
+                f"{self.path}; do not shuffle or shard before labeling: Dolma attribute files have the order of their "
+                "documents"
+            )
+        places = dict(zip(known, ordered))
+        labeled, problems = [], {}
+        for number, text in enumerate(texts):
+            if number not in known:
+                problems[number] = f"is not in {self.path}; run the tagger on these documents too"
+                continue
+            try:
+                spans = {spans for place, spans in known[number] if place in places[number]}
+                labeled.append(self._spans(text, sorted(spans)))
+            except LabelerError as error:
+                problems[number] = str(error)
+        if problems:
+            raise RowError(f"{self.key}.path", problems)
         return labeled
 
-    def _read(self) -> dict[str, tuple[int, bytes]]:
+    def _no_id(self, row: Mapping) -> str:
+        if row.get(self.id_field) is None:
+            return f"has no {self.id_field!r}; choose one of {', '.join(map(str, row))}"
+        return f"{self.id_field!r}: expected a string or an integer, got {type(row[self.id_field]).__name__}"
+
+    def _spans(self, text: str, lines: Sequence[bytes]) -> list[Span]:
+        """The spans of one of the lines. If it is not certain which one, those of all lines that fit the text."""
+        found, misfit = [], None
+        for spans in lines:
+            try:
+                found.append(parse_spans(json.loads(spans), text, f"in {self.path}"))
+            except LabelerError as error:
+                misfit = error
+        if not found:
+            raise misfit
+        if len(found) > 1 and not self._told:
+            self._told = True
+            LOG.warning(
+                f"slung: {self.key}.path: {self.path}: an id is in the files several times, and the rows around it do "
+                "not tell which line it is: it gets the spans of all its lines; give the rows in whole files"
+            )
+        return sorted({span for spans in found for span in spans})
+
+    def _read(self) -> dict[str, _Line | list[_Line]]:
         files = self.files()
         if not files:
             raise LabelerError(
                 f"{self.key}.path: {self.path}: has no files with the endings {', '.join(SUFFIXES)}; check the path"
             )
-        documents: dict[str, tuple[int, bytes]] = {}
+        documents: dict[str, _Line | list[_Line]] = {}
         seen: dict[str, None] = {}  # the attributes' keys, in order
         hits = 0
-        for where, record in (line for file in files for line in self._lines(file)):
+        for place, (where, record) in enumerate(line for file in files for line in self._lines(file)):
             attributes = record.get("attributes") if isinstance(record, dict) else None
-            if not isinstance(attributes, dict) or record.get("id") is None:
+            if not isinstance(attributes, dict) or not is_id(record.get("id")):
                 raise LabelerError(
                     f'{where}: expected {{"id": ..., "attributes": {{...}}}}; give the output of a Dolma tagger'
                 )
-            identity = str(record["id"])
-            if identity in documents:
-                raise LabelerError(f"{where}: the id {identity!r} is in the files twice; ids must be unique")
             seen.update(dict.fromkeys(attributes))
             keys = self._matching(attributes)
             if len(keys) > 1:
@@ -113,7 +149,12 @@ class DolmaLabeler(Labeler):
                 )
             hits += len(keys)
             spans = attributes[keys[0]] if keys else []
-            documents[identity] = (len(documents), json.dumps(spans, separators=(",", ":")).encode())
+            line = place, json.dumps(spans, separators=(",", ":")).encode()
+            others = documents.setdefault(str(record["id"]), line)
+            if isinstance(others, list):
+                others.append(line)
+            elif others is not line:
+                documents[str(record["id"])] = [others, line]
         if not hits:
             raise LabelerError(
                 f"{self.key}.attribute: {self.attribute!r}: is not in {self.path}; available: "
@@ -139,6 +180,44 @@ class DolmaLabeler(Labeler):
             # a ValueError's text may quote the file
             reason = str(error) if isinstance(error, OSError) else type(error).__name__
             raise LabelerError(f"{where}: cannot be read after line {number}: {reason}") from None
+
+
+def is_id(value: Any) -> bool:
+    """Whether a value is a document's id: a string or an integer."""
+    return isinstance(value, (str, int)) and not isinstance(value, bool)
+
+
+def in_order(places: Sequence[Sequence[int]]) -> tuple[list[set[int]], int | None]:
+    """Choose a place for each row so that places ascend.
+
+    If several choices ascend, a row takes the place next to that of a row beside it, as in whole files.
+
+    Args:
+        places: for each row its possible places, ascending.
+
+    Returns:
+        For each row the places that are left. The index of the first row that cannot be in order; None if all are.
+    """
+    first, last = [], -1
+    for number, of_row in enumerate(places):
+        at = bisect_right(of_row, last)
+        if at == len(of_row):
+            return [], number
+        last = of_row[at]
+        first.append(last)
+    chosen: list[set[int]] = []
+    next_place = None
+    for lowest, of_row in zip(reversed(first), reversed(places)):
+        highest = of_row[-1] if next_place is None else of_row[bisect_left(of_row, next_place) - 1]
+        chosen.append({place for place in of_row if lowest <= place <= highest})
+        next_place = highest
+    chosen.reverse()
+    for step in (1, -1):
+        inward = range(1, len(chosen)) if step == 1 else range(len(chosen) - 2, -1, -1)
+        for number in inward:
+            if len(chosen[number]) > 1 and len(beside := chosen[number - step]) == 1:
+                chosen[number] = chosen[number] & {min(beside) + step} or chosen[number]
+    return chosen, None
 
 
 def _open(path: Path):

@@ -96,7 +96,7 @@ class EntitiesLabeler(Labeler):
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span per name; see `Labeler.label`."""
-        return [self._spans(text) for text in texts]
+        return self.each(texts, self._spans)
 
     def _spans(self, text: str) -> list[Span]:
         folded = self._fold(text)

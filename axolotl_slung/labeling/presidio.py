@@ -13,7 +13,7 @@ import yaml
 
 from ..errors import first_line
 from ..storage import read_text
-from .base import Labeler, LabelerError, Span, utf8_safe
+from .base import Labeler, LabelerError, Span, TextProblem, utf8_safe
 from .registry import check_installed
 
 LOG = logging.getLogger(__name__)
@@ -82,24 +82,24 @@ class PresidioLabeler(Labeler):
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span per finding; see `Labeler.label`."""
         with self._quiet():
-            return [self._spans(utf8_safe(text)) for text in texts]
+            return self.each(texts, lambda text: self._spans(utf8_safe(text)))
 
     def _spans(self, text: str) -> list[Span]:
         if not text:
             return []
         most = self.analyzer.nlp_engine.get_nlp(self.language).max_length
         if len(text) > most:
-            raise LabelerError(
-                f"{self.key}: expected at most {most} characters (spaCy's limit), got a text of {len(text)}; split it"
+            raise TextProblem(
+                f"expected at most {most} characters (spaCy's limit), got a text of {len(text)}; split it"
             )
         try:
             found = self.analyzer.analyze(text, language=self.language, entities=self.entities)
-        except LabelerError:
+        except TextProblem:
             raise
         except Exception as error:
             # from None: Presidio's errors quote the text
             reason = f"{type(error).__name__} on a text of {len(text)} characters"
-            raise LabelerError(f"{self.key}: Presidio failed: {reason}") from None
+            raise TextProblem(f"Presidio failed: {reason}; remove the text") from None
         return sorted(Span(one.start, one.end, min(max(float(one.score), 0.0), 1.0)) for one in found)
 
     @contextmanager
@@ -108,9 +108,9 @@ class PresidioLabeler(Labeler):
 
         def judge(record):
             if record.exc_info and isinstance(record.exc_info[1], TimeoutError):
-                raise LabelerError(
-                    f"{self.key}: one of Presidio's patterns timed out on a text; raise the environment variable "
-                    "REGEX_TIMEOUT_SECONDS (seconds) or remove the text"
+                raise TextProblem(
+                    "one of Presidio's patterns timed out; raise the environment variable REGEX_TIMEOUT_SECONDS "
+                    "(seconds) or remove the text"
                 ) from None
             return False
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from .base import Labeler, LabelerError, Span
+from .base import Labeler, LabelerError, RowError, Span
 
 
 class SpansLabeler(Labeler):
@@ -34,12 +34,17 @@ class SpansLabeler(Labeler):
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """The rows' own spans; see `Labeler.label`."""
-        labeled = []
+        labeled, problems = [], {}
         for index, (text, row) in enumerate(zip(texts, rows)):
-            where = f"{self.key}.field: {describe_row(index, row)}"
             if self.field not in row:
-                raise LabelerError(f"{where}: has no {self.field!r}; choose one of {', '.join(map(str, row))}")
-            labeled.append(parse_spans(row[self.field], text, f"{where}, {self.field!r}"))
+                problems[index] = f"has no {self.field!r}; choose one of {', '.join(map(str, row))}"
+                continue
+            try:
+                labeled.append(parse_spans(row[self.field], text, f"{self.field!r}"))
+            except LabelerError as error:
+                problems[index] = str(error)
+        if problems:
+            raise RowError(f"{self.key}.field", problems)
         return labeled
 
 

@@ -12,7 +12,7 @@ from helpers import ROOT
 from helpers.tiny import write_jsonl
 
 from axolotl_slung.config import LabelerConfig, SlungConfig
-from axolotl_slung.labeling import CustomLabeler, LabelerError
+from axolotl_slung.labeling import CustomLabeler, LabelerError, RowError
 from axolotl_slung.labeling.build import build
 from axolotl_slung.labels.codec import FIRST_CODE, decode
 
@@ -186,17 +186,17 @@ def test_what_changes_the_labels_changes_the_digest(write):
         ("[[]]", r"expected one list of spans for each of 2 texts, got length 1$"),
         ("[[], [], []]", r"texts, got length 3$"),
         ("([] for text in texts)", r"texts, got a generator$"),
-        ("[[], (x for x in texts)]", r"text 1: expected a list of spans, got a generator$"),
-        ("[[], 'secret']", r"text 1: expected a list of spans, got a str$"),
-        ("[['secret'], []]", r"a span of text 0: expected \(start, end, score\), got a str$"),
-        ("[[], [(0, 1)]]", r"a span of text 1: expected \(start, end, score\), got a tuple$"),
-        ("[[], [('secret', 1, 1)]]", r"text 1: start and end: expected integers, got str and int$"),
+        ("[[], (x for x in texts)]", r"expected a list of spans for each text, got a generator$"),
+        ("[[], 'secret']", r"expected a list of spans for each text, got a str$"),
+        ("[['secret'], []]", r"a span: expected \(start, end, score\), got a str$"),
+        ("[[], [(0, 1)]]", r"a span: expected \(start, end, score\), got a tuple$"),
+        ("[[], [('secret', 1, 1)]]", r"a span: start and end: expected integers, got str and int$"),
         ("[[], [(0, 1.0, 1)]]", r"expected integers, got int and float$"),
         ("[[], [(0, True, 1)]]", r"expected integers, got int and bool$"),
-        ("[[(0, 7, 1)], []]", r"text 0: \[0, 7\) is empty or outside the text of 6 characters$"),
+        ("[[(0, 7, 1)], []]", r"a span: \[0, 7\) is empty or outside the text of 6 characters$"),
         ("[[(2, 2, 1)], []]", r"\[2, 2\) is empty or outside the text of 6 characters$"),
         ("[[(-1, 2, 1)], []]", r"\[-1, 2\) is empty or outside the text of 6 characters$"),
-        ("[[(0, 2, 1.01)], []]", r"text 0: score: expected a number from 0 to 1$"),
+        ("[[(0, 2, 1.01)], []]", r"a span: score: expected a number from 0 to 1$"),
         ("[[(0, 2, float('nan'))], []]", r"score: expected a number from 0 to 1$"),
         ("[[(0, 2, texts[0])], []]", r"score: expected a number from 0 to 1$"),
         ("[[(0, 2, None)], []]", r"score: expected a number from 0 to 1$"),
@@ -207,6 +207,26 @@ def test_output_is_checked(write, gives, says):
     with pytest.raises(LabelerError, match=rf"^slung\.labelers\[0\]: .*:Odd: label\(\): .*{says}") as caught:
         labeler.label(["secret", "text"], [{}, {}])
     assert "secret" not in str(caught.value)
+    if "texts, got" not in says:
+        assert list(caught.value.problems) == [0 if gives.endswith(", []]") else 1]
+
+
+def test_a_class_says_which_rows_it_cannot_label(write):
+    """Its own `RowError` keeps its rows. All rows with wrong spans are named at once."""
+    code = (
+        "from axolotl_slung.labeling import RowError\n\nclass Picky:\n    def label(self, texts, rows):\n"
+        "        bad = {n: 'has no author' for n, row in enumerate(rows) if 'author' not in row}\n"
+        "        if bad:\n            raise RowError('author', bad)\n        return [[(0, 99, 1)] for text in texts]\n"
+    )
+    labeler = write(code, "Picky")
+    with pytest.raises(RowError) as caught:
+        labeler.label(["a", "b", "c"], [{"author": 1}, {}, {}])
+    assert caught.value.problems == {1: "has no author", 2: "has no author"}
+    with pytest.raises(RowError) as caught:
+        labeler.label(["a", "b"], [{"author": 1}] * 2)
+    assert list(caught.value.problems) == [0, 1]
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value) and again.problems == caught.value.problems
 
 
 def test_numbers_of_numpy_are_numbers(write):

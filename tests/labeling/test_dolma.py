@@ -1,11 +1,13 @@
 import gzip
 import json
 import pickle
+import random
 
 import pytest
 import zstandard
 
-from axolotl_slung.labeling import DolmaLabeler, LabelerError, Span
+from axolotl_slung.labeling import DolmaLabeler, LabelerError, RowError, Span
+from axolotl_slung.labeling.dolma import in_order
 
 KEY = "slung.labelers[3]"
 TOXIC = "exp__jigsaw_hatespeech_sentence_v2____label__toxic"
@@ -70,11 +72,11 @@ def test_the_key_in_full_goes_before_its_end(tmp_path):
 
 def test_rows_that_do_not_meet_the_files(folder):
     labeler = DolmaLabeler(KEY, str(folder), TOXIC)
-    with pytest.raises(LabelerError, match=r"slung\.labelers\[3\]\.path: the row with id '9': is not in "):
+    with pytest.raises(LabelerError, match=r"slung\.labelers\[3\]\.path: row 1 of the batch: is not in "):
         label(labeler, "1", "9")
     with pytest.raises(LabelerError, match=r"the row with id '1': is not in the order of .*do not shuffle"):
         label(labeler, "3", "1")
-    with pytest.raises(LabelerError, match=r"the row with id '3'.* is empty or outside the text of 7 characters"):
+    with pytest.raises(LabelerError, match=r"row 0 of the batch: in .* is empty or outside the text of 7 characters"):
         label(labeler, "3", text="shorter")
     with pytest.raises(
         LabelerError, match=r"slung\.labelers\[3\]\.id_field: row 0 of the batch: has no 'id'; choose one of a"
@@ -89,7 +91,6 @@ def test_rows_that_do_not_meet_the_files(folder):
             lines(("1", [[0, 1, 1]]), attribute="exp__b__x"),
             r"attribute: 'y': is not in .*; available: exp__other, exp__b__x",
         ),
-        (lines(("1", [[0, 1, 1]]), ("1", None), attribute="y"), r"line 2: the id '1' is in the files twice"),
         (
             json.dumps({"id": 1, "attributes": {"a__y": [], "b__y": []}}),
             r"'y': matches several; choose one of a__y, b__y",
@@ -97,6 +98,8 @@ def test_rows_that_do_not_meet_the_files(folder):
         (lines(("1", None)) + "{", r"a\.jsonl: cannot be read after line 2: JSONDecodeError"),
         ('{"id": 1}', r"line 1: expected \{\"id\": \.\.\., \"attributes\""),
         ('{"attributes": {}}', r"line 1: expected "),
+        ('{"id": true, "attributes": {}}', r"line 1: expected "),
+        ('{"id": 1.5, "attributes": {}}', r"line 1: expected "),
         ("[1]", r"line 1: expected "),
         ("", r"attribute: 'y': is not in .*; available: no attributes"),
     ],
@@ -125,6 +128,58 @@ def test_no_files(tmp_path):
 def test_spans_broken_in_the_file(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"id": 1, "attributes": {"y": [[0, 1, NaN]]}}')
     with pytest.raises(
-        LabelerError, match=r"the row with id 1, in .*, span 0: score: expected a finite number, got nan"
+        LabelerError, match=r"row 0 of the batch: in .*, span 0: score: expected a finite number, got nan"
     ):
         label(DolmaLabeler(KEY, str(tmp_path), "y"), 1)
+
+
+# ids that are in the files several times, as in Dolma 1.7
+
+
+def test_the_second_x_is_the_second_x(tmp_path, caplog):
+    spans = {"x": [[0, 1, 0.1]], "y": [[0, 2, 0.2]], "z": [[0, 3, 0.3]]}
+    second = [[0, 4, 0.4]]
+    (tmp_path / "a.jsonl").write_text(
+        lines(("x", spans["x"]), ("y", spans["y"]), ("x", second), ("z", spans["z"]), attribute="y")
+    )
+    labeler = DolmaLabeler(KEY, str(tmp_path), "y")
+
+    def ends(*names):
+        return [[span.end for span in of_text] for of_text in label(labeler, *names)]
+
+    assert ends("x", "y", "x", "z") == [[1], [2], [4], [3]]
+    # a batch may begin or end between them
+    assert ends("x", "y") == [[1], [2]] and ends("x", "z") == [[4], [3]] and ends("y", "x") == [[2], [4]]
+    with pytest.raises(LabelerError, match="the row with id 'x': is not in the order of"):
+        ends("x", "x", "x")
+    assert not caplog.records
+    # nothing around it tells which one it is: it is as risky as both, and that is said
+    assert ends("x") == ends("x") == [[1, 4]]
+    assert len(caplog.records) == 1 and "it gets the spans of all its lines" in caplog.text
+
+
+def test_places_of_repeated_ids_are_those_of_any_cut_of_the_files():
+    draw = random.Random(3)
+    for _ in range(300):
+        ids = draw.choices("abc", k=12)
+        places = {name: [n for n, other in enumerate(ids) if other == name] for name in ids}
+        start = draw.randrange(12)
+        end = draw.randint(start + 1, 12)
+        chosen, wrong = in_order([places[name] for name in ids[start:end]])
+        assert wrong is None and all(place in of_row for place, of_row in zip(range(start, end), chosen))
+        if start == 0 and end == 12:
+            assert chosen == [{place} for place in range(12)]
+
+
+def test_all_rows_that_cannot_be_labeled_are_named_and_the_order_is_checked_first(folder):
+    labeler = DolmaLabeler(KEY, str(folder), TOXIC)
+    with pytest.raises(RowError) as caught:
+        label(labeler, "7", "1", "8")
+    assert list(caught.value.problems) == [0, 2]
+    with pytest.raises(RowError, match="'id': expected a string or an integer, got bool"):
+        label(labeler, True)
+    with pytest.raises(RowError, match="'id': expected a string or an integer, got float"):
+        label(labeler, 1.5)
+    with pytest.raises(LabelerError, match="is not in the order of") as caught:
+        label(labeler, "3", "7", "1")
+    assert not isinstance(caught.value, RowError)

@@ -245,7 +245,9 @@ def test_presidios_own_log_is_not_heard(labeler, caplog):
 def test_a_pattern_that_runs_out_of_time_is_an_error_and_no_silence(labeler, monkeypatch):
     labeler.check()
     monkeypatch.setattr("presidio_analyzer.pattern_recognizer.REGEX_TIMEOUT_SECONDS", 1e-9)
-    with pytest.raises(LabelerError, match=r"^slung\.labelers\[0\]: one of Presidio's patterns timed out on a t"):
+    with pytest.raises(
+        LabelerError, match=r"^slung\.labelers\[0\]: row 0 of the batch: one of Presidio's patterns timed out"
+    ):
         labeler.label(["a1.b2-c3 " * 10_000], [{}])
 
 
@@ -260,14 +262,18 @@ def test_errors_of_presidio_do_not_quote_the_text(model, engine, tmp_path):
     path = engine(models=[{"lang_code": "en", "model_name": str(tmp_path / "failing")}])
     with pytest.raises(LabelerError) as caught:
         PresidioLabeler(KEY, nlp_engine=path).label([TEXT], [{}])
-    assert str(caught.value) == f"{KEY}: Presidio failed: ValueError on a text of {len(TEXT)} characters"
+    assert str(caught.value) == (
+        f"{KEY}: row 0 of the batch: Presidio failed: ValueError on a text of {len(TEXT)} characters; remove the text"
+    )
     assert caught.value.__suppress_context__
 
 
 def test_texts_too_long_for_a_model(labeler, model, engine):
     text = "mill " * 200_001
     path = engine(models=[{"lang_code": "en", "model_name": str(model)}])
-    says = re.escape(f"{KEY}: expected at most 1000000 characters (spaCy's limit), got a text of {len(text)}; split it")
+    says = re.escape(
+        f"{KEY}: row 0 of the batch: expected at most 1000000 characters (spaCy's limit), got a text of {len(text)}; split it"
+    )
     with pytest.raises(LabelerError, match=says):
         PresidioLabeler(KEY, ["URL"], nlp_engine=path).label([text], [{}])
     assert PresidioLabeler(KEY, ["CRYPTO"]).label([text], [{}]) == [[]]

@@ -46,7 +46,12 @@ def test_the_package_exports_the_classes():
     for entry in LABELERS.values():
         kind = getattr(labeling, entry.class_name)
         assert kind is entry.load() and issubclass(kind, labeling.Labeler) and entry.class_name in labeling.__all__
-    assert set(labeling.__all__) == {e.class_name for e in LABELERS.values()} | {"Labeler", "LabelerError", "Span"}
+    assert set(labeling.__all__) == {e.class_name for e in LABELERS.values()} | {
+        "Labeler",
+        "LabelerError",
+        "RowError",
+        "Span",
+    }
     with pytest.raises(AttributeError, match="has no attribute 'NoLabeler'"):
         labeling.NoLabeler  # noqa: B018
 

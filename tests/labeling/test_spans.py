@@ -73,7 +73,7 @@ def test_a_column_of_a_real_data_set():
 )
 def test_broken_spans(spans, says):
     with pytest.raises(
-        LabelerError, match=rf"^slung\.labelers\[2\]\.field: the row with id 7, 'spans'.*{says}"
+        LabelerError, match=rf"^slung\.labelers\[2\]\.field: row 0 of the batch: 'spans'.*{says}"
     ) as caught:
         label("hello world", spans, id=7)
     assert "hello" not in str(caught.value)

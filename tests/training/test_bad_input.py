@@ -85,7 +85,7 @@ def test_a_label_that_the_model_lacks(tmp_path, start):
     "span", [[0, 99, 1.0], [3, 1, 1.0], [-1, 2, 1.0], [0, 3, 1.5], [2, 2, 1.0], [0, 3, float("nan")]], ids=str
 )
 def test_spans_that_are_none(start, span):
-    with pytest.raises(ValueError, match=r"slung.labelers\[0\].field: the row with id 'a', 'spans', span 0"):
+    with pytest.raises(ValueError, match=r"slung.labelers\[0\].field: the row with id 'a': 'spans', span 0"):
         start(labelers({"type": "spans"}), rows=[{"text": TEXT, "id": "a", "spans": [span]}])
 
 

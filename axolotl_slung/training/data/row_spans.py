@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...labeling.base import Labeler, Span
+from ...labeling.base import Labeler, RowError, Span
 from ...labeling.custom import CustomLabeler
 from ...labeling.spans import describe_row
 from ...labels.buckets import Action
@@ -126,10 +126,26 @@ class RowSpans:
     ) -> list[list[Span]]:
         """The spans of each text. Equal texts are labeled once if the labeler reads only the text."""
         if reads_rows(labeler):
-            return labeler.annotate(texts, [fields_of.surroundings(row.raw, path) for row, path in wanted])
-        different = list(dict.fromkeys(texts))
-        spans = dict(zip(different, labeler.annotate(different, [{}] * len(different))))
+            beside = [fields_of.surroundings(row.raw, path) for row, path in wanted]
+            return self._asked(labeler, texts, beside, [row for row, _ in wanted])
+        whose = {text: row for text, (row, _) in reversed(list(zip(texts, wanted)))}
+        different = list(whose)
+        spans = dict(zip(different, self._asked(labeler, different, [{}] * len(different), list(whose.values()))))
         return [spans[text] for text in texts]
+
+    def _asked(self, labeler: Labeler, texts: list[str], beside: list[dict], rows: list[Row]) -> list[list[Span]]:
+        """`Labeler.annotate`, whose errors name the row that the text is from.
+
+        Raises:
+            SlungDataError: a row cannot be labeled.
+        """
+        try:
+            return labeler.annotate(texts, beside)
+        except RowError as error:
+            error = error.moved(range(len(texts)))
+            number = next(iter(error.problems))
+            row = describe_row(rows[number].number, rows[number].source, getattr(labeler, "id_field", "id"))
+            raise SlungDataError(error.told(number, row)) from None
 
     def _read_columns(self, labeler: Labeler, rows: list[Row]) -> None:
         """Put the spans of a column into the rows."""
@@ -152,7 +168,7 @@ class RowSpans:
                 )
             wanted += [(row, one) for one in found]
         texts, beside = [one.text for _, one in wanted], [one.row for _, one in wanted]
-        for (row, one), found in zip(wanted, labeler.annotate(texts, beside)):
+        for (row, one), found in zip(wanted, self._asked(labeler, texts, beside, [row for row, _ in wanted])):
             for path, bounds in one.fields:
                 row.spans.setdefault(path, []).extend(within(bounds, found))
                 row.from_columns.add(path)
@@ -229,14 +245,15 @@ class RowSpans:
                 row.inexact |= inexact.OUTSIDE if any(self.action(s) is not Action.TRAIN for s in spans) else 0
 
     def _label_whole(self, labeler: Labeler, whole: list[tuple[Row, Text]]) -> None:
-        found = labeler.annotate([text.text for _, text in whole], [row.raw for row, _ in whole])
+        rows = [row for row, _ in whole]
+        found = self._asked(labeler, [text.text for _, text in whole], [row.raw for row in rows], rows)
         for (_, text), spans in zip(whole, found):
             text.spans += spans
 
     def _label_seams(self, labeler: Labeler, rows: list[Row]) -> None:
         """Find spans that cross the edges of texts. A strategy may tokenize texts separately and join them."""
         joined = ["".join(text.text for text in row.texts) for row in rows]
-        for row, spans in zip(rows, labeler.annotate(joined, [row.raw for row in rows])):
+        for row, spans in zip(rows, self._asked(labeler, joined, [row.raw for row in rows], rows)):
             start = 0
             for text in row.texts:
                 end = start + len(text.text)
@@ -263,12 +280,13 @@ class RowSpans:
     def _label_rest(self, labeler: Labeler, rest) -> list[list[Span]]:
         """The spans of template pieces. Most pieces repeat in every row, so their spans are cached."""
         if reads_rows(labeler):
-            return labeler.annotate([piece for *_, piece in rest], [row.raw for row, *_ in rest])
+            rows = [row for row, *_ in rest]
+            return self._asked(labeler, [piece for *_, piece in rest], [row.raw for row in rows], rows)
         known = self._rest.setdefault(labeler.name, {})
         if len(known) > _MOST_KNOWN:
             known.clear()
-        new = list(dict.fromkeys(piece for *_, piece in rest if piece not in known))
-        known.update(zip(new, labeler.annotate(new, [{}] * len(new))))
+        new = {piece: row for row, *_, piece in rest if piece not in known}
+        known.update(zip(new, self._asked(labeler, list(new), [{}] * len(new), list(new.values()))))
         return [known[piece] for *_, piece in rest]
 
 
