@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,6 +109,7 @@ class PatternsLabeler(Labeler):
                 return _backtracked(pattern.pattern, texts, stop)
             return list(_until(stop, pattern.linear.spans(encoded)))
         except TimeoutError:
+            pattern.seconds = math.inf  # a caller that tries again does not pay again
             raise self._error(
                 f"took more CPU time than its budget, {ALLOWANCE:g} s and {PER_MILLION:g} s per million characters; "
                 f"{_ADVICE[pattern.linear is not None]}",

@@ -46,11 +46,12 @@ CHARACTERS = (
     "abckKsSſKiIİıéÉßẞΣσς\u0345\u0301\u200d0٣_-.#]} \n\n\t\r\x0b\x1c\x85\u2028\ud800😀😁ǆǅǄ漢A\U0001e900\U0010ffff"
 )
 
+# without (?i:...), beside which `regex` 2026.11.19 forgets matches of a set: (?i:\P{L})b|[^]a] does not find A
 expressions = st.recursive(
     st.one_of(st.sampled_from(ATOMS), st.sampled_from(ATOMS), st.sampled_from(ANCHORS)),
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=4).map("".join),
-        st.tuples(st.sampled_from(["(", "(?:", "(?i:", "(?s:", "(?m:"]), st.lists(inner, min_size=1, max_size=3)).map(
+        st.tuples(st.sampled_from(["(", "(?:", "(?s:", "(?m:"]), st.lists(inner, min_size=1, max_size=3)).map(
             lambda parts: f"{parts[0]}{'|'.join(parts[1])})"
         ),
         st.tuples(inner, st.sampled_from(REPETITIONS)).map("".join),
@@ -106,6 +107,7 @@ COMMON = [
     r"\Ahttps?://\S+?(?:$|\s)",
     r"-----BEGIN [A-Z ]+-----(?s:.+?)-----END [A-Z ]+-----",
     r"(?<name>\p{Lu}\p{Ll}+)(?:-\p{Lu}\p{Ll}+)?",
+    r"(?i:from|to): \S+",
     r"(a|aa)+$",
     r"(x+x+)+y",
     r"(?:слово|Über|naïve)\w*",
