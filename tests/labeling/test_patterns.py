@@ -1,6 +1,8 @@
 import pickle
+import re
 
 import pytest
+from helpers import ROOT
 
 from axolotl_slung.labeling import LabelerError, PatternsLabeler, Span
 from axolotl_slung.labeling import patterns as module
@@ -175,3 +177,15 @@ def test_a_deeply_nested_expression(labeler):
         labeler(f"deep: '{deep}'").check()
     patterns = labeler(f"deep: '{deep[2900:-2900]}'")
     assert patterns.label(["ba"], [{}]) == [[Span(1, 2, 1.0)]]
+
+
+def section(title):
+    """The first YAML block below a heading of docs/labelers.md."""
+    text = (ROOT / "docs" / "labelers.md").read_text(encoding="utf-8")
+    return re.search(rf"^## {title}\n.*?^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)[1]
+
+
+def test_the_example_of_the_docs(labeler):
+    patterns = labeler(section("Patterns files"))
+    text = "You BLOCKHEAD, pay 1234567890 to the nitwits of 12345678901."
+    assert patterns.label([text], [{}]) == [[Span(4, 13, 0.6), Span(19, 29, 1.0), Span(37, 44, 0.6)]]

@@ -1,4 +1,4 @@
-"""The patterns of example_configs/secrets.yml, on made-up secrets and on what only looks like one."""
+"""The patterns of example_configs/patterns/secrets.yml, on made-up secrets and on what only looks like one."""
 
 import random
 import string
@@ -15,7 +15,7 @@ UPPER = string.ascii_uppercase + string.digits
 
 @pytest.fixture(scope="module")
 def secrets():
-    labeler = PatternsLabeler("slung.labelers[0]", str(ROOT / "example_configs" / "secrets.yml"))
+    labeler = PatternsLabeler("slung.labelers[0]", str(ROOT / "example_configs" / "patterns" / "secrets.yml"))
     labeler.check()
     return labeler
 
