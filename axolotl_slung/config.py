@@ -39,9 +39,9 @@ class FastTextConfig(_LabelerBlock):
     lowercase: bool = Field(
         False, description="Convert sentences to lower case before scoring, for a model that was trained on such text."
     )
-    spaced_punctuation: str = Field(
-        "",
-        pattern=r"^\S*$",
+    spaced_punctuation: str | None = Field(
+        None,
+        pattern=r"^\S+$",
         description="Characters to put spaces around before scoring, for a model that was trained on such text. "
         "fastText's tutorial uses .!?,'/()",
     )

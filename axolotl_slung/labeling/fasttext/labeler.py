@@ -66,7 +66,7 @@ class FastTextLabeler(Labeler):
         label: str = "__label__toxic",
         sha256: str | None = None,
         lowercase: bool = False,
-        spaced_punctuation: str = "",
+        spaced_punctuation: str | None = None,
         thresholds: Sequence[float] = (),
     ):
         super().__init__(key)
@@ -74,7 +74,7 @@ class FastTextLabeler(Labeler):
         self.label_name = label
         self.sha256 = sha256
         self.lowercase = lowercase
-        self.spaced_punctuation = spaced_punctuation
+        self.spaced_punctuation = spaced_punctuation or ""
         self.thresholds = tuple(sorted(thresholds))
         self.url = ALIASES.get(model, model if model.startswith(("https://", "http://")) else None)
         self.path = cache_path(self.url) if self.url else Path(model).expanduser()
