@@ -36,6 +36,15 @@ class FastTextConfig(_LabelerBlock):
     sha256: str | None = Field(
         None, pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the file, in hexadecimal. Required for a URL."
     )
+    lowercase: bool = Field(
+        False, description="Convert sentences to lower case before scoring, for a model that was trained on such text."
+    )
+    spaced_punctuation: str | None = Field(
+        None,
+        pattern=r"^\S+$",
+        description="Characters to put spaces around before scoring, for a model that was trained on such text. "
+        "fastText's tutorial uses .!?,'/()",
+    )
 
 
 class EntitiesConfig(_LabelerBlock):

@@ -11,6 +11,7 @@ DISTRIBUTIONS = {
     "absl": "absl-py",
     "fasttext": "fasttext-numpy2-wheel",
     "livekit": "livekit-blingfire",
+    "re2": "google-re2",
     "sklearn": "scikit-learn",
     "yaml": "PyYAML",
 }

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import regex
 import yaml
 
 from ..storage import read_text
-from .base import Labeler, LabelerError, Span, TextProblem
+from .base import Labeler, LabelerError, Span
+from .text.linear import Alphabet, Encoded, Linear
 
-TIMEOUT = 30.0
-"""Seconds that one pattern may take on one text."""
+ALLOWANCE, PER_MILLION = 10.0, 10.0
+"""Seconds of CPU time that one pattern may take in one process: so many, and so many more per million characters."""
+
+_ADVICE = {
+    True: "bound its repetitions, such as .{0,200} in place of .*",
+    False: "remove nested or adjacent repetitions such as (a+)+; or remove lookarounds, backreferences and possessive "
+    "repetitions, and it is matched in linear time",
+}
+"""By whether RE2 matches the pattern."""
 
 _FLAGS = {"ignorecase": regex.IGNORECASE, "multiline": regex.MULTILINE, "dotall": regex.DOTALL}
 
 
-class Pattern(NamedTuple):
-    """One pattern of the file, compiled."""
+@dataclass
+class Pattern:
+    """One pattern of the file, compiled, and what it has cost in this process."""
 
     name: str
     pattern: regex.Pattern
     score: float
+    linear: Linear | None = None
+    """The same pattern for RE2, where RE2 matches it as `regex` does."""
+    characters: int = 0
+    seconds: float = 0.0
 
 
 class PatternsLabeler(Labeler):
@@ -34,9 +49,13 @@ class PatternsLabeler(Labeler):
         account: '\b\d{10}\b'
         slur: {pattern: '\bfoo\w*', score: 0.5, flags: [ignorecase]}
 
-    Expressions have the syntax of the `regex` module: Python's own and more (`\p{L}`, for example). Endless
-    backtracking reaches a time limit and raises an error. Matches of one pattern do not overlap. Empty matches do
-    not count. An escaped text is searched both as it is and as what it means (see `escapes.py`).
+    Expressions have the syntax of the `regex` module: Python's own and more (`\p{L}`, for example). Matches of one
+    pattern do not overlap. Empty matches do not count. An escaped text is searched both as it is and as what it means
+    (see `escapes.py`).
+
+    RE2 matches the patterns that it can match as `regex` does, in linear time (see `linear.py`). `regex` itself matches
+    the others. Each pattern has a budget of CPU time over all texts that a process searches (`ALLOWANCE`). If it is
+    exceeded, `label` raises a `LabelerError` that names the pattern, and raises it at once from then on.
 
     Args:
         key: the labeler's place in the YAML.
@@ -44,13 +63,13 @@ class PatternsLabeler(Labeler):
     """
 
     scope = "text"
-    lazy = ("_patterns",)
-    packages = ("regex",)
+    lazy = ("_patterns", "_alphabet")
+    packages = ("regex", "google-re2")
 
     def __init__(self, key: str, path: str):
         super().__init__(key)
         self.path = Path(path).expanduser()
-        self._patterns = None
+        self._patterns = self._alphabet = None
 
     def check(self) -> None:
         """Compile the patterns."""
@@ -63,25 +82,41 @@ class PatternsLabeler(Labeler):
     def patterns(self) -> list[Pattern]:
         """The patterns, compiled on first use."""
         if self._patterns is None:
-            self._patterns = [self._compile(name, entry) for name, entry in self._read().items()]
+            patterns = [self._compile(name, entry) for name, entry in self._read().items()]
+            self._alphabet = Alphabet([(pattern.pattern.pattern, pattern.pattern.flags) for pattern in patterns])
+            for pattern, linear in zip(patterns, self._alphabet.patterns):
+                pattern.linear = linear
+            self._patterns = patterns
         return self._patterns
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span per match; see `Labeler.label`."""
-        return self.each(texts, self._spans)
+        found: list[list[Span]] = [[] for _ in texts]
+        patterns = self.patterns
+        encoded = self._alphabet.encode(texts)
+        for pattern in patterns:
+            for index, start, end in self._matches(pattern, texts, encoded):
+                found[index].append(Span(start, end, pattern.score))
+        return [sorted(spans) for spans in found]
 
-    def _spans(self, text: str) -> list[Span]:
-        return sorted(span for pattern in self.patterns for span in self._matches(pattern, text))
-
-    def _matches(self, pattern: Pattern, text: str) -> list[Span]:
+    def _matches(self, pattern: Pattern, texts: Sequence[str], encoded: Encoded) -> list[tuple[int, int, int]]:
+        """The index of the text, start and end of each match."""
+        pattern.characters += sum(map(len, texts))
+        started = time.process_time()
+        stop = started + ALLOWANCE + PER_MILLION * pattern.characters / 1e6 - pattern.seconds
         try:
-            matches = list(pattern.pattern.finditer(text, timeout=TIMEOUT))
-        except TimeoutError as error:
-            raise TextProblem(
-                f"{self.path}: pattern {pattern.name!r}: took more than {TIMEOUT:g} s on a text of {len(text)} "
-                "characters; remove nested or adjacent repetitions such as (a+)+"
-            ) from error
-        return [Span(*match.span(), pattern.score) for match in matches if match.end() > match.start()]
+            if pattern.linear is None:
+                return _backtracked(pattern.pattern, texts, stop)
+            return list(_until(stop, pattern.linear.spans(encoded)))
+        except TimeoutError:
+            pattern.seconds = math.inf  # a caller that tries again does not pay again
+            raise self._error(
+                f"took more CPU time than its budget, {ALLOWANCE:g} s and {PER_MILLION:g} s per million characters; "
+                f"{_ADVICE[pattern.linear is not None]}",
+                pattern.name,
+            ) from None
+        finally:
+            pattern.seconds += time.process_time() - started
 
     def _read(self) -> dict:
         text = read_text(f"{self.key}.path", self.path)
@@ -122,6 +157,8 @@ class PatternsLabeler(Labeler):
             raise self._error(r"contains a backspace, since YAML reads \b so in double quotes; use single quotes", name)
         try:
             compiled = regex.compile(entry["pattern"], flags=sum(_FLAGS[flag] for flag in set(flags)))
+        except RecursionError:
+            raise self._error("is nested too deeply; remove parentheses", name) from None
         except regex.error as error:  # regex's stubs leave out its attributes
             place = "" if error.pos is None else f" at character {error.pos}"  # pyright: ignore[reportAttributeAccessIssue]
             raise self._error(f"is not a valid regular expression: {error.msg}{place}", name) from None  # pyright: ignore[reportAttributeAccessIssue]
@@ -130,3 +167,26 @@ class PatternsLabeler(Labeler):
     def _error(self, problem: str, name=None) -> LabelerError:
         pattern = "" if name is None else f" pattern {name!r}:"
         return LabelerError(f"{self.key}.path: {self.path}:{pattern} {problem}")
+
+
+def _until(stop: float, matches: Iterable) -> Iterator:
+    """The matches. Raises `TimeoutError` when the process has used `stop` seconds of CPU time."""
+    # finding one match takes linear time, but there may be many
+    for match in matches:
+        yield match
+        if time.process_time() > stop:
+            raise TimeoutError
+
+
+def _backtracked(pattern: regex.Pattern, texts: Sequence[str], stop: float) -> list[tuple[int, int, int]]:
+    """The matches by `regex`, within the time of `_until`. Empty ones do not count."""
+    found = []
+    for index, text in enumerate(texts):
+        left = stop - time.process_time()
+        if left <= 0:
+            raise TimeoutError
+        for match in pattern.finditer(text, timeout=left):
+            start, end = match.span()
+            if end > start:
+                found.append((index, start, end))
+    return found

@@ -36,7 +36,7 @@ _SENTENCES = ("livekit", "numba")
 LABELERS = {
     "fasttext": Entry("fasttext", "FastTextLabeler", requires=("fasttext", *_SENTENCES)),
     "entities": Entry("entities", "EntitiesLabeler", requires=("ahocorasick_rs", "regex")),
-    "patterns": Entry("patterns", "PatternsLabeler", requires=("regex",)),
+    "patterns": Entry("patterns", "PatternsLabeler", requires=("re2", "regex")),
     "spans": Entry("spans", "SpansLabeler"),
     "dolma": Entry("dolma", "DolmaLabeler", requires=("zstandard",)),
     "classifier": Entry("classifier", "ClassifierLabeler", requires=("torch", "transformers", *_SENTENCES)),

@@ -1,6 +1,8 @@
 import pickle
+import re
 
 import pytest
+from helpers import ROOT
 
 from axolotl_slung.labeling import LabelerError, PatternsLabeler, Span
 from axolotl_slung.labeling import patterns as module
@@ -94,9 +96,96 @@ def test_a_missing_file(tmp_path):
         PatternsLabeler(KEY, str(tmp_path / "none.yml")).check()
 
 
-def test_backtracking_without_end_names_the_pattern(labeler, monkeypatch):
-    monkeypatch.setattr(module, "TIMEOUT", 0.2)
-    patterns = labeler("fine: 'b'\nhungry: '(a|aa)+$'")
+HUNGRY = "fine: 'b'\nhungry: '(?:a|aa)+(?!a|b)c'"
+"""A lookahead keeps it from RE2, and it backtracks without end over many `a`."""
+
+
+@pytest.fixture
+def small_budget(monkeypatch):
+    monkeypatch.setattr(module, "ALLOWANCE", 0.2)
+    monkeypatch.setattr(module, "PER_MILLION", 0.1)
+
+
+def test_a_pattern_over_its_budget_is_named(labeler, small_budget):
+    patterns = labeler(HUNGRY)
     patterns.check()
-    with pytest.raises(LabelerError, match=r"pattern 'hungry': took more than 0\.2 s on a text of 201 char"):
-        patterns.label(["a" * 200 + "!"], [{}])
+    says = (
+        r"pattern 'hungry': took more CPU time than its budget, 0\.2 s and 0\.1 s per million characters; remove nested"
+    )
+    with pytest.raises(LabelerError, match=rf"^slung\.labelers\[1\]\.path: .*patterns\.yml: {says}") as caught:
+        patterns.label(["a" * 200], [{}])
+    assert "aa" not in str(caught.value)
+
+
+def test_the_budget_grows_with_the_text_and_shrinks_with_the_time(labeler, small_budget):
+    patterns = labeler(HUNGRY)
+    patterns.check()
+    fine, hungry = patterns.patterns
+    assert (fine.linear is None, hungry.linear is None) == (False, True)
+    for text in ("b a", "x" * 1_000_000, "c"):
+        patterns.label([text], [{}])
+    assert fine.characters == hungry.characters == 1_000_004
+    assert 0 < hungry.seconds < 0.3
+    hungry.seconds = 0.29
+    assert patterns.label(["ac"], [{}]) == [[Span(0, 2, 1.0)]], "a million characters are worth a tenth of a second"
+    hungry.seconds = 0.31
+    with pytest.raises(LabelerError, match="pattern 'hungry': took more CPU time"):
+        patterns.label(["ac"], [{}])
+
+
+def test_a_text_over_the_budget_is_not_paid_for_again(labeler, small_budget):
+    patterns = labeler(HUNGRY)
+    patterns.check()
+    searched = []
+    for texts in (["a" * 200], ["a" * 200], ["a" * 200, "x" * 3_000_000]):
+        with pytest.raises(LabelerError, match="pattern 'hungry': took more CPU time"):
+            patterns.label(texts, [{}] * len(texts))
+        searched.append(patterns.patterns[1].seconds)
+    assert searched == [float("inf")] * 3
+
+
+def test_many_matches_of_a_linear_pattern_are_bounded_too(labeler, small_budget):
+    """Each match of `a` looks for a `b` to the end of the text."""
+    patterns = labeler(r"wide: {pattern: 'a.*b|a', flags: [dotall]}")
+    patterns.check()
+    assert patterns.patterns[0].linear
+    with pytest.raises(LabelerError, match="pattern 'wide': took more CPU time .*; bound its repetitions"):
+        patterns.label(["a" * 1_000_000], [{}])
+
+
+def test_backtracking_without_end_is_linear_where_it_can_be(labeler):
+    patterns = labeler("hungry: '(a|aa)+$'")
+    assert patterns.label(["a" * 50_000 + "!", "!aaa"], [{}] * 2) == [[], [Span(1, 4, 1.0)]]
+    assert patterns.patterns[0].seconds < 5
+
+
+def test_flags_of_the_file_count_for_both_engines(labeler):
+    patterns = labeler(
+        r"""
+        one: {pattern: '^é.b$', flags: [ignorecase, multiline, dotall]}
+        two: {pattern: '(?<!x)^é.b$', flags: [ignorecase, multiline, dotall]}
+        """
+    )
+    found = patterns.label(["x\nÉ\nB\nÉ\nBc\né\nb"], [{}])
+    assert [pattern.linear is None for pattern in patterns.patterns] == [False, True]
+    assert found == [[Span(2, 5, 1.0)] * 2 + [Span(11, 14, 1.0)] * 2]
+
+
+def test_a_deeply_nested_expression(labeler):
+    deep = "(" * 3000 + "a" + ")" * 3000
+    with pytest.raises(LabelerError, match="pattern 'deep': is nested too deeply; remove parentheses"):
+        labeler(f"deep: '{deep}'").check()
+    patterns = labeler(f"deep: '{deep[2900:-2900]}'")
+    assert patterns.label(["ba"], [{}]) == [[Span(1, 2, 1.0)]]
+
+
+def section(title):
+    """The first YAML block below a heading of docs/labelers.md."""
+    text = (ROOT / "docs" / "labelers.md").read_text(encoding="utf-8")
+    return re.search(rf"^## {title}\n.*?^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)[1]
+
+
+def test_the_example_of_the_docs(labeler):
+    patterns = labeler(section("Patterns files"))
+    text = "You BLOCKHEAD, pay 1234567890 to the nitwits of 12345678901."
+    assert patterns.label([text], [{}]) == [[Span(4, 13, 0.6), Span(19, 29, 1.0), Span(37, 44, 0.6)]]

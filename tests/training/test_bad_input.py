@@ -125,6 +125,15 @@ def patterns(tmp_path):
     return path
 
 
+def test_a_pattern_over_its_budget_stops_the_preparation(tmp_path, start, monkeypatch):
+    monkeypatch.setattr("axolotl_slung.labeling.patterns.ALLOWANCE", 0.2)
+    (tmp_path / "patterns.yml").write_text("hungry: '(?:a|aa)+(?!a|b)c'\n")
+    labeler = {"type": "patterns", "path": str(tmp_path / "patterns.yml")}
+    with pytest.raises(Exception, match="pattern 'hungry': took more CPU time than its budget") as raised:
+        start(labelers(labeler), rows=[{"text": "fine"}, {"text": "a" * 200}])
+    assert "a model was loaded" not in str(raised.value) and "(?:a|aa)" not in str(raised.value)
+
+
 def test_the_plugin_without_a_block(start):
     with pytest.raises(ValueError, match="plugins: axolotl_slung.SlungPlugin: the config has no `slung:` block"):
         start(None)

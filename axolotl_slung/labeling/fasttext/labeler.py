@@ -41,12 +41,17 @@ class FastTextLabeler(Labeler):
     any other model. Scores of `Collapsed` are within 1e-6 of fastText's (1e-5 with subwords). They are on the same side
     of every threshold: of each t and 1 - t with at most four significant digits, and of `thresholds`.
 
+    A model knows only words as it was trained on them. `lowercase` and `spaced_punctuation` prepare each sentence as its
+    training texts were prepared. Sentences are still cut in the original text, and spans are its characters.
+
     Args:
         key: the labeler's place in the YAML.
         model: an alias (see `ALIASES`), a file, or a URL with `sha256`. Downloads are stored in $AXOLOTL_SLUNG_CACHE,
             or by default in ~/.cache/axolotl-slung.
         label: the label whose probability is the score.
         sha256: digest of the model's file, in hexadecimal. Required for a URL.
+        lowercase: convert each sentence with `str.lower` before it is scored.
+        spaced_punctuation: characters that get a space on both sides before the sentence is scored.
         thresholds: the bounds that scores will be compared with. Needed for bounds of more than four digits.
     """
 
@@ -60,12 +65,16 @@ class FastTextLabeler(Labeler):
         model: str,
         label: str = "__label__toxic",
         sha256: str | None = None,
+        lowercase: bool = False,
+        spaced_punctuation: str | None = None,
         thresholds: Sequence[float] = (),
     ):
         super().__init__(key)
         self.source = model
         self.label_name = label
         self.sha256 = sha256
+        self.lowercase = lowercase
+        self.spaced_punctuation = spaced_punctuation or ""
         self.thresholds = tuple(sorted(thresholds))
         self.url = ALIASES.get(model, model if model.startswith(("https://", "http://")) else None)
         self.path = cache_path(self.url) if self.url else Path(model).expanduser()
@@ -141,6 +150,8 @@ class FastTextLabeler(Labeler):
 
     def _scores(self, data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """float32 (n,), in [0, 1], for the sentences at these bytes. White space around them is already stripped."""
+        if self.lowercase or self.spaced_punctuation:
+            data, starts, ends = self._prepared(data, starts, ends)
         if not self.collapsed:
             return self._scores_of_fasttext(data, starts, ends)
         if self._collapsed is None:
@@ -150,6 +161,18 @@ class FastTextLabeler(Labeler):
         if unsure.size:
             scores[unsure] = self._scores_of_fasttext(data, starts[unsure], ends[unsure])
         return scores
+
+    def _prepared(self, data: bytes, starts: np.ndarray, ends: np.ndarray) -> tuple[bytes, np.ndarray, np.ndarray]:
+        """The same sentences as the model's training texts were written, one per line."""
+        sentences = [data[a:b].replace(b"\n", b" ") for a, b in zip(starts.tolist(), ends.tolist())]
+        text = b"".join(sentence + b"\n" for sentence in sentences).decode()
+        if self.lowercase:
+            text = text.lower()
+        for mark in set(self.spaced_punctuation):
+            text = text.replace(mark, f" {mark} ")
+        data = text.encode()
+        ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+        return data, np.concatenate([np.zeros(min(len(ends), 1), np.int64), ends[:-1] + 1]), ends
 
     def _scores_of_fasttext(self, data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         lines = [data[a:b].decode().replace("\n", " ") for a, b in zip(starts.tolist(), ends.tolist())]
@@ -193,9 +216,10 @@ class FastTextLabeler(Labeler):
         except (OSError, ValueError) as error:
             raise self._unusable(str(error)) from error
         if self.label_name not in layout.labels:
+            more = f" and {len(layout.labels) - 20:,} more" if len(layout.labels) > 20 else ""
             raise LabelerError(
                 f"{self.key}.label: {self.label_name!r}: is not in {self.path}; choose one of "
-                f"{', '.join(layout.labels)}"
+                f"{', '.join(layout.labels[:20])}{more}"
             )
         return layout
 

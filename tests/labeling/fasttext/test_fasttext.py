@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.labeling import FastTextLabeler, LabelerError
+from axolotl_slung.labeling.base import utf8_safe
 from axolotl_slung.labeling.fasttext.labeler import ALIASES
+from axolotl_slung.labeling.text.sentences import split
 from axolotl_slung.storage import FileError, cache_path
 
 KEY = "slung.labelers[0]"
@@ -256,3 +258,69 @@ def test_the_package_itself_imports_nothing_heavy():
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+MARKS = ".!?,'/()"
+"""What fastText's tutorial puts spaces around."""
+
+
+@pytest.fixture(scope="module", params=["softmax", "ova"])
+def prepared(request, tmp_path_factory):
+    """A model of lower-cased text with punctuation as words, with and without the collapsed table."""
+    path = tmp_path_factory.mktemp("prepared") / "train.txt"
+    toxic = ["you are an idiot ! ( a moron )", "shut up , fool .", "don ' t be stupid !"]
+    clean = ["you are an angel .", "see you , dear ( maybe )", "don ' t be late ?", "a lovely day / night ."]
+    lines = [f"__label__{name} {line}\n" for name, lines in [("toxic", toxic), ("clean", clean)] for line in lines]
+    path.write_text("".join(lines * 50))
+    options = {"dim": 8, "epoch": 5, "wordNgrams": 2, "bucket": 200, "thread": 11, "verbose": 0}
+    model = fasttext.train_supervised(str(path), loss=request.param, **options)
+    model.save_model(str(path.with_suffix(".bin")))
+    return path.with_suffix(".bin"), model
+
+
+CHOICES = [{"lowercase": True}, {"spaced_punctuation": MARKS}, {"lowercase": True, "spaced_punctuation": MARKS}]
+
+
+def expected(model, labeler, texts):
+    """One sentence at a time, as one would prepare it by hand."""
+    found = []
+    for text, spans in zip(texts, split([utf8_safe(text) for text in texts]), strict=True):
+        of_text = []
+        for start, end in spans:
+            line = utf8_safe(text)[start:end].replace("\n", " ").strip()
+            if not line:
+                continue
+            line = line.lower() if labeler.lowercase else line
+            line = "".join(f" {sign} " if sign in labeler.spaced_punctuation else sign for sign in line)
+            scores = dict(zip(*model.predict(line, k=-1), strict=True))
+            of_text.append((start, end, pytest.approx(min(scores.get("__label__toxic", 0), 1), abs=1e-6)))
+        found.append(of_text)
+    return found
+
+
+signs = st.sampled_from([*"iIİßẞΣσςÉ 𝐀Ǆ\n\u2028\0\ud800", "IDIOT", "Fool", "you", *MARKS, *";:-", "</s>", "DON'T"])
+
+
+@settings(deadline=None, max_examples=50)
+@given(texts=st.lists(st.one_of(st.lists(signs).map("".join), st.lists(signs).map(" ".join)), max_size=4))
+@example(texts=["YOU are an IDIOT!(A moron)", "Don't\nbe stupid! ΣΑΣ.ΑΣ", "", "İdiot'İ", "FOOL</s>fool </s> fool"])
+@pytest.mark.parametrize("options", CHOICES)
+def test_sentences_are_prepared_and_spans_stay(prepared, options, texts):
+    path, model = prepared
+    labeler = FastTextLabeler(KEY, str(path), **options)
+    labels = labeler.label(texts, [{}] * len(texts))
+    assert [[span[:3] for span in spans] for spans in labels] == expected(model, labeler, texts)
+    whole = labeler.score_texts([text.replace("</s>", "") for text in texts])
+    assert whole.shape == (len(texts),)
+
+
+def test_capitals_and_punctuation_count_only_where_they_are_not_prepared(prepared):
+    path, _ = prepared
+    text = "SHUT UP,FOOL."
+    plain = FastTextLabeler(KEY, str(path))
+    both = FastTextLabeler(KEY, str(path), lowercase=True, spaced_punctuation=MARKS)
+    (same,) = plain.score_texts(["shut up , fool ."])
+    assert plain.score_texts([text])[0] != pytest.approx(same, abs=0.01)
+    assert both.score_texts([text])[0] == pytest.approx(same, abs=1e-6)
+    assert both.label([text], [{}]) == [[(0, 13, pytest.approx(same, abs=1e-6), "labeler")]]
+    assert both.label([], []) == [] and both.score_texts([]).shape == (0,)
