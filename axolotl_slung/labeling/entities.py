@@ -11,7 +11,8 @@ import regex
 
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span
-from .text.fold import SIGNS, Folded
+from .text.characters import SIGNS
+from .text.fold import Folded
 
 LOG = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axolotl_slung.labeling.text.fold import IGNORABLE, SIGNS, Folded
+from axolotl_slung.labeling.text.characters import CONTROL, DRAWN, IGNORABLE, SIGNS
+from axolotl_slung.labeling.text.fold import Folded
 
 texts = st.one_of(
     st.text(),
@@ -27,7 +28,11 @@ def is_spacing_accent(char):
 @given(texts, st.booleans())
 def test_texts_that_nfkc_makes_equal_fold_to_the_same(text, case_sensitive):
     # of signs NFKC makes letters and digits, which are parts of words
-    text = "".join(char for char in text if not is_spacing_accent(char) and not re.match(f"[{SIGNS}{IGNORABLE}]", char))
+    text = "".join(
+        char
+        for char in text
+        if not is_spacing_accent(char) and not re.match(f"[{SIGNS}{IGNORABLE}{DRAWN}{CONTROL}]", char)
+    )
     folded = Folded(text, case_sensitive).text
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         assert Folded(unicodedata.normalize(form, text), case_sensitive).text == folded
@@ -44,7 +49,9 @@ def test_every_piece_leads_back_to_its_characters(text, case_sensitive):
         last = max(last, start)
     # whatever belongs to no piece was left out
     owned = {i for index in range(len(folded.text)) for i in range(*folded.original(index, index + 1))}
-    assert all(re.match(rf"[{IGNORABLE}{SIGNS}*\s_\u0307]", text[i]) for i in {*range(len(text))} - owned)
+    assert all(
+        re.match(rf"[{IGNORABLE}{DRAWN}{CONTROL}{SIGNS}*\s_\u2800\u0307]", text[i]) for i in {*range(len(text))} - owned
+    )
 
 
 def test_literal_pieces():
