@@ -115,7 +115,8 @@ class Characters:
     def fold(self, char: str) -> str:
         """What one character folds to."""
         folded = unicodedata.normalize("NFKD", utf8_safe(char).translate(_VARIANTS))
-        return _IOTA.join(map(self._cased, _NOT_DRAWN.sub("", folded).split(_IOTA)))
+        parts = map(self._cased, _NOT_DRAWN.sub("", folded).split(_IOTA))
+        return (_IOTA if self.diacritics else "").join(parts)
 
     def _cased(self, folded: str) -> str:
         # the dot on a capital I does not count: of `i`, Turkish makes a dotted capital, other languages an undotted one

@@ -92,7 +92,8 @@ def fold(points, kind, letter, one, first, count, expansions, order, dotless):
             out[m], origin[m] = one[point], i
             m += 1
             i += 1
-            last = letter[point]
+            if letter[point] != MARK:
+                last = letter[point]
         elif what == MANY:
             for k in range(first[point], first[point] + count[point]):
                 m = _add(expansions[k], i, out, origin, m, order, dotless)
@@ -135,7 +136,7 @@ def _run(points, kind, letter, i, out, origin, m, last):
     before, ends_word, in_space, after_space = m, False, False, i == 0
     while i < points.shape[0]:
         what = kind[points[i]]
-        if what == SPACE or what == NEWLINE:
+        if what in (SPACE, NEWLINE):
             if not in_space:
                 out[m], origin[m] = _BLANK, i
                 m += 1

@@ -3,9 +3,11 @@ import sys
 import unicodedata
 
 import regex
-from hypothesis import given
+from helpers.reference_fold import fold
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from axolotl_slung.labeling import EntitiesLabeler
 from axolotl_slung.labeling.text.characters import CONTROL, DRAWN, IGNORABLE, SIGNS
 from axolotl_slung.labeling.text.fold import Folded
 
@@ -92,3 +94,43 @@ def test_signs_glue_to_no_word():
         small = unicodedata.decomposition(char).startswith(("<super>", "<sub>"))
         if small or not part_of_words.match(char):
             assert Folded(f"Anna{char}").boundary(4), hex(ord(char))
+
+
+ALPHABETS = [
+    "abcXYZ éÉçñ Łßẞ",
+    "абвгдеёжзийкЙЩ",
+    "αβγάώΐΣςᾳ\u0345",
+    "가각힣한국어",
+    "漢字田中々〇ジョンスミス・ーがパひら",
+    "ตัวอย่างไทย",
+    "كلمةٌ عربيّة\u200c",
+    "हिन्दी शब्द",
+    "ĂăÂâĐđẾềữ",
+    "İIiı\u0307\u0323",
+    "\u0301\u0323\u0302\u0308\u0332\u0336\u20dd\u0345",
+    " \n\r\t_\u00a0\u2028\u2800\u3000",
+    "-‐–—\u00ad\u200b\u200d\ufeff\u2060\x00\x1b\ufff9",
+    "*>|#;%//²™†©①ªﬁＡ½",
+]
+mixed = st.lists(st.one_of(*map(st.sampled_from, ALPHABETS), st.characters()), max_size=40).map("".join)
+
+
+@settings(max_examples=300)
+@given(mixed, st.booleans(), st.booleans())
+@example("Jean-\n> luc", True, True)
+@example("a\u00ad\r\n // b", True, True)
+@example("田*\n中", True, True)
+@example("I\u0323\u0307 i\u0307", False, True)
+def test_as_the_slow_reference_folds(text, case_sensitive, diacritics):
+    assert Folded(text, case_sensitive, diacritics).text == fold(text, case_sensitive, diacritics)
+
+
+@given(st.text("abXY019.,'- ", max_size=12), st.booleans())
+def test_plain_names_fold_to_themselves(text, case_sensitive):
+    labeler = EntitiesLabeler("key", names=["x"], case_sensitive=case_sensitive)
+    assert labeler._fold(text) == Folded(text, case_sensitive).text
+
+
+def test_long_runs_of_marks_take_linear_time():
+    text = "e" + "\u0301\u0323" * 200_000
+    assert len(Folded(text).text) == len(text)
