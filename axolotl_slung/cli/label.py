@@ -46,6 +46,9 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
 
     You can stop or kill the run at any time. The same command resumes it. Lines that cannot be labeled are counted and
     listed in OUTPUT/.slung. All other lines are labeled.
+
+    At the end the command says how many spans each labeler found, and how many names of a list were never found. These
+    names are listed in OUTPUT/.slung/LABELER.never_found.txt, which only you can read.
     """
     from ..corpus.inputs import find_sources
     from ..corpus.job import Job
@@ -62,6 +65,7 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
         outputs = label_sources(sources, output, job, workers, bar.report)
     documents = sum(one.progress.documents for one in outputs)
     click.echo(f"{documents} documents labeled into {output}")
+    _say_what_was_found(outputs, output / STATE, job)
     bad = [one for one in outputs if one.progress.bad]
     if bad:
         lines = sum(one.progress.bad for one in bad)
@@ -74,6 +78,23 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
                 click.echo(f"  {line}", err=True, nl=False)
     if not documents:
         raise click.ClickException(f"{output}: no document was labeled; check the inputs and --text-field")
+
+
+def _say_what_was_found(outputs, folder: Path, job) -> None:
+    from ..corpus.found import never_found, summed, write_never_found
+
+    documents = sum(one.progress.documents for one in outputs)
+    for name, (spans, some) in summed([one.progress.found for one in outputs]).items():
+        click.echo(f"  {name}: {spans} spans in {some} of {documents} documents")
+    for never in never_found(job.opened, [one.entries_found() for one in outputs]):
+        path = folder / f"{never.labeler}.never_found.txt"
+        write_never_found(path, never)
+        parts = f", and {len(never.in_parts)} only in parts" if never.in_parts else ""
+        click.echo(
+            f"  {never.labeler}: {len(never.absent)} of {never.listed} listed names were never found{parts}; {path} lists them"
+            if never.absent or never.in_parts
+            else f"  {never.labeler}: all {never.listed} listed names were found"
+        )
 
 
 class _Bar:

@@ -15,6 +15,7 @@ from ..config import SlungConfig
 from ..errors import SlungError
 from ..labeling.base import Labeler
 from ..labeling.build import build
+from .found import Found, found_in
 from .sources import Bad, Chunk
 
 FORMAT_VERSION = 1
@@ -28,11 +29,13 @@ class Labeled(NamedTuple):
         content: the output's bytes, compressed according to its name.
         documents: number of documents in it.
         bad: lines or rows that could not be labeled.
+        found: what the labelers found in the documents.
     """
 
     content: bytes
     documents: int
     bad: list[Bad]
+    found: Found
 
 
 @dataclass
@@ -62,6 +65,11 @@ class Job:
         """
         return build(self.block)
 
+    @property
+    def opened(self) -> list[Labeler]:
+        """The labelers if they are open already; otherwise empty."""
+        return vars(self).get("labelers", [])
+
     def open_labelers(self) -> list[Labeler]:
         """Open and check the labelers now; see `labelers`."""
         return self.labelers
@@ -89,7 +97,8 @@ class Job:
                 bad.append((number, str(error)))
         spans = self._spans(documents, bad)
         lines = [self._line(document, found) for document, found in zip(documents, spans) if found is not None]
-        return Labeled(_packed(b"".join(lines), name), len(lines), sorted(bad))
+        found = found_in(spans, self.labelers)
+        return Labeled(_packed(b"".join(lines), name), len(lines), sorted(bad), found)
 
     # ---- reading
 

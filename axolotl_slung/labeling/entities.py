@@ -73,7 +73,7 @@ class EntitiesLabeler(Labeler):
 
     def listed(self) -> dict[int, str]:
         """See `Labeler.listed`. The numbers are lines of the file, or places in `names`, from 1."""
-        return dict(self._opened.entries)
+        return {number: name for number, name in self._opened.entries if any(map(str.isalnum, name))}
 
     def take_found(self) -> set[int]:
         """See `Labeler.take_found`."""
@@ -108,7 +108,7 @@ class EntitiesLabeler(Labeler):
         found = set(names.find(folded.text, folded.boundary))
         for part, places in folded.readings(names.longest):
             edges = [*places, places[-1] + 1]
-            for start, end in names.find(part, lambda index: folded.boundary(edges[index])):
+            for start, end in names.find(part, lambda index, edges=edges: folded.boundary(edges[index])):
                 found.add((places[start], places[end - 1] + 1))
         spans, reach = [], 0
         for start, end in sorted(found, key=lambda match: (match[0], -match[1])):

@@ -63,36 +63,33 @@ def notices(
 
     def where(numbers: list[int]) -> str:
         shown = ", ".join(map(str, numbers[:_SHOWN]))
-        return f"{line}{'s' if len(numbers) > 1 else ''} {shown}{', ...' if len(numbers) > _SHOWN else ''}"
-
-    def count(numbers: list[int]) -> str:
-        return f"{len(numbers)} of {len(entries)} names ({where(numbers)})"
+        return f"{len(numbers)} of {len(entries)} ({line}{'s' if len(numbers) > 1 else ''} {shown}{', ...' if len(numbers) > _SHOWN else ''})"
 
     table = [number for number, text in entries if _TABLE.search(text)]
     if table:
-        yield (
-            f"{count(table)} look like rows of a table or several names at once, and are looked for as they stand; "
-            "write one name per line"
-        )
+        yield f"names that look like a row of a table or like several names: {where(table)}; write one name per line"
     quoted = [number for number, text in entries if _QUOTED.match(text)]
     if quoted:
-        yield f"{count(quoted)} stand in quotation marks or behind list marks, which count as part of them; remove these"
-    empty = [number for number, text in entries if text.strip() and not any(map(str.isalnum, wholes[number]))]
+        yield (
+            f"names in quotation marks or behind list marks: {where(quoted)}; remove the marks, which count as part of "
+            "the name"
+        )
+    empty = [number for number, name in wholes.items() if not any(map(str.isalnum, name))]
     if empty:
-        yield f"{count(empty)} have no letter or digit and are skipped; remove or correct them"
+        yield f"names without a letter or digit, which are skipped: {where(empty)}; remove or correct them"
     single = [number for number, name in wholes.items() if sum(map(str.isalnum, name)) == 1]
     if single:
-        yield f"{count(single)} are a single letter, which is found wherever it stands by itself; write full names"
+        yield f"names of a single letter, which is found wherever it stands by itself: {where(single)}; write full names"
     words = [number for number, name in wholes.items() if name.casefold() in _WORDS and number not in single]
     if words:
-        yield f"{count(words)} are also ordinary words, and are found in any text; write full names"
+        yield f"names that are ordinary words, which are found in any text: {where(words)}; write full names"
     in_parts = [number for number, some in parts.items() if any(part.casefold() in _WORDS for part in some)]
     if in_parts:
         yield (
-            f"{count(in_parts)} have a part that is also an ordinary word, which `parts: true` finds in any text; look at "
-            "a sample with `slung inspect`, or set parts: false and list the parts that you need"
+            f"names with a part that is an ordinary word, which `parts: true` finds in any text: {where(in_parts)}; look "
+            "at a sample with `slung inspect`, or set `parts: false` and list the parts that you need"
         )
     seen: set[str] = set()
     twice = [number for number, name in wholes.items() if name in seen or seen.add(name)]
     if twice:
-        yield f"{count(twice)} were listed before, perhaps in another spelling; they count once"
+        yield f"names listed before, perhaps in another spelling: {where(twice)}; they count once"
