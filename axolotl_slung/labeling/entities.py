@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..storage import read_text
@@ -105,10 +105,10 @@ class EntitiesLabeler(Labeler):
     def _spans(self, text: str) -> list[Span]:
         folded = Folded(text, self.case_sensitive, self.diacritics)
         names = self._opened
-        found = set(names.find(folded.text, folded.boundary))
+        found = set(names.find(folded.text, folded.edges))
         for part, places in folded.readings(names.longest):
-            edges = [*places, places[-1] + 1]
-            for start, end in names.find(part, lambda index, edges=edges: folded.boundary(edges[index])):
+            edges = [folded.edges[place] for place in [*places, places[-1] + 1]]
+            for start, end in names.find(part, edges):
                 found.add((places[start], places[end - 1] + 1))
         spans, reach = [], 0
         for start, end in sorted(found, key=lambda match: (match[0], -match[1])):
@@ -154,10 +154,10 @@ class _List:
         self._automaton = AhoCorasick(forms, store_patterns=False)
         self._found: set[int] = set()
 
-    def find(self, text: str, boundary: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
-        """The characters `[start, end)` of all forms, between boundaries."""
+    def find(self, text: str, edges: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """The characters `[start, end)` of all forms, between the edges of words; see `Folded.edges`."""
         for form, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
-            if boundary(start) and boundary(end):
+            if edges[start] and edges[end]:
                 self._found.add(form)
                 yield start, end
 

@@ -14,7 +14,7 @@ Fold = Callable[[str], str]
 
 _PARTICLES = "af al av bin bint binti da dal de del dela della den der des di do dos du el et ibn la las le les \
 lo los och of ten ter the und van vom von zu zum zur"
-_SUFFIXES = frozenset("esq ii iii iv jnr jr md phd snr sr vi".split())
+_SUFFIXES = frozenset({"esq", "ii", "iii", "iv", "jnr", "jr", "md", "phd", "snr", "sr", "vi"})
 _TITLES = "dr frau herr jnr lady lord madame miss mr mrs ms prof professor saint sir st"
 _NO_PARTS = frozenset(f"{_PARTICLES} {_TITLES}".split()) | _SUFFIXES
 _INITIALS = regex.compile(r"(?:\p{L}\p{M}*\.)+")
@@ -24,8 +24,9 @@ _EDGES = regex.compile(r"^[^\w\p{M}]+|[^\w\p{M}]+$")
 # not the dot of Catalan (Gal·la)
 _BETWEEN_PARTS = regex.compile(r"[ \-=]|(?<![lL])\u30fb|\u30fb(?![lL])")
 _LOOSE_SIGNS = regex.compile(rf"^[\s{SIGNS}]+|[\s{SIGNS}]+$")
-_BETWEEN_UNSPACED = regex.compile(rf"(?<=[{UNSPACED}]\p{{M}}*)[\s_]+(?=[{UNSPACED}])")
-_DOT_BETWEEN_UNSPACED = regex.compile(rf"(?<=[{UNSPACED}]\p{{M}}*)[\-=\u30fb](?=[{UNSPACED}])")
+_BETWEEN_UNSPACED = regex.compile(
+    rf"(?<=[{UNSPACED}]\p{{M}}*)[\s_\-=\u2010\u30a0\u30fb\uff1d\uff65\u00b7\u2022\u2027]+(?=[{UNSPACED}])"
+)
 _SPACE_BETWEEN_HANGUL = regex.compile(r"(?<=\p{Hangul}) (?=\p{Hangul})")
 _KEPT_SMALL = regex.compile(r"((?<=\p{Lu}\p{M}*)(?:\p{Ll}\p{M}*)+(?=\p{Lu})|ß)")
 _MOST_WORDS = 8
@@ -39,10 +40,10 @@ def whole_forms(name: str, fold: Fold) -> tuple[set[str], str]:
     name = _LOOSE_SIGNS.sub("", name)
     folded = fold(name).strip()
     words = folded.split()
-    forms = {folded, _DOT_BETWEEN_UNSPACED.sub("", folded), _SPACE_BETWEEN_HANGUL.sub("", folded)}
+    forms = {folded, _SPACE_BETWEEN_HANGUL.sub("", folded)}
     pieces = _BETWEEN_UNSPACED.split(name)
     if len(pieces) > 1:
-        forms.add("\u30fb".join(map(fold, pieces)))
+        forms |= {between.join(map(fold, pieces)) for between in ("", "\u30fb", "-", "=")}
     if 1 < len(words) <= _MOST_WORDS:
         forms |= {form for some in _with_initials(words) for form in _orders(some)}
     return forms, folded

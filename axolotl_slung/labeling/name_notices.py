@@ -39,7 +39,7 @@ _WORDS = frozenset(
     wall ward warden warner waters weaver weeks wells west wheeler will willow win winner winter winters wise wolf wood
     woods worth wren wright
     der die das den des dem ein eine und ist von mit aus le la les un une et est de du en el los las y o e i il al da do
-    """.split()
+    """.split()  # noqa: SIM905 - a hundred lines as a list
 )
 _TABLE = re.compile(r"\t|;|,[^,]*,|,\S|[,;]\s*$|^\s*[\[{]|\w\S*\s+[^,\s]+\s*,\s*\S+\s+\S+|\S\|\S|\s\|\s")
 _QUOTED = re.compile(r"""^\s*(["'“‘«`].*["'”’»`]|[-*•+]\s.*|\d+[.):]\s.*)\s*$""")

@@ -80,10 +80,8 @@ def fold(text: str, case_sensitive: bool = True, diacritics: bool = True) -> str
 def loose(run: str, at: int) -> str:
     """A run of white space, asterisks, signs and ignored characters."""
     # asterisks with something ignored between them are two runs
-    units = []
-    for part in regex.findall(rf"(?:{BLANK}|{NEWLINE})+|\*+|{SIGN}|{BREAK}|{IGNORED}", run):
-        if not regex.match(rf"(?!{BREAK}){IGNORED}", part):
-            units.append(part)
+    units = regex.findall(rf"(?:{BLANK}|{NEWLINE})+|\*+|{SIGN}|{BREAK}|{IGNORED}", run)
+    units = [unit for unit in units if regex.match(BREAK, unit) or not regex.match(IGNORED, unit)]
     spaces = [regex.match(rf"{BLANK}|{NEWLINE}", unit) is not None for unit in units]
     result, in_space = "", False
     for number, unit in enumerate(units):

@@ -12,7 +12,23 @@ import numpy as np
 import regex
 
 from ..base import utf8_safe
-from .fold_loop import BREAK, HYPHEN, IGNORED, LOWER, MANY, MARK, NEWLINE, ONE, OTHER, SIGN, SPACE, STAR, TIGHT, UPPER
+from .fold_loop import (
+    BREAK,
+    HYPHEN,
+    IGNORED,
+    LOWER,
+    MANY,
+    MARK,
+    MARKING,
+    NEWLINE,
+    ONE,
+    OTHER,
+    SIGN,
+    SPACE,
+    STAR,
+    TIGHT,
+    UPPER,
+)
 
 IGNORABLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
@@ -28,6 +44,8 @@ SIGNS = "\u00a9\u00ae\u00b2\u00b3\u00b9\u2020\u2021\u2070\u2074-\u207e\u2117\u21
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc"
 """Characters between which white space does not count, for use in a character class of `regex`."""
 
+# the characters that form words; scripts without spaces between words are excluded
+_WORD = regex.compile(r"(?V1)[\w--[\p{Pc}\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]")
 _NEWLINES = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _BLANKS = "_\u2800"
 # one character for one, so that they can be replaced before and after NFKD
@@ -76,6 +94,7 @@ class Characters:
 
     Attributes:
         kind, letter: uint8 (0x110000,): the classes of `fold_loop`. Kind 0: not learned yet.
+        word: uint8 (0x110000,): whether a character is part of words, and `MARKING` for marks.
         one: uint32 (0x110000,): what a character of the kind `ONE` folds to.
         first, count: int32 and uint8 (0x110000,): what other characters fold to, as a range of `expansions`.
         expansions: uint32 (any,).
@@ -85,7 +104,7 @@ class Characters:
     def __init__(self, case_sensitive: bool, diacritics: bool):
         self.case_sensitive, self.diacritics = case_sensitive, diacritics
         size = sys.maxunicode + 1
-        self.kind, self.letter, self.count, self.order = (np.zeros(size, np.uint8) for _ in range(4))
+        self.kind, self.letter, self.word, self.count, self.order = (np.zeros(size, np.uint8) for _ in range(5))
         self.one, self.first = np.zeros(size, np.uint32), np.zeros(size, np.int32)
         self.expansions = np.zeros(0, np.uint32)
         self.learn(_AT_ONCE)
@@ -97,11 +116,12 @@ class Characters:
         for point in points:
             char = chr(point)
             self.letter[point] = next((letter for pattern, letter in _LETTERS if pattern.match(char)), 0)
+            self.word[point] = _in_words(char)
             kind = next((kind for pattern, kind in _KINDS if pattern.match(char)), 0)
             if not kind:
                 folded = [ord(one) for one in self.fold(char)]
                 for one in folded:
-                    self.order[one] = unicodedata.combining(chr(one))
+                    self.order[one], self.word[one] = unicodedata.combining(chr(one)), _in_words(chr(one))
                 if len(folded) == 1 and not self.order[folded[0]]:
                     kind, self.one[point] = ONE, folded[0]
                 else:
@@ -127,6 +147,17 @@ class Characters:
             folded = _DIACRITICS.sub("", folded).translate(_UNMARKED)
         # again, since some apostrophes and hyphens only appear after NFKD
         return folded.translate(_VARIANTS)
+
+
+@cache
+def _in_words(char: str) -> int:
+    if unicodedata.category(char)[0] == "M":
+        return MARKING
+    if char.isascii():
+        return char.isalnum()
+    if unicodedata.decomposition(char).startswith(("<super>", "<sub>")):
+        return 0
+    return _WORD.match(char) is not None
 
 
 @cache

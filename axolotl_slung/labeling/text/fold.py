@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
-from functools import cache
 
 import numpy as np
-import regex
 
 from .characters import DRAWN, characters
 from .fold_loop import fold
 
 _DIACRITICS = re.compile(f"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f{DRAWN}]+")
-# the characters that form words; scripts without spaces between words are excluded
-_WORD = regex.compile(r"(?V1)[[\w\p{M}]--[\p{Pc}\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]")
 
 
 class Folded:
@@ -35,6 +30,7 @@ class Folded:
 
     Attributes:
         text: the folded text.
+        edges: for each of its characters and for its end, whether a word may begin or end there: 1 or 0.
     """
 
     def __init__(self, text: str, case_sensitive: bool = True, diacritics: bool = True):
@@ -48,12 +44,11 @@ class Folded:
         if len(points) and not len(folded[0]):
             tables.learn(point for point in np.unique(points).tolist() if not tables.kind[point])
             folded = _loop(points, tables)
-        out, self._origin, ends, hyphens, gaps = folded
+        out, self._origin, edges, hyphens, gaps = folded
         self.text = out.tobytes().decode("ascii" if out.itemsize == 1 else "utf-32-le")
         if not case_sensitive:
             self.text = self.text.replace("\u0345", "\u03b9")
-        # positions in the folded text where a word ends, known only from the omitted characters
-        self._ends = set(ends.tolist())
+        self.edges = edges.tobytes()
         self._changes = sorted([(at, "") for at in hyphens.tolist()] + [(at, " ") for at in gaps.tolist()])
 
     def readings(self, reach: int) -> Iterator[tuple[str, list[int]]]:
@@ -85,21 +80,6 @@ class Folded:
             places += range(done, stop)
             yield "".join(texts), places
 
-    def boundary(self, index: int) -> bool:
-        """Whether a word may begin or end before the character `index` of the folded text."""
-        if not 0 < index < len(self.text) or index in self._ends:
-            return True
-        if _is_mark(self.text[index]):
-            return False
-        before = index - 1
-        while before and _is_mark(self.text[before]):
-            before -= 1
-        return not (self._in_word(before) and self._in_word(index))
-
-    def _in_word(self, index: int) -> bool:
-        # of some signs NFKD makes letters or digits
-        return _in_words(self.text[index]) and _in_words(self._source[self._origin[index]])
-
     def original(self, start: int, end: int) -> tuple[int, int]:
         """The original text's characters `[start, end)` for a non-empty range of the folded text.
 
@@ -113,18 +93,4 @@ class Folded:
 
 def _loop(points, tables):
     t = tables
-    return fold(points, t.kind, t.letter, t.one, t.first, t.count, t.expansions, t.order, not t.case_sensitive)
-
-
-@cache
-def _is_mark(char: str) -> bool:
-    return unicodedata.category(char)[0] == "M"
-
-
-@cache
-def _in_words(char: str) -> bool:
-    if char.isascii():
-        return char.isalnum()
-    if unicodedata.decomposition(char).startswith(("<super>", "<sub>")):
-        return False
-    return _WORD.match(char) is not None
+    return fold(points, t.kind, t.letter, t.word, t.one, t.first, t.count, t.expansions, t.order, not t.case_sensitive)

@@ -8,6 +8,8 @@ from ...compiled import jit
 
 ONE, MANY, SPACE, NEWLINE, STAR, HYPHEN, BREAK, IGNORED, SIGN = range(1, 10)
 """Kinds of characters. `BREAK` is left out and ends a word, `IGNORED` is only left out."""
+MARKING = 2
+"""What `Characters.word` says of marks. It says 1 of other characters that form words."""
 LOWER, UPPER, OTHER, TIGHT, MARK = range(1, 6)
 """Kinds of letters, and combining marks. `TIGHT` letters form words without spaces between them."""
 
@@ -58,19 +60,19 @@ def _joined(last, following):
 
 
 @jit
-def fold(points, kind, letter, one, first, count, expansions, order, dotless):
+def fold(points, kind, letter, word, one, first, count, expansions, order, dotless):
     """Fold a text.
 
     Args:
         points: uint8 or uint32 (n,): the code points.
-        kind, letter, one, first, count, expansions, order: see `Characters`.
+        kind, letter, word, one, first, count, expansions, order: see `Characters`.
         dotless: whether a dot on a small `i` does not count either.
 
     Returns:
-        The folded code points, in the type of `points`, and for each its character's index, int32; then indices
-        of folded characters, int64: where a word ends between letters, hyphens at line ends that may only divide a
-        word, and places inside words where only invisible characters stand between a small letter and a capital. The
-        first two have the length 0 if a character is not in the tables yet.
+        The folded code points, in the type of `points`, and for each its character's index, int32; whether a word may
+        begin or end before each and at the end, bool; then indices of folded characters, int64: hyphens at line ends
+        that may only divide a word, and places inside words where only invisible characters stand between a small
+        letter and a capital. All are empty if a character is not in the tables yet.
     """
     n = points.shape[0]
     capacity = n
@@ -124,7 +126,25 @@ def fold(points, kind, letter, one, first, count, expansions, order, dotless):
                 ends.append(m)
             else:
                 last = 0
-    return out[:m], origin[:m], np.array(ends[1:]), np.array(hyphens[1:]), np.array(gaps[1:])
+    edges = _edges(points, out[:m], origin, word, np.array(ends[1:]))
+    return out[:m], origin[:m], edges, np.array(hyphens[1:]), np.array(gaps[1:])
+
+
+@jit
+def _edges(points, out, origin, word, ends):
+    edges = np.ones(out.shape[0] + 1, np.bool_)
+    in_word = False  # the last character that is no mark
+    for k in range(out.shape[0]):
+        # of some signs NFKD makes letters or digits
+        of_folded, of_source = word[out[k]], word[points[origin[k]]]
+        inside = of_folded > 0 and of_source > 0
+        if k:
+            edges[k] = of_folded < MARKING and not (in_word and inside)
+        if k == 0 or of_folded < MARKING:
+            in_word = inside
+    for at in ends:
+        edges[at] = True
+    return edges
 
 
 @jit

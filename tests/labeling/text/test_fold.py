@@ -67,7 +67,7 @@ def test_literal_pieces():
 
 def test_boundaries():
     folded = Folded("Anna's e\u0301. 王小明说")
-    boundaries = [index for index in range(len(folded.text) + 1) if folded.boundary(index)]
+    boundaries = [index for index in range(len(folded.text) + 1) if folded.edges[index]]
     assert boundaries == [0, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15]
 
 
@@ -76,7 +76,7 @@ def test_what_is_left_out():
     assert folded.text == " Anna Berg x * y ™z"
     assert folded.original(1, 5) == (1, 6)
     assert folded.original(6, 10) == (10, 16)
-    boundaries = [index for index in range(len(folded.text) + 1) if folded.boundary(index)]
+    boundaries = [index for index in range(len(folded.text) + 1) if folded.edges[index]]
     assert boundaries == [0, 1, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]
 
 
@@ -93,7 +93,7 @@ def test_signs_glue_to_no_word():
     for char in changed:
         small = unicodedata.decomposition(char).startswith(("<super>", "<sub>"))
         if small or not part_of_words.match(char):
-            assert Folded(f"Anna{char}").boundary(4), hex(ord(char))
+            assert Folded(f"Anna{char}").edges[4], hex(ord(char))
 
 
 ALPHABETS = [
