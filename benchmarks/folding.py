@@ -43,10 +43,8 @@ def words(language: str, rng: random.Random) -> list[str]:
         return ["".join(rng.choices(characters, k=rng.randint(8, 20))) for _ in range(WORDS)]
     if language == "Vietnamese":
         vowels = "aaăâeêioôơuưyáàảãạắằấầéềếệíìịóòốồộớờợúùứừữựý"
-        starts, ends = (
-            "b c ch d đ g gi h kh l m n ng nh ph qu s t th tr v x".split(),
-            ["", "", "n", "ng", "m", "t", "c", "i", "nh"],
-        )
+        starts = [*"bcdđghklmnstvx", "ch", "gi", "kh", "ng", "nh", "ph", "qu", "th", "tr"]
+        ends = ["", "", "n", "ng", "m", "t", "c", "i", "nh"]
         return [rng.choice(starts) + rng.choice(vowels) + rng.choice(ends) for _ in range(WORDS)]
     letters, (shortest, longest) = LETTERS[language]
     weights = [1 / (rank + 3) for rank in range(len(letters))]
