@@ -1,18 +1,23 @@
 """Measures how fast texts of different scripts are folded (`Folded`) and searched for names (`entities`), on one core.
 
-    python benchmarks/folding.py [--english FILE.jsonl] [--rounds 5] [--megabytes 2] [--names 1000]
+    python benchmarks/folding.py [--english FILE.jsonl] [--against FOLDER] [--turns 3] [--megabytes 1]
 
 The texts are made: words of random letters, with the frequencies of words in natural text, in lines of 12 words. With
---english, JSON lines with a column `text`, English is read instead. A figure is MB of UTF-8 per second of CPU time,
-the median of the rounds. The first round compiles and is not counted. To compare two versions, run the script in turns
-with PYTHONPATH set to each.
+--english, JSON lines with a column `text`, English is read instead. The names are rare words of the text. A figure is MB
+of UTF-8 per second of CPU time, the median of the turns. Nothing is counted before the first run, which compiles.
+
+--against is the folder of another version of the package. The versions take turns, and the ratio is the median of the
+turns' ratios.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import subprocess
+import sys
 import time
 import unicodedata
 from pathlib import Path
@@ -30,6 +35,7 @@ LETTERS = {
     "French, decomposed": ("esaitnrulodcpmévqfbghjàxèyêzâçîôûùœïë", (2, 9)),
 }
 HINDI_SIGNS = "ािीेोुू्ं"
+LANGUAGES = ("English", "French, decomposed", "Russian", "Arabic", "Hindi", "Vietnamese", "Korean", "Chinese")
 WORDS = 30_000
 TEXT_LENGTH = 20_000
 
@@ -68,42 +74,63 @@ def texts(language: str, megabytes: float) -> list[str]:
     return made
 
 
-def speed(arm, size: int, rounds: int) -> float:
-    seconds = []
-    for _ in range(rounds + 1):
-        started = time.process_time()
-        arm()
-        seconds.append(time.process_time() - started)
-    return size / 1e6 / median(seconds[1:])
+def speed(arm, size: int) -> float:
+    arm()
+    started = time.process_time()
+    arm()
+    return size / 1e6 / (time.process_time() - started)
+
+
+def measure(language: str, arguments) -> list[float]:
+    """MB/s of folding, of folding without case, and of the labeler."""
+    if language == "English" and arguments.english:
+        some = [json.loads(line)["text"] for line in arguments.english.open(encoding="utf-8")]
+    else:
+        some = texts(language, arguments.megabytes)
+    known = words(language, random.Random(language))
+    names = [f"{a} {b}".title() for a, b in zip(known[-2 * arguments.names :], known[-arguments.names :])]
+    labeler = EntitiesLabeler("names", names=names, parts=True)
+    size = sum(len(text.encode()) for text in some)
+    arms = (
+        lambda: [Folded(text) for text in some],
+        lambda: [Folded(text, case_sensitive=False) for text in some],
+        lambda: labeler.label(some, [{}] * len(some)),
+    )
+    return [speed(arm, size) for arm in arms]
+
+
+def turn(folder: Path, language: str) -> list[float]:
+    """`measure` in a new process with the package of a folder."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--only", language]
+    run = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, check=True
+    )
+    return json.loads(run.stdout)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--english", type=Path, help="JSON lines with a column `text`")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--megabytes", type=float, default=2, help="of text per script")
+    parser.add_argument("--against", type=Path, help="a folder with another version of the package")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--megabytes", type=float, default=1, help="of text per script")
     parser.add_argument("--names", type=int, default=1000, help="names to look for, with their parts")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-
-    print(f"{'MB/s':20}{'fold':>10}{'any case':>10}{'entities':>10}")
-    for language in ("English", "French, decomposed", "Russian", "Arabic", "Hindi", "Vietnamese", "Korean", "Chinese"):
-        if language == "English" and arguments.english:
-            some = [json.loads(line)["text"] for line in arguments.english.open(encoding="utf-8")]
-        else:
-            some = texts(language, arguments.megabytes)
-        rng = random.Random(1)
-        known = words(language, rng)
-        rare = known[-2 * arguments.names :]
-        names = [f"{a} {b}".title() for a, b in zip(rare, rare[arguments.names :])]
-        labeler = EntitiesLabeler("names", names=names, parts=True)
-        size = sum(len(text.encode()) for text in some)
-        arms = (
-            lambda some=some: [Folded(text) for text in some],
-            lambda some=some: [Folded(text, case_sensitive=False) for text in some],
-            lambda some=some, labeler=labeler: labeler.label(some, [{}] * len(some)),
-        )
-        figures = (f"{speed(arm, size, arguments.rounds):10.1f}" for arm in arms)
-        print(f"{language:20}{''.join(figures)}", flush=True)
+    if arguments.only:
+        print(json.dumps(measure(arguments.only, arguments)))
+        return
+    here = Path(__file__).resolve().parents[1]
+    folders = [*([arguments.against] if arguments.against else []), here]
+    print(f"{'MB/s':20}{'fold':>24}{'fold, any case':>24}{'entities':>24}")
+    for language in LANGUAGES:
+        turns = [[turn(folder, language) for folder in folders] for _ in range(arguments.turns)]
+        cells = []
+        for arm in range(3):
+            figures = [f"{median(one[number][arm] for one in turns):.1f}" for number in range(len(folders))]
+            ratio = median(one[-1][arm] / one[0][arm] for one in turns)
+            cells.append(" -> ".join(figures) + (f" ({ratio:.1f})" if arguments.against else ""))
+        print(f"{language:20}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":

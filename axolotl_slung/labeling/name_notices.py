@@ -25,7 +25,7 @@ _WORDS = frozenset(
     chapman charity chase cherry child christian church clay clerk clever close coin cook cooper cotton cross crystal
     daisy dale dawn day deacon dean destiny diamond drake draper drew duke earl east eden english ernest eve faith farmer
     fern field fields finch fish fisher flint flower forest ford foster fountain fox france frank freeman french frost
-    gale garden gardener garland gene gill ginger glass glen glory golden gold grace grant gray green grey grove
+    gale garden gardener garland gene gill ginger glass glen glory golden gold grace grant gray green grove
     guy guthrie hand harmony harper hart hawk hay hazel head heath heather heaven hill holiday holly honey hood hooker
     hope hunter hunt ice iris ivory ivy jack jade jasmine jay jewel joker joy judge june justice king knight lake lamb
     lance land lane lark laurel law lee lent liberty lily lion little lodge long love low lucky major man march mark marsh

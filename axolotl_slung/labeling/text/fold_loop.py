@@ -133,7 +133,7 @@ def fold(points, kind, letter, word, one, first, count, expansions, order, dotle
 @jit
 def _edges(points, out, origin, word, ends):
     edges = np.ones(out.shape[0] + 1, np.bool_)
-    in_word = False  # the last character that is no mark
+    in_word = False  # the last character that is not a mark
     for k in range(out.shape[0]):
         # of some signs NFKD makes letters or digits
         of_folded, of_source = word[out[k]], word[points[origin[k]]]
