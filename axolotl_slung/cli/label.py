@@ -57,6 +57,9 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
 
     You can stop or kill the run at any time. The same command resumes it. Lines that cannot be labeled are counted and
     listed in OUTPUT/.slung. All other lines are labeled.
+
+    At the end the command says how many spans each labeler found, and how many names of a list were never found. These
+    names are listed in OUTPUT/.slung/LABELER.never_found.txt, which only you can read.
     """
     from ..corpus.inputs import find_sources
     from ..corpus.job import Job
@@ -78,12 +81,14 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
             raise click.UsageError("--form, --messages-field: attribute files have one text per document, not chats")
         columns = [column.strip() for column in columns.split(",")] if columns else None
         sources = find_sources(inputs, output, subset, split, columns)
-        outputs, used = _labeled(sources, output, Job(block, **fields), workers)
+        job = Job(block, **fields)
+        outputs, used = _labeled(sources, output, job, workers)
     documents = sum(one.progress.documents for one in outputs)
     if used:
         click.echo(f"{documents} documents labeled into {output}")
     else:
         click.echo(f"nothing to do: {output} has the labels of all {len(outputs)} sources ({documents} documents)")
+    _say_what_was_found(outputs, output / STATE, job)
     bad = [one for one in outputs if one.progress.bad]
     if bad:
         lines = sum(one.progress.bad for one in bad)
@@ -121,6 +126,23 @@ def _labeled(sources, output, job, workers):
 
     with _Bar(sources) as bar:
         return label_sources(sources, output, job, workers, bar.report), bar.used
+
+
+def _say_what_was_found(outputs, folder: Path, job) -> None:
+    from ..corpus.found import never_found, summed, write_never_found
+
+    documents = sum(one.progress.documents for one in outputs)
+    for name, (spans, some) in summed([one.progress.found for one in outputs]).items():
+        click.echo(f"  {name}: {spans} spans in {some} of {documents} documents")
+    for never in never_found(job.opened, [one.entries_found() for one in outputs]):
+        path = folder / f"{never.labeler}.never_found.txt"
+        write_never_found(path, never)
+        parts = f", and {len(never.in_parts)} only in parts" if never.in_parts else ""
+        click.echo(
+            f"  {never.labeler}: {len(never.absent)} of {never.listed} listed names were never found{parts}; {path} lists them"
+            if never.absent or never.in_parts
+            else f"  {never.labeler}: all {never.listed} listed names were found"
+        )
 
 
 class _Bar:

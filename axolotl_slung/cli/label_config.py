@@ -12,13 +12,32 @@ import click
 import dill
 
 from ..config import SlungConfig
+from ..corpus.chunks import Chunk, cut
 from ..corpus.job import Job, Labeled
-from ..corpus.sources import Chunk, Source, SourceError
+from ..corpus.sources import Source
+from ..corpus.tables import SourceError, numbered
 from ..labeling.base import Labeler
 from ..labeling.rows.fields import Layout
 
-CHUNK_ROWS = 100
-"""Rows per chunk: few, because their texts are rendered and tokenized, too."""
+_BATCH_ROWS = 16
+"""Rows that are decoded at once."""
+
+
+class DataSetRows:
+    """The rows of a data set as lines of JSON, from a position on; see `corpus.chunks.Reader`."""
+
+    def __init__(self, rows: Any, size: int, begin: Mapping):
+        self._rows, self._size = rows, size
+        self.number = begin.get("row", 0)
+
+    def __iter__(self) -> Iterator[tuple[bytes, str | None]]:
+        left = self._rows.select(range(self.number, len(self._rows))).with_format("arrow")
+        for table in left.iter(_BATCH_ROWS):
+            for batch in table.to_batches():
+                yield from numbered(self, batch)
+
+    def position(self) -> tuple[dict, int]:
+        return {"row": self.number}, self._size * self.number // len(self._rows)
 
 
 @dataclass(frozen=True)
@@ -41,13 +60,11 @@ class DataSetSource(Source):
     def identity(self) -> str:
         return self.digest
 
+    def check(self) -> None:
+        """Nothing: Axolotl has opened it."""
+
     def chunks(self, begin: dict | None = None) -> Iterator[Chunk]:
-        total = len(self.rows)
-        for start in range((begin or {}).get("row", 0), total, CHUNK_ROWS):
-            batch = self.rows[start : start + CHUNK_ROWS]
-            content = [dict(zip(batch, values)) for values in zip(*batch.values())]
-            end = start + len(content)
-            yield Chunk(content, start + 1, {"row": end}, self.size * end // total, [])
+        return cut(DataSetRows(self.rows, self.size, begin or {}))
 
 
 @dataclass

@@ -65,6 +65,7 @@ def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, word
         sequences_per_batch=batch_sequences or steps,
         packing=bool(cfg.get("sample_packing", True)),
         words=WORDS if words else 0,
+        labelers=_labelers(looked) if looked.cfg else (),
     )
     if not report.documents:
         raise click.ClickException(f"{looked.title}: no documents in it; check the data set's files and split")
@@ -77,6 +78,14 @@ def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, word
             report, sample, total_bytes=total_bytes or size or None, total_documents=looked.rows, cores=cores
         )
     show(report, sections(report, estimated), f"slung stats: {looked.title}", html, figures)
+
+
+def _labelers(looked):
+    from ..labeling.build import names_of
+
+    configs = looked.block.labelers
+    # spans of files have the names of the labelers that found them
+    return [name for name, config in zip(names_of(configs), configs) if config.type != "spans"]
 
 
 def _files(cfg):

@@ -23,6 +23,7 @@ from ..labeling.rows.fields import Path as FieldPath
 from ..labeling.rows.found import Found, found_in_columns, found_in_fields
 from ..labeling.rows.written import columns_of, with_columns
 from ..labeling.spans import SpansLabeler
+from . import found as summary
 from .chunks import Bad, Chunk
 from .tables import SourceError
 
@@ -41,11 +42,13 @@ class Labeled(NamedTuple):
         content: the output's bytes, compressed according to its name.
         documents: number of documents in it.
         bad: lines or rows that could not be labeled.
+        found: what the labelers found in the documents.
     """
 
     content: bytes
     documents: int
     bad: list[Bad]
+    found: summary.Found
 
 
 @dataclass
@@ -81,6 +84,11 @@ class Job:
             SlungError: a labeler cannot work.
         """
         return build(self.block)
+
+    @property
+    def opened(self) -> list[Labeler]:
+        """The labelers if they are open already; otherwise empty."""
+        return vars(self).get("labelers", [])
 
     def open_labelers(self) -> list[Labeler]:
         """Open and check the labelers now; see `labelers`."""
@@ -138,8 +146,9 @@ class Job:
         columns = dict(zip(good, self._columns([documents[number] for number in good], bad, name)))
         bad += [(documents[number].number, what) for number, what in problems.items()]
         lines = [self._line(document, columns.get(number)) for number, document in enumerate(documents)]
-        labeled = sum(of_row is not None for of_row in columns.values())
-        return Labeled(_packed(b"".join(lines), name), labeled, sorted(bad))
+        labeled = [of_row for of_row in columns.values() if of_row is not None]
+        found = summary.found_in([summary.by_labeler(of_row.values()) for of_row in labeled], self.labelers)
+        return Labeled(_packed(b"".join(lines), name), len(labeled), sorted(bad), found)
 
     # ---- reading
 

@@ -6,11 +6,13 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import SlungError
 from .chunks import Bad
+from .found import summed
 from .job import Labeled
 from .sources import Source
 
@@ -36,6 +38,8 @@ class Progress:
         documents: number of documents labeled.
         bad: number of lines or rows that could not be labeled.
         finished: whether the source is done.
+        found: numbers of spans and of documents with any, by labeler; see `found.Found`.
+        entries: entries of the labelers' lists that were found since the journal's last line, by labeler.
     """
 
     end: dict | None = None
@@ -44,6 +48,8 @@ class Progress:
     documents: int = 0
     bad: int = 0
     finished: bool = False
+    found: dict[str, Sequence[int]] = field(default_factory=dict)
+    entries: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -142,8 +148,18 @@ class Output:
         """
         self._file.write(labeled.content)
         now = self.progress
+        for name, numbers in labeled.found.entries.items():
+            new = set(numbers) - self._entries_found.setdefault(name, set())
+            self._entries_found[name] |= new
+            now.entries[name] = [*now.entries.get(name, ()), *sorted(new)]
         self.progress = Progress(
-            end, read, now.size + len(labeled.content), now.documents + labeled.documents, now.bad + len(labeled.bad)
+            end=end,
+            read=read,
+            size=now.size + len(labeled.content),
+            documents=now.documents + labeled.documents,
+            bad=now.bad + len(labeled.bad),
+            found=summed([now.found, labeled.found.spans]),
+            entries=now.entries,
         )
         self._bad += labeled.bad
         if time.monotonic() - self._committed > _COMMIT_EVERY:
@@ -171,6 +187,15 @@ class Output:
         """The list of lines and rows that could not be labeled. It exists once the source is done, if there are any."""
         return self.folder / STATE / f"{self.source.name}.bad_lines.txt"
 
+    def entries_found(self) -> dict[str, list[int]]:
+        """All `Found.entries` of the source, from the journal. The output must be closed."""
+        found: dict[str, list[int]] = {}
+        with open(self._journal, "rb") as log:
+            for line in log:
+                for name, numbers in json.loads(line).get("entries", {}).items():
+                    found.setdefault(name, []).extend(numbers)
+        return found
+
     def _open_part(self) -> None:
         self._file = open(self._part, "ab")  # noqa: SIM115 - closed by `close`
         if self._file.tell() < self.progress.size:
@@ -178,6 +203,7 @@ class Output:
             raise OutputError(f"{self._part}: shorter than its journal says; delete it and {self._journal}")
         self._file.truncate(self.progress.size)
         self._bad: list[Bad] = []
+        self._entries_found: dict[str, set[int]] = {}
         self._committed = time.monotonic()
 
     def _commit(self) -> None:
@@ -186,6 +212,7 @@ class Output:
         os.fsync(self._file.fileno())
         self._write({**asdict(self.progress), "lines": self._bad})
         self._bad = []
+        self.progress.entries = {}
         self._committed = time.monotonic()
 
     def _finish(self) -> None:

@@ -66,6 +66,7 @@ class RiskReport:
         scores: tokens by score, for each labeler; see `scale.bin_names`.
         combined_scores: tokens by combined score.
         shares: documents by the share of their tokens that is risky (in a bucket that does not train).
+        found: numbers of documents and of tokens with a score above 0, by labeler. Also for labelers that found nothing.
         words: see `WordCounts.top`; None if they were not requested. **They quote the data.**
     """
 
@@ -85,6 +86,7 @@ class RiskReport:
     scores: dict[str, list[int]]
     combined_scores: list[int]
     shares: list[int]
+    found: dict[str, tuple[int, int]]
     words: dict | None
 
     @property
@@ -151,6 +153,7 @@ def risk_report(
     sequences_per_batch: int = 1,
     packing: bool = True,
     words: int = 40,
+    labelers: Sequence[str] = (),
 ) -> RiskReport:
     """Count labeled documents, in one pass. Memory does not grow with the number of documents.
 
@@ -161,13 +164,15 @@ def risk_report(
         sequences_per_batch: micro_batch_size times gradient_accumulation_steps.
         packing: whether documents share sequences.
         words: number of the most frequent risky words to report; 0 counts no words.
+        labelers: names of labelers to report even if they find nothing.
 
     Raises:
         SlungError: `sequence_len` or `sequences_per_batch` is below 1.
     """
     buckets = tuple(buckets)
     numbers = action_numbers(buckets)
-    combined, labelers = _Counter(buckets), {}
+    combined, counters = _Counter(buckets), {}
+    found = dict.fromkeys(labelers, (0, 0))
     number = partial = without_loss = fully_masked = dropped = 0
     of_action = np.zeros(len(ACTIONS), dtype=np.int64)
     shares = np.zeros(SHARE_BINS, dtype=np.int64)
@@ -179,9 +184,11 @@ def risk_report(
         number += 1
         bucket = combined.add(document.score, document.trainable)
         for name, scores in document.scores.items():
-            if name not in labelers:
-                labelers[name] = _Counter(buckets)
-            labelers[name].add(scores, document.trainable)
+            if name not in counters:
+                counters[name] = _Counter(buckets)
+            counters[name].add(scores, document.trainable)
+            before, touched = found.get(name, (0, 0)), int(np.count_nonzero(scores))
+            found[name] = before[0] + bool(touched), before[1] + touched
         partial += int(document.partial.sum())
         action = numbers[bucket]
         outcome = outcomes(action)
@@ -199,7 +206,7 @@ def risk_report(
         if counted_words is not None:
             counted_words.add(document.tokens, risky)
 
-    for counter in labelers.values():
+    for counter in counters.values():
         counter.found_nothing_in(combined)
 
     return RiskReport(
@@ -209,16 +216,17 @@ def risk_report(
         trainable=int(combined.trainable.sum()),
         partial=partial,
         combined=combined.counts(),
-        labelers={name: counter.counts() for name, counter in labelers.items()},
+        labelers={name: counter.counts() for name, counter in counters.items()},
         outcomes={action.value: n for action, n in zip(ACTIONS, of_action.tolist())},
         without_loss=without_loss,
         fully_masked=fully_masked,
         dropped=dropped,
         batch=None if batches is None else batches.spread(),
         runs={action.value: Runs(*map(int, run[:3]), run[3].tolist()) for action, run in runs.items() if run[0]},
-        scores={name: counter.scores.tolist() for name, counter in labelers.items()},
+        scores={name: counter.scores.tolist() for name, counter in counters.items()},
         combined_scores=combined.scores.tolist(),
         shares=shares.tolist(),
+        found=found,
         words=None if counted_words is None else counted_words.top(words),
     )
 

@@ -68,7 +68,9 @@ def _overview(report: RiskReport) -> Section:
         facts.append((count(report.dropped), "documents dropped"))
     parts = [(a.value, report.outcomes[a.value], a.traits.look.chart) for a in ACTIONS]
     figure = Figure(shares("Actions on the trainable tokens", [p for p in parts if p[1]], "tokens"))
-    return Section("Overview", "", [Facts(facts), figure])
+    rows = [[name, count(documents), count(tokens)] for name, (documents, tokens) in report.found.items()]
+    table = Table(["labeler", "documents with a span", "tokens in spans"], rows, "What each labeler found")
+    return Section("Overview", "", [Facts(facts), figure, *([table] if rows else [])])
 
 
 def _buckets(report: RiskReport) -> Section:

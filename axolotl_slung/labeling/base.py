@@ -143,6 +143,14 @@ class Labeler(ABC):
         """Every file whose content determines the labels, for the prepared dataset's fingerprint."""
         return []
 
+    def listed(self) -> dict[int, str]:
+        """The entries of the labeler's list by number, for reports of those that were never found; empty without a list."""
+        return {}
+
+    def take_found(self) -> set[int]:
+        """The numbers of `listed` that were found since the last call. `~number`: only a part of the entry was found."""
+        return set()
+
     def annotate(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """`label` through the cache. Spans without a name get this labeler's name."""
         if self.cache is None:

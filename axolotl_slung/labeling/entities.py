@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import regex
 
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span
-from .text.fold import SIGNS, Folded
+from .name_forms import in_capitals, part_forms, whole_forms
+from .name_notices import notices
+from .text.fold import Folded
 
 LOG = logging.getLogger(__name__)
 
-_PARTICLES = "af al av bin bint binti da dal de del dela della den der des di do dos du el et ibn la las le les \
-lo los och of ten ter the und van vom von zu zum zur"
-_TITLES = "dr frau herr ii iii iv jnr jr lady lord madame miss mr mrs ms phd prof professor saint sir snr sr st vi"
-_NO_PARTS = frozenset(f"{_PARTICLES} {_TITLES}".split())
-_INITIALS = regex.compile(r"(?:\p{L}\p{M}*\.)+")
-_EDGES = regex.compile(r"^[^\w\p{M}]+|[^\w\p{M}]+$")
-_BETWEEN_PARTS = regex.compile(r"[ \-\u30fb]")
-_LOOSE_SIGNS = regex.compile(rf"^[\s{SIGNS}]+|[\s{SIGNS}]+$")
-_KEPT_SMALL = regex.compile(r"((?<=\p{Lu}\p{M}*)(?:\p{Ll}\p{M}*)+(?=\p{Lu})|ß)")
-_MOST_WORDS = 8
-"""The most words of a name for which only some may be in capitals. Longer entries are hardly names."""
-_GREEK_ACCENTS = regex.compile(r"(?<=\p{Greek}\p{M}*)[\u0300\u0301\u0313\u0314\u0342]")
+_PLAIN = re.compile(r"(?! )(?:[A-Za-z0-9.,'-]| (?! ))*(?<! )")
 
 
 class EntitiesLabeler(Labeler):
@@ -47,7 +36,7 @@ class EntitiesLabeler(Labeler):
     """
 
     scope = "text"
-    lazy = ("_matcher",)
+    lazy = ("_list",)
     packages = ("regex", "ahocorasick-rs")
 
     def __init__(
@@ -67,44 +56,60 @@ class EntitiesLabeler(Labeler):
         self.parts = parts
         self.case_sensitive = case_sensitive
         self.diacritics = diacritics
-        self._matcher = None
+        self._list: _List | None = None
 
     def check(self) -> None:
-        """Read the names."""
+        """Read the names, and warn of entries that are hardly names."""
         if self.names is not None:
             LOG.warning(
                 "%s.names: names in the YAML end up in logs and model cards; put them into a file (`path`)",
                 self.key,
             )
-        self.matcher  # noqa: B018
+        for notice in self._opened.notices:
+            LOG.warning("%s: %s", f"{self.key}.path: {self.path}" if self.path else f"{self.key}.names", notice)
 
     def files(self) -> list[Path]:
         return [] if self.path is None else [self.path]
 
-    @property
-    def matcher(self) -> Any:
-        """An Aho-Corasick automaton over the folded names, built on first use."""
-        if self._matcher is None:
-            from ahocorasick_rs import AhoCorasick
+    def listed(self) -> dict[int, str]:
+        """See `Labeler.listed`. The numbers are lines of the file, or places in `names`, from 1."""
+        return {number: name for number, name in self._opened.entries if any(map(str.isalnum, name))}
 
-            names = self._folded_names()
-            if not names:
+    def take_found(self) -> set[int]:
+        """See `Labeler.take_found`."""
+        return self._opened.take_found()
+
+    @property
+    def _opened(self) -> _List:
+        if self._list is None:
+            names = _List(
+                self._entries(), self._fold, self.parts, self.case_sensitive, "name" if self.names else "line"
+            )
+            if names.longest == 0:
                 where = f"path: {self.path}:" if self.path else "names: the list"
                 raise LabelerError(f"{self.key}.{where} has no names; write one name per line, or remove the labeler")
-            self._matcher = AhoCorasick(names, store_patterns=False)
-        return self._matcher
+            self._list = names
+        return self._list
+
+    def _entries(self) -> list[tuple[int, str]]:
+        lines = self.names
+        if self.path is not None:
+            lines = read_text(f"{self.key}.path", self.path).splitlines()
+            lines = ["" if line.lstrip().startswith("#") else line for line in lines]
+        return [(number, line) for number, line in enumerate(lines or (), 1) if line.strip()]
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span per name; see `Labeler.label`."""
         return self.each(texts, self._spans)
 
     def _spans(self, text: str) -> list[Span]:
-        folded = self._fold(text)
-        found = [
-            (start, end)
-            for _, start, end in self.matcher.find_matches_as_indexes(folded.text, overlapping=True)
-            if folded.boundary(start) and folded.boundary(end)
-        ]
+        folded = Folded(text, self.case_sensitive, self.diacritics)
+        names = self._opened
+        found = set(names.find(folded.text, folded.edges))
+        for part, places in folded.readings(names.longest):
+            edges = [folded.edges[place] for place in [*places, places[-1] + 1]]
+            for start, end in names.find(part, edges):
+                found.add((places[start], places[end - 1] + 1))
         spans, reach = [], 0
         for start, end in sorted(found, key=lambda match: (match[0], -match[1])):
             if end > reach:  # otherwise it is inside a longer name
@@ -112,60 +117,62 @@ class EntitiesLabeler(Labeler):
                 reach = end
         return spans
 
-    def _folded_names(self) -> list[str]:
-        names = self.names
-        if self.path is not None:
-            lines = read_text(f"{self.key}.path", self.path).splitlines()
-            names = [line for line in lines if not line.lstrip().startswith("#")]
-        folded = {self._fold(_LOOSE_SIGNS.sub("", name)).text.strip() for name in names}
-        if self.parts:
-            folded |= {part for name in folded for part in _parts(name)}
-        if self.case_sensitive:
-            folded |= {form for name in folded for form in _in_capitals(name)}
-        # a line of dashes or dots is not a name, and would match all such lines
-        return sorted(name for name in folded if any(map(str.isalnum, name)))
-
-    def _fold(self, text: str) -> Folded:
-        return Folded(text, self.case_sensitive, self.diacritics)
+    def _fold(self, text: str) -> str:
+        if _PLAIN.fullmatch(text):  # most names: it folds to itself
+            return text if self.case_sensitive else text.lower()
+        return Folded(text, self.case_sensitive, self.diacritics).text
 
 
-def _parts(name: str) -> list[str]:
-    """The parts of a folded name that also count as names: Ji-Yeon, Ji, Yeon and Park of Ji-Yeon Park."""
-    pieces = {*name.split(" "), *_BETWEEN_PARTS.split(name)}
-    parts = [_EDGES.sub("", part) for part in pieces if not _INITIALS.fullmatch(part)]
-    return [part for part in parts if sum(map(str.isalpha, part)) >= 2 and part.casefold() not in _NO_PARTS]
+class _List:
+    """An Aho-Corasick automaton over all forms of the listed names, and which of them were found.
 
-
-def _in_capitals(name: str) -> set[str]:
-    """The forms of a folded name with all words in capitals, only the first ones, or only the last ones.
-
-    Lower-case words may stay (LUDWIG van BEETHOVEN). So may lower-case letters before a capital (McDONALD), and `ß`.
-    Greek capitals are made with and without accents.
+    Attributes:
+        entries: number and text of each listed name.
+        longest: characters of the longest form; 0 if there is none.
+        notices: what is odd about the list, without its names.
     """
-    words = name.split(" ")
-    forms = set()
-    for in_capitals in (str.upper, _mostly_upper):
-        capitals = [in_capitals(word) for word in words]
-        forms.add(" ".join(capitals))
-        for cut in range(1, len(words)) if len(words) <= _MOST_WORDS else ():
-            forms |= {" ".join(capitals[:cut] + words[cut:]), " ".join(words[:cut] + capitals[cut:])}
-    if name.isascii():
-        return forms
-    # the capital of a folded letter is not always folded
-    return {Folded(form).text for some in forms for form in (some, _GREEK_ACCENTS.sub("", some))}
+
+    def __init__(self, entries, fold, parts: bool, case_sensitive: bool, line: str):
+        from ahocorasick_rs import AhoCorasick
+
+        self.entries = entries
+        # a form's names: one number or a list of numbers, since most forms have one. ~number: only a part of this name
+        owners: dict[str, int | list[int]] = {}
+        wholes, of_parts = {}, {}
+        for number, name in entries:
+            forms, wholes[number] = whole_forms(name, fold)
+            of_parts[number] = part_forms(name, fold) - forms if parts else ()
+            for some, owner in ((forms, number), (of_parts[number], ~number)):
+                for form in {*some, *(capitals for one in some for capitals in in_capitals(one) if case_sensitive)}:
+                    # a line of dashes or dots is not a name, and would match all such lines
+                    if any(map(str.isalnum, form)):
+                        _append(owners, form, owner)
+        self.notices = list(notices(entries, wholes, of_parts, line))
+        forms = sorted(owners)
+        self._owners = [owners[form] for form in forms]
+        self.longest = max(map(len, forms), default=0)
+        self._automaton = AhoCorasick(forms, store_patterns=False)
+        self._found: set[int] = set()
+
+    def find(self, text: str, edges: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """The characters `[start, end)` of all forms, between the edges of words; see `Folded.edges`."""
+        for form, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
+            if edges[start] and edges[end]:
+                self._found.add(form)
+                yield start, end
+
+    def take_found(self) -> set[int]:
+        found: set[int] = set()
+        for form in self._found:
+            owners = self._owners[form]
+            found |= {owners} if isinstance(owners, int) else set(owners)
+        self._found.clear()
+        return found
 
 
-def _mostly_upper(word: str) -> str:
-    if word.islower():
-        return word
-    if word.isascii() and word[1:].islower():
-        return word.upper()
-    pieces = _KEPT_SMALL.split(word)
-    return "".join(piece if number % 2 else piece.upper() for number, piece in enumerate(pieces))
-
-
-def first_and_last(name: str) -> list[str]:
-    """The first and last name of a full name, or its only one. Initials, particles and titles are neither."""
-    words = [_EDGES.sub("", word) for word in Folded(name).text.split() if not _INITIALS.fullmatch(word)]
-    words = [word for word in words if any(map(str.isalpha, word)) and word.casefold() not in _NO_PARTS]
-    return words[:1] + words[1:][-1:]
+def _append(owners: dict[str, int | list[int]], form: str, owner: int) -> None:
+    before = owners.setdefault(form, owner)
+    if isinstance(before, list):
+        before.append(owner)
+    elif before != owner:
+        owners[form] = [before, owner]

@@ -10,7 +10,8 @@ from pathlib import Path
 import regex
 
 from ...errors import SlungError
-from ...labeling.entities import EntitiesLabeler, first_and_last
+from ...labeling.entities import EntitiesLabeler
+from ...labeling.name_forms import first_and_last
 from ...labeling.text.fold import Folded
 from ...storage import read_text
 

@@ -118,6 +118,68 @@ def test_spellings_of_one_name(text):
 @pytest.mark.parametrize(
     "text",
     [
+        "Hernandez, Maria", "Hernandez,\nMaria", "HERNANDEZ, Maria", "HERNANDEZ, MARIA", "Hernandez,&nbsp;Maria", "Hernandez,\\nMaria",
+        "Maria\n> Hernandez", "Maria\r\n> > Hernandez", "Maria\n>> Hernandez", "Maria\n# Hernandez", "Maria\n    // Hernandez", "Maria\n| Hernandez",
+        "Maria\n&gt; Hernandez", "Maria\\n> Hernandez", "Maria\n;; Hernandez", "Maria \n>\n> Hernandez",
+        "Hernan-\ndez, Maria", "Maria Hernan-\ndez", "Maria Hernan-\r\n  dez", "Ma-\n> ria Hernandez", "Maria Hernan\u00ad\ndez", "MARIA HERNAN-\nDEZ",
+        "Maria Hernan\u2010\ndez", "Ma-\nria Hernan-\ndez", "Maria\n\u200bHernandez", "Maria\u200bHernandez", "Maria\ufeffHernandez",
+        "Maria\u00a0\u200bHernandez", "Maria\u200b\u00a0Hernandez", "Maria\u2028Hernandez", "Maria\u2800Hernandez", "Maria\u0085Hernandez",
+        "M\u0332a\u0332r\u0332ia Hernandez", "Maria H\u0336ernandez", "Ma\x00ria Hernandez", "Maria\x00Hernandez",
+    ],
+)  # fmt: skip
+def test_line_ends_order_and_invisible_characters(text):
+    assert pieces(f"“{text}”") == [text]
+
+
+@pytest.mark.parametrize(
+    ("name", "forms"),
+    [
+        ("J. R. R. Tolkien", ["J.R.R. Tolkien", "J R R Tolkien", "JRR Tolkien", "Tolkien, J.R.R.", "J. R. R. TOLKIEN", "J.\nR.\u00a0R. Tolkien"]),
+        ("J.R.R. Tolkien", ["J. R. R. Tolkien", "JRR Tolkien", "TOLKIEN, J. R. R."]),
+        ("John F. Kennedy", ["John F Kennedy", "Kennedy, John F.", "KENNEDY, John F"]),
+        ("John F Kennedy", ["John F. Kennedy"]),
+        ("Sammy Davis Jr.", ["Sammy Davis, Jr.", "Sammy Davis Jr", "Sammy Davis, Jr", "Davis, Sammy, Jr.", "SAMMY DAVIS, JR.", "Davis, Sammy"]),
+        ("Sammy Davis, Jr.", ["Sammy Davis Jr.", "Sammy Davis Jr"]),
+        ("Henry Ford III", ["Henry Ford, III", "Ford, Henry III"]),
+        ("Hernández, María José", ["María José Hernández", "MARÍA JOSÉ HERNÁNDEZ", "Hernández,\nMaría José"]),
+        ("Ludwig van Beethoven", ["Beethoven, Ludwig van", "van Beethoven, Ludwig", "BEETHOVEN, Ludwig van"]),
+        ("Jean-Luc", ["Jean—Luc", "Jean―Luc", "Jean-\nLuc", "Jean-\n> Luc", "JEAN-LUC", "Jean﹣Luc"]),
+        ("Min-jung Kim", ["Min-\njung Kim", "Kim, Min-jung"]),
+        ("ジョン・スミス", ["ジョン･スミス", "ジョン スミス", "ジョン\nスミス", "ジョンスミス", "ジョン·スミス", "ジョン•スミス", "ジョン゠スミス"]),
+        ("ジョン スミス", ["ジョン・スミス", "ジョンスミス"]),
+        ("田中 太郎", ["田中太郎", "田中\u3000太郎", "田中\n太郎"]),
+        ("田中太郎", ["田中 太郎"]),
+        ("约翰·史密斯", ["约翰・史密斯", "约翰史密斯", "约翰•史密斯"]),
+        ("김 철수", ["김철수", "김\n철수"]),
+        ("Gal·la Pi", ["GAL·LA PI", "Gal•la Pi"]),
+        ("Иван Петров", ["Петров, Иван", "ПЕТРОВ, Иван", "Иван Пет-\nров"]),
+    ],
+)  # fmt: skip
+def test_forms_of_one_name(name, forms):
+    for form in [name, *forms]:
+        assert pieces(f"({form})", [name]) == [form], form
+
+
+def test_parts_of_names_without_spaces():
+    names = ["约翰·史密斯", "田中 太郎", "ジャン＝リュック"]
+    assert pieces("史密斯; 太郎さん; リュック", names, parts=True) == ["史密斯", "太郎", "リュック"]
+    assert pieces("la Gal", ["Gal·la"], parts=True) == []
+
+
+@given(st.lists(st.sampled_from(["Shakes", "peare", "-\n", " ", "-", "; ", "Jean", "luc", "x"]), max_size=12))
+def test_a_hyphen_at_a_line_end_is_read_both_ways(texts):
+    """Whatever stands in the text with all such hyphens kept, or with all of them removed, is found."""
+    names, text = ["Shakespeare", "Jean-luc", "Jeanluc"], "".join(texts)
+    here = pieces(text, names)
+    for kept in ("-", ""):
+        read = [one.replace("-\n", kept) for one in here]
+        for name in pieces(text.replace("-\n", kept), names):
+            assert name in read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "Marian Hernandez", "Maria Hernandezs", "Maria Hernandez2", "xMaria Hernandez", "2Maria Hernandez", "maria hernandez", "mARIA Hernandez",
         "Maria Hernández", "Maria\u00ad Hernan\u00addezs", "MariaHernandez", "Maria-Hernandez", "Maria.Hernandez", "* Maria\n* Hernandez",
         "Maria \\* Hernandez", "Maria Hernandez\u0301", "Maria\\nHernandezs", "Maria &amp; Hernandez", "\\x41Maria Hernandez",
@@ -173,8 +235,8 @@ def test_diacritics_by_the_option():
 
 def test_signs_in_the_list():
     assert pieces("Acme Acme™ ACME® Acme², Acme ™", ["Acme™"]) == ["Acme", "Acme", "ACME", "Acme", "Acme"]
-    assert pieces("Acme Corp, Acme™ Corp", ["Acme® Corp ©"]) == ["Acme Corp", "Acme™ Corp"]
-    assert pieces("Mª José, Ma José", ["Mª José"]) == ["Mª José", "Ma José"]
+    assert pieces("Acme Corp; Acme™ Corp", ["Acme® Corp ©"]) == ["Acme Corp", "Acme™ Corp"]
+    assert pieces("Mª José; Ma José", ["Mª José"]) == ["Mª José", "Ma José"]
     assert pieces("H2O H₂O", ["H₂O"]) == ["H2O", "H₂O"]
     assert pieces("Anna, An\u00adna", ["A\u200bnna_\ufeff"]) == ["Anna", "An\u00adna"]
 
