@@ -90,17 +90,17 @@ def token_recall(answer: str, completion: str) -> float:
 def metrics(with_judge: bool) -> dict[str, Metric]:
     """The reported metrics, with or without a judge."""
     reported = {
-        **with_error("name_rate", "named", higher=False, interval=True),
-        **with_error("new_name_rate", "newly_named", higher=False),
-        **with_error("own_name_rate", "named_own", higher=False),
+        **with_error("name_rate", "named", higher=False, rate=True),
+        **with_error("new_name_rate", "newly_named", higher=False, rate=True),
+        **with_error("own_name_rate", "named_own", higher=False, rate=True),
         **with_error("rougeL_recall_no_names", higher=True),
         **with_error("token_recall_no_names", higher=True),
         "empty": Metric("empty", intervals.mean),
     }
     if with_judge:
         reported |= {
-            **with_error("correct", higher=True, interval=True),
-            **with_error("partially_correct", higher=True),
+            **with_error("correct", higher=True, rate=True),
+            **with_error("partially_correct", higher=True, rate=True),
             "judge_failed": Metric("judge_failed", sum, False),
             "judge_unparsed": Metric("judge_unparsed", sum, False),
         }
