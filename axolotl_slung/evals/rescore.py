@@ -78,13 +78,25 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
     return path
 
 
-def _results_of(samples: Path, date: str) -> Mapping:
-    path = samples.with_name(f"results_{date}.json")
+def is_rescored(samples: Path) -> bool:
+    """Whether `rescore` wrote these samples."""
+    name = _SAMPLES.fullmatch(samples.name)
     try:
+        return name is not None and "rescored" in _results_of(samples, name["date"])
+    except SlungError:
+        return False  # `rescore` says what is wrong with it
+
+
+def _results_of(samples: Path, date: str) -> Mapping:
+    # `--output_path NAME.json` makes lm_eval write NAME_<date>.json
+    paths = [path for path in sorted(samples.parent.glob("*.json")) if path.name.endswith(f"_{date}.json")]
+    try:
+        (path,) = paths
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise SlungError(
-            f"{path}: missing or broken; put the results file of the same run next to the samples"
+            f"{samples.with_name(f'results_{date}.json')}: missing or broken; put the results file of the same run next "
+            "to the samples"
         ) from None
 
 
