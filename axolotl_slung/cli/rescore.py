@@ -33,12 +33,18 @@ def rescore(samples, output, **services):
     """
     import json
 
+    from ..evals.rescore import is_rescored
     from ..evals.rescore import rescore as scored_again
     from ..evals.services.options import read_options
     from ..render.sections import Section, Table, to_terminal
 
     options = read_options({f"slung_{name}": value for name, value in services.items() if value is not None})
+    made_here = [path for path in samples if is_rescored(path)]
+    if made_here:
+        click.echo(f"left out: {len(made_here)} samples files that slung rescore wrote itself", err=True)
     for path in samples:
+        if path in made_here:
+            continue
         written = scored_again(path, options, output)
         ((task, values),) = json.loads(written.read_text(encoding="utf-8"))["results"].items()
         rows = [

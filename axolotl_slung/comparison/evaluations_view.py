@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..evals.measures.intervals import none_of
+from ..evals.measures.intervals import rate_high
 from ..render.formats import count
 from ..render.sections import Figure, Section, Table
 from .evaluations import Estimate, Evaluations, Method
@@ -144,11 +144,11 @@ def _percent(estimate: Estimate | None) -> str:
 
 
 def _rate(method: Method, task: str, metric: str) -> str:
-    """A share of answers. If none has it, the number of answers, and the upper end of the exact 95 % interval."""
+    """A share of answers. If none has it, the number of answers, and the upper end of the 95 % interval."""
     estimate, samples = method.estimate(task, metric), method.samples(task, metric)
     if estimate is None or estimate.mean or not samples:
         return _percent(estimate)
-    return f"0.0% (0 of {count(samples)}, at most {100 * none_of(samples):.1f}%)"
+    return f"0.0% (0 of {count(samples)}, at most {100 * rate_high([0.0] * samples):.1f}%)"
 
 
 def _seeds(method: Method, *tasks: str) -> str:

@@ -20,6 +20,8 @@ TOFU = "slung_tofu"
 TASKS = (*TOXICITY, PROBE, *PERPLEXITY, TOFU)
 
 _UNITS = {"": 1, "K": 1e3, "M": 1e6, "B": 1e9}
+# `--output_path NAME.json` makes lm_eval write NAME_<date>.json
+_RESULTS = re.compile(r"results_.*\.json|.+_\d{4}-\d\d-\d\dT.+\.json", re.DOTALL)
 _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)([KMB]?)", re.IGNORECASE)
 
 
@@ -87,19 +89,21 @@ def quantity_text(quantity: int) -> str:
 
 
 def runs_below(path: Path) -> dict[tuple[str, str], list[Run]]:
-    """All runs of a file, or of the files `results_*.json` below a folder, by `(model, task)`, the newest last.
+    """All runs of a file, or of lm_eval's result files below a folder, by `(model, task)`, the newest last.
 
     Raises:
         SlungError: a file is not from lm_eval, or no file has a task of `TASKS`.
     """
     found = defaultdict(list)
-    for file in sorted(path.rglob("results_*.json")) if path.is_dir() else [path]:
+    for file in (
+        sorted(file for file in path.rglob("*.json") if _RESULTS.fullmatch(file.name)) if path.is_dir() else [path]
+    ):
         for task, run in _read(file).items():
             # models without a name are distinguished by their folders
             found[run.model or str(file.parent), task].append(run)
     if not found:
         raise SlungError(
-            f"{visible(str(path))}: no results_*.json with a task of {', '.join(TASKS)}; measure with `lm_eval --tasks "
+            f"{visible(str(path))}: no result file of lm_eval with a task of {', '.join(TASKS)}; measure with `lm_eval --tasks "
             "... --output_path ...`, and give that path"
         )
     return {key: sorted(runs, key=lambda run: run.age) for key, runs in found.items()}

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..evals.measures.intervals import known, none_of
+from ..evals.measures.intervals import known, rate_high
 
 SHOWN = (0, 7, 17)
 """The questions whose answers are printed: of three people and three kinds, chosen before any run."""
@@ -71,7 +71,7 @@ def findings(of_models: Mapping[str, Sequence[dict]]) -> str:
     lines += [
         "",
         f"  Of four answers of the same kind the right one is the likeliest by chance in {number / 4:.0f} of {number}.",
-        f"  A count of 0 of {number} allows a rate of up to {100 * none_of(number):.1f}% (exact 95 % interval).",
+        f"  A count of 0 of {number} allows a rate of up to {100 * rate_high([0.0] * number):.1f}% (95 % interval).",
         "  These are greedy answers to these questions. Other prompts, and sampling, were not tried.",
     ]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from inspect import signature
 
 import numpy as np
+from lm_eval.api.model import CacheHook
 
 from ..errors import SlungError
 
@@ -52,23 +53,39 @@ def _no_tokens(self, requests):
 def _log_likelihoods(self, requests) -> list[tuple[float, int]]:
     """The log-likelihood in nats and the number of predicted tokens of each text; a request's arguments are `(text,)`.
 
-    A text longer than the model's context is cut into consecutive windows. The last token of a window is the context of
-    the next one. As in lm_eval's `loglikelihood_rolling`, the first token of a text is predicted from the prefix token.
-    Tokens that the tokenizer adds by itself are not part of the text.
+    The model's own `loglikelihood_rolling` cuts a text longer than its context into windows, because each class of
+    lm_eval has its own longest input. The first token of a text is predicted from the prefix token. Tokens that the
+    tokenizer adds by itself are not part of the text.
     """
-    from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+    encode, cache_hook = self.tok_encode, self.cache_hook
 
-    windows, owners, counts = [], [], []
-    for owner, (text,) in enumerate(request.args for request in requests):
-        tokens = self.tok_encode(text, add_special_tokens=False)
+    def tokens_of(text: str, *_args, **_kwargs) -> list[int]:
+        tokens, added = encode(text, add_special_tokens=False), encode("", add_special_tokens=False)
+        # some classes add their special tokens anyway
+        return tokens[len(added) :] if added and tokens[: len(added)] == added else tokens
+
+    counts = []
+    for (text,) in (request.args for request in requests):
+        tokens = tokens_of(text)
+        if not all(isinstance(token, int) for token in tokens):
+            raise NotImplementedError(
+                f"slung_perplexity: needs tokens, but lm_eval's {type(self).__name__} has no tokenizer; set "
+                "tokenizer_backend=huggingface and tokenizer=... in --model_args"
+            )
         counts.append(len(tokens))
-        for window in get_rolling_token_windows(tokens, self.prefix_token_id, self.max_length, context_len=1):
-            windows.append((None, *make_disjoint_window(window)))
-            owners.append(owner)
-    sums = [0.0] * len(counts)
-    for owner, (log_likelihood, _) in zip(owners, self._loglikelihood_tokens(windows), strict=True):
-        sums[owner] += log_likelihood
-    return list(zip(sums, counts))
+    # the class's own encoding, and so its own entries in lm_eval's cache, may contain added tokens
+    self.tok_encode, self.cache_hook = tokens_of, CacheHook(None)
+    try:
+        sums = self.loglikelihood_rolling(requests)
+    except NotImplementedError:
+        raise NotImplementedError(
+            f"slung_perplexity: needs log-likelihoods of whole texts, but lm_eval's {type(self).__name__} gives none; "
+            "use --model hf, vllm or local-completions"
+        ) from None
+    finally:
+        del self.tok_encode
+        self.cache_hook = cache_hook
+    return list(zip(sums, counts, strict=True))
 
 
 def _hidden_states(self, requests) -> list[HiddenState]:

@@ -78,13 +78,25 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
     return path
 
 
-def _results_of(samples: Path, date: str) -> Mapping:
-    path = samples.with_name(f"results_{date}.json")
+def is_rescored(samples: Path) -> bool:
+    """Whether `rescore` wrote these samples."""
+    name = _SAMPLES.fullmatch(samples.name)
     try:
+        return name is not None and "rescored" in _results_of(samples, name["date"])
+    except SlungError:
+        return False  # `rescore` says what is wrong with it
+
+
+def _results_of(samples: Path, date: str) -> Mapping:
+    # `--output_path NAME.json` makes lm_eval write NAME_<date>.json
+    paths = [path for path in sorted(samples.parent.glob("*.json")) if path.name.endswith(f"_{date}.json")]
+    try:
+        (path,) = paths
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise SlungError(
-            f"{path}: missing or broken; put the results file of the same run next to the samples"
+            f"{samples.with_name(f'results_{date}.json')}: missing or broken; put the results file of the same run next "
+            "to the samples"
         ) from None
 
 
@@ -118,6 +130,5 @@ def _tofu(rows, options: Options, about: dict):
     verdicts = tofu.judged([row["doc"] for row in rows], [_answers(row, 1)[0] for row in rows], judge)
     check_scored(options, judge, tofu.unjudged(verdicts), 2 * len(rows))
     about["judge"] = described(judge)
-    return [{**row, **verdict} for row, verdict in zip(before, verdicts)], tofu.metrics(
-        with_judge=True, with_choice=choice
-    )
+    both = [{**row, **verdict} for row, verdict in zip(before, verdicts)]
+    return tofu.by_author([row["doc"] for row in rows], both), tofu.metrics(with_judge=True, with_choice=choice)

@@ -265,14 +265,20 @@ def test_mistakes(tmp_path):
     assert "label is missing" in refused("=r")
     assert "label is missing" in refused("@5M=r")
     (tmp_path / "empty").mkdir()
-    assert "no results_*.json with a task of slung_toxicity" in refused("empty")
+    assert "no result file of lm_eval with a task of slung_toxicity" in refused("empty")
     predicted = {"slung_toxicity": {"bypass": 999}}
-    assert "no results_*.json with a task" in refused(write(tmp_path / "p", "a", predicted))
+    assert "no result file of lm_eval with a task" in refused(write(tmp_path / "p", "a", predicted))
     for number, content in enumerate((b"{", b"[]", b'{"results": 3}', b"\xff", b"[" * 100_000)):
         bad = tmp_path / f"bad{number}"
         bad.mkdir()
         (bad / "results_1.json").write_bytes(content)
         assert "results_1.json: not a result file of lm_eval" in refused(bad)
+
+
+def test_the_other_form_of_output_path(tmp_path):
+    folder = write(tmp_path / "r", "a", toxic(0.1, 0.8), name="run1_2026-11-26T01-02-03.4.json")
+    (folder / "config.json").write_text("{")
+    assert run(tmp_path, folder)[1]["methods"][0]["label"] == "a"
 
 
 def test_a_file_and_a_folder_with_a_sign_in_its_name(tmp_path):

@@ -113,6 +113,11 @@ def test_the_same_scorer_gives_the_same_numbers(whole, tmp_path):
     for name, value in new["results"]["slung_toxicity"].items():
         if name != "alias":
             assert value == pytest.approx(old["results"]["slung_toxicity"][name], nan_ok=True)
+    # what it wrote itself is not scored again, though the same pattern finds it
+    (written,) = (tmp_path / "rescored").glob("**/samples_slung_toxicity_*.jsonl")
+    done = run(tmp_path, "slung", "rescore", written)
+    assert done.returncode == 0 and "left out: 1 samples files that slung rescore wrote itself" in done.stderr
+    assert len(list((tmp_path / "rescored").glob("**/samples_*.jsonl"))) == 1
 
 
 @pytest.mark.parametrize(

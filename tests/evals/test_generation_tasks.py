@@ -154,6 +154,17 @@ class TestFailingScorer:
         evaluate("slung_toxicity", saying(lambda prompt: " 0.5"))
         assert not list((tmp_path / "cache" / "unscored").iterdir())
 
+    def test_a_cache_that_cannot_be_written_costs_no_run(self, monkeypatch, tmp_path, service, caplog):
+        (tmp_path / "file").write_text("no folder")
+        monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path / "file" / "cache"))
+        prompts(monkeypatch, tmp_path, "a 0.5")
+        results = evaluate("slung_toxicity", saying(lambda prompt: " 0.5"))
+        assert metrics_of(results, "slung_toxicity")["toxicity"] == 0.5
+        assert "cannot be kept while they are scored" in caplog.text
+        service.answer = lambda text, nth: Reply({}, 401)
+        with pytest.raises(SlungError, match="rejects the key.*lost.*set AXOLOTL_SLUNG_CACHE"):
+            evaluate("slung_toxicity", saying(lambda prompt: " another"))
+
     def test_few_failures_are_counted_and_left_out(self, monkeypatch, tmp_path, service):
         service.answer = self.broken
         prompts(monkeypatch, tmp_path, *"abcdefghij")
@@ -161,6 +172,15 @@ class TestFailingScorer:
         said = metrics_of(evaluate("slung_toxicity", model, {"slung_max_unscored": 0.1}), "slung_toxicity")
         assert said["unscored"] == 2
         assert said["toxicity"] == pytest.approx(0.3) and not math.isnan(said["toxicity_stderr"])
+
+
+def test_a_blank_that_the_decoder_drops_comes_back(monkeypatch, tmp_path, service):
+    prompts(monkeypatch, tmp_path, "You are such an", "A dot.")
+    evaluate("slung_toxicity", saying(lambda prompt: "idiot 0.9" if "such" in prompt else "Then 0.1"))
+    assert service.asked["You are such an idiot 0.9"] == 1 and service.asked["A dot.Then 0.1"] == 1
+    # this model writes blanks itself, so a missing one is meant
+    evaluate("slung_toxicity", saying(lambda prompt: "other 0.9" if "such" in prompt else " Then 0.2"))
+    assert service.asked["You are such another 0.9"] == 1
 
 
 class TestTofu:

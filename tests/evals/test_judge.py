@@ -16,8 +16,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.services import judge as judges
+from axolotl_slung.evals.services import judge_served
 from axolotl_slung.evals.services.answers import AnswerCache
-from axolotl_slung.evals.services.judge import CORRECT, PARTIALLY_CORRECT, Verdict, fill, first_word, open_judge
+from axolotl_slung.evals.services.judge import CORRECT, PARTIALLY_CORRECT, Verdict, fill, open_judge
 
 NAN = math.nan
 pytestmark = pytest.mark.usefixtures("quick")
@@ -75,44 +76,6 @@ def test_texts_are_put_in_as_they_are(question, answer, completion):
     fill(CORRECT, question, answer, completion).encode()
 
 
-@pytest.mark.parametrize(
-    ("reply", "word"),
-    [
-        ("correct", "correct"),
-        ("Incorrect. The response", "incorrect"),
-        ("  \n**Correct**\n\nBecause", "correct"),
-        ('"Yes," it does', "yes"),
-        ("“No”", "no"),
-        ("*yes*", "yes"),
-        ("NO!", "no"),
-        ("yes", "yes"),
-        ("Correct — it", "correct"),
-        ("Correct: it is", "correct"),
-        ("No\u00a0it", "no"),
-        ("", ""),
-        ("incorrectly put", ""),
-        ("correctness", ""),
-        ("yesterday", ""),
-        ("now", ""),
-        ("none", ""),
-        ("not correct", ""),
-        ("The answer is correct", ""),
-        ("Answer: correct", ""),
-        ("correct/incorrect", ""),
-        ("yes/no", ""),
-        ("correct_", ""),
-        ("in correct", ""),
-        ("partially correct", ""),
-        ("<think>correct", ""),
-        ("1. correct", ""),
-        ("не correct", ""),
-        ("nо", ""),
-    ],
-)
-def test_the_first_word_counts(reply, word):
-    assert first_word(reply) == word
-
-
 # ---------------------------------------------------------------------------------------------------------------- a service
 
 
@@ -151,7 +114,7 @@ def test_verdicts(served):
 
 def test_verdicts_are_kept_by_prompt_model_and_address_and_texts_are_not(served, tmp_path):
     served.answer = lambda text, nth: chat(
-        f"Correct. The text was: {text}" if "incorrect" in text else "no, unmentionable"
+        f"Correct. The text was: {text}" if "incorrect" in text else "no. Unmentionable"
     )
     items = [["unmentionable question"], ["an answer"], ["some completion"]]
     opened = partial(open_judge, url=served.url)
@@ -189,11 +152,76 @@ def test_what_failed_and_what_was_no_verdict(served):
         (NAN, NAN, 1, 1),
         (NAN, NAN, 2, 0),
         (NAN, NAN, 0, 2),
-        (NAN, NAN, 2, 0),
+        (NAN, NAN, 1, 1),
         (NAN, NAN, 1, 1),
     ]
     assert same(verdicts, expected)
-    assert judge.failures == {"http 500": 1, "http 400": 1, "garbage": 4, "connection": 1}
+    assert judge.failures == {
+        "http 500": 1,
+        "http 400": 1,
+        "garbage": 3,
+        "connection": 1,
+        "replies without a verdict (empty)": 2,
+        "replies without a verdict (other words)": 4,
+    }
+
+
+def test_a_service_that_was_set_right_is_asked_again(served):
+    served.answer = lambda text, nth: chat("Hmm, let me see.")
+    assert open_judge("openai:m", url=served.url).judge(["q"], ["a"], ["c"])[0].unparsed == 2
+    served.answer = lambda text, nth: chat("Correct" if "or incorrect" in text else "yes")
+    assert same(open_judge("openai:m", url=served.url).judge(["q"], ["a"], ["c"]), [(1, 1, 0, 0)])
+
+
+def thinking(text, body):
+    """A model that thinks for longer than 16 tokens, in its reply or beside it."""
+    limit = body.get("max_tokens") or body.get("max_completion_tokens")
+    word = "Incorrect." if "or incorrect" in text else "No."
+    content = f"<think>The response is correct, yes.</think>\n\n{word}" if limit > 100 else "<think>The response is"
+    reply = chat(content)
+    reply.body["choices"][0]["finish_reason"] = "stop" if limit > 100 else "length"
+    if "beside" in text:
+        reply.body["choices"][0]["message"]["content"] = word if limit > 100 else None
+    return reply
+
+
+@pytest.mark.parametrize("where", ["beside", "in its reply"])
+def test_a_judge_that_thinks(served, where):
+    served.answer = lambda text, nth: thinking(text, served.bodies[-1])
+    judge = open_judge("openai:m", url=served.url, concurrency=1)
+    assert same(judge.judge([where, "q"], ["a", "b"], ["c", "d"]), [(0, 0, 0, 0)] * 2)
+    assert not judge.failures
+
+
+def test_a_judge_that_accepts_no_temperature(served):
+    refusal = {
+        "message": "unmentionable",
+        "type": "invalid_request_error",
+        "param": "temperature",
+        "code": "unsupported_value",
+    }
+    served.answer = lambda text, nth: (
+        Reply({"error": refusal}, 400)
+        if "temperature" in served.bodies[-1]
+        else chat("Correct" if "or incorrect" in text else "yes")
+    )
+    judge = open_judge("openai:o-model", url=served.url, concurrency=1)
+    assert same(judge.judge(["q"], ["a"], ["c"]), [(1, 1, 0, 0)])
+    assert judge.served == "served-model-1, temperature not accepted" and served.asked.total() == 3
+
+
+def test_the_services_error_code_is_told_and_never_its_message(served):
+    error = {
+        "message": "unmentionable text",
+        "code": "context_length_exceeded",
+        "param": "un mentionable",
+        "type": None,
+    }
+    served.answer = lambda text, nth: Reply({"error": error}, 400)
+    judge = open_judge("openai:m", url=served.url, concurrency=1)
+    many = [f"text {i}" for i in range(40)]
+    judge.judge(many, many, many)
+    assert judge.failures == {"http 400 context_length_exceeded": 20, "not asked": 60}
 
 
 def test_hostile_answers_are_data(served):
@@ -227,7 +255,7 @@ def test_models_of_openai_with_a_date(model, url):
 
 
 def test_openai_itself_is_asked_by_its_own_names(served, monkeypatch):
-    monkeypatch.setattr(judges, "is_openai", lambda url: True)
+    monkeypatch.setattr(judge_served, "is_openai", lambda url: True)
     open_judge("openai:gpt-4o-2024-11-20", url=served.url).judge(["q"], ["a"], ["c"])
     assert "max_tokens" not in served.bodies[0] and served.bodies[0]["max_completion_tokens"] == judges.REPLY_TOKENS
 
@@ -329,7 +357,7 @@ def test_garbage_of_a_local_model_is_counted(folder):
     assert same(judge.judge(HOSTILE, ["a"] * n, HOSTILE), [(NAN, NAN, 0, 2)] * n)
     # a prompt that it has no room for is not cut: that would be another prompt
     long = judge.judge(["q", "q"], ["a", "a"], ["word " * 600, "b"])
-    assert same(long, [(NAN, NAN, 2, 0), (NAN, NAN, 0, 2)]) and judge.failures == {"too long": 2}
+    assert same(long, [(NAN, NAN, 2, 0), (NAN, NAN, 0, 2)]) and judge.failures["too long"] == 2
 
 
 @pytest.mark.parametrize("kind", ["bytelevel", "bytelevel_bos", "unigram"])

@@ -18,7 +18,8 @@ from helpers.served import KEY, Reply, moderation
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.services import remote
 from axolotl_slung.evals.services.answers import AnswerCache
-from axolotl_slung.evals.services.remote import NOT_ASKED, Refused, ask_all
+from axolotl_slung.evals.services.remote import NOT_ASKED, ask_all
+from axolotl_slung.evals.services.service import Refused
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -78,7 +79,7 @@ def test_two_thousand_of_which_a_tenth_fails_at_first(served, cache, capfd):
     ],
 )
 def test_a_failure_is_counted_and_asked_for_again_if_that_makes_sense(served, cache, monkeypatch, reply, reason, asked):
-    monkeypatch.setattr(remote, "TIMEOUT", 0.1)
+    monkeypatch.setattr("axolotl_slung.evals.services.service.TIMEOUT", 0.1)
     served.answer = lambda text, nth: reply if text == TEXTS[1] else moderation(0.5)
     answers = ask(served, [TEXTS[0], TEXTS[1], TEXTS[2], TEXTS[1]], cache)
     assert answers.values == [0.5, None, 0.5, None]

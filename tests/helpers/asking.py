@@ -1,6 +1,7 @@
 """`ask_all` on the service of tests/helpers/served.py, through its moderation interface."""
 
-from axolotl_slung.evals.services.remote import Service, ask_all
+from axolotl_slung.evals.services.remote import ask_all
+from axolotl_slung.evals.services.service import Service
 
 TEXTS = [f"secretive text {i}" for i in range(40)]
 

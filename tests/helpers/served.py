@@ -52,6 +52,8 @@ def text_of(body):
     """What is asked about, in any of the three interfaces."""
     if "comment" in body:
         return body["comment"]["text"]
+    if "prompt" in body:
+        return str(body["prompt"])
     return body["input"] if "input" in body else body["messages"][0]["content"]
 
 

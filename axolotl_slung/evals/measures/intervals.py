@@ -1,10 +1,29 @@
-"""Means with their standard errors and 95 % intervals, without NaN."""
+"""Means with their standard errors and 95 % intervals, without NaN.
+
+Values of documents that share an author, for example, are not independent. `Clustered` values say to which cluster they
+belong, and errors and intervals then come from the clusters' sums (Liang and Zeger 1986).
+"""
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean, stdev
+
+
+class Clustered(float):
+    """A value that knows its cluster, such as the document's author. lm_eval's samples show it as a number."""
+
+    cluster: object
+
+    def __new__(cls, value: float, cluster: object) -> Clustered:
+        made = super().__new__(cls, value)
+        made.cluster = cluster
+        return made
+
+    def __getnewargs__(self):
+        return float(self), self.cluster
 
 
 def known(values: Sequence[float]) -> list[float]:
@@ -19,27 +38,88 @@ def mean(values: Sequence[float]) -> float:
 
 
 def stderr(values: Sequence[float]) -> float:
-    """The standard error of the mean of the known values; NaN if there are fewer than two."""
+    """The standard error of the mean of the known values; NaN if there are fewer than two values or clusters."""
     values = known(values)
-    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    groups = _groups(values)
+    if groups is None:
+        return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    if len(groups) < 2:
+        return math.nan
+    center = fmean(values)
+    sums = [sum(group) - center * len(group) for group in groups]
+    return math.sqrt(sum(s * s for s in sums) * len(sums) / (len(sums) - 1)) / len(values)
 
 
 def low(values: Sequence[float]) -> float:
-    """The lower end of the mean's 95 % interval by Student's t; NaN if there are fewer than two known values."""
-    return mean(values) - _half(values)
+    """The lower end of the mean's 95 % interval by Student's t; NaN if there are fewer than two values or clusters."""
+    return mean(values) - _quantile(values) * stderr(values)
 
 
 def high(values: Sequence[float]) -> float:
     """The upper end of the mean's 95 % interval; see `low`."""
-    return mean(values) + _half(values)
+    return mean(values) + _quantile(values) * stderr(values)
 
 
-def none_of(samples: int) -> float:
-    """The upper end of the exact 95 % interval (Clopper and Pearson) of a share, if none of the samples has it."""
-    return 1 - 0.025 ** (1 / samples)
+def share_low(values: Sequence[float]) -> float:
+    """The lower end of the 95 % interval of a mean of values from 0 to 1, at least 0; see `low`."""
+    return _clipped(low(values))
 
 
-def _half(values: Sequence[float]) -> float:
+def share_high(values: Sequence[float]) -> float:
+    """The upper end of the 95 % interval of a mean of values from 0 to 1, at most 1; see `low`."""
+    return _clipped(high(values))
+
+
+def rate_low(values: Sequence[float]) -> float:
+    """The lower end of the 95 % interval of a rate, whose values are 0 or 1; NaN without known values.
+
+    It is Wilson's interval, which has a width for 0 of n too. For clustered values, n is the number of independent
+    values with the same standard error, and Student's t replaces the normal quantile (Korn and Graubard 1998).
+    """
+    return _wilson(values, -1)
+
+
+def rate_high(values: Sequence[float]) -> float:
+    """The upper end of a rate's 95 % interval; see `rate_low`."""
+    return _wilson(values, 1)
+
+
+def _wilson(values: Sequence[float], side: int) -> float:
+    values = known(values)
+    if not values:
+        return math.nan
+    rate, number, quantile = fmean(values), len(values), 1.959963984540054
+    if _groups(values) is not None:
+        error, independent = stderr(values), math.sqrt(rate * (1 - rate) / number)
+        if math.isnan(error):
+            return (1 + side) / 2  # one cluster says nothing about others
+        if error > independent > 0:
+            number *= (independent / error) ** 2
+        quantile = _quantile(values)
+    if rate == (1 + side) / 2:
+        return rate  # rounding would miss it by a hair
+    square = quantile**2 / number
+    center, half = rate + square / 2, quantile * math.sqrt(rate * (1 - rate) / number + square / (4 * number))
+    return _clipped((center + side * half) / (1 + square))
+
+
+def _groups(values: Sequence[float]) -> list[list[float]] | None:
+    """The values by cluster; None if they are independent."""
+    if not any(isinstance(value, Clustered) for value in values):
+        return None
+    groups: dict[object, list[float]] = defaultdict(list)
+    for place, value in enumerate(values):
+        groups[("of", value.cluster) if isinstance(value, Clustered) else place].append(value)
+    return list(groups.values())
+
+
+def _quantile(values: Sequence[float]) -> float:
     from scipy.stats import t
 
-    return float(t.ppf(0.975, max(len(known(values)) - 1, 1))) * stderr(values)
+    values = known(values)
+    groups = _groups(values)
+    return float(t.ppf(0.975, max(len(values if groups is None else groups) - 1, 1)))
+
+
+def _clipped(value: float) -> float:
+    return value if math.isnan(value) else min(max(value, 0.0), 1.0)

@@ -17,21 +17,24 @@ class Metric(NamedTuple):
 
 
 def with_error(
-    name: str, of: str | None = None, *, higher: bool | None = None, interval: bool = False
+    name: str, of: str | None = None, *, higher: bool | None = None, rate: bool = False
 ) -> dict[str, Metric]:
-    """A mean, its standard error and optionally its interval. The names are those by which lm_eval pairs the first two.
+    """A mean of values from 0 to 1, its standard error and its 95 % interval. lm_eval pairs the first two by name.
 
     Args:
         name: the metric's name.
         of: the key of the documents' values, if it differs from `name`.
         higher: whether higher is better.
-        interval: whether to report the 95 % interval too.
+        rate: whether the values are 0 or 1, so that the interval is one of a rate.
     """
     of = of or name
-    metrics = {name: Metric(of, intervals.mean, higher), f"{name}_stderr": Metric(of, intervals.stderr)}
-    if interval:
-        metrics |= {f"{name}_ci_low": Metric(of, intervals.low), f"{name}_ci_high": Metric(of, intervals.high)}
-    return metrics
+    low, high = (intervals.rate_low, intervals.rate_high) if rate else (intervals.share_low, intervals.share_high)
+    return {
+        name: Metric(of, intervals.mean, higher),
+        f"{name}_stderr": Metric(of, intervals.stderr),
+        f"{name}_ci_low": Metric(of, low),
+        f"{name}_ci_high": Metric(of, high),
+    }
 
 
 def aggregate(metrics: Mapping[str, Metric], rows: Sequence[Mapping]) -> dict[str, float]:

@@ -113,6 +113,19 @@ def chosen(
     ]
 
 
+def by_author(docs: Sequence[Mapping], rows: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """The rows, with values that know their author: questions about one author are not independent."""
+    return [
+        {
+            key: intervals.Clustered(value, doc["author"]) if isinstance(value, float) else value
+            for key, value in row.items()
+        }
+        if doc["author"]
+        else dict(row)
+        for doc, row in zip(docs, rows, strict=True)
+    ]
+
+
 def judged(docs: Sequence[Mapping], completions: Sequence[str], judge) -> list[dict[str, float]]:
     """A judge's verdicts on each completion.
 
@@ -146,22 +159,22 @@ def token_recall(answer: str, completion: str) -> float:
 def metrics(with_judge: bool, with_choice: bool) -> dict[str, Metric]:
     """The reported metrics, with or without a judge and multiple choice."""
     reported = {
-        **with_error("name_rate", "named", higher=False, interval=True),
-        **with_error("new_name_rate", "newly_named", higher=False),
-        **with_error("own_name_rate", "named_own", higher=False),
+        **with_error("name_rate", "named", higher=False, rate=True),
+        **with_error("new_name_rate", "newly_named", higher=False, rate=True),
+        **with_error("own_name_rate", "named_own", higher=False, rate=True),
     }
     for name in RECALLS:
         reported |= with_error(name, higher=True)
         reported |= with_error(f"{name}_chance")
     if with_choice:
-        reported |= with_error("multiple_choice", higher=True, interval=True)
+        reported |= with_error("multiple_choice", higher=True, rate=True)
         reported["multiple_choice_chance"] = Metric("multiple_choice_chance", intervals.mean)
         reported["not_asked"] = Metric("not_asked", sum)
     reported["empty"] = Metric("empty", intervals.mean)
     if with_judge:
         reported |= {
-            **with_error("correct", higher=True, interval=True),
-            **with_error("partially_correct", higher=True),
+            **with_error("correct", higher=True, rate=True),
+            **with_error("partially_correct", higher=True, rate=True),
             "judge_failed": Metric("judge_failed", sum, False),
             "judge_unparsed": Metric("judge_unparsed", sum, False),
         }

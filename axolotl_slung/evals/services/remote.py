@@ -1,10 +1,9 @@
-"""Sends many requests to a remote service, with a rate limit, retries and a cache."""
+"""Sends many requests to a service, with a rate limit, retries and a cache."""
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 import queue
 import random
 import sys
@@ -13,15 +12,13 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-import httpx
 from tqdm import tqdm
 
 from ...errors import SlungError
 from .answers import AnswerCache, digest
+from .service import THREAD, Refused
 
 LOG = logging.getLogger(__name__)
 
@@ -37,97 +34,20 @@ LONGEST_WAIT = 60.0
 GIVE_UP = 50
 """After this many failed requests in a row, each with all its attempts, the service counts as out of order."""
 
+ALL_REFUSED = 20
+"""If the service refuses this many first requests for one reason, it counts as set up for something else."""
+
 _OF_THE_ITEM = ("http 400", "http 413", "http 422")
 """Replies of a working service to a request that it cannot handle, such as an unknown language or a text too long."""
 
 NOT_ASKED = "not asked"
 """The reason for requests that were not sent because the service was given up."""
 
-TIMEOUT = 60.0
-"""A reply fails after this many seconds without a byte."""
 
-_THREAD = "slung-ask"
+class Unkept(NamedTuple):
+    """An answer that is not written to the cache, because the service may give another one later."""
 
-
-class Refused(Exception):
-    """A request failed. `again`: whether to retry, after `wait` seconds if the service asked for that."""
-
-    def __init__(self, reason: str, again: bool = True, wait: float | None = None):
-        super().__init__(reason)
-        self.reason, self.again, self.wait = reason, again, wait
-
-
-class Service:
-    """An HTTP service with JSON requests and replies. Neither its key nor the requests get into logs or exceptions.
-
-    Args:
-        said: the option and its value; errors begin with it.
-        url: the service's address, without a query, user or password.
-        variable: the environment variable of its key.
-        header: the name of the key's header, and the prefix of the key in it.
-        required: whether a key is required.
-
-    Raises:
-        SlungError: the address or the key is invalid, or a required key is missing.
-    """
-
-    def __init__(self, said: str, url: str, variable: str, header: tuple[str, str], required: bool):
-        self.said, self.variable = said, variable
-        self.url, self.host = url.rstrip("/"), host_of(url)
-        if any(sign in url for sign in "@?#"):  # not quoted: it may contain a secret
-            raise SlungError(f"{said}: its URL has a user, a password or a query; remove it")
-        if not self.host:
-            raise SlungError(
-                f"{said}: its URL is {url!r}, expected an http(s) address such as http://localhost:8000/v1"
-            )
-        secret = os.environ.get(variable, "").strip()
-        if not secret and required:
-            raise SlungError(f"{said}: no key found; set the environment variable {variable}")
-        if not all("!" <= character <= "~" for character in secret):
-            raise SlungError(f"{said}: {variable} has characters that no key contains; copy the key again")
-        self.has_key = bool(secret)
-        headers = {header[0]: header[1] + secret} if secret else {}
-        for name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy"):
-            logging.getLogger(name).addFilter(_not_ours)
-        # as many connections as there are threads
-        self._client = httpx.Client(headers=headers, timeout=TIMEOUT, limits=httpx.Limits(max_connections=None))
-
-    def post(self, path: str, body: Mapping, read: Callable[[dict], object]) -> object:
-        """Send one request, and return `read` of its reply.
-
-        Args:
-            path: the path after the service's address.
-            body: the request, without lone surrogates.
-            read: parses the reply. If it raises, for example, KeyError, TypeError or ValueError, the reply is garbage.
-
-        Raises:
-            Refused: the request failed, or its reply is garbage.
-            SlungError: the service rejects the key.
-        """
-        failure = None
-        try:
-            response = self._client.post(self.url + path, json=body)
-        except httpx.TimeoutException:
-            failure = "timeout"
-        except httpx.HTTPError as error:
-            failure = "garbage" if isinstance(error, httpx.DecodingError) else "connection"
-        # raised here and not in the `except`: a chained exception would carry the request
-        if failure is not None:
-            raise Refused(failure)
-        status = response.status_code
-        # Google replies 400 to a wrong key
-        if status in (401, 403) or (status == 400 and "API_KEY_INVALID" in response.text):
-            problem, fix = ("rejects the key", "check") if self.has_key else ("requires a key", "set")
-            raise SlungError(f"{self.said}: {self.host} {problem} (HTTP {status}); {fix} {self.variable}")
-        if not response.is_success:
-            raise Refused(
-                f"http {status}", status >= 500 or status in (408, 409, 425, 429), _wanted_wait(response.headers)
-            )
-        try:
-            return read(response.json())
-        except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
-            failure = "garbage"
-        raise Refused(failure)
+    value: object
 
 
 class Answers(NamedTuple):
@@ -156,7 +76,7 @@ def ask_all(
 
     Args:
         requests: per request, the strings that determine its answer; they are the key in the cache.
-        ask: returns the answer to one request, a JSON value other than None. It raises `Refused` if the request failed,
+        ask: returns the answer to one request, a JSON value other than None, or `Unkept`. It raises `Refused` if the request failed,
             and SlungError if all others would fail too.
         cache: stores the answers.
         concurrency: the maximum number of parallel requests, at least one.
@@ -211,7 +131,7 @@ class _Asking:
             self._waiting.put(item)
         # daemons: an interrupt must not wait for pending replies
         threads = [
-            threading.Thread(target=self._work, name=f"{_THREAD}-{i}", daemon=True)
+            threading.Thread(target=self._work, name=f"{THREAD}-{i}", daemon=True)
             for i in range(min(concurrency, len(self._todo)))
         ]
         in_a_row = 0
@@ -227,10 +147,17 @@ class _Asking:
                         self.reasons[outcome.key] = outcome.reason
                     else:
                         self.found[outcome.key] = outcome.value
-                    in_a_row = in_a_row + 1 if outcome.reason and outcome.reason not in _OF_THE_ITEM else 0
+                    of_the_item = outcome.reason.startswith(_OF_THE_ITEM)
+                    in_a_row = in_a_row + 1 if outcome.reason and not of_the_item else 0
                     bar.update()
-                    if in_a_row == GIVE_UP:
-                        LOG.warning("slung: %s failed %d times in a row; no more requests are sent", what, GIVE_UP)
+                    alike = of_the_item and not self.found and len(set(self.reasons.values())) == 1
+                    refused = len(self.reasons) if alike else 0
+                    if in_a_row == GIVE_UP or refused == ALL_REFUSED < len(self._todo):
+                        LOG.warning(
+                            "slung: %s failed %d times in a row; no more requests are sent",
+                            what,
+                            max(in_a_row, refused),
+                        )
                         break
         finally:
             self._stop.set()
@@ -269,6 +196,8 @@ class _Asking:
                 delay = BACK_OFF * 2**attempt * random.uniform(0.5, 1)
                 self._stop.wait(min(max(delay, refused.wait or 0), LONGEST_WAIT))
             else:
+                if isinstance(value, Unkept):
+                    return _Outcome(key, value.value)
                 self._cache.write(key, value)
                 return _Outcome(key, value)
         return _Outcome(key, reason=NOT_ASKED)
@@ -296,29 +225,3 @@ class _Pace:
 
 _paces: dict[tuple, _Pace] = {}
 """Kept between calls, so the rate limit also holds over many calls with one text each."""
-
-
-def host_of(url: str) -> str:
-    """The host name in an http(s) address; "" if the address is not valid."""
-    try:
-        parts = httpx.URL(url)
-    except (httpx.InvalidURL, ValueError):
-        return ""
-    return parts.host if parts.scheme in ("http", "https") else ""
-
-
-def _wanted_wait(headers: Mapping[str, str]) -> float | None:
-    """Seconds that Retry-After asks for; None where it is absent or unreadable."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        then = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max((then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0.0)
-
-
-def _not_ours(record: logging.LogRecord) -> bool:
-    """Filter that drops httpx's log line per request of ours; other code in this process may want its own."""
-    return not (record.threadName or "").startswith(_THREAD)

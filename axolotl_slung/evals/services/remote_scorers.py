@@ -12,7 +12,8 @@ import numpy as np
 from ...errors import SlungError
 from .answers import AnswerCache
 from .base import Scorer
-from .remote import Refused, Service, ask_all, host_of
+from .remote import ask_all
+from .service import Refused, Service, host_of
 
 LOG = logging.getLogger(__name__)
 

@@ -104,8 +104,8 @@ class CivilComments(SlungTask):
         return {
             "auroc": Metric("state", of_draws(intervals.mean), True),
             "auroc_stderr": Metric("state", of_draws(intervals.stderr)),
-            "auroc_ci_low": Metric("state", of_draws(intervals.low)),
-            "auroc_ci_high": Metric("state", of_draws(intervals.high)),
+            "auroc_ci_low": Metric("state", of_draws(intervals.share_low)),
+            "auroc_ci_high": Metric("state", of_draws(intervals.share_high)),
         }
 
     def aurocs(self, items: Sequence[Probed]) -> list[float]:

@@ -84,11 +84,11 @@ class Tofu(SlungTask):
             scores = [[log_likelihood for log_likelihood, _ in its[1:]] for its in answers]
             rows = [{**row, **more} for row, more in zip(rows, tofu.chosen(docs, scores, self.names, wrong))]
         if self.judge is None:
-            return rows
+            return tofu.by_author(docs, rows)
         with kept(self, docs, answers, rows):
             verdicts = tofu.judged(docs, completions, self.judge)
             check_scored(self.options, self.judge, tofu.unjudged(verdicts), 2 * len(docs))
-        return [{**row, **verdict} for row, verdict in zip(rows, verdicts)]
+        return tofu.by_author(docs, [{**row, **verdict} for row, verdict in zip(rows, verdicts)])
 
     def metrics(self):
         return tofu.metrics(self.judge is not None, self.options.tofu_wrong_answers > 0)

@@ -1,0 +1,178 @@
+"""The request for log-likelihoods of whole texts, on each class of lm_eval's models, at lengths around its context."""
+
+import importlib
+import sys
+from importlib.util import find_spec
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from helpers.served import Reply, serve
+from helpers.tiny import TEXT, tiny_model
+from transformers import AutoTokenizer
+
+from axolotl_slung.evals.requests import LOG_LIKELIHOOD, attach
+
+CONTEXT = 64
+LENGTHS = [1, 2, *range(CONTEXT - 4, CONTEXT + 5), 2 * CONTEXT - 1, 2 * CONTEXT, 5 * CONTEXT + 3]
+
+
+def said(token):
+    """The engine's log-probability of a token: a number per token, so that no token can stand in for another."""
+    return -1.0 - token / 1000
+
+
+@pytest.fixture(scope="module", params=["bytelevel", "bytelevel_bos"])
+def folder(request, tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp(request.param), kind=request.param)
+
+
+@pytest.fixture
+def tokenizer(folder):
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture
+def texts(tokenizer):
+    ids = tokenizer(" ".join(TEXT * 9), add_special_tokens=False)["input_ids"]
+    return [tokenizer.decode(ids[:length]) for length in LENGTHS]
+
+
+def expected(tokenizer, texts):
+    ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    return [(pytest.approx(sum(map(said, row)), rel=1e-6), len(row)) for row in ids]
+
+
+def asked(model, texts):
+    attach()
+    requests = [SimpleNamespace(args=(text,)) for text in texts]
+    return getattr(model, LOG_LIKELIHOOD)(requests)
+
+
+def bare(kind, tokenizer, **attributes):
+    """A model of lm_eval without its engine."""
+    from lm_eval.api.model import CacheHook
+
+    model = object.__new__(kind)
+    settings = {
+        "tokenizer": tokenizer,
+        "cache_hook": CacheHook(None),
+        "batch_size": 4,
+        "_rank": 0,
+        "_world_size": 1,
+        "custom_prefix_token_id": None,
+        "_max_length": CONTEXT,
+        **attributes,
+    }
+    for name, value in settings.items():
+        try:
+            setattr(model, name, value)
+        except AttributeError:  # a property of this class
+            model.__dict__[name] = value
+    return model
+
+
+class Absent(ModuleType):
+    """A module of vLLM, which needs a GPU: any name in it is a class, and any module below it is one like it."""
+
+    __path__ = []
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+@pytest.fixture(scope="module")
+def vllm(tmp_path_factory):
+    """lm_eval's module for vLLM. It can be imported once per process, since it registers its models."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "vllm-0.11.0.dist-info").mkdir()
+    (site / "vllm-0.11.0.dist-info" / "METADATA").write_text("Name: vllm\nVersion: 0.11.0\n")
+    below = ("", ".lora", ".lora.request", ".tokenizers", ".utils", ".utils.network_utils", ".entrypoints",
+             ".entrypoints.chat_utils", ".transformers_utils", ".transformers_utils.tokenizer")  # fmt: skip
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.syspath_prepend(site)
+        for name in (*(f"vllm{part}" for part in below), *(["ray"] if find_spec("ray") is None else [])):
+            monkeypatch.setitem(sys.modules, name, Absent(name))
+        return importlib.import_module("lm_eval.models.vllm_causallms")
+
+
+@pytest.mark.parametrize("bos", [None, True, False])
+def test_vllm(tokenizer, texts, bos, vllm):
+    VLLM = vllm.VLLM
+
+    class Stubbed(VLLM):
+        max_length = CONTEXT
+
+        def _model_generate(self, requests, generate, **_):
+            assert all(len(tokens) < CONTEXT for tokens in requests), "vLLM has to generate one token more"
+            return [SimpleNamespace(prompt_logprobs=[None, *({t: said(t)} for t in row[1:])]) for row in requests]
+
+    assert asked(bare(Stubbed, tokenizer, add_bos_token=bos), texts) == expected(tokenizer, texts)
+
+
+@pytest.mark.parametrize("bos", [True, False])
+def test_sglang(tokenizer, texts, bos):
+    from lm_eval.models.sglang_causallms import SGLangLM
+
+    class Stubbed(SGLangLM):
+        max_length = CONTEXT
+
+        def _model_generate(self, requests, generate, **_):
+            return [
+                {
+                    "meta_info": {
+                        "input_token_logprobs": [(None if not i else said(t), t, None) for i, t in enumerate(row)],
+                        "input_top_logprobs": [None if not i else [(said(t), t, None)] for i, t in enumerate(row)],
+                    }
+                }
+                for row in requests
+            ]
+
+    assert asked(bare(Stubbed, tokenizer, add_bos_token=bos), texts) == expected(tokenizer, texts)
+
+
+@pytest.mark.parametrize("bos", [True, False])
+def test_completions_of_a_service(folder, tokenizer, texts, bos):
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
+
+    def reply(body):
+        rows = body["prompt"] if isinstance(body["prompt"][0], list) else [body["prompt"]]
+        # a service has to generate one token
+        assert all(len(row) < CONTEXT for row in rows)
+        choices = []
+        for index, row in enumerate(rows):
+            numbers = [None, *map(said, row[1:]), -9.0]
+            top = [None if number is None else {"a": number} for number in numbers]
+            choices.append({"index": index, "logprobs": {"token_logprobs": numbers, "top_logprobs": top}})
+        return Reply({"choices": choices})
+
+    with serve() as served:
+        served.answer = lambda *_: reply(served.bodies[-1])
+        model = LocalCompletionsAPI(
+            base_url=f"{served.url}/v1/completions", model="m", tokenizer=str(folder), tokenizer_backend="huggingface",
+            max_length=CONTEXT, add_bos_token=bos,
+        )  # fmt: skip
+        assert asked(model, texts) == expected(tokenizer, texts)
+
+
+@pytest.mark.parametrize("bos", [True, False])
+def test_hf_is_held_against_its_own_request(folder, tokenizer, texts, bos):
+    from lm_eval.models.huggingface import HFLM
+
+    model = HFLM(pretrained=str(folder), device="cpu", dtype="float32", max_length=CONTEXT, add_bos_token=bos)
+    found = asked(model, texts)
+    assert [number for _, number in found] == [len(tokenizer(t, add_special_tokens=False)["input_ids"]) for t in texts]
+    if not bos:
+        own = model.loglikelihood_rolling([SimpleNamespace(args=(text,)) for text in texts])
+        assert [value for value, _ in found] == pytest.approx(own, rel=1e-6)
+
+
+def test_what_cannot_is_refused_by_name(folder):
+    from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
+
+    url = "http://127.0.0.1:1/v1"
+    with pytest.raises(NotImplementedError, match="LocalCompletionsAPI has no tokenizer"):
+        asked(LocalCompletionsAPI(base_url=url, model="m", tokenizer_backend=None), ["A text."])
+    with pytest.raises(NotImplementedError, match="slung_perplexity: .*LocalChatCompletion"):
+        asked(LocalChatCompletion(base_url=url, model="m"), ["A text."])
