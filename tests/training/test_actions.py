@@ -73,7 +73,7 @@ def test_mask(prepare, monitor):
         assert set(hidden) == {IGNORE}
 
 
-def test_unlikelihood_trains_the_possibly_toxic(prepare):
+def test_unlikelihood_trains_the_doubtful(prepare):
     [row], tokenizer = prepare([TEXT], method="unlikelihood")
     assert spelt(tokenizer, row, coded) == " " + FOOL
     assert {int(decode(label)[1]) for label in row["labels"] if coded(label)} == {2}
