@@ -14,6 +14,8 @@ from pydantic import ValidationError
 
 from ..config import SlungConfig
 from ..errors import SlungError, validation_lines
+from ..labeling.record import recorded_cuts
+from ..labeling.scores import ANY
 from .block import read_block, read_tokenizer, read_yaml
 
 
@@ -48,6 +50,7 @@ class Looked:
     Attributes:
         documents: an iterator of `LabeledDocument`.
         block: the `slung:` block.
+        finders: see `Setup.finders`.
         rows: how many raw documents the data sets have; None if unknown.
         title: what to call them.
         cfg: Axolotl's config; None for files.
@@ -55,6 +58,7 @@ class Looked:
 
     documents: Iterator
     block: SlungConfig
+    finders: frozenset[str]
     rows: int | None
     title: str
     cfg: dict | None
@@ -104,15 +108,17 @@ def look(looking: Looking, default: int) -> Looked:
 
 
 def _of_config(path: str, limit: int | None, seed: int) -> Looked:
-    block = read_block(path, ())
     with _quiet():
         from axolotl.cli.config import load_cfg
         from axolotl.loaders import load_tokenizer
 
         from ..training.data.look import data_sets
+        from ..training.data.setup import Setup
 
+        read_block(path, ())
         try:
             cfg = load_cfg(path)
+            setup = Setup(cfg)
             found = data_sets(cfg, load_tokenizer(cfg))
         except SlungError:
             raise
@@ -123,7 +129,7 @@ def _of_config(path: str, limit: int | None, seed: int) -> Looked:
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
-    return Looked(documents, block, rows, Path(path).name, cfg)
+    return Looked(documents, setup.config, setup.finders, rows, Path(path).name, cfg)
 
 
 @contextmanager
@@ -142,18 +148,23 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
     from ..corpus.inputs import find_sources
     from ..inspection.of_files import documents_of_files
 
+    sources = find_sources(looking.sources)
+    cuts = recorded_cuts(source.path for source in sources if source.kind != "hub")
     block = SlungConfig(labelers=[{"type": "spans"}])
     tokenizer = looking.tokenizer
     if looking.config:
-        block = read_block(looking.config, ("spans",))
+        block = read_block(looking.config, ())
+        cuts = {**(own := block.cuts_by_name()), **{name: one for name, one in cuts.items() if name not in own}}
+        block = block.of_a_column()
         content = read_yaml(looking.config)
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:
         raise click.UsageError(
             "--tokenizer: no tokenizer given; pass --tokenizer, or --config with your Axolotl config"
         )
+    block = block.with_recorded(cuts)
     documents = documents_of_files(
-        find_sources(looking.sources),
+        sources,
         read_tokenizer(tokenizer),
         block,
         limit,
@@ -161,4 +172,5 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
         looking.text_field or "text",
         looking.spans_field or "spans",
     )
-    return Looked(documents, block, None, ", ".join(Path(path).name for path in looking.sources), None)
+    finders = frozenset(name for name, one in cuts.items() if one == ANY)
+    return Looked(documents, block, finders, None, ", ".join(Path(path).name for path in looking.sources), None)

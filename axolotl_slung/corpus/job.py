@@ -60,7 +60,7 @@ class Job:
         Raises:
             SlungError: a labeler cannot work.
         """
-        return build(self.block)
+        return build(self.block, scaled=False)  # files contain the scores as they are
 
     def open_labelers(self) -> list[Labeler]:
         """Open and check the labelers now; see `labelers`."""

@@ -13,6 +13,7 @@ from contextlib import closing
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
+from ..labeling.record import write_cuts
 from .job import Job, Labeled
 from .output import Output, OutputError, Progress
 from .sources import CHUNK_BYTES, Chunk, Source
@@ -57,6 +58,8 @@ def label_sources(
     with _Pool(job, workers) as pool:
         for output in outputs:
             begun = output.open()
+            if output is outputs[0]:
+                write_cuts(folder, job.block.cuts_by_name())  # the folder is this job's
             with closing(output):
                 report(output.source, begun)
                 if begun.finished:

@@ -11,7 +11,9 @@ from ..corpus.sources import Source, SourceError
 from ..errors import SlungError
 from ..labeling.base import Labeler, utf8_safe
 from ..labeling.build import build
+from ..labeling.scores import first_pair
 from ..labeling.spans import parse_spans
+from ..labels.buckets import PAPER_CUTS, preset
 from ..labels.offsets import Offsets
 from .qa import GoldDocument, QaReport, qa_report
 from .qa_names import name_spans
@@ -60,11 +62,13 @@ def qa_files(
         raise SlungError(
             f"text_fields: expected one column for the spans in {gold_field!r}, got {len(text_fields)}; give one"
         )
-    labelers = build(block)
+    labelers = build(block, scaled=False)  # quality and calibration are those of the scores as they are
+    pair = first_pair(labeler.cuts_made() for labeler in block.labelers)
+    buckets = block.resolved_buckets() if block.buckets else preset("masked", pair or PAPER_CUTS)
     encode = None if tokenizer is None else Offsets(tokenizer)
     rows = islice(_rows(sources), limit)
     documents = _documents(rows, labelers, text_fields, gold_field, names_field, parts, encode)
-    return qa_report(documents, block.resolved_buckets(), overlap=block.overlap, thresholds=thresholds, words=words)
+    return qa_report(documents, buckets, overlap=block.overlap, thresholds=thresholds, words=words)
 
 
 def _documents(
