@@ -37,13 +37,14 @@ def inspect(output, terminal, **options):
     documents = list(looked.documents)
     if not documents:
         raise click.ClickException(f"{looked.title}: no documents in it; check the data set's files and split")
-    buckets = looked.block.resolved_buckets()
+    buckets, warnings = looked.block.resolved_buckets(), looked.warnings()
     if terminal:
         for line in terminal_view(documents, buckets, shutil.get_terminal_size((100, 24)).columns, sys.stdout.isatty()):
             click.echo(line, color=True)
         return
     total = "" if looked.rows is None else f" of {looked.rows}"
     notes = {"documents": f"{len(documents)}{total}, seed {options['seed']}", "overlap": looked.block.overlap}
+    notes |= {"warning": "; ".join(warnings)} if warnings else {}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(inspection_page(documents, buckets, f"slung inspect: {looked.title}", notes), encoding="utf-8")
     click.echo(f"{output}: {len(documents)} documents")

@@ -16,7 +16,9 @@ from ..config import SlungConfig
 from ..errors import SlungError, validation_lines
 from ..labeling.record import recorded_cuts
 from ..labeling.scores import ANY
+from ..labels.outcome import Outcome
 from .block import read_block, read_tokenizer, read_yaml
+from .warned import warned
 
 
 @dataclass(frozen=True)
@@ -49,19 +51,25 @@ class Looked:
 
     Attributes:
         documents: an iterator of `LabeledDocument`.
+        outcome: counts the documents that were taken.
         block: the `slung:` block.
-        finders: see `Setup.finders`.
         rows: how many raw documents the data sets have; None if unknown.
         title: what to call them.
         cfg: Axolotl's config; None for files.
     """
 
     documents: Iterator
+    outcome: Outcome
     block: SlungConfig
-    finders: frozenset[str]
     rows: int | None
     title: str
     cfg: dict | None
+
+    def warnings(self) -> list[str]:
+        """Everything that the command warned of, after the documents: printed, and given for the page."""
+        for text in self.outcome.warnings():
+            warned().say(text)
+        return warned().messages
 
 
 def document_options(command):
@@ -129,7 +137,8 @@ def _of_config(path: str, limit: int | None, seed: int) -> Looked:
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
-    return Looked(documents, setup.config, setup.finders, rows, Path(path).name, cfg)
+    outcome = Outcome(setup.buckets, setup.finders)
+    return Looked(outcome.watched(documents), outcome, setup.config, rows, Path(path).name, cfg)
 
 
 @contextmanager
@@ -172,5 +181,6 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
         looking.text_field or "text",
         looking.spans_field or "spans",
     )
-    finders = frozenset(name for name, one in cuts.items() if one == ANY)
-    return Looked(documents, block, finders, None, ", ".join(Path(path).name for path in looking.sources), None)
+    outcome = Outcome(block.resolved_buckets(), {name for name, one in cuts.items() if one == ANY})
+    title = ", ".join(Path(path).name for path in looking.sources)
+    return Looked(outcome.watched(documents), outcome, block, None, title, None)

@@ -99,7 +99,7 @@ def missing(key: str, why: str, name: str = "") -> str:
         why: why cuts are needed.
         name: a name in a column of spans.
     """
-    form, finds = ("{%s: [low, high]}" % name, "{%s: any}" % name) if name else ("[low, high]", "any")
+    form, finds = (f"{{{name}: [low, high]}}", f"{{{name}: any}}") if name else ("[low, high]", "any")
     return (
         f"{key}.cuts: not set, but {why}; write `cuts: {form}` (below low is safe, from high on risky), or "
         f"`cuts: {finds}` (whatever was found is risky), or replace the method by `slung.buckets`"

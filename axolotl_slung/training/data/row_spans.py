@@ -42,6 +42,7 @@ class Row:
         from_columns: the fields whose spans come from a column.
         number: the row's index in the batch.
         inexact: the sum of the reasons why the row is not exact, see `inexact.REASONS`.
+        removed: the number of trainable tokens that actions on text removed from it, and from dropped rows before it.
     """
 
     raw: dict
@@ -55,6 +56,12 @@ class Row:
     from_columns: set[fields_of.Path] = field(default_factory=set)
     number: int = 0
     inexact: int = 0
+    removed: int = 0
+
+    @property
+    def trainable(self) -> int:
+        """The number of tokens that Axolotl trains without slung."""
+        return sum(int(part.trained.sum()) for part in self.parts)
 
 
 class RowSpans:
