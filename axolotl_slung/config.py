@@ -360,11 +360,15 @@ class SlungConfig(_Block):
                 raise SlungError(missing(f"slung.labelers[{index}]", why))
         return first_pair(made) or PAPER_CUTS
 
-    def cuts_by_name(self) -> dict[str, Cuts]:
-        """The known cuts of each name that spans can have: those of the labelers, and of names in columns."""
+    def cuts_by_name(self, fixed: bool = True) -> dict[str, Cuts]:
+        """The known cuts of each name that spans can have: those of the labelers, and of names in columns.
+
+        Args:
+            fixed: whether labelers that accept no `cuts` are included.
+        """
         found: dict[str, Cuts] = {}
         for name, labeler in zip(names_of(self.labelers), self.labelers):
-            cuts = labeler.cuts_made()
+            cuts = labeler.cuts_made() if fixed or LABELERS[labeler.type].cuts != ANY else None
             found |= cuts if isinstance(cuts, dict) else {} if cuts is None else {name: cuts}
         return found
 

@@ -52,6 +52,7 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
     from ..corpus.output import STATE
     from ..corpus.run import label_sources
     from .block import read_block
+    from .warned import warned
 
     block = read_block(config, labelers, cache=cache)
     columns = [column.strip() for column in columns.split(",")] if columns else None
@@ -62,6 +63,11 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
         outputs = label_sources(sources, output, job, workers, bar.report)
     documents = sum(one.progress.documents for one in outputs)
     click.echo(f"{documents} documents labeled into {output}")
+    outcome = job.outcome()
+    for one in outputs:
+        outcome.add_json(one.progress.outcome)
+    for text in outcome.warnings():
+        warned().say(text)
     bad = [one for one in outputs if one.progress.bad]
     if bad:
         lines = sum(one.progress.bad for one in bad)

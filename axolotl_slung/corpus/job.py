@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,10 @@ import zstandard
 
 from ..config import SlungConfig
 from ..errors import SlungError
-from ..labeling.base import Labeler
+from ..labeling.base import Labeler, LabelerError, Span
 from ..labeling.build import build
+from ..labeling.scores import ANY, Scale
+from ..labels.outcome import Outcome
 from .sources import Bad, Chunk
 
 FORMAT_VERSION = 1
@@ -28,11 +31,13 @@ class Labeled(NamedTuple):
         content: the output's bytes, compressed according to its name.
         documents: number of documents in it.
         bad: lines or rows that could not be labeled.
+        outcome: what the block's buckets would do to the documents' characters, as `Outcome.to_json`.
     """
 
     content: bytes
     documents: int
     bad: list[Bad]
+    outcome: Sequence = (0, 0, ())
 
 
 @dataclass
@@ -89,7 +94,26 @@ class Job:
                 bad.append((number, str(error)))
         spans = self._spans(documents, bad)
         lines = [self._line(document, found) for document, found in zip(documents, spans) if found is not None]
-        return Labeled(_packed(b"".join(lines), name), len(lines), sorted(bad))
+        outcome = self.outcome()
+        for document, found in zip(documents, spans):
+            if found is not None and outcome.buckets:
+                self._count(outcome, document.row[self.text_field], found)
+        return Labeled(_packed(b"".join(lines), name), len(lines), sorted(bad), outcome.to_json())
+
+    def outcome(self) -> Outcome:
+        """An empty outcome, in characters. Without buckets if the cuts of a labeler are not known."""
+        finders = [name for name, cuts in self.block.cuts_by_name().items() if cuts == ANY]
+        try:
+            return Outcome(self.block.resolved_buckets(), finders, "characters")
+        except SlungError:
+            return Outcome((), finders, "characters")
+
+    def _count(self, outcome: Outcome, text: str, found: Mapping[str, list]) -> None:
+        """Add a document to the outcome, unless it has scores without cuts, from a column of spans."""
+        pair, cuts = self.block.scale(), self.block.cuts_by_name()
+        spans = [Span(start, end, score, name) for name, of_name in found.items() for start, end, score in of_name]
+        with contextlib.suppress(LabelerError):
+            outcome.add_text(len(text), spans if pair is None else Scale("", cuts, pair).put(spans))
 
     # ---- reading
 

@@ -6,10 +6,12 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import SlungError
+from ..labels.outcome import added
 from .job import Labeled
 from .sources import Bad, Source
 
@@ -35,6 +37,7 @@ class Progress:
         documents: number of documents labeled.
         bad: number of lines or rows that could not be labeled.
         finished: whether the source is done.
+        outcome: see `Labeled`, for all documents so far.
     """
 
     end: dict | None = None
@@ -43,6 +46,7 @@ class Progress:
     documents: int = 0
     bad: int = 0
     finished: bool = False
+    outcome: Sequence = (0, 0, ())
 
 
 @dataclass
@@ -131,8 +135,9 @@ class Output:
         self._file.write(labeled.content)
         now = self.progress
         self.progress = Progress(
-            end, read, now.size + len(labeled.content), now.documents + labeled.documents, now.bad + len(labeled.bad)
-        )
+            end, read, now.size + len(labeled.content), now.documents + labeled.documents, now.bad + len(labeled.bad),
+            outcome=added(now.outcome, labeled.outcome),
+        )  # fmt: skip
         self._bad += labeled.bad
         if time.monotonic() - self._committed > _COMMIT_EVERY:
             self._commit()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from ..labeling.base import Span
 from .buckets import Action, Bucket
 from .documents import LabeledDocument
-from .tokens import buckets_of
+from .tokens import buckets_of, char_scores
 
 _MOST = 5
 """The most scores that a warning lists."""
@@ -38,23 +39,57 @@ class Outcome:
         self._drops = np.array([bucket.action is Action.DROP_DOCUMENT for bucket in buckets])
 
     def add(self, document: LabeledDocument) -> None:
-        """Count a document."""
-        bucket = buckets_of(document.score, self.buckets)
-        loses = self._loses[bucket] | self._drops[bucket].any()
-        self.trainable += int(document.trainable.sum())
-        self.lost += int((document.trainable & loses).sum())
-        self.trained.update(self.trained_finds(document, bucket))
+        """Count a tokenized document."""
+        self._add(document.score, document.scores, document.trainable.astype(np.int64))
 
-    def trained_finds(self, document: LabeledDocument, bucket: np.ndarray | None = None) -> Counter:
+    def add_text(self, length: int, spans: Sequence[Span]) -> None:
+        """Count the characters of a text, all of which are trainable.
+
+        Args:
+            length: of the text, in characters.
+            spans: of all labelers.
+        """
+        # between two edges of spans all characters are alike
+        edges = np.unique([0, length, *(span.start for span in spans), *(span.end for span in spans)])
+        place = {edge: index for index, edge in enumerate(edges.tolist())}
+        moved = [span._replace(start=place[span.start], end=place[span.end]) for span in spans]
+        by_name = {name: [span for span in moved if span.labeler == name] for name in {s.labeler for s in moved}}
+        scores = {name: char_scores(len(edges) - 1, of_name) for name, of_name in by_name.items()}
+        self._add(char_scores(len(edges) - 1, moved), scores, np.diff(edges))
+
+    def trained_finds(self, document: LabeledDocument) -> Counter:
         """The document's part of `trained`."""
-        bucket = buckets_of(document.score, self.buckets) if bucket is None else bucket
-        trained = document.trainable & self._trains[bucket]
+        bucket = buckets_of(document.score, self.buckets)
+        return self._trained(document.scores, bucket, document.trainable.astype(np.int64))
+
+    def _add(self, score: np.ndarray, scores: Mapping[str, np.ndarray], trainable: np.ndarray) -> None:
+        """Count tokens, or characters that are alike. `trainable` says how many of each are trainable."""
+        bucket = buckets_of(score, self.buckets)
+        loses = self._loses[bucket] | self._drops[bucket].any()
+        self.trainable += int(trainable.sum())
+        self.lost += int(trainable[loses].sum())
+        self.trained.update(self._trained(scores, bucket, trainable))
+
+    def _trained(self, scores: Mapping[str, np.ndarray], bucket: np.ndarray, trainable: np.ndarray) -> Counter:
+        trainable = trainable * self._trains[bucket]
         found: Counter[tuple[str, float, str]] = Counter()
-        for name in self.finders & document.scores.keys():
-            chosen = trained & (document.scores[name] > 0)
-            for score, index in zip(document.scores[name][chosen].tolist(), bucket[chosen].tolist()):
-                found[name, score, self.buckets[index].name] += 1
+        for name in self.finders & scores.keys():
+            (chosen,) = np.nonzero((scores[name] > 0) & (trainable > 0))
+            for index in chosen.tolist():
+                found[name, float(scores[name][index]), self.buckets[bucket[index]].name] += int(trainable[index])
         return found
+
+    # for journals and the columns of rows
+
+    def to_json(self) -> list:
+        """The counts as JSON values."""
+        return [self.trainable, self.lost, [[*key, number] for key, number in self.trained.items()]]
+
+    def add_json(self, counts: Sequence) -> None:
+        """Add counts that `to_json` gave."""
+        trainable, lost, trained = counts
+        self.trainable, self.lost = self.trainable + trainable, self.lost + lost
+        self.trained.update({tuple(key): number for *key, number in trained})
 
     def watched(self, documents: Iterable[LabeledDocument]) -> Iterator[LabeledDocument]:
         """The same documents; each is counted when it is taken."""
@@ -90,3 +125,11 @@ class Outcome:
                 f"{self.lost / self.trainable:.1%} of the {self.trainable:,} trainable {self.unit} lose their loss; "
                 "`slung sweep` shows what other cuts or buckets would do"
             )
+
+
+def added(first: Sequence, second: Sequence) -> list:
+    """The sum of two results of `Outcome.to_json`."""
+    both = Outcome((), ())
+    both.add_json(first)
+    both.add_json(second)
+    return both.to_json()
