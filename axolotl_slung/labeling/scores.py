@@ -87,7 +87,7 @@ class Scale:
         if span.score in (0.0, 1.0):
             return self.pair  # on every scale they are the lowest and the highest score
         # a column's names may be data
-        name = span.labeler if _NAME.fullmatch(span.labeler) and isinstance(self.cuts, Mapping) else ""
+        name = span.labeler if _NAME.fullmatch(span.labeler) and span.labeler != "spans" else ""
         raise LabelerError(missing(self.key, f"the scores of {name or 'its spans'} lie between 0 and 1", name))
 
 
