@@ -77,9 +77,9 @@ def test_a_find_that_another_labeler_masks_is_not_trained():
 def test_the_warnings():
     outcome = Outcome(FINE, ["presidio"])
     outcome.add_text(100, [Span(0, 8, 0.4, "presidio"), Span(10, 12, 0.01, "presidio"), Span(20, 75, 0.9, "profanity")])
+    bucket = "10 tokens are in the bucket 'fine', whose action is train (8 with the score 0.4, 2 with the score 0.01)"
     assert outcome.warnings() == [
-        "the model learns to say what presidio found: 10 tokens are in the bucket 'fine', "
-        + "whose action is train (8 with the score 0.4, 2 with the score 0.01)",
+        f"the model learns to say what presidio found: {bucket}",
         "55.0% of the 100 trainable tokens lose their loss; `slung sweep` shows what other cuts or buckets would do",
     ]
 
