@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from .labels.buckets import Action, Bucket, preset
+from .errors import SlungError
+from .labeling.registry import LABELERS, names_of
+from .labeling.scores import ANY, Cuts, Pair, as_cuts, first_pair, missing
+from .labels.buckets import PAPER_CUTS, PRESETS, Action, Bucket, preset
 from .labels.codec import MAX_BUCKETS
 
 
@@ -25,6 +29,47 @@ class _LabelerBlock(_Block):
         pattern="^[A-Za-z0-9_.-]+$",
         description="Names its scores in files and reports. Default: the type.",
     )
+    cuts: list[float] | Literal["any"] | dict[str, list[float] | Literal["any"]] | None = Field(
+        None,
+        description="For a `method`: [low, high], the scores at which its safe and its doubtful spans end. any: whatever "
+        "it finds is risky. For `spans` also a mapping from the names in its column to these. Default: those made for "
+        "its scores, if there are any.",
+    )
+
+    @field_validator("cuts", mode="before")
+    @classmethod
+    def _form_of_cuts(cls, value):
+        if isinstance(value, Mapping) and cls is SpansConfig:
+            return {name: _checked(cuts) for name, cuts in value.items()}
+        return None if value is None else _checked(value)
+
+    @model_validator(mode="after")
+    def _no_cuts_of_finds(self):
+        kind = self.type  # pyright: ignore[reportAttributeAccessIssue]
+        if self.cuts is not None and LABELERS[kind].cuts == ANY:
+            raise ValueError(
+                f"`cuts` has no effect with type: {kind}: whatever it finds is risky; remove it, or give `slung.buckets`"
+            )
+        return self
+
+    def cuts_made(self) -> Cuts | dict[str, Cuts] | None:
+        """The cuts for the labeler's scores: the config's, or those made for the labeler; None if there are none."""
+        if isinstance(self.cuts, dict):
+            return {name: as_cuts(cuts) for name, cuts in self.cuts.items()}
+        return as_cuts(self.cuts) if self.cuts else LABELERS[self.type].cuts  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _checked(cuts) -> list[float] | str:
+    """Raise `ValueError` unless `cuts` is a pair of ascending scores or `any`."""
+    if cuts == ANY:
+        return ANY
+    try:
+        low, high = (float(cut) for cut in cuts) if isinstance(cuts, Sequence) and not isinstance(cuts, str) else ()
+        if 0 < low < high < 1:
+            return [low, high]
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{cuts!r}: expected [low, high] with 0 < low < high < 1, or any")
 
 
 class FastTextConfig(_LabelerBlock):
@@ -45,6 +90,11 @@ class FastTextConfig(_LabelerBlock):
         description="Characters to put spaces around before scoring, for a model that was trained on such text. "
         "fastText's tutorial uses .!?,'/()",
     )
+
+    def cuts_made(self) -> Cuts | dict[str, Cuts] | None:
+        """The config's cuts; for the paper's classifier otherwise the paper's."""
+        of_the_paper = (self.model, self.label) == ("jigsaw_hatespeech_sentence_v2", "__label__toxic")
+        return super().cuts_made() or (PAPER_CUTS if of_the_paper else None)
 
 
 class EntitiesConfig(_LabelerBlock):
@@ -189,9 +239,6 @@ class BucketConfig(_Block):
 class SlungConfig(_Block):
     """The `slung:` block."""
 
-    method: Literal["masked", "unlikelihood", "toxic_baseline", "low_risk", "control"] = Field(
-        "masked", description="One of the paper's methods: a preset of buckets."
-    )
     labelers: list[LabelerConfig] = Field(
         min_length=1, description="What is risky. Where spans overlap, the highest score counts."
     )
@@ -199,7 +246,10 @@ class SlungConfig(_Block):
         None,
         min_length=2,
         max_length=MAX_BUCKETS,
-        description="Score ranges in ascending order. They replace the method's preset.",
+        description="Score ranges in ascending order, instead of a method. They apply to the labelers' own scores.",
+    )
+    method: Literal["masked", "unlikelihood", "toxic_baseline", "low_risk", "control"] | None = Field(
+        None, description="One of the paper's methods: a preset of buckets. Default: masked. Not with `buckets`."
     )
     cache: bool = Field(
         True,
@@ -253,6 +303,13 @@ class SlungConfig(_Block):
             )
         return block
 
+    @field_validator("method")
+    @classmethod
+    def _method_or_buckets(cls, method, info):
+        if method is not None and info.data.get("buckets"):
+            raise ValueError(f"{method}: has no effect with `buckets`; remove one of them")
+        return method
+
     @model_validator(mode="after")
     def _consistent(self):
         named = [labeler.name for labeler in self.labelers if labeler.name is not None]
@@ -260,6 +317,9 @@ class SlungConfig(_Block):
             raise ValueError(f"`labelers`: expected a different `name` for each, got {named}")
         bounds = [bucket.below for bucket in self.buckets or []]
         if bounds:
+            for index, labeler in enumerate(self.labelers):
+                if labeler.cuts is not None:
+                    raise ValueError(f"`labelers[{index}].cuts` has no effect with `buckets`; remove one of them")
             if bounds[-1] is not None:
                 raise ValueError("`buckets`: the last bucket takes all remaining scores; remove its `below`")
             if None in bounds[:-1]:
@@ -282,14 +342,70 @@ class SlungConfig(_Block):
         return self
 
     @property
+    def actions(self) -> tuple[Action, ...]:
+        """The action of each bucket, in ascending order."""
+        given = self.buckets and tuple(bucket.action for bucket in self.buckets)
+        return given or PRESETS[self.method or "masked"]
+
+    @property
     def trains_codes(self) -> bool:
         """Whether any bucket has an objective other than cross-entropy."""
-        return any(bucket.action.traits.coded for bucket in self.resolved_buckets())
+        return any(action.traits.coded for action in self.actions)
+
+    def scale(self) -> Pair | None:
+        """The cuts of the preset's buckets: those of the first labeler that has a pair, otherwise the paper's.
+
+        The scores of other labelers are moved to this scale. None with `buckets`, where scores count as they are.
+
+        Raises:
+            SlungError: the scores of a labeler have no cuts.
+        """
+        if self.buckets is not None:
+            return None
+        made = [labeler.cuts_made() for labeler in self.labelers]
+        for index, (labeler, cuts) in enumerate(zip(self.labelers, made)):
+            if cuts is None and labeler.type != "spans":  # a column may have no scores, and says so when it is read
+                why = f"what the scores of this {labeler.type} mean is not known"
+                raise SlungError(missing(f"slung.labelers[{index}]", why))
+        return first_pair(made) or PAPER_CUTS
+
+    def cuts_by_name(self, fixed: bool = True) -> dict[str, Cuts]:
+        """The known cuts of each name that spans can have: those of the labelers, and of names in columns.
+
+        Args:
+            fixed: whether labelers that accept no `cuts` are included.
+        """
+        found: dict[str, Cuts] = {}
+        for name, labeler in zip(names_of(self.labelers), self.labelers):
+            cuts = labeler.cuts_made() if fixed or LABELERS[labeler.type].cuts != ANY else None
+            found |= cuts if isinstance(cuts, dict) else {} if cuts is None else {name: cuts}
+        return found
+
+    def of_a_column(self) -> SlungConfig:
+        """This block with one labeler, `spans`: for files that `slung label` wrote with its labelers."""
+        given = [labeler.cuts for labeler in self.labelers if isinstance(labeler, SpansConfig)]
+        cuts = next((cuts for cuts in given if isinstance(cuts, (list, str))), None)
+        return self.model_copy(update={"labelers": [SpansConfig(type="spans", cuts=cuts)]})
+
+    def with_recorded(self, cuts: Mapping[str, Cuts]) -> SlungConfig:
+        """This block, where a `spans` labeler without `cuts` has those that were recorded beside labeled files."""
+        if self.buckets is not None or not cuts:
+            return self
+        written = {name: one if one == ANY else list(one) for name, one in cuts.items()}
+        labelers = [
+            labeler.model_copy(update={"cuts": written}) if labeler.type == "spans" and not labeler.cuts else labeler
+            for labeler in self.labelers
+        ]
+        return self.model_copy(update={"labelers": labelers})
 
     def resolved_buckets(self) -> tuple[Bucket, ...]:
-        """The given buckets, or the method's preset if there are none."""
+        """The given buckets, or the method's preset if there are none.
+
+        Raises:
+            SlungError: see `scale`.
+        """
         if self.buckets is None:
-            return preset(self.method)
+            return preset(self.method or "masked", self.scale() or PAPER_CUTS)
         # keys that the YAML leaves out take the defaults of `Bucket`
         return tuple(Bucket(**{"below": None, **bucket.model_dump(exclude_none=True)}) for bucket in self.buckets)
 

@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from ..errors import SlungError
+from .warned import Warned
 
 _COMMANDS = {
     "label": "Score the documents of files or hub data sets, on all cores.",
@@ -34,7 +35,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx):
         try:
-            return super().invoke(ctx)
+            with Warned() as ctx.obj:
+                return super().invoke(ctx)
         except SlungError as error:
             raise click.ClickException(str(error)) from None
 

@@ -9,6 +9,7 @@ import sys
 import click
 
 from .block import read_yaml
+from .warned import warned
 
 
 @click.command()
@@ -50,10 +51,11 @@ def doctor(config, steps, verbose):
         if not verbose:
             stack.enter_context(contextlib.redirect_stdout(said))
             stack.enter_context(contextlib.redirect_stderr(said))
-        from ..doctor.run import FAILED, NOTE, examine
+        from ..doctor.run import FAILED, NOTE, Finding, examine
 
         findings = examine(config, steps, lambda what: console.print(f"slung doctor: {what} ...", style="dim"))
 
+    findings += [Finding("warning", NOTE, text) for text in warned().messages]
     table = Table(show_header=False, box=None, padding=(0, 1))
     colors = {FAILED: "bold red", NOTE: "yellow"}
     for finding in findings:

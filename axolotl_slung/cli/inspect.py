@@ -27,8 +27,8 @@ def inspect(output, terminal, **options):
     SOURCES is an Axolotl config with a `slung:` block, or files that `slung label` wrote.
 
     The page is one file. It opens in any browser and loads nothing from the network. On it you can move thresholds,
-    compare labelers side by side, and copy the `buckets:` back into your config. The page contains the documents' text.
-    Protect it as you protect the documents.
+    compare labelers side by side, and copy the `buckets:` (with a method, the `cuts:`) back into your config. The page
+    contains the documents' text. Protect it as you protect the documents.
     """
     from ..inspection.page import inspection_page
     from ..inspection.terminal import terminal_view
@@ -37,13 +37,16 @@ def inspect(output, terminal, **options):
     documents = list(looked.documents)
     if not documents:
         raise click.ClickException(f"{looked.title}: no documents in it; check the data set's files and split")
-    buckets = looked.block.resolved_buckets()
+    buckets, warnings = looked.block.resolved_buckets(), looked.warnings()
     if terminal:
         for line in terminal_view(documents, buckets, shutil.get_terminal_size((100, 24)).columns, sys.stdout.isatty()):
             click.echo(line, color=True)
         return
     total = "" if looked.rows is None else f" of {looked.rows}"
     notes = {"documents": f"{len(documents)}{total}, seed {options['seed']}", "overlap": looked.block.overlap}
+    notes |= {"warning": "; ".join(warnings)} if warnings else {}
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(inspection_page(documents, buckets, f"slung inspect: {looked.title}", notes), encoding="utf-8")
+    cuts = None if looked.block.buckets else looked.block.cuts_by_name(fixed=False)
+    page = inspection_page(documents, buckets, f"slung inspect: {looked.title}", notes, cuts)
+    output.write_text(page, encoding="utf-8")
     click.echo(f"{output}: {len(documents)} documents")

@@ -67,6 +67,7 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
     from .block import read_block
     from .label_config import open_data_sets, say_next
     from .looking import quiet
+    from .warned import warned
 
     block = read_block(config, labelers, cache=cache)
     if not inputs:
@@ -89,6 +90,11 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
     else:
         click.echo(f"nothing to do: {output} has the labels of all {len(outputs)} sources ({documents} documents)")
     _say_what_was_found(outputs, output / STATE, job)
+    outcome = job.outcome()
+    for one in outputs:
+        outcome.add_json(one.progress.outcome)
+    for text in outcome.warnings():
+        warned().say(text)
     bad = [one for one in outputs if one.progress.bad]
     if bad:
         lines = sum(one.progress.bad for one in bad)

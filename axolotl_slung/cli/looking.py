@@ -14,7 +14,11 @@ from pydantic import ValidationError
 
 from ..config import SlungConfig
 from ..errors import SlungError, validation_lines
+from ..labeling.record import recorded_cuts
+from ..labeling.scores import ANY
+from ..labels.outcome import Outcome
 from .block import read_block, read_tokenizer, read_yaml
+from .warned import warned
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Looked:
 
     Attributes:
         documents: an iterator of `LabeledDocument`.
+        outcome: counts the documents that were taken.
         block: the `slung:` block.
         rows: how many raw documents the data sets have; None if unknown.
         title: what to call them.
@@ -54,10 +59,17 @@ class Looked:
     """
 
     documents: Iterator
+    outcome: Outcome
     block: SlungConfig
     rows: int | None
     title: str
     cfg: dict | None
+
+    def warnings(self) -> list[str]:
+        """Everything that the command warned of, after the documents: printed, and given for the page."""
+        for text in self.outcome.warnings():
+            warned().say(text)
+        return warned().messages
 
 
 def document_options(command):
@@ -104,13 +116,16 @@ def look(looking: Looking, default: int) -> Looked:
 
 
 def _of_config(path: str, limit: int | None, seed: int) -> Looked:
-    block = read_block(path, ())
     with quiet():
-        cfg, found = open_config(path, block)
+        from ..training.data.setup import Setup
+
+        cfg, found = open_config(path, read_block(path, ()))
+        setup = Setup(cfg)
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
-    return Looked(documents, block, rows, Path(path).name, cfg)
+    outcome = Outcome(setup.buckets, setup.finders)
+    return Looked(outcome.watched(documents), outcome, setup.config, rows, Path(path).name, cfg)
 
 
 def open_config(path: str, block: SlungConfig, held_out: bool = False) -> tuple[dict, list]:
@@ -158,18 +173,23 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
     from ..corpus.inputs import find_sources
     from ..inspection.of_files import documents_of_files
 
+    sources = find_sources(looking.sources)
+    cuts = recorded_cuts(source.path for source in sources if source.kind != "hub")
     block = SlungConfig(labelers=[{"type": "spans"}])
     tokenizer = looking.tokenizer
     if looking.config:
-        block = read_block(looking.config, ("spans",))
+        block = read_block(looking.config, ())
+        cuts = {**(own := block.cuts_by_name()), **{name: one for name, one in cuts.items() if name not in own}}
+        block = block.of_a_column()
         content = read_yaml(looking.config)
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:
         raise click.UsageError(
             "--tokenizer: no tokenizer given; pass --tokenizer, or --config with your Axolotl config"
         )
+    block = block.with_recorded(cuts)
     documents = documents_of_files(
-        find_sources(looking.sources),
+        sources,
         read_tokenizer(tokenizer),
         block,
         limit,
@@ -177,4 +197,6 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
         looking.text_field or "text",
         looking.spans_field or "spans",
     )
-    return Looked(documents, block, None, ", ".join(Path(path).name for path in looking.sources), None)
+    outcome = Outcome(block.resolved_buckets(), {name for name, one in cuts.items() if one == ANY})
+    title = ", ".join(Path(path).name for path in looking.sources)
+    return Looked(outcome.watched(documents), outcome, block, None, title, None)

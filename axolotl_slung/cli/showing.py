@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -32,15 +33,19 @@ def report_options(words: bool = True):
     return decorate
 
 
-def show(report, sections, title: str, html: Path | None, figures: str | None) -> None:
-    """Print the report, and write its page and its figures. With figures "-", only the figures are printed."""
-    from ..render.sections import to_page, to_terminal
+def show(report, sections, title: str, html: Path | None, figures: str | None, warnings: Sequence[str] = ()) -> None:
+    """Print the report, and write its page and its figures. With figures "-", only the figures are printed.
+
+    `warnings`, which were printed before, also stand on the page.
+    """
+    from ..render.sections import Section, to_page, to_terminal
 
     if figures != "-":
         to_terminal(title, sections)
     if html:
         html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(to_page(title, sections), encoding="utf-8")
+        warned = [Section("Warning", text) for text in warnings]
+        html.write_text(to_page(title, [*warned, *sections]), encoding="utf-8")
         click.echo(f"{html}: written, with pictures", err=True)
     if figures:
         content = json.dumps(report.to_json(), indent=2)

@@ -77,7 +77,7 @@ def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, word
         estimated = estimate(
             report, sample, total_bytes=total_bytes or size or None, total_documents=looked.rows, cores=cores
         )
-    show(report, sections(report, estimated), f"slung stats: {looked.title}", html, figures)
+    show(report, sections(report, estimated), f"slung stats: {looked.title}", html, figures, looked.warnings())
 
 
 def _labelers(looked):

@@ -29,7 +29,7 @@ def sweep(thresholds, html, figures, **options):
 
     looked = look(Looking(**options), default=10_000)
     report = swept(looked.documents, looked.block.resolved_buckets(), [_bounds(text) for text in thresholds])
-    show(report, sections(report), f"slung sweep: {looked.title}", html, figures)
+    show(report, sections(report), f"slung sweep: {looked.title}", html, figures, looked.warnings())
 
 
 def _bounds(text: str) -> tuple[float, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +16,16 @@ import zstandard
 
 from ..config import SlungConfig
 from ..errors import SlungError
-from ..labeling.base import Labeler, LabelerError, RowError
+from ..labeling.base import Labeler, LabelerError, RowError, Span
 from ..labeling.build import build
 from ..labeling.dolma import is_id
 from ..labeling.rows.fields import Layout, get, path_of, surroundings, texts_of_chat
 from ..labeling.rows.fields import Path as FieldPath
 from ..labeling.rows.found import Found, found_in_columns, found_in_fields
 from ..labeling.rows.written import columns_of, with_columns
+from ..labeling.scores import ANY, Scale
 from ..labeling.spans import SpansLabeler
+from ..labels.outcome import Outcome
 from . import found as summary
 from .chunks import Bad, Chunk
 from .tables import SourceError
@@ -43,12 +46,14 @@ class Labeled(NamedTuple):
         documents: number of documents in it.
         bad: lines or rows that could not be labeled.
         found: what the labelers found in the documents.
+        outcome: what the block's buckets would do to the documents' characters, as `Outcome.to_json`.
     """
 
     content: bytes
     documents: int
     bad: list[Bad]
     found: summary.Found
+    outcome: Sequence = (0, 0, ())
 
 
 @dataclass
@@ -83,7 +88,7 @@ class Job:
         Raises:
             SlungError: a labeler cannot work.
         """
-        return build(self.block)
+        return build(self.block, scaled=False)  # files contain the scores as they are
 
     @property
     def opened(self) -> list[Labeler]:
@@ -146,9 +151,46 @@ class Job:
         columns = dict(zip(good, self._columns([documents[number] for number in good], bad, name)))
         bad += [(documents[number].number, what) for number, what in problems.items()]
         lines = [self._line(document, columns.get(number)) for number, document in enumerate(documents)]
-        labeled = [of_row for of_row in columns.values() if of_row is not None]
-        found = summary.found_in([summary.by_labeler(of_row.values()) for of_row in labeled], self.labelers)
-        return Labeled(_packed(b"".join(lines), name), len(labeled), sorted(bad), found)
+        labeled = {number: of_row for number, of_row in columns.items() if of_row is not None}
+        found = summary.found_in([summary.by_labeler(of_row.values()) for of_row in labeled.values()], self.labelers)
+        outcome = self.outcome()
+        for number, of_row in labeled.items() if outcome.buckets else ():
+            self._count(outcome, documents[number].row, of_row)
+        content = _packed(b"".join(lines), name)
+        return Labeled(content, len(labeled), sorted(bad), found, outcome.to_json())
+
+    def outcome(self) -> Outcome:
+        """An empty outcome, in characters. Without buckets if the cuts of a labeler are not known."""
+        finders = [name for name, cuts in self.block.cuts_by_name().items() if cuts == ANY]
+        try:
+            return Outcome(self.block.resolved_buckets(), finders, "characters")
+        except SlungError:
+            return Outcome((), finders, "characters")
+
+    def _count(self, outcome: Outcome, row: Mapping, columns: Mapping[FieldPath, Mapping]) -> None:
+        """Add a document to the outcome, unless it has scores without cuts, from a column of spans."""
+        pair, cuts = self.block.scale(), self.block.cuts_by_name()
+        for length, found in self._texts(row, columns):
+            spans = [Span(start, end, score, name) for name, of_name in found.items() for start, end, score in of_name]
+            # of texts in JSON only the part up to the last span is known
+            length = max([length, *(span.end for span in spans)])
+            with contextlib.suppress(LabelerError):
+                outcome.add_text(length, spans if pair is None else Scale("", cuts, pair).put(spans))
+
+    def _texts(self, row: Mapping, columns: Mapping[FieldPath, Mapping]) -> Iterator[tuple[int, Mapping[str, list]]]:
+        """The length of each text of a document, and its spans by labeler."""
+        opened = self.layout.opened(row)
+        for path, column in columns.items():
+            place = path_of(opened, self.text_field) if not path else (*path, self.text_field)
+            try:
+                text = None if place is None else get(opened, place)
+            except (LookupError, TypeError):
+                text = None
+            own = {name: spans for name, spans in column.items() if isinstance(spans, list)}
+            yield len(text) if isinstance(text, str) else 0, own
+            for others in column.values():
+                if isinstance(others, Mapping):
+                    yield 0, others
 
     # ---- reading
 

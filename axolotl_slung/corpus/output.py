@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import SlungError
+from ..labels.outcome import added
 from .chunks import Bad
 from .found import summed
 from .job import Labeled
@@ -40,6 +41,7 @@ class Progress:
         finished: whether the source is done.
         found: numbers of spans and of documents with any, by labeler; see `found.Found`.
         entries: entries of the labelers' lists that were found since the journal's last line, by labeler.
+        outcome: see `Labeled`, for all documents so far.
     """
 
     end: dict | None = None
@@ -50,6 +52,7 @@ class Progress:
     finished: bool = False
     found: dict[str, Sequence[int]] = field(default_factory=dict)
     entries: dict[str, list[int]] = field(default_factory=dict)
+    outcome: Sequence = (0, 0, ())
 
 
 @dataclass
@@ -160,6 +163,7 @@ class Output:
             bad=now.bad + len(labeled.bad),
             found=summed([now.found, labeled.found.spans]),
             entries=now.entries,
+            outcome=added(now.outcome, labeled.outcome),
         )
         self._bad += labeled.bad
         if time.monotonic() - self._committed > _COMMIT_EVERY:

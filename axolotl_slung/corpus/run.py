@@ -13,6 +13,7 @@ from contextlib import closing
 from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
 
+from ..labeling.record import write_cuts
 from .chunks import CHUNK_BYTES, Chunk
 from .job import Job, Labeled
 from .output import Output, OutputError, Progress
@@ -74,6 +75,7 @@ def label_sources(
     if all(output.progress.finished and output.path.exists() for output in outputs):
         return outputs
     claim(folder, job)
+    write_cuts(folder, job.block.cuts_by_name())
     if workers is None:
         sizes = [cores() * CHUNK_BYTES if source.size is None else source.size for source in sources]
         # starting a process takes longer than labeling less than a chunk

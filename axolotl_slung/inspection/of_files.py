@@ -10,6 +10,7 @@ from ..config import SlungConfig
 from ..corpus.sources import Source, SourceError
 from ..labeling.base import utf8_safe
 from ..labeling.rows.fields import get, path_of
+from ..labeling.scores import Scale
 from ..labeling.spans import parse_spans
 from ..labels.documents import LabeledDocument, document
 from ..labels.offsets import Offsets
@@ -29,7 +30,7 @@ def documents_of_files(
     Args:
         sources: JSON lines with spans, as `slung label` writes them.
         tokenizer: the model's fast tokenizer.
-        block: its buckets and overlap are used.
+        block: its buckets and overlap are used, and the cuts of its labeler, which is `spans`.
         limit: number of documents to draw at random; None yields all.
         seed: seed of the random draw.
         text_field, spans_field: the columns. `a.b` is a text in a mapping.
@@ -41,7 +42,8 @@ def documents_of_files(
         LabelerError: a span does not fit its text.
         SourceError: a line has no text or no spans, or cannot be read.
     """
-    encode, buckets = Offsets(tokenizer), block.resolved_buckets()
+    encode, buckets, pair = Offsets(tokenizer), block.resolved_buckets(), block.scale()
+    scale = pair and Scale("slung.labelers[0]", block.labelers[0].cuts_made(), pair)
     lines = _lines(sources) if limit is None else _sample(_lines(sources), limit, seed)
     for path, number, line in lines:
         where = f"{path}, line {number}"
@@ -53,6 +55,7 @@ def documents_of_files(
             )
         text = get(row, path)
         spans = parse_spans(row[spans_field], text, f"{where}, {spans_field!r}")
+        spans = spans if scale is None else scale.put(spans)
         offsets = encode(utf8_safe(text), add_special_tokens=False)[1]
         yield document(str(row.get("id", where)), text, offsets, spans, buckets, block.overlap)
 

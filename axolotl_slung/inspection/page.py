@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..labeling.scores import Cuts
 from ..labels.buckets import Action, Bucket
 from ..labels.documents import LabeledDocument
 from ..render.template import fill
@@ -22,7 +23,11 @@ _FOLDER = Path(__file__).with_name("page")
 
 
 def inspection_page(
-    documents: Sequence[LabeledDocument], buckets: Sequence[Bucket], title: str, notes: Mapping[str, str]
+    documents: Sequence[LabeledDocument],
+    buckets: Sequence[Bucket],
+    title: str,
+    notes: Mapping[str, str],
+    cuts: Mapping[str, Cuts] | None = None,
 ) -> str:
     """The page of `slung inspect`: tokens colored by action, with movable thresholds.
 
@@ -34,6 +39,7 @@ def inspection_page(
         buckets: ascending. The page starts with their thresholds.
         title: the headline, such as the config's name.
         notes: pairs shown below the headline, such as the tokenizer's name. They may be empty.
+        cuts: of each labeler, if the buckets are a preset's: the page then gives new cuts instead of new buckets.
 
     Returns:
         HTML, in ASCII except for the package's script.
@@ -46,6 +52,7 @@ def inspection_page(
         "title": title,
         "notes": list(notes.items()),
         "buckets": [_bucket(bucket) for bucket in buckets],
+        "cuts": None if cuts is None else list(cuts.items()),
         "left_out": LEFT_OUT_MEANING,
         "labelers": labelers,
         "documents": [_document(index, document, labelers) for index, document in enumerate(documents)],

@@ -14,7 +14,9 @@ from ..labeling.base import Labeler, RowError, Span, utf8_safe
 from ..labeling.build import build
 from ..labeling.rows.columns import described
 from ..labeling.rows.fields import Layout, get, path_of, spelled
+from ..labeling.scores import first_pair
 from ..labeling.spans import parse_spans
+from ..labels.buckets import PAPER_CUTS, preset
 from ..labels.offsets import Offsets
 from .qa import GoldDocument, QaReport, qa_report
 from .qa_names import name_spans
@@ -70,7 +72,9 @@ def qa_files(
         raise SlungError(
             f"text_fields: expected one column for the spans in {gold_field!r}, got {len(text_fields)}; give one"
         )
-    labelers = build(block)
+    labelers = build(block, scaled=False)  # quality and calibration are those of the scores as they are
+    pair = first_pair(labeler.cuts_made() for labeler in block.labelers)
+    buckets = block.resolved_buckets() if block.buckets else preset("masked", pair or PAPER_CUTS)
     encode = None if tokenizer is None else Offsets(tokenizer)
     risky = None if gold_label is None else RiskyDocuments(gold_label)
     layout = Layout() if messages_field is None else Layout(messages_field)
@@ -94,7 +98,7 @@ def qa_files(
 
     return qa_report(
         _documents(texts, labelers, truth, encode, risky is not None),
-        block.resolved_buckets(),
+        buckets,
         overlap=block.overlap,
         thresholds=thresholds,
         words=0 if risky else words,

@@ -133,6 +133,9 @@ class Labeler(ABC):
     cache: Any = None
     """A `SpanCache`, or None; set by `build`."""
 
+    scale: Any = None
+    """The `scores.Scale` of a preset, or None for the scores as they are; set by `build`."""
+
     def __init__(self, key: str):
         self.key = key
 
@@ -152,15 +155,16 @@ class Labeler(ABC):
         return set()
 
     def annotate(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
-        """`label` through the cache. Spans without a name get this labeler's name."""
+        """`label` through the cache, on the labeler's scale. Spans without a name get this labeler's name."""
         if self.cache is None:
             found = self._label(texts, rows)
         else:
             found = self.cache.fill(texts, lambda some: self._label([texts[i] for i in some], [rows[i] for i in some]))  # pyright: ignore[reportArgumentType] - set by `build`
-        return [
+        named = [
             [span if span.labeler else Span(span.start, span.end, span.score, self.name) for span in spans]
             for spans in found
         ]
+        return named if self.scale is None else [self.scale.put(spans) for spans in named]
 
     def _label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """`label` for the texts and, if escapes are read, also for what they mean."""

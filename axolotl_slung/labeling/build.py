@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from inspect import signature
-from itertools import count
 from typing import Any
 
 from .base import Labeler
 from .cache import SpanCache
 from .identity import digest
-from .registry import LABELERS, check_installed
+from .registry import LABELERS, check_installed, names_of
+from .scores import ANY, Scale
 
 
-def names_of(configs: Sequence) -> list[str]:
-    """The name for each labeler's scores: its `name`, or its type, with a number if the type is already used."""
-    names = [config.name for config in configs]
-    for index, config in enumerate(configs):
-        if names[index] is None:
-            tries = (config.type if n == 1 else f"{config.type}_{n}" for n in count(1))
-            names[index] = next(name for name in tries if name not in names)
-    return names
-
-
-def build(block: Any) -> list[Labeler]:
+def build(block: Any, scaled: bool = True) -> list[Labeler]:
     """The labelers of a block, opened and checked.
 
     Args:
         block: the `slung:` block (`config.SlungConfig`).
+        scaled: whether scores are moved to the scale of the block's preset, if it has no `buckets`.
 
     Raises:
-        SlungError: a labeler cannot work.
+        SlungError: a labeler cannot work, or a preset has no cuts for its scores.
     """
     labelers = []
+    pair = block.scale() if scaled else None
     for index, (config, labeler_name) in enumerate(zip(block.labelers, names_of(block.labelers))):
         key = f"slung.labelers[{index}]"
         check_installed(config.type, key)
-        options = config.model_dump(exclude={"type", "datasets", "name"})
+        options = config.model_dump(exclude={"type", "datasets", "name", "cuts"})
         kind = LABELERS[config.type].load()
         decisive = {"type": config.type, **options}
         if "thresholds" in signature(kind).parameters:
             # not decisive: scores are on the right side of any threshold, whichever are given
-            options["thresholds"] = [bucket.below for bucket in block.resolved_buckets()[:-1]]
+            cuts = config.cuts_made() or ()
+            options["thresholds"] = (
+                [bucket.below for bucket in block.buckets[:-1]] if block.buckets else list(cuts) if cuts != ANY else []
+            )
         labeler = kind(key, **options)
         labeler.name = labeler_name
+        labeler.scale = pair and Scale(key, config.cuts_made(), pair)
         labeler.check()
         labeler.digest = digest(labeler, decisive)
         if labeler.cached and block.cache:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import count
 
 from .base import Labeler, LabelerError
+from .scores import ANY, Cuts
 
 
 @dataclass(frozen=True)
@@ -18,10 +21,14 @@ class Entry:
         class_name: a subclass of `Labeler`. Its `__init__` takes the keys of the labeler's config block.
         requires: the packages that it needs, by their import names.
         extra: the extra of this package that installs them; None if the package itself does.
+        scores: what its scores mean, as docs/labelers.md says it.
+        cuts: the cuts that were made for its scores. None: they depend on its model or its data, so the config says.
     """
 
     module: str
     class_name: str
+    scores: str
+    cuts: Cuts | None = None
     requires: tuple[str, ...] = ()
     extra: str | None = None
 
@@ -33,16 +40,25 @@ class Entry:
 _SENTENCES = ("livekit", "numba")
 """The packages that splitting texts into sentences requires."""
 
+_PROBABILITY, _CONFIDENCE, _FIND = "a model's probability", "a fixed confidence per rule", "always 1: a find"
+_GIVEN = "whatever was given"
+
 LABELERS = {
-    "fasttext": Entry("fasttext", "FastTextLabeler", requires=("fasttext", *_SENTENCES)),
-    "entities": Entry("entities", "EntitiesLabeler", requires=("ahocorasick_rs", "regex")),
-    "patterns": Entry("patterns", "PatternsLabeler", requires=("re2", "regex")),
-    "spans": Entry("spans", "SpansLabeler"),
-    "dolma": Entry("dolma", "DolmaLabeler", requires=("zstandard",)),
-    "classifier": Entry("classifier", "ClassifierLabeler", requires=("torch", "transformers", *_SENTENCES)),
-    "presidio": Entry("presidio", "PresidioLabeler", requires=("presidio_analyzer", "spacy"), extra="presidio"),
-    "profanity": Entry("profanity", "ProfanityLabeler", requires=_SENTENCES),
-    "custom": Entry("custom", "CustomLabeler"),
+    # the cuts of its alias are in `config.py`
+    "fasttext": Entry("fasttext", "FastTextLabeler", _PROBABILITY, requires=("fasttext", *_SENTENCES)),
+    "entities": Entry("entities", "EntitiesLabeler", _FIND, ANY, requires=("ahocorasick_rs", "regex")),
+    "patterns": Entry("patterns", "PatternsLabeler", _CONFIDENCE, ANY, requires=("re2", "regex")),
+    "spans": Entry("spans", "SpansLabeler", _GIVEN),
+    "dolma": Entry("dolma", "DolmaLabeler", _GIVEN, requires=("zstandard",)),
+    "classifier": Entry(
+        "classifier", "ClassifierLabeler", _PROBABILITY, requires=("torch", "transformers", *_SENTENCES)
+    ),
+    "presidio": Entry(
+        "presidio", "PresidioLabeler", _CONFIDENCE, ANY, requires=("presidio_analyzer", "spacy"), extra="presidio"
+    ),
+    # docs/labelers.md says what was measured
+    "profanity": Entry("profanity", "ProfanityLabeler", _PROBABILITY, (0.2, 0.9), requires=_SENTENCES),
+    "custom": Entry("custom", "CustomLabeler", _GIVEN),
 }
 """Keys are the `type` in the YAML. Each has a config block in `config.py`."""
 
@@ -62,3 +78,13 @@ def check_installed(kind: str, key: str) -> None:
     if missing:
         package = "axolotl-slung" if entry.extra is None else f"'axolotl-slung[{entry.extra}]'"
         raise LabelerError(f"{key}: {kind}: {', '.join(missing)} cannot be imported; pip install {package}")
+
+
+def names_of(configs: Sequence) -> list[str]:
+    """The name for each labeler's scores: its `name`, or its type, with a number if the type is already used."""
+    names = [config.name for config in configs]
+    for index, config in enumerate(configs):
+        if names[index] is None:
+            tries = (config.type if n == 1 else f"{config.type}_{n}" for n in count(1))
+            names[index] = next(name for name in tries if name not in names)
+    return names

@@ -251,8 +251,11 @@ class Bucket:
         return self.action if self.action.traits.coded else Action.MASK
 
 
+PAPER_CUTS = (1.0e-4, 0.99)
+"""Between safe, doubtful and risky scores of the paper's classifier (section 4.1)."""
+
 PRESETS = {
-    # Table 1 of the paper: the actions of each arm for not, possibly and definitely toxic tokens.
+    # Table 1 of the paper: the actions of each arm for safe, doubtful and risky tokens.
     "masked": (Action.TRAIN, Action.MASK, Action.MASK),
     "unlikelihood": (Action.TRAIN, Action.TRAIN, Action.UNLIKELIHOOD),
     "toxic_baseline": (Action.TRAIN, Action.TRAIN, Action.TRAIN),
@@ -261,11 +264,7 @@ PRESETS = {
 }
 
 
-def preset(method: str) -> tuple[Bucket, ...]:
-    """The three buckets of one of the paper's arms (section 4.1: cuts at 1e-4 and 0.99)."""
-    low, middle, high = PRESETS[method]
-    return (
-        Bucket("not_toxic", 1.0e-4, low),
-        Bucket("possibly_toxic", 0.99, middle),
-        Bucket("definitely_toxic", None, high),
-    )
+def preset(method: str, cuts: tuple[float, float] = PAPER_CUTS) -> tuple[Bucket, ...]:
+    """The three buckets of one of the paper's arms, with the scores at which the first two end."""
+    names = ("safe", "doubtful", "risky")
+    return tuple(Bucket(*bucket) for bucket in zip(names, (*cuts, None), PRESETS[method]))

@@ -23,6 +23,7 @@ class SlungArgs(BaseModel):
             except ValidationError:
                 return data  # the field's own validation reports what is wrong, and where
             check_conflicts(data, block)
+            block.scale()
             _check_dataset_names(data, block)
         return data
 

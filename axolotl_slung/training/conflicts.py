@@ -129,7 +129,7 @@ def _beside_fused(cfg: Mapping, block) -> Iterator[str]:
         if not cfg.get(key):
             continue
         instead = f"needs slung's loss, but {name} replaces it; set `{key}: false`, or"
-        coded = sorted({bucket.action.value for bucket in block.resolved_buckets() if bucket.action.traits.coded})
+        coded = sorted({action.value for action in block.actions if action.traits.coded})
         if coded:
             others = ", ".join(action.value for action in Action if not action.traits.coded)
             yield f"slung.buckets: action {', '.join(coded)}: {instead} use only the actions {others}"

@@ -51,7 +51,7 @@ _PHRASE = re.compile("|".join(r"\s+".join(map(re.escape, phrase.split())) for ph
 
 LABELERS = [
     {"type": "entities", "names": list(NAMES), "case_sensitive": False},
-    {"type": "custom", "class_path": "helpers.chats:PhraseLabeler"},
+    {"type": "custom", "class_path": "helpers.chats:PhraseLabeler", "cuts": [1e-4, 0.99]},
 ]
 
 

@@ -9,9 +9,9 @@ from axolotl_slung.labels.documents import LabeledDocument
 from axolotl_slung.labels.tokens import buckets_of
 
 THREE = (
-    Bucket("not_toxic", 1.0e-4, Action.TRAIN),
-    Bucket("possibly_toxic", 0.99, Action.MASK),
-    Bucket("definitely_toxic", None, Action.UNLIKELIHOOD, 0.5),
+    Bucket("safe", 1.0e-4, Action.TRAIN),
+    Bucket("doubtful", 0.99, Action.MASK),
+    Bucket("risky", None, Action.UNLIKELIHOOD, 0.5),
 )
 OPTIONS = {
     Action.CONTROL_TOKEN: {"token": "<|t|>"},

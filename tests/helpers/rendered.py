@@ -9,9 +9,9 @@ from helpers.chats import INSULT, spelt
 from helpers.tiny import tiny_model, write_jsonl
 
 MAIL = "ann.example@mail.com"
-PHRASES = {"type": "custom", "class_path": "helpers.chats:PhraseLabeler"}
-MAILS = {"type": "custom", "class_path": "helpers.rendered:Mails"}
-WHOLE = {"type": "custom", "class_path": "helpers.rendered:WholeTexts"}
+PHRASES = {"type": "custom", "class_path": "helpers.chats:PhraseLabeler", "cuts": [1e-4, 0.99]}
+MAILS = {"type": "custom", "class_path": "helpers.rendered:Mails", "cuts": [1e-4, 0.99]}
+WHOLE = {"type": "custom", "class_path": "helpers.rendered:WholeTexts", "cuts": [1e-4, 0.99]}
 SPANS = {"type": "spans"}
 
 

@@ -22,7 +22,7 @@ def test_filters(open_page):
     assert page.js("return document.getElementById('nothing').checkVisibility()")
     page.set("#search", "")
     for having, expected in {
-        "bucket possibly_toxic": [1, 2],
+        "bucket doubtful": [1, 2],
         "action unlikelihood": [2],
         "action train": [0, 1, 2, 3],
         "tokens left out": [3],
@@ -96,10 +96,10 @@ def test_the_tooltip_for_the_mouse_and_for_the_keyboard(open_page):
     page.classes()  # draws all
     elements = page.driver.find_elements("css selector", ".text .token")
     expected = [
-        ["In token 0", {"action": "train", "bucket": "not_toxic"}, 0],
-        [" her token 1", {"action": "mask", "bucket": "possibly_toxic"}, 1],
-        ["⟨U+202E⟩ token 2", {"action": "train", "bucket": "not_toxic"}, 0],
-        ["⏎ token 3", {"action": "left out", "bucket": "definitely_toxic"}, 1],
+        ["In token 0", {"action": "train", "bucket": "safe"}, 0],
+        [" her token 1", {"action": "mask", "bucket": "doubtful"}, 1],
+        ["⟨U+202E⟩ token 2", {"action": "train", "bucket": "safe"}, 0],
+        ["⏎ token 3", {"action": "left out", "bucket": "risky"}, 1],
     ]
 
     def check(index):
@@ -138,7 +138,7 @@ def test_the_tooltip_for_the_mouse_and_for_the_keyboard(open_page):
     check(1)
     # the tooltip follows the thresholds
     page.set(".bound:nth-of-type(4) [type=number]", 0.2)
-    assert page.tooltip()[1]["bucket"] == "definitely_toxic"
+    assert page.tooltip()[1]["bucket"] == "risky"
     press(Keys.ESCAPE)
     assert page.tooltip() is None
     press(Keys.TAB)

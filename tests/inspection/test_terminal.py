@@ -92,15 +92,15 @@ def test_brackets_without_colors():
         "End",
     ]
     legend = lines[: lines.index("")]
-    assert legend[0] == "train 5 tokens (45.5%), the model learns to say it: not_toxic (0 to 0.0001)"
-    assert legend[2] == "unlikelihood 2 tokens (18.2%), the model learns not to say it: definitely_toxic (from 0.99)"
+    assert legend[0] == "train 5 tokens (45.5%), the model learns to say it: safe (0 to 0.0001)"
+    assert legend[2] == "unlikelihood 2 tokens (18.2%), the model learns not to say it: risky (from 0.99)"
     assert legend[3].startswith("left out 1 tokens") and legend[4].startswith(PARTIAL)
 
 
 def test_one_line_of_legend_for_an_action_and_word_of_dropped_documents():
     document = labeled(["a", "b"], score=[0, 0.5])
     lines = list(terminal_view([document], preset("control"), 200, color=False))
-    assert "possibly_toxic (0.0001 to 0.99), definitely_toxic (from 0.99)" in lines[1]
+    assert "doubtful (0.0001 to 0.99), risky (from 0.99)" in lines[1]
     assert lines[-2].endswith("dropped whole")
 
 

@@ -172,7 +172,7 @@ def test_a_file_is_read_anew(write):
 def test_what_changes_the_labels_changes_the_digest(write):
     def digest(code, **options):
         write(code, "Shouting")
-        entry = {"type": "custom", "class_path": "labelers/mine.py:Shouting", "options": options}
+        entry = {"type": "custom", "class_path": "labelers/mine.py:Shouting", "options": options, "cuts": [1e-4, 0.99]}
         return build(SlungConfig(labelers=[entry]))[0].digest
 
     assert digest(SHOUTING) == digest(SHOUTING)
@@ -381,7 +381,7 @@ class Alone:
         tmp_path,
         datasets=[{"path": str(path), "ds_type": "json", "type": "completion"}],
         dataset_num_proc=2,
-        **slung(labelers=[{"type": "custom", "class_path": "alone.py:Alone"}]),
+        **slung(labelers=[{"type": "custom", "class_path": "alone.py:Alone", "cuts": [1e-4, 0.99]}]),
     )
     prepare_in_process(config)
     assert set(Path("pids").read_text().split()) == {str(os.getpid())}
@@ -405,7 +405,7 @@ class Slow:
     monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path / "cache"))
     write(code, "Slow", "slow.py")
     path = write_jsonl(tmp_path / "rows.jsonl", [{"text": f"{n} mills"} for n in range(8)])
-    keys = slung(labelers=[{"type": "custom", "class_path": "slow.py:Slow"}])
+    keys = slung(labelers=[{"type": "custom", "class_path": "slow.py:Slow", "cuts": [1e-4, 0.99]}])
     (tmp_path / "config.yml").write_text(yaml.safe_dump(keys))
     result = CliRunner().invoke(main, ["label", str(path), "-o", "out", "-c", "config.yml", "-j", "1"])
     assert result.exit_code == 0, result.output

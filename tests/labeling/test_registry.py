@@ -19,7 +19,7 @@ from axolotl_slung.labeling.build import build
 from axolotl_slung.labeling.registry import LABELERS
 
 BLOCKS = {get_args(block.model_fields["type"].annotation)[0]: block for block in get_args(get_args(LabelerConfig)[0])}
-OF_THE_BLOCK = {"type", "datasets", "name"}
+OF_THE_BLOCK = {"type", "datasets", "name", "cuts"}
 """Keys that every labeler has, and that its class does not see."""
 GIVEN_BY_BUILD = {"thresholds"}
 
@@ -70,7 +70,8 @@ def test_a_missing_package_is_named_with_its_installation(kind, name, monkeypatc
     import_module(name)
     required = {key: "a:B" for key, field in keys_of(kind).items() if field.is_required()}
     given = {"names": ["x"]} if kind == "entities" else {}
-    block = SlungConfig(labelers=[{"type": "spans"}, {"type": kind, **required, **given}])
+    buckets = [{"name": "a", "below": 0.5, "action": "train"}, {"name": "b", "action": "mask"}]
+    block = SlungConfig(labelers=[{"type": "spans"}, {"type": kind, **required, **given}], buckets=buckets)
     extra = LABELERS[kind].extra
     package = "axolotl-slung" if extra is None else f"'axolotl-slung[{extra}]'"
     says = f"slung.labelers[1]: {kind}: {name} cannot be imported; pip install {package}"

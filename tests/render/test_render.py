@@ -74,7 +74,7 @@ def test_the_terminal_says_the_numbers():
     shown = printed(risk_report(documents, THREE, sequence_len=3))
     assert re.search(r"2,000 +documents *\n", shown)
     assert re.search(r"66\.7% +of the trainable tokens keep a loss *\n", shown)
-    assert re.search(r"possibly_toxic +0\.0001 to 0\.99 +mask +1,000 +50\.0% +1,000 +33\.3%\n", shown)
+    assert re.search(r"doubtful +0\.0001 to 0\.99 +mask +1,000 +50\.0% +1,000 +33\.3%\n", shown)
     assert re.search(r"idiot +1,000 +1,000 +100\.0%\n", shown)
 
 

@@ -18,6 +18,9 @@ def spans(text):
     return found
 
 
+SPANS = {"type": "spans", "cuts": [1e-4, 0.99]}
+
+
 @pytest.fixture
 def prepare(tmp_path, slung):
     def rows(texts, entry=None, **block):
@@ -29,7 +32,7 @@ def prepare(tmp_path, slung):
             shuffle_merged_datasets=False,
             sequence_len=256,
             tokens=["<|toxic|>"],
-            **slung(labelers=[{"type": "spans"}], **block),
+            **slung(labelers=[{"type": "spans"} if "buckets" in block else SPANS], **block),
         )
         run = prepare_in_process(config)
         return list(run.train_dataset), run.tokenizer
@@ -73,7 +76,7 @@ def test_mask(prepare, monitor):
         assert set(hidden) == {IGNORE}
 
 
-def test_unlikelihood_trains_the_possibly_toxic(prepare):
+def test_unlikelihood_trains_the_doubtful(prepare):
     [row], tokenizer = prepare([TEXT], method="unlikelihood")
     assert spelt(tokenizer, row, coded) == " " + FOOL
     assert {int(decode(label)[1]) for label in row["labels"] if coded(label)} == {2}
@@ -111,7 +114,7 @@ def test_drop_span_of_a_whole_document_and_documents_without_text(tmp_path, slun
         tmp_path,
         base_model=str(tiny_model(tmp_path)),
         datasets=[{"path": str(path), "ds_type": "json", "type": "completion"}],
-        **slung(labelers=[{"type": "spans"}], method="low_risk"),
+        **slung(labelers=[SPANS], method="low_risk"),
     )
     run = prepare_in_process(config)
     assert [run.tokenizer.decode(row["input_ids"]) for row in run.train_dataset] == [FINE + "<|end_of_text|>"]

@@ -47,15 +47,15 @@ def files(tmp_path):
 @pytest.mark.parametrize(
     "labeler, message",
     [
-        ({"type": "fasttext", "model": "none.bin"}, r"slung.labelers\[0\].model: 'none.bin': expected a file"),
-        ({"type": "fasttext", "model": "corrupt.bin"}, r"slung.labelers\[0\].model: .*corrupt.bin: is not a valid fastText"),
-        ({"type": "fasttext", "model": "https://localhost:9/model.bin"}, r"slung.labelers\[0\].sha256: missing"),
+        ({"type": "fasttext", "model": "none.bin", "cuts": [1e-4, 0.99]}, r"slung.labelers\[0\].model: 'none.bin': expected a file"),
+        ({"type": "fasttext", "model": "corrupt.bin", "cuts": [1e-4, 0.99]}, r"slung.labelers\[0\].model: .*corrupt.bin: is not a valid fastText"),
+        ({"type": "fasttext", "model": "https://localhost:9/model.bin", "cuts": [1e-4, 0.99]}, r"slung.labelers\[0\].sha256: missing"),
         ({"type": "entities", "path": "none.txt"}, r"slung.labelers\[0\].path: .*none.txt"),
         ({"type": "entities", "path": "empty.txt"}, r"slung.labelers\[0\].path: .*empty.txt: has no names"),
         ({"type": "patterns", "path": "broken.yml"}, r"slung.labelers\[0\].path: .*broken.yml.*phone"),
-        ({"type": "dolma", "path": "missing.jsonl", "attribute": "x"}, r"slung.labelers\[0\].path: the row with id 'a': is not in"),
-        ({"type": "dolma", "path": "reordered.jsonl", "attribute": "x"}, r"slung.labelers\[0\].path: the row with id 'b': is not in the order of"),
-        ({"type": "dolma", "path": "missing.jsonl", "attribute": "y"}, r"slung.labelers\[0\].attribute: 'y': is not in"),
+        ({"type": "dolma", "path": "missing.jsonl", "attribute": "x", "cuts": [1e-4, 0.99]}, r"slung.labelers\[0\].path: the row with id 'a': is not in"),
+        ({"type": "dolma", "path": "reordered.jsonl", "attribute": "x", "cuts": [1e-4, 0.99]}, r"slung.labelers\[0\].path: the row with id 'b': is not in the order of"),
+        ({"type": "dolma", "path": "missing.jsonl", "attribute": "y", "cuts": [1e-4, 0.99]}, r"slung.labelers\[0\].attribute: 'y': is not in"),
         ({"type": "spans", "field": "risky"}, r"slung.labelers\[0\].field: the row with id 'a': has no 'risky'"),
     ],
     ids=str,
@@ -78,7 +78,7 @@ def test_a_label_that_the_model_lacks(tmp_path, start):
     with pytest.raises(
         ValueError, match=r"slung.labelers\[0\].label: '__label__toxic': is not in .*; choose one of __label__"
     ):
-        start(labelers({"type": "fasttext", "model": str(tmp_path / "m.bin")}))
+        start(labelers({"type": "fasttext", "model": str(tmp_path / "m.bin"), "cuts": [1e-4, 0.99]}))
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,24 @@ function yamlText(text) {
   return `"${text.replace(/[\\"]/g, "\\$&").replace(/[^ -~]/gu, escape)}"`;
 }
 
+// A score on the scale of the config's bounds, as a score of a labeler with these cuts. `moved` in scores.py is the inverse.
+function unmoved(score, cuts) {
+  const scale = [0, ...CONFIG_BOUNDS, 1];
+  const own = [0, ...cuts, 1];
+  if (cuts.every((cut, i) => cut === CONFIG_BOUNDS[i])) return Math.min(score, 1 - 1e-6);
+  let k = 1;
+  while (k < scale.length - 1 && score >= scale[k]) k++;
+  const place = own[k - 1] + ((score - scale[k - 1]) / (scale[k] - scale[k - 1])) * (own[k] - own[k - 1]);
+  return Math.min(Number(place.toPrecision(6)), 1 - 1e-6); // cuts lie below 1
+}
+
 function yaml() {
+  if (DATA.cuts) {
+    const pair = (cuts) => `[${state.bounds.map((bound) => yamlNumber(unmoved(bound, cuts))).join(", ")}]`;
+    const lines = DATA.cuts.map(([name, cuts]) => `  ${yamlText(name)}: ${cuts === "any" ? cuts : pair(cuts)}`);
+    if (!lines.length) return "# whatever these labelers find is risky, with any bounds";
+    return ["# the key `cuts` of each labeler", "cuts:", ...lines].join("\n");
+  }
   const lines = BUCKETS.map((bucket, k) => {
     const keys = [`name: ${yamlText(bucket.name)}`];
     if (k < TOP) keys.push(`below: ${yamlNumber(state.bounds[k])}`);

@@ -15,8 +15,7 @@ class ProfanityLabeler(Labeler):
 
     It is a default for English that works offline: fast, without a download or a GPU. It scores single words, and
     misses rude sentences of ordinary words. A sentence of unknown words scores about 0.04. Few sentences score below
-    0.01. The preset buckets have 1e-4 as their lowest bound, and would count every sentence as doubtful. Set your own
-    `buckets`.
+    0.01. A method cuts its scores at 0.2 and 0.9 (docs/labelers.md says why).
 
     Args:
         key: the labeler's place in the YAML.

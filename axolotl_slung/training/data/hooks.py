@@ -15,7 +15,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from . import inexact
+from . import inexact, outcomes
 from .counts import check_trained, report
 from .policy import Policy
 from .pretokenized import label_pretokenized
@@ -97,20 +97,26 @@ def _as(variable: ContextVar, value) -> Iterator[None]:
 
 @dataclass
 class _Run:
-    """The data sets that Axolotl is preparing: those of `datasets:` (split "train") or of `test_datasets:`."""
+    """The data sets that Axolotl is preparing: those of `datasets:` (split "train") or of `test_datasets:`.
+
+    `labeled` is true once one of them was labeled here, and not loaded as an earlier run prepared it.
+    """
 
     tokenizer: object
     split: str
     fingerprint: str | None = None
+    labeled: bool = False
 
 
 def _run_hook(original: Callable) -> Callable:
     def _load_and_prepare_datasets(tokenizer, cfg, split="train", *args, **kwargs):
         if not cfg.slung:
             return original(tokenizer, cfg, split, *args, **kwargs)
-        with _as(_run, _Run(tokenizer, split)):
+        run = _Run(tokenizer, split)
+        with _as(_run, run):
             train, evaluate, prompters = original(tokenizer, cfg, split, *args, **kwargs)
         if isinstance(train, Dataset):
+            outcomes.warn([] if run.labeled else outcomes.kept(train))
             check_trained(train, Setup(cfg).buckets)  # again, for data that was prepared earlier, split or sharded
         return train, evaluate, prompters
 
@@ -172,6 +178,7 @@ def _labeling(
         mask_document_starts=setup.config.mask_document_starts,
         # a stream's labels are never kept, so they need no fingerprint
         fingerprint=setup.fingerprint([dataset_config], tokenizer) if prepared else "",
+        finders=tuple(sorted(setup.finders)),
     )
     overflows = str(dataset_config.get("type")).partition(".")[0] == "pretrain"
     kind = OverflowTokenizer if overflows else TaggingTokenizer
@@ -211,8 +218,11 @@ def _dataset_hook(original: Callable) -> Callable:
         if _only_looking.get():
             return (wrapped[-1] if wrapped else None), dataset
         if prepared:
-            result = (inexact.take(result[0], policy.where), *result[1:])
-            report(result[0], policy.buckets, policy.where)
+            labeled = outcomes.take(inexact.take(result[0], policy.where), policy)
+            result = (labeled, *result[1:])
+            report(labeled, policy.buckets, policy.where)
+            if _run.get() is not None:
+                _run.get().labeled = True
         return result
 
     return get_dataset_wrapper

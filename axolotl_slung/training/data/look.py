@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from datasets import Dataset
 
-from ...labels.buckets import Action
-from ...labels.codec import IGNORE
-from ...labels.documents import LabeledDocument, document
-from ...labels.tokens import buckets_of
+from ...labels.documents import LabeledDocument
 from . import hooks
-from .row_labels import ADDED, SlungDataError
-from .setup import Setup
+from .row_documents import row_documents
+from .row_labels import SlungDataError
 from .strategy import SlungStrategy
 
 
@@ -28,13 +23,11 @@ class DataSet:
     Attributes:
         strategy: labels its rows.
         rows: the raw rows.
-        overlap: see `tokens.token_buckets`.
         entry: its entry in the config.
     """
 
     strategy: SlungStrategy
     rows: Dataset
-    overlap: str
     entry: Mapping
 
     @property
@@ -56,38 +49,8 @@ class DataSet:
             row = self.rows[number]
             name = f"{self.where}, {row['id']}" if row.get("id") is not None else f"{self.where}, row {number}"
             for labeled in self.strategy.labeled({key: [value] for key, value in row.items()}, edited=False):
-                yield from self._documents(name, labeled)
-
-    def _documents(self, name, row) -> Iterator[LabeledDocument]:
-        tokenizer, buckets = self.strategy.tokenizer, self.strategy.policy.buckets
-        of_text = [
-            document("", text.text, text.offsets, text.spans, buckets, self.overlap).reordered(
-                tokenizer.order(np.asarray(text.ids))
-            )
-            for text in row.texts
-        ]
-        firsts = [text.first for text in row.texts]
-        for part, labels in zip(row.parts, self.strategy.labels(row)):
-            ids = part.output["input_ids"]
-            found = {
-                labeler: np.zeros(len(ids)) for labeler in sorted({name for one in of_text for name in one.scores})
-            }
-            score, partial = np.zeros(len(ids)), np.zeros(len(ids), dtype=bool)
-            tokens = []
-            for position, place in enumerate(part.places.tolist()):
-                if place == ADDED:
-                    tokens.append(str(tokenizer.convert_ids_to_tokens(int(ids[position]))))
-                    continue
-                number = bisect_right(firsts, place) - 1
-                of, index = of_text[number], place - firsts[number]
-                tokens.append(of.tokens[index])
-                score[position], partial[position] = of.score[index], of.partial[index]
-                for labeler, scores in of.scores.items():
-                    found[labeler][position] = scores[index]
-            # a token in a `train` bucket may lose its loss through the rules for eos and document starts
-            trains = np.array([bucket.action is Action.TRAIN for bucket in buckets])
-            trainable = part.trained & ~(trains[buckets_of(score, buckets)] & (np.asarray(labels) == IGNORE))
-            yield LabeledDocument(name, tokens, found, score, trainable, partial)
+                policy, tokenizer = self.strategy.policy, self.strategy.tokenizer
+                yield from row_documents(labeled, self.strategy.labels(labeled), tokenizer, policy.buckets, name)
 
 
 def data_sets(cfg: Mapping, tokenizer: Any, held_out: bool = False) -> list[DataSet]:
@@ -118,7 +81,7 @@ def data_sets(cfg: Mapping, tokenizer: Any, held_out: bool = False) -> list[Data
             raise SlungDataError(
                 f"{entry.get('path')}: it is already tokenized, so there is no text to show; give its raw text"
             )
-        found.append(DataSet(strategy, rows, Setup(cfg).config.overlap, entry))
+        found.append(DataSet(strategy, rows, entry))
     return found
 
 

@@ -20,6 +20,7 @@ class Policy:
             has several strings.
         eos: the rule for end-of-sequence tokens: train, mask or inherit.
         mask_document_starts: whether a row's first token has no loss.
+        finders: the labelers that find instead of scoring, sorted, see `Setup.finders`.
         fingerprint: a digest of everything that decides the labels. Empty for a stream, whose labels are not kept.
     """
 
@@ -30,3 +31,4 @@ class Policy:
     eos: str
     mask_document_starts: bool
     fingerprint: str
+    finders: tuple[str, ...] = ()

@@ -92,7 +92,7 @@ class _Spans:
         rows = [dict(zip(batch, values)) for values in zip(*batch.values())]
         # spans count tokens here: a text with one character per token has the right bounds
         texts = ["x" * len(row["input_ids"]) for row in rows]
-        found = [labeler.label(texts, rows) for labeler in self.labelers]
+        found = [labeler.annotate(texts, rows) for labeler in self.labelers]
         labels = []
         for index, row in enumerate(rows):
             ids = np.asarray(row["input_ids"], dtype=np.int64)

@@ -40,6 +40,7 @@ class Row:
         from_columns: the fields whose spans come from a column, and whether a JSON pointer names the field.
         number: the row's index in the batch.
         inexact: the sum of the reasons why the row is not exact, see `inexact.REASONS`.
+        removed: the number of trainable tokens that actions on text removed from it, and from dropped rows before it.
     """
 
     raw: dict
@@ -53,6 +54,12 @@ class Row:
     from_columns: dict[fields_of.Path, bool] = field(default_factory=dict)
     number: int = 0
     inexact: int = 0
+    removed: int = 0
+
+    @property
+    def trainable(self) -> int:
+        """The number of tokens that Axolotl trains without slung."""
+        return sum(int(part.trained.sum()) for part in self.parts)
 
 
 class RowSpans:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -31,8 +32,13 @@ class SpanColumns:
     """
 
     def __init__(self, strategy: SlungStrategy, field: str, where: str):
-        self.strategy, self.field, self.where = strategy, field, where
+        self.field, self.where = field, where
         self.differs = False
+        # files contain the scores as they are
+        labelers = tuple(map(copy, strategy.policy.labelers))
+        for labeler in labelers:
+            labeler.scale = None
+        self.strategy = SlungStrategy(strategy.strategy, replace(strategy.policy, labelers=labelers))
         reading = replace(strategy.policy, labelers=(SpansLabeler("--spans-field", field),))
         self._reader = SlungStrategy(strategy.strategy, reading)
 

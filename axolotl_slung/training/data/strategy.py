@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -12,10 +13,12 @@ from ...labeling.base import RowError, utf8_safe
 from ...labeling.rows import fields as fields_of
 from ...labeling.spans import SpansLabeler, describe_row
 from ...labels.buckets import Action
-from . import inexact
+from ...labels.outcome import Outcome
+from . import inexact, outcomes
 from .edits import edit, edits_text
 from .placing import Placer
 from .policy import Policy
+from .row_documents import row_documents
 from .row_labels import RowLabels, SlungDataError
 from .row_spans import Row, RowSpans
 from .tagging import TaggingTokenizer
@@ -68,15 +71,31 @@ class SlungStrategy:
         for row in self.labeled(batch):
             if not self.policy.fingerprint:
                 inexact.say_once(row.inexact, self.policy.where)
+            finds = self._trained_finds(row)
             for number, (part, labels) in enumerate(zip(row.parts, self.labels(row))):
+                trainable, lost = outcomes.counted(part.trained, labels, self.policy, self.tokenizer.code_masked)
+                if number == 0:
+                    trainable, lost = trainable + row.removed, lost + row.removed
                 if self.policy.fingerprint:
                     columns = {**part.output, "labels": labels, inexact.COLUMN: 0 if number else row.inexact}
+                    columns |= outcomes.columns(Counter() if number else finds, trainable, lost)
                     columns |= {key: np.asarray(columns[key], dtype) for key, dtype in _ARROW.items() if key in columns}
                 else:
+                    outcomes.count_stream(self.policy, Counter() if number else finds, trainable, lost)
                     columns = {**part.output, "labels": labels.tolist()}
                 for key, value in columns.items():
                     out.setdefault(key, []).append(value)
         return out
+
+    def _trained_finds(self, row: Row) -> Counter:
+        """See `Outcome.trained_finds`."""
+        finds = (s for text in row.texts for s in text.spans if s.labeler in self.policy.finders)
+        found: Counter = Counter()
+        if any(self._spans.action(span) is Action.TRAIN for span in finds):
+            outcome = Outcome(self.policy.buckets, self.policy.finders)
+            for document in row_documents(row, self.labels(row), self.tokenizer, self.policy.buckets):
+                found.update(outcome.trained_finds(document))
+        return found
 
     def labels(self, row: Row) -> list[np.ndarray]:
         """The labels of each part of a row that `labeled` gave, int64 `[tokens]`."""
@@ -160,7 +179,7 @@ class SlungStrategy:
 
     def _edited(self, rows: list[Row]) -> list[Row]:
         """The rows after `drop_span`, `drop_document` and `control_token`."""
-        kept, changed = [], []
+        kept, changed, removed = [], [], 0
         for row in rows:
             actions = {self._spans.action(span) for text in row.texts for span in text.spans}
             edits = {
@@ -168,8 +187,10 @@ class SlungStrategy:
                 for path, spans in row.spans.items()
             }
             if Action.DROP_DOCUMENT in actions or any(result is None for result in edits.values()):
+                removed += row.trainable
                 continue
             kept.append(row)
+            row.removed, removed = removed, 0
             texts = {
                 path: text
                 for path, (text, _) in edits.items()
@@ -180,11 +201,13 @@ class SlungStrategy:
                 number, row.raw = row.number, fields_of.replaced(row.raw, texts)
                 again = self._tokenized(row.raw, number)
                 again.spans = {path: edits[path][1] if path in texts else spans for path, spans in row.spans.items()}
-                again.inexact = row.inexact
+                again.inexact, again.removed = row.inexact, row.removed + max(0, row.trainable - again.trainable)
                 kept[-1] = again
                 changed.append(again)
             else:
                 self._note_left(row)
+        if kept:
+            kept[-1].removed += removed  # of rows after the last one that is kept
         self._spans.put(changed)
         for row in changed:
             self._note_left(row)

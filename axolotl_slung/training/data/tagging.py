@@ -68,6 +68,7 @@ class TaggingTokenizer:
 
     Attributes:
         offsets: tokenizes with exact offsets.
+        overlap, code_masked: as given.
         rendered: the texts so far inside `rendering`, otherwise None.
 
     Raises:
@@ -86,8 +87,8 @@ class TaggingTokenizer:
         self.offsets = Offsets(tokenizer)
         self._tokenizer = self.offsets.tokenizer
         self._buckets = tuple(buckets)
-        self._overlap = overlap
-        self._code_masked = code_masked
+        self.overlap = overlap
+        self.code_masked = code_masked
         self._random_control = random_control
         self._special_ids = tokenizer.all_special_ids
         self._control_ids = [self._control_id(b) for b in buckets if b.action is Action.CONTROL_TOKEN]
@@ -176,7 +177,7 @@ class TaggingTokenizer:
     def labels_of(self, text: Text) -> np.ndarray:
         """The label of each token of a text from the text's spans, int64 `[tokens]`."""
         scores = char_scores(len(text.text), text.spans)
-        bucket, score = token_buckets(text.offsets, scores, self._buckets, self._overlap)
+        bucket, score = token_buckets(text.offsets, scores, self._buckets, self.overlap)
         labels = self.labels(np.asarray(text.ids, dtype=np.int64), bucket, score)
         if text.left:
             left = char_scores(len(text.text), [span._replace(score=1.0) for span in text.left])
@@ -204,7 +205,7 @@ class TaggingTokenizer:
                 chosen &= goldfish(ids, description.k)
             elif description.action.traits.has_loss and not description.action.traits.coded:
                 continue
-            coded = self._code_masked or description.action.traits.coded
+            coded = self.code_masked or description.action.traits.coded
             # a span whose action on text could not be applied (it crosses two fields of a prompt) is masked
             labels[chosen] = encode(ids[chosen], bucket[chosen], score[chosen]) if coded else IGNORE
         if self._control_ids:

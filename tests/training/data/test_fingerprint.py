@@ -72,7 +72,7 @@ def test_changed_patterns(setup, tmp_path):
 
 def test_a_changed_span_file(setup, tmp_path):
     write_jsonl(tmp_path / "rows.jsonl", [{"text": TEXT, "id": "1"}])
-    labelers = [{"type": "dolma", "path": str(tmp_path / "attributes.jsonl"), "attribute": "x"}]
+    labelers = [{"type": "dolma", "path": str(tmp_path / "attributes.jsonl"), "attribute": "x", "cuts": [1e-4, 0.99]}]
     risky, _ = setup(labelers)
     write_jsonl(tmp_path / "attributes.jsonl", [{"id": "1", "attributes": {"x": [[0, 30, 1.0]]}}])
     again, made = setup(labelers)
@@ -97,7 +97,7 @@ def test_a_changed_classifier(setup, tmp_path):
         model = fasttext.train_supervised(str(tmp_path / "train.txt"), dim=10, epoch=5, thread=11, verbose=0)
         model.save_model(str(tmp_path / "model.bin"))
 
-    labelers = [{"type": "fasttext", "model": str(tmp_path / "model.bin")}]
+    labelers = [{"type": "fasttext", "model": str(tmp_path / "model.bin"), "cuts": [1e-4, 0.99]}]
     train(toxic=True)
     setup(labelers, monitor_masked=False, method="toxic_baseline")
     train(toxic=False)

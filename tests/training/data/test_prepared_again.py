@@ -269,7 +269,7 @@ def words(one_row):
 
     def config(*names):
         options = {"lists": [[score, name] for score, name in zip((1.0, 0.0), names)]}
-        labeler = {"type": "custom", "class_path": "words.py:Words", "options": options}
+        labeler = {"type": "custom", "class_path": "words.py:Words", "options": options, "cuts": [1e-4, 0.99]}
         one_row.config |= one_row.slung(labelers=[labeler])
 
     config("lists/risky.txt", "lists/fine.txt")
