@@ -40,7 +40,7 @@ def doctor(config, steps, verbose):
     from rich.table import Table
     from rich.text import Text
 
-    from ..render.visible import visible
+    from ..visible import visible
 
     read_yaml(config)  # so that a broken file gives a one-line error
     said = io.StringIO()

@@ -13,7 +13,9 @@ import click
 from pydantic import ValidationError
 
 from ..config import SlungConfig
-from ..errors import SlungError, validation_lines
+from ..errors import SlungError
+from ..faults import lines_of
+from ..visible import visible
 from .block import read_block, read_tokenizer, read_yaml
 
 
@@ -118,8 +120,8 @@ def _of_config(path: str, limit: int | None, seed: int) -> Looked:
             raise
         except (OSError, ValueError) as error:
             # pydantic's own message would quote the config, with its names
-            lines = validation_lines(error) if isinstance(error, ValidationError) else [str(error)]
-            raise click.ClickException(f"{path}: " + "; ".join(" ".join(line.split()) for line in lines)) from None
+            lines = lines_of(error) if isinstance(error, ValidationError) else [" ".join(str(error).split())]
+            raise SlungError(*(f"{path}: {line}" for line in lines)) from None
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import zstandard
 
 from ..config import SlungConfig
-from ..errors import SlungError
+from ..errors import SlungError, few, kind_of
 from ..labeling.base import Labeler
 from ..labeling.build import build
 from .sources import Bad, Chunk
@@ -102,11 +102,11 @@ class Job:
                 return None
             row = _parsed(raw)
         if not isinstance(row, Mapping):
-            raise _BadLine(f"expected an object, got {_json_type(row)}")
+            raise _BadLine(f"expected an object, got {kind_of(row)}")
         if self.text_field not in row:
             raise _BadLine(f"no column {self.text_field!r}")
         if not isinstance(row[self.text_field], str):
-            raise _BadLine(f"{self.text_field!r}: expected a string, got {_json_type(row[self.text_field])}")
+            raise _BadLine(f"{self.text_field!r}: expected a string, got {kind_of(row[self.text_field])}")
         if self.form == "spans" and self.spans_field in row and not self._reads(self.spans_field):
             raise _BadLine(f"{self.spans_field!r}: already in the document; choose another --spans-field")
         if self.form == "dolma" and not isinstance(row.get(self.id_field), (str, int)):
@@ -124,7 +124,7 @@ class Job:
                 try:
                     json.dumps(value, allow_nan=False)
                 except (TypeError, ValueError):
-                    reason = f"{column!r}: JSON cannot hold its {type(value).__name__}"
+                    reason = f"{few([column])}: JSON cannot hold its {type(value).__name__}"
                     raise _BadLine(f"{reason}; choose other columns with --columns") from None
             raise
 
@@ -207,11 +207,6 @@ def _parsed(raw: bytes):
 
 def _no_constant(name):
     raise _BadLine(f"not valid JSON: {name}")
-
-
-def _json_type(value) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
 
 
 def _packed(content: bytes, name: str) -> bytes:

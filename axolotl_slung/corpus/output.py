@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import SlungError
+from ..storage import opener
+from ..visible import visible
 from .job import Labeled
 from .sources import Bad, Source
 
@@ -53,6 +55,8 @@ class Output:
     line says how much of the source is done and how long the output is. A run that finds a journal cuts the output to
     the length in the journal's last complete line and resumes there. No document is lost or written twice.
 
+    Nobody may read the output, its journal and its list of bad lines who may not read the source.
+
     Args:
         folder: the output folder.
         source: the source to label.
@@ -85,7 +89,7 @@ class Output:
         """
         self._journal.parent.mkdir(parents=True, exist_ok=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._log = open(self._journal, "a+b")  # noqa: SIM115 - closed by `close`
+        self._log = open(self._journal, "a+b", opener=self._opener())  # noqa: SIM115 - closed by `close`
         try:
             fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -145,17 +149,21 @@ class Output:
 
     def close(self) -> None:
         """Close the files, finished or not."""
-        if getattr(self, "_file", None):
-            self._file.close()
-        self._log.close()
+        for file in (getattr(self, "_file", None), getattr(self, "_log", None)):
+            if file:
+                file.close()
 
     @property
     def bad_lines(self) -> Path:
         """The list of lines and rows that could not be labeled. It exists once the source is done, if there are any."""
         return self.folder / STATE / f"{self.source.name}.bad_lines.txt"
 
+    def _opener(self):
+        mode = 0o666 if self.source.kind == "hub" else os.stat(self.source.path).st_mode & 0o666
+        return opener(mode | 0o600)
+
     def _open_part(self) -> None:
-        self._file = open(self._part, "ab")  # noqa: SIM115 - closed by `close`
+        self._file = open(self._part, "ab", opener=self._opener())  # noqa: SIM115 - closed by `close`
         if self._file.tell() < self.progress.size:
             self.close()
             raise OutputError(f"{self._part}: shorter than its journal says; delete it and {self._journal}")
@@ -177,8 +185,8 @@ class Output:
         if self.progress.bad:
             self._log.seek(0)
             bad = (entry for line in self._log for entry in json.loads(line).get("lines", ()))
-            listed = "".join(f"{self.source.path}:{number}: {reason}\n" for number, reason in bad)
-            self.bad_lines.write_text(listed, encoding="utf-8")
+            with open(self.bad_lines, "w", encoding="utf-8", opener=self._opener()) as file:
+                file.writelines(visible(f"{self.source.path}:{number}: {reason}") + "\n" for number, reason in bad)
         self._part.replace(self.path)
 
     def _write(self, entry) -> None:
@@ -197,4 +205,7 @@ class Output:
             first, last, whole = first or line, line, whole + len(line)
         self._log.truncate(whole)
         self._log.seek(0, os.SEEK_END)
-        return [json.loads(line) for line in ([first] if first is last else [first, last]) if line]
+        try:
+            return [json.loads(line) for line in ([first] if first is last else [first, last]) if line]
+        except ValueError:
+            raise OutputError(f"{self._journal}: damaged; delete it, {self._part} and {self.path}") from None

@@ -13,6 +13,7 @@ from contextlib import closing
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
+from ..errors import os_errors
 from .job import Job, Labeled
 from .output import Output, OutputError, Progress
 from .sources import CHUNK_BYTES, Chunk, Source
@@ -56,8 +57,8 @@ def label_sources(
     outputs = [Output(folder, source, identity) for source in sources]
     with _Pool(job, workers) as pool:
         for output in outputs:
-            begun = output.open()
-            with closing(output):
+            with os_errors(output.path, OutputError), closing(output):
+                begun = output.open()
                 report(output.source, begun)
                 if begun.finished:
                     continue

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from ..errors import SlungError
+from ..errors import SlungError, few, os_errors
 
 JSON_LINES = tuple(f".{kind}{packed}" for kind in ("jsonl", "json", "ndjson") for packed in ("", ".gz", ".zst"))
 PARQUET = (".parquet",)
@@ -94,7 +94,8 @@ class Source:
         Raises:
             SourceError: the file's content is not what its name says, or a hub data set cannot be opened.
         """
-        return {"json": self._lines, "parquet": self._row_groups, "hub": self._rows}[self.kind](begin or {})
+        with os_errors(self.path, SourceError):
+            yield from {"json": self._lines, "parquet": self._row_groups, "hub": self._rows}[self.kind](begin or {})
 
     def _lines(self, begin):
         number, offset = begin.get("line", 0), begin.get("byte", 0)
@@ -143,6 +144,8 @@ class Source:
                     else:
                         before += rows
         except (pyarrow.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno and error.strerror:
+                raise
             raise SourceError(
                 f"{self.path}: not a complete Parquet file ({type(error).__name__}); replace it"
             ) from None
@@ -167,7 +170,7 @@ class Source:
     def _check_columns(self, there):
         for column in self.columns or ():
             if column not in there:
-                raise SourceError(f"--columns: {column!r}: not a column of {self.path}; choose from {', '.join(there)}")
+                raise SourceError(f"--columns: {column!r}: not a column of {self.path}; choose from {few(there)}")
 
 
 class _Unpacked(io.RawIOBase):

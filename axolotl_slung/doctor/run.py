@@ -15,7 +15,8 @@ import yaml
 from datasets import Dataset
 from pydantic import ValidationError
 
-from ..errors import SlungError, validation_lines
+from ..errors import SlungError, os_problem
+from ..faults import lines_of
 from ..labels.buckets import Action
 from ..training.conflicts import check_run
 from ..training.loop import LoopError
@@ -81,7 +82,7 @@ def examine(path: str, steps: int, tell: Callable[[str], None]) -> list[Finding]
         try:
             return _examine(here, tell)
         except ValidationError as error:
-            return [Finding("config", FAILED, "; ".join(validation_lines(error)))]
+            return [Finding("config", FAILED, "; ".join(lines_of(error)))]
 
 
 def _examine(path: Path, tell) -> list[Finding]:

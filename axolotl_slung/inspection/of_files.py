@@ -44,7 +44,10 @@ def documents_of_files(
     lines = _lines(sources) if limit is None else _sample(_lines(sources), limit, seed)
     for path, number, line in lines:
         where = f"{path}, line {number}"
-        row = json.loads(line) if isinstance(line, bytes) else line
+        try:
+            row = json.loads(line) if isinstance(line, bytes) else line
+        except (ValueError, RecursionError):
+            row = None
         if not isinstance(row, dict) or not isinstance(row.get(text_field), str) or spans_field not in row:
             raise SourceError(
                 f"{where}: expected columns {text_field!r} and {spans_field!r}; give what `slung label` wrote"

@@ -81,14 +81,14 @@ def _documents(
                 if any(span.score != 1 for span in gold):
                     raise SourceError(f"{where}: {gold_field!r}: gold spans must not have scores; give [start, end]")
             else:
-                raise SourceError(f"{where}: no column {gold_field!r}; choose from {', '.join(map(repr, row))}")
+                raise SourceError(f"{where}: no column {gold_field!r}; choose from {few(row)}")
             offsets = None if encode is None else encode(utf8_safe(text), add_special_tokens=False)[1]
             yield GoldDocument(text, gold, [span for spans in found for span in spans[number]], offsets)
 
 
 def _text(where: str, row: Mapping, field: str) -> str:
     if not isinstance(row.get(field), str):
-        raise SourceError(f"{where}: no text in a column {field!r}; choose from {', '.join(map(repr, row))}")
+        raise SourceError(f"{where}: no text in a column {field!r}; choose from {few(row)}")
     return row[field]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import zstandard
 
+from ..errors import few
 from .base import Labeler, LabelerError, Span
 from .spans import describe_row, parse_spans
 
@@ -72,7 +73,7 @@ class DolmaLabeler(Labeler):
             if row.get(self.id_field) is None:
                 raise LabelerError(
                     f"{self.key}.id_field: row {index} of the batch: has no {self.id_field!r}; choose one of "
-                    f"{', '.join(map(str, row))}"
+                    f"{few(row)}"
                 )
             where = f"{self.key}.path: {describe_row(index, row, self.id_field)}"
             if (found := self.documents.get(str(row[self.id_field]))) is None:
@@ -104,12 +105,12 @@ class DolmaLabeler(Labeler):
                 )
             identity = str(record["id"])
             if identity in documents:
-                raise LabelerError(f"{where}: the id {identity!r} is in the files twice; ids must be unique")
+                raise LabelerError(f"{where}: its id is in the files twice; ids must be unique")
             seen.update(dict.fromkeys(attributes))
             keys = self._matching(attributes)
             if len(keys) > 1:
                 raise LabelerError(
-                    f"{self.key}.attribute: {self.attribute!r}: matches several; choose one of {', '.join(keys)}"
+                    f"{self.key}.attribute: {self.attribute!r}: matches several; choose one of {few(keys)}"
                 )
             hits += len(keys)
             spans = attributes[keys[0]] if keys else []
@@ -117,7 +118,7 @@ class DolmaLabeler(Labeler):
         if not hits:
             raise LabelerError(
                 f"{self.key}.attribute: {self.attribute!r}: is not in {self.path}; available: "
-                f"{', '.join(seen) or 'no attributes'}"
+                f"{few(seen)}"
             )
         return documents
 
@@ -136,8 +137,8 @@ class DolmaLabeler(Labeler):
                     if line.strip():
                         yield f"{where}, line {number}", json.loads(line)
         except (OSError, ValueError, EOFError, zlib.error, zstandard.ZstdError) as error:
-            # a ValueError's text may quote the file
-            reason = str(error) if isinstance(error, OSError) else type(error).__name__
+            # other messages may quote the file
+            reason = getattr(error, "strerror", None) or type(error).__name__
             raise LabelerError(f"{where}: cannot be read after line {number}: {reason}") from None
 
 

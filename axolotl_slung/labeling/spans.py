@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+from ..errors import few, kind_of
 from .base import Labeler, LabelerError, Span
 
 
@@ -38,15 +39,17 @@ class SpansLabeler(Labeler):
         for index, (text, row) in enumerate(zip(texts, rows)):
             where = f"{self.key}.field: {describe_row(index, row)}"
             if self.field not in row:
-                raise LabelerError(f"{where}: has no {self.field!r}; choose one of {', '.join(map(str, row))}")
+                raise LabelerError(f"{where}: has no {self.field!r}; choose one of {few(row)}")
             labeled.append(parse_spans(row[self.field], text, f"{where}, {self.field!r}"))
         return labeled
 
 
 def describe_row(index: int, row: Mapping, id_field: str = "id") -> str:
-    """How errors name a row: by its id if it has one, otherwise by its place in the batch."""
+    """How errors name a row: by its id if that is a number of up to six digits, otherwise by its place in the batch."""
     identity = row.get(id_field)
-    return f"row {index} of the batch" if identity is None else f"the row with id {identity!r}"
+    # other ids may be names, addresses or telephone numbers
+    named = type(identity) is int and 0 <= identity < 10**6
+    return f"the row with id {identity}" if named else f"row {index} of the batch"
 
 
 def parse_spans(value: Any, text: str, where: str) -> list[Span]:
@@ -73,14 +76,14 @@ def parse_spans(value: Any, text: str, where: str) -> list[Span]:
         named = [
             span._replace(labeler=name)
             for name, spans in value.items()
-            for span in parse_spans(spans, text, f"{where}, {name!r}")
+            for span in parse_spans(spans, text, f"{where}, {few([name])}")
         ]
         return sorted(named)
     if value is None:
         return []
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         raise LabelerError(
-            f"{where}: expected a list of spans, got {type(value).__name__}; write [[start, end, score], ...]"
+            f"{where}: expected a list of spans, got {kind_of(value)}; write [[start, end, score], ...]"
         )
     return sorted(_parse(span, text, f"{where}, span {number}") for number, span in enumerate(value))
 
@@ -95,17 +98,17 @@ def _parse(span: Any, text: str, where: str) -> Span:
     start, end, score = (*span, 1.0) if len(span) == 2 else span
     for name, number in (("start", start), ("end", end), ("score", score)):
         if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
-            # do not quote a string: it may be the text that is labeled
-            what = f"a {type(number).__name__}" if isinstance(number, (str, bytes)) else repr(number)
+            # no value is quoted: it may be the text that is labeled
+            what = "nan or inf" if isinstance(number, float) else kind_of(number)
             raise LabelerError(f"{where}: {name}: expected a finite number, got {what}")
     # Arrow makes [0, 5, 0.9] a list of floats, so 5.0 counts as 5
     if start != int(start) or end != int(end):
-        raise LabelerError(f"{where}: [{start}, {end}): expected integers; spans count characters")
+        raise LabelerError(f"{where}: start and end: expected integers; spans count characters")
     if not 0 <= start < end <= len(text):
         raise LabelerError(
             f"{where}: [{int(start)}, {int(end)}) is empty or outside the text of {len(text)} characters; count "
             "characters of this text (not bytes or tokens); end is the first character after the span"
         )
     if not 0 <= score <= 1:
-        raise LabelerError(f"{where}: score: expected a number in [0, 1], got {score}")
+        raise LabelerError(f"{where}: score: expected a number in [0, 1]")
     return Span(int(start), int(end), float(score))

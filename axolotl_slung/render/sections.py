@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .template import fill
-from .visible import visible
+from ..visible import visible
 
 
 @dataclass(frozen=True)

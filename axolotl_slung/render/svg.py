@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 from .formats import count, share
-from .visible import visible
+from ..visible import visible
 
 WIDTH, HEIGHT = 720, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 12, 42

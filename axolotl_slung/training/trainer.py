@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 
+from ..errors import SlungError
 from ..labels.codec import FIRST_CODE, IGNORE
 from ..loss.causal_lm import SelectiveCausalLMLoss, metrics
 from ..loss.reader import shifted
@@ -42,7 +43,7 @@ class SlungTrainerMixin:
         self.slung_loss = _loss_of(self.model)
         if self.slung_loss is not None:
             if self.args.n_gpu > 1:
-                raise ValueError(
+                raise SlungError(
                     f"slung: one process uses {self.args.n_gpu} GPUs, but the loss counts tokens per process; "
                     "start one process per GPU, as `axolotl train` does"
                 )
