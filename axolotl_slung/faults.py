@@ -236,15 +236,15 @@ def _unknown_value(place, path, key, value, expected: str) -> Fault:
         meant = _WORDS.get(key, {}).get(value.lower().replace("-", "_"))
         meant = meant if meant in choices else None
     guess = f"did you mean `{meant}`?" if meant else "choose one of them"
-    return Fault(
-        place, (f"{path}: {_shown(place, value)}: is not one of {', '.join(choices)}; {guess}",), value=meant
-    )
+    return Fault(place, (f"{path}: {_shown(place, value)}: is not one of {', '.join(choices)}; {guess}",), value=meant)
 
 
 def _no_type(place, path, value) -> Fault:
     if isinstance(value, Mapping):
         if guess := closest("type", map(str, value)):
-            return Fault((*place, guess), (f"{path}.{visible(guess)}: unknown key; did you mean `type`?",), rename="type")
+            return Fault(
+                (*place, guess), (f"{path}.{visible(guess)}: unknown key; did you mean `type`?",), rename="type"
+            )
         if len(value) == 1 and (kind := closest(str(next(iter(value))), _LABELERS)):
             return Fault(place, (f"{path}: has no `type`; write", f"  - {{type: {kind}, ...}}"))
         return Fault(place, _with_example(f"{path}.type: missing", "labelers"))

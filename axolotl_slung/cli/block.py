@@ -6,8 +6,8 @@ import click
 import yaml
 
 from ..config import SlungConfig
-from ..faults import checked
 from ..errors import FileError, os_problem, yaml_problem
+from ..faults import checked
 
 
 def read_block(config: str | None, labelers: tuple[str, ...], **others) -> SlungConfig:
@@ -76,5 +76,5 @@ def _labeler(text: str):
     try:
         entry = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise click.UsageError(f"--labeler: not valid YAML; write --labeler '{{type: profanity}}'") from None
+        raise click.UsageError("--labeler: not valid YAML; write --labeler '{type: profanity}'") from None
     return {"type": entry} if isinstance(entry, str) else entry

@@ -9,6 +9,7 @@ import sys
 import click
 
 from .block import read_yaml
+from .ending import settings
 
 
 @click.command()
@@ -42,7 +43,8 @@ def doctor(config, steps, verbose):
 
     from ..visible import visible
 
-    read_yaml(config)  # so that a broken file gives a one-line error
+    with settings():
+        read_yaml(config)  # so that a broken file gives a one-line error
     said = io.StringIO()
     # made before the redirection, so that progress is still shown
     console = Console(file=sys.stderr)

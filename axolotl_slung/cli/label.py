@@ -45,33 +45,35 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
     To train on the output, set its folder as the data set's `path` and use the labeler {type: spans, field: spans}.
 
     You can stop or kill the run at any time. The same command resumes it. Lines that cannot be labeled are counted and
-    listed in OUTPUT/.slung. All other lines are labeled.
+    listed in OUTPUT/.slung. All other lines are labeled. Who may not read an input may not read its output either.
     """
     from ..corpus.inputs import find_sources
     from ..corpus.job import Job
     from ..corpus.output import STATE
     from ..corpus.run import label_sources
     from .block import read_block
+    from .ending import say, settings
 
-    block = read_block(config, labelers, cache=cache)
-    columns = [column.strip() for column in columns.split(",")] if columns else None
-    sources = find_sources(inputs, output, subset, split, columns)
-    job = Job(block, **fields)
-    job.open_labelers()  # before the progress bar starts
+    with settings():
+        block = read_block(config, labelers, cache=cache)
+        columns = [column.strip() for column in columns.split(",")] if columns else None
+        sources = find_sources(inputs, output, subset, split, columns)
+        job = Job(block, **fields)
+        job.open_labelers()  # before the progress bar starts
     with _Bar(sources) as bar:
         outputs = label_sources(sources, output, job, workers, bar.report)
     documents = sum(one.progress.documents for one in outputs)
-    click.echo(f"{documents} documents labeled into {output}")
+    say(f"{documents} documents labeled into {output}")
     bad = [one for one in outputs if one.progress.bad]
     if bad:
         lines = sum(one.progress.bad for one in bad)
-        click.echo(
+        say(
             f"{lines} lines could not be labeled; they are listed in {output / STATE}/*.bad_lines.txt. The first ones:",
             err=True,
         )
         with open(bad[0].bad_lines, encoding="utf-8") as listed:
             for line in islice(listed, 5):
-                click.echo(f"  {line}", err=True, nl=False)
+                say(f"  {line.rstrip()}", err=True)
     if not documents:
         raise click.ClickException(f"{output}: no document was labeled; check the inputs and --text-field")
 

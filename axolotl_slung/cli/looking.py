@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from ..config import SlungConfig
 from ..errors import SlungError
 from ..faults import lines_of
-from ..visible import visible
 from .block import read_block, read_tokenizer, read_yaml
+from .ending import settings
 
 
 @dataclass(frozen=True)
@@ -106,26 +106,40 @@ def look(looking: Looking, default: int) -> Looked:
 
 
 def _of_config(path: str, limit: int | None, seed: int) -> Looked:
-    block = read_block(path, ())
+    with settings():
+        block = read_block(path, ())
     with _quiet():
         from axolotl.cli.config import load_cfg
         from axolotl.loaders import load_tokenizer
 
         from ..training.data.look import data_sets
 
-        try:
+        with settings(), _axolotls(path):
             cfg = load_cfg(path)
             found = data_sets(cfg, load_tokenizer(cfg))
-        except SlungError:
-            raise
-        except (OSError, ValueError) as error:
-            # pydantic's own message would quote the config, with its names
-            lines = lines_of(error) if isinstance(error, ValidationError) else [" ".join(str(error).split())]
-            raise SlungError(*(f"{path}: {line}" for line in lines)) from None
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
     return Looked(documents, block, rows, Path(path).name, cfg)
+
+
+@contextmanager
+def _axolotls(path: str):
+    """Errors of Axolotl and of `datasets` about the config, as a `SlungError`."""
+    try:
+        yield
+    except SlungError:
+        raise
+    except Exception as error:
+        if type(error).__module__.startswith("datasets"):
+            # its message may quote a file
+            what = f"a data set cannot be read ({type(error).__name__}); check its files, `ds_type` and `split`"
+            raise SlungError(f"{path}: datasets: {what}") from None
+        if not isinstance(error, (OSError, ValueError)):
+            raise
+        # pydantic's own message would quote the config, with its names
+        lines = lines_of(error) if isinstance(error, ValidationError) else [" ".join(str(error).split())]
+        raise SlungError(*(f"{path}: {line}" for line in lines)) from None
 
 
 @contextmanager
@@ -147,15 +161,18 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
     block = SlungConfig(labelers=[{"type": "spans"}])
     tokenizer = looking.tokenizer
     if looking.config:
-        block = read_block(looking.config, ("spans",))
-        content = read_yaml(looking.config)
+        with settings():
+            block = read_block(looking.config, ("spans",))
+            content = read_yaml(looking.config)
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:
         raise click.UsageError(
             "--tokenizer: no tokenizer given; pass --tokenizer, or --config with your Axolotl config"
         )
+    with settings():
+        sources = find_sources(looking.sources)
     documents = documents_of_files(
-        find_sources(looking.sources),
+        sources,
         read_tokenizer(tokenizer),
         block,
         limit,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .block import read_block, read_tokenizer
+from .ending import settings
 from .showing import report_options, show
 
 
@@ -58,10 +59,12 @@ def qa(
         raise click.UsageError(
             "--gold, --names: expected one; give either --gold, a column of spans, or --names, a column of names"
         )
-    block = read_block(config, labelers)
+    with settings():
+        block = read_block(config, labelers)
+        sources = find_sources(inputs)
     tokenizer = read_tokenizer(tokenizer) if tokenizer else None
     report = qa_files(
-        find_sources(inputs),
+        sources,
         block,
         text_fields=text_fields,
         gold_field=gold_field,

@@ -8,7 +8,7 @@ from itertools import islice
 
 from ..config import SlungConfig
 from ..corpus.sources import Source, SourceError
-from ..errors import SlungError
+from ..errors import SlungError, few
 from ..labeling.base import Labeler, utf8_safe
 from ..labeling.build import build
 from ..labeling.spans import parse_spans

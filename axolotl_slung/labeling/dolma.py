@@ -72,8 +72,7 @@ class DolmaLabeler(Labeler):
         for index, (text, row) in enumerate(zip(texts, rows)):
             if row.get(self.id_field) is None:
                 raise LabelerError(
-                    f"{self.key}.id_field: row {index} of the batch: has no {self.id_field!r}; choose one of "
-                    f"{few(row)}"
+                    f"{self.key}.id_field: row {index} of the batch: has no {self.id_field!r}; choose one of {few(row)}"
                 )
             where = f"{self.key}.path: {describe_row(index, row, self.id_field)}"
             if (found := self.documents.get(str(row[self.id_field]))) is None:
@@ -117,8 +116,7 @@ class DolmaLabeler(Labeler):
             documents[identity] = (len(documents), json.dumps(spans, separators=(",", ":")).encode())
         if not hits:
             raise LabelerError(
-                f"{self.key}.attribute: {self.attribute!r}: is not in {self.path}; available: "
-                f"{few(seen)}"
+                f"{self.key}.attribute: {self.attribute!r}: is not in {self.path}; available: {few(seen)}"
             )
         return documents
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import regex
 
+from ..errors import get_logger
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span
 from .text.fold import SIGNS, Folded
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 _PARTICLES = "af al av bin bint binti da dal de del dela della den der des di do dos du el et ibn la las le les \
 lo los och of ten ter the und van vom von zu zum zur"

@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from ..errors import first_line, yaml_problem
+from ..errors import first_line, get_logger, yaml_problem
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span, utf8_safe
 from .registry import check_installed
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 _SIZES = {"lg": 0, "md": 1, "sm": 2}
 """The order of preference if several spaCy models are installed. Other models come last."""

@@ -82,9 +82,7 @@ def parse_spans(value: Any, text: str, where: str) -> list[Span]:
     if value is None:
         return []
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        raise LabelerError(
-            f"{where}: expected a list of spans, got {kind_of(value)}; write [[start, end, score], ...]"
-        )
+        raise LabelerError(f"{where}: expected a list of spans, got {kind_of(value)}; write [[start, end, score], ...]")
     return sorted(_parse(span, text, f"{where}, span {number}") for number, span in enumerate(value))
 
 
@@ -98,17 +96,22 @@ def _parse(span: Any, text: str, where: str) -> Span:
     start, end, score = (*span, 1.0) if len(span) == 2 else span
     for name, number in (("start", start), ("end", end), ("score", score)):
         if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
-            # no value is quoted: it may be the text that is labeled
-            what = "nan or inf" if isinstance(number, float) else kind_of(number)
+            # nothing else is quoted: it may be the text that is labeled
+            what = repr(number) if isinstance(number, float) else kind_of(number)
             raise LabelerError(f"{where}: {name}: expected a finite number, got {what}")
     # Arrow makes [0, 5, 0.9] a list of floats, so 5.0 counts as 5
     if start != int(start) or end != int(end):
-        raise LabelerError(f"{where}: start and end: expected integers; spans count characters")
+        raise LabelerError(f"{where}: [{_short(start)}, {_short(end)}): expected integers; spans count characters")
     if not 0 <= start < end <= len(text):
         raise LabelerError(
-            f"{where}: [{int(start)}, {int(end)}) is empty or outside the text of {len(text)} characters; count "
+            f"{where}: [{_short(int(start))}, {_short(int(end))}) is empty or outside the text of {len(text)} characters; count "
             "characters of this text (not bytes or tokens); end is the first character after the span"
         )
     if not 0 <= score <= 1:
-        raise LabelerError(f"{where}: score: expected a number in [0, 1]")
+        raise LabelerError(f"{where}: score: expected a number in [0, 1], got {_short(score)}")
     return Span(int(start), int(end), float(score))
+
+
+def _short(number) -> str:
+    """A number for an error. A long one may be a telephone number."""
+    return str(number) if abs(number) < 10**7 else "more than 7 digits"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .template import fill
 from ..visible import visible
+from .template import fill
 
 
 @dataclass(frozen=True)

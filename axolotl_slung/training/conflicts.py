@@ -50,7 +50,9 @@ class Conflict:
 
 
 CONFLICTS = (
-    Conflict(("rl",), "preference and reinforcement training compare whole answers, and have no labels for single tokens"),
+    Conflict(
+        ("rl",), "preference and reinforcement training compare whole answers, and have no labels for single tokens"
+    ),
     Conflict(("reward_model", "process_reward_model"), "reward models are not trained to predict tokens"),
     Conflict(("orpo_alpha",), "ORPO has its own loss"),
     Conflict(("processor_type", "is_multimodal"), "multimodal data is not labeled"),

@@ -10,7 +10,8 @@ from typing import Any
 
 from axolotl.integrations.base import BasePlugin
 from axolotl.utils.dict import DictDefault
-from axolotl.utils.logging import get_logger
+
+from .log import get_logger
 
 LOG = get_logger(__name__)
 

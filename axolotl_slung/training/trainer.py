@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 
-from ..errors import SlungError
+from ..errors import SlungError, get_logger
 from ..labels.codec import FIRST_CODE, IGNORE
 from ..loss.causal_lm import SelectiveCausalLMLoss, metrics
 from ..loss.reader import shifted
@@ -24,7 +23,7 @@ from .loop.gradients import Backwards, LoopProof
 from .loop.losses import LossWatch
 from .loop.silence import Silence, masked
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 
 class SlungTrainerMixin:

@@ -70,11 +70,11 @@ def test_the_key_in_full_goes_before_its_end(tmp_path):
 
 def test_rows_that_do_not_meet_the_files(folder):
     labeler = DolmaLabeler(KEY, str(folder), TOXIC)
-    with pytest.raises(LabelerError, match=r"slung\.labelers\[3\]\.path: the row with id '9': is not in "):
+    with pytest.raises(LabelerError, match=r"slung\.labelers\[3\]\.path: row 1 of the batch: is not in "):
         label(labeler, "1", "9")
-    with pytest.raises(LabelerError, match=r"the row with id '1': is not in the order of .*do not shuffle"):
+    with pytest.raises(LabelerError, match=r"row 1 of the batch: is not in the order of .*do not shuffle"):
         label(labeler, "3", "1")
-    with pytest.raises(LabelerError, match=r"the row with id '3'.* is empty or outside the text of 7 characters"):
+    with pytest.raises(LabelerError, match=r"row 0 of the batch.* is empty or outside the text of 7 characters"):
         label(labeler, "3", text="shorter")
     with pytest.raises(
         LabelerError, match=r"slung\.labelers\[3\]\.id_field: row 0 of the batch: has no 'id'; choose one of a"
@@ -89,7 +89,7 @@ def test_rows_that_do_not_meet_the_files(folder):
             lines(("1", [[0, 1, 1]]), attribute="exp__b__x"),
             r"attribute: 'y': is not in .*; available: exp__other, exp__b__x",
         ),
-        (lines(("1", [[0, 1, 1]]), ("1", None), attribute="y"), r"line 2: the id '1' is in the files twice"),
+        (lines(("1", [[0, 1, 1]]), ("1", None), attribute="y"), r"line 2: its id is in the files twice"),
         (
             json.dumps({"id": 1, "attributes": {"a__y": [], "b__y": []}}),
             r"'y': matches several; choose one of a__y, b__y",
@@ -98,7 +98,7 @@ def test_rows_that_do_not_meet_the_files(folder):
         ('{"id": 1}', r"line 1: expected \{\"id\": \.\.\., \"attributes\""),
         ('{"attributes": {}}', r"line 1: expected "),
         ("[1]", r"line 1: expected "),
-        ("", r"attribute: 'y': is not in .*; available: no attributes"),
+        ("", r"attribute: 'y': is not in .*; available: none"),
     ],
 )
 def test_broken_files(tmp_path, content, says):

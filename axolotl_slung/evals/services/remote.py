@@ -20,10 +20,10 @@ from typing import NamedTuple
 import httpx
 from tqdm import tqdm
 
-from ...errors import SlungError
+from ...errors import SlungError, get_logger
 from .answers import AnswerCache, digest
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 ATTEMPTS = 6
 """The maximum number of attempts per request."""

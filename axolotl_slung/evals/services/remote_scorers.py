@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from abc import abstractmethod
 from datetime import date
 
 import numpy as np
 
-from ...errors import SlungError
+from ...errors import SlungError, get_logger
 from .answers import AnswerCache
 from .base import Scorer
 from .remote import Refused, Service, ask_all, host_of
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 PERSPECTIVE = "https://commentanalyzer.googleapis.com"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import few, meant
 from ...storage import cache_path, download, sha256_of
 from ..base import Labeler, LabelerError, Span, utf8_safe
 from ..identity import file_digest
@@ -194,8 +195,8 @@ class FastTextLabeler(Labeler):
             raise self._unusable(str(error)) from error
         if self.label_name not in layout.labels:
             raise LabelerError(
-                f"{self.key}.label: {self.label_name!r}: is not in {self.path}; choose one of "
-                f"{', '.join(layout.labels)}"
+                f"{self.key}.label: {self.label_name!r}: is not in {self.path}; choose one of {few(layout.labels)}"
+                f"{meant(self.label_name, layout.labels)}"
             )
         return layout
 

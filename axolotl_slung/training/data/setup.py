@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...config import SlungConfig
+from ...errors import get_logger
 from ...labeling.base import Labeler
 from ...labeling.build import build
 from ...labeling.identity import stamp
@@ -14,7 +14,7 @@ from ...labels.buckets import Bucket
 from ..conflicts import fused_loss
 from .fingerprint import fingerprint
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 _built: tuple | None = None
 """`((key, stamps), labelers)` of the last labelers opened. Each hook makes a `Setup`; opening may take minutes."""
