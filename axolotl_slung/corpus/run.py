@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
@@ -82,8 +82,12 @@ class _Pool:
             self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start_worker, (self._job,))
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         if self._pool:
+            if kind is KeyboardInterrupt:
+                # a chunk may take minutes, and what is unfinished is labeled again anyway
+                for process in list(self._pool._processes.values()):
+                    process.terminate()
             self._pool.shutdown(cancel_futures=True)
 
     def label(self, chunks, name: str):
@@ -94,7 +98,8 @@ class _Pool:
         in_flight: deque = deque()
         try:
             for chunk in chunks:
-                in_flight.append((chunk._replace(content=()), self._pool.submit(_label, chunk, name)))
+                with _uninterrupted():  # this may start a worker, and only the parent reacts to Ctrl-C
+                    in_flight.append((chunk._replace(content=()), self._pool.submit(_label, chunk, name)))
                 if len(in_flight) >= 2 * self._workers:
                     done, future = in_flight.popleft()
                     yield done, future.result()
@@ -105,6 +110,16 @@ class _Pool:
                 "--workers: a worker process died, probably because memory ran out; run the same command again with "
                 "fewer --workers, and it resumes here"
             ) from None
+
+
+@contextmanager
+def _uninterrupted():
+    """Hold Ctrl-C back. Processes that are started meanwhile never get it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _job: Job

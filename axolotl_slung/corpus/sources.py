@@ -79,7 +79,7 @@ class Source:
         if self.kind == "hub":
             return f"{self.path} {self.subset} {self.split} {self.columns}"
         digest = hashlib.sha256(f"{self.size} {self.columns}".encode())
-        with open(self.path, "rb") as file:
+        with os_errors(self.path, SourceError), open(self.path, "rb") as file:
             digest.update(file.read(1 << 20))
             file.seek(max(0, self.size - (1 << 20)))
             digest.update(file.read())
