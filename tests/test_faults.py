@@ -136,7 +136,9 @@ def test_a_valid_block_has_no_faults():
 
 def test_names_and_hostile_keys_are_not_quoted_raw():
     hostile = "x\x1b[2J\x9b\u202e\nslung.method: forged"
-    answer = said({"labelers": [{"type": "entities", "names": [{"Jane Roe": 1}, 5, "Grace"]}], hostile: 1, "method": hostile})
+    answer = said(
+        {"labelers": [{"type": "entities", "names": [{"Jane Roe": 1}, 5, "Grace"]}], hostile: 1, "method": hostile}
+    )
     assert "Jane" not in answer and "Grace" not in answer
     assert "\x1b" not in answer and "\x9b" not in answer and "\u202e" not in answer
     assert not any(line.startswith("slung.method: forged") for line in answer.split("\n"))

@@ -88,7 +88,9 @@ def test_the_rule_is_in_the_help_and_the_docs():
     text = " ".join(run("--help").output.split())
     for line in STATUSES.splitlines()[2:]:
         assert " ".join(line.split()) in text
-        assert " ".join(line.split()[1:]) in " ".join((ROOT / "docs" / "commands.md").read_text(encoding="utf-8").split())
+        assert " ".join(line.split()[1:]) in " ".join(
+            (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").split()
+        )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_arguments_reach_the_terminal_only_visibly(here, arguments):
 
 @click.command()
 def broken():
-    {}["Jane Roe \x1b[2J"]  # noqa: B018
+    {}["Jane Roe \x1b[2J"]
 
 
 def test_an_error_that_nobody_expected_shows_its_place_and_not_its_message(monkeypatch):
@@ -156,8 +158,12 @@ def test_ctrl_c_says_what_the_same_command_does(here):
 
 
 def test_the_module_and_the_version(here):
-    done = subprocess.run([sys.executable, "-m", "axolotl_slung", "--version"], capture_output=True, text=True, check=True)
-    assert re.fullmatch(rf"slung {re.escape(axolotl_slung.__version__)} \(axolotl \S+, Python 3\.\d+\.\d+\S*\)\n", done.stdout)
+    done = subprocess.run(
+        [sys.executable, "-m", "axolotl_slung", "--version"], capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(
+        rf"slung {re.escape(axolotl_slung.__version__)} \(axolotl \S+, Python 3\.\d+\.\d+\S*\)\n", done.stdout
+    )
 
 
 def test_pages_are_private_and_replace_only_pages(here):

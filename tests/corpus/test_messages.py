@@ -87,7 +87,9 @@ def test_hostile_broken_json(names, tmp_path):
     check(result.output, *lists(), lines=4)
 
 
-@pytest.mark.parametrize("name", ["a\x1b[2J\x9b31m.jsonl", "a\nout.jsonl:1: forged\n.jsonl", "a\u202e.jsonl", "a\udcff.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["a\x1b[2J\x9b31m.jsonl", "a\nout.jsonl:1: forged\n.jsonl", "a\u202e.jsonl", "a\udcff.jsonl"]
+)
 def test_hostile_file_names(names, tmp_path, name):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / name).write_text('{"text": "Ada"}\n{"no": 1}\n')
@@ -95,7 +97,11 @@ def test_hostile_file_names(names, tmp_path, name):
     result = label("in", "-o", out, "-l", names)
     assert result.exit_code == 0, result.output
     check(result.output, *lists(out), lines=1)
-    for arguments in ((f"in/{name}x", "-o", "out2"), ("in", "-o", f"in/{name}"), (f"in/{name}", f"in/{name}", "-o", "o")):
+    for arguments in (
+        (f"in/{name}x", "-o", "out2"),
+        ("in", "-o", f"in/{name}"),
+        (f"in/{name}", f"in/{name}", "-o", "o"),
+    ):
         result = label(*arguments, "-l", names)
         assert result.exit_code, result.output
         check(result.output, lines=0)

@@ -229,7 +229,12 @@ def test_an_error_in_label_says_where_and_no_text(write):
 @pytest.mark.parametrize(
     ("code", "name", "options", "says"),
     [
-        ("import not_a_module", "Odd", {}, r"\.class_path: .*: import failed: ModuleNotFoundError for 'not_a_module'; install"),
+        (
+            "import not_a_module",
+            "Odd",
+            {},
+            r"\.class_path: .*: import failed: ModuleNotFoundError for 'not_a_module'; install",
+        ),
         ("class Odd(:", "Odd", {}, r"\.class_path: .*: import failed: SyntaxError in mine\.py, line 1$"),
         ("int('secret')", "Odd", {}, r"\.class_path: .*: import failed: ValueError in mine\.py, line 1$"),
         (SHOUTING, "Shooting", {}, r"\.class_path: .*:Shooting: is not a class in .*mine"),
