@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -132,6 +133,29 @@ def os_errors(path: str | Path | None = None, kind: type[SlungError] = FileError
         yield
     except OSError as error:
         raise kind(os_problem(error, error.filename or path)) from None
+
+
+# ---- the last output
+
+
+def end_without_traceback() -> None:
+    """From now on a `SlungError` that ends the process is printed as its message. All other errors are printed as before.
+
+    For programs that are not ours: `axolotl` and `lm_eval`.
+    """
+    before = sys.excepthook
+    if getattr(before, "slung", False):
+        return
+
+    def show(kind, error, trace):
+        if not issubclass(kind, SlungError):
+            before(kind, error, trace)
+            return
+        sys.stdout.flush()
+        print(f"\nError: {error}", file=sys.stderr, flush=True)
+
+    show.slung = True  # pyright: ignore[reportFunctionMemberAccess]
+    sys.excepthook = show
 
 
 # ---- the log

@@ -15,10 +15,9 @@ class _Guard:
     def on_enter(self, input, *, self_instance=None, **_):
         block = input.get("slung") if isinstance(input, dict) else None
         if block is not None and self_instance is not None and "slung" not in type(self_instance).model_fields:
-            from ..errors import SlungError
-            from .last_words import install
+            from ..errors import SlungError, end_without_traceback
 
-            install()
+            end_without_traceback()
             raise SlungError(
                 "slung: the config has this block, but its plugin is not loaded; add",
                 "plugins:",

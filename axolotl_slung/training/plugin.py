@@ -24,10 +24,9 @@ class SlungPlugin(BasePlugin):
     def register(self, cfg: dict) -> None:
         if cfg.get("slung") is None:
             if NAME in (cfg.get("plugins") or []):
-                from ..errors import SlungError
-                from .last_words import install
+                from ..errors import SlungError, end_without_traceback
 
-                install()
+                end_without_traceback()
                 raise SlungError(
                     f"plugins: {NAME}: the config has no `slung:` block; add one, such as",
                     "slung:",
@@ -37,11 +36,11 @@ class SlungPlugin(BasePlugin):
                     "or remove the plugin",
                 )
             return
+        from ..errors import end_without_traceback
         from .args import check_config
         from .data import hooks
-        from .last_words import install
 
-        install()
+        end_without_traceback()
         check_config(cfg)  # pydantic would print its errors among those of the whole config
         hooks.install()
 
