@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from .training.plugin import SlungPlugin
 
 __all__ = ["SlungArgs", "SlungPlugin"]
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {"SlungArgs": "training.args", "SlungPlugin": "training.plugin"}
 

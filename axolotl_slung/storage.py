@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 import sqlite3
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from .errors import SlungError, first_line
+from .errors import FileError, first_line, get_logger, os_errors
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 TIMEOUT = 60
 """Seconds without data after which a download fails."""
@@ -34,10 +33,6 @@ _OPENINGS = 20
 _T = TypeVar("_T")
 
 
-class FileError(SlungError):
-    """A file cannot be read or downloaded, or its content is not the expected one."""
-
-
 def read_text(key: str, path: Path) -> str:
     """The text of a UTF-8 file, without a byte order mark.
 
@@ -47,11 +42,11 @@ def read_text(key: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise FileError(f"{key}: cannot read {path}: {error.strerror}; check the path") from error
+        place = "" if path.is_absolute() else f" (in {Path.cwd()})"
+        raise FileError(f"{key}: cannot read {path}{place}: {error.strerror}; check the path") from None
     except UnicodeDecodeError as error:
         # from None: the exception contains the file's content
-        message = f"{key}: {path}: is not UTF-8 (at byte {error.start}); save it as UTF-8"
-        raise FileError(message) from None
+        raise FileError(f"{key}: {path}: is not UTF-8 (at byte {error.start}); save it as UTF-8") from None
 
 
 def walk(folder: Path, left_out: Counter[str] | None = None) -> list[tuple[str, Path]]:
@@ -147,6 +142,21 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def opener(mode: int) -> Callable[[str, int], int]:
+    """An `opener` for `open` that creates files with these permissions, less the umask."""
+    return lambda path, flags: os.open(path, flags, mode)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a text that only the owner may read, and create its folder. The file appears whole or not at all.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+    with os_errors(path), replacing(path) as part, open(part, "x", encoding="utf-8", opener=opener(0o600)) as file:
+        file.write(text)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`. It replaces `path` when the block ends without an error.
@@ -207,7 +217,8 @@ class Store:
     """A table in a file that maps keys (bytes) to values. Any number of threads and processes may use it at once.
 
     A store that cannot be read or written is disabled for the rest of the run, with one warning: it only saves time
-    and never changes results. Each process opens its own connection, so a store works after a fork or a pickle.
+    and never changes results. Each process opens its own connection, so a store works after a fork or a pickle. Only
+    the owner may read or write the file, and a file of another user is not used.
 
     Args:
         path: the file. The file and its folder are created on first use.
@@ -284,7 +295,12 @@ class Store:
             return self._opened
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its other files the permissions of this one
+        open(self.path, "ab", opener=opener(0o600)).close()
+        if self.path.stat().st_uid != os.geteuid():
+            raise OSError("it belongs to another user")
+        self.path.chmod(0o600)
         database = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
         for attempt in range(_OPENINGS):
             try:

@@ -1,18 +1,21 @@
-"""Lets lm_eval find the tasks of axolotl-slung by name, without `--include_path`.
+"""Lets lm_eval find the tasks of axolotl-slung by name, and `axolotl train` check a `slung:` block before it launches.
 
 lm_eval searches its own folder and the folders that it is given; no release reads entry points. So Python imports this
 module when it starts. Two files beside it cause that: `axolotl_slung_lm_eval.pth` up to Python 3.14, and
 `axolotl_slung_lm_eval.start` (PEP 829) from Python 3.15.
 
-On import this module adds a finder to `sys.meta_path`. The finder acts on one module, `lm_eval.tasks`. When that is
-imported, two methods of its class `TaskManager` are wrapped:
+On import this module adds a finder to `sys.meta_path`. The finder acts on two modules. When `lm_eval.tasks` is imported,
+two methods of its class `TaskManager` are wrapped:
 
 - The constructor gets one more folder to search, `axolotl_slung/lm_eval_tasks`. It comes after lm_eval's own folder and
   before the user's.
 - lm_eval 0.4.11 does not pass `--metadata` to tasks that are classes. While a TaskManager loads a task,
   `metadata_of_manager()` returns that TaskManager's metadata.
 
-It reads no other file, opens no connection and changes nothing else. SLUNG_LM_EVAL_HOOK=0 in the environment turns it
+When `axolotl.cli.utils.train` is imported, its function `launch_training` is wrapped: an error of the block ends the
+command at once, as its last line (`axolotl_slung/training/launch.py`).
+
+It reads no other file, opens no connection and changes nothing else. SLUNG_LM_EVAL_HOOK=0 in the environment turns both
 off. Then `--include_path "$(slung tasks-path)"` finds the tasks.
 """
 
@@ -42,8 +45,9 @@ class _Finder:
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        """For `lm_eval.tasks`, the spec from the other finders, changed to wrap TaskManager after the module runs."""
-        if name != "lm_eval.tasks" or cls.asking or _turned_off():
+        """For the two modules, the spec from the other finders, changed to wrap what is in them after the module runs."""
+        wrap = {"lm_eval.tasks": _wrap_tasks, "axolotl.cli.utils.train": _wrap_launch}.get(name)
+        if wrap is None or cls.asking or _turned_off():
             return None
         from importlib.util import find_spec
 
@@ -58,16 +62,41 @@ class _Finder:
             def execute_and_wrap(module):
                 execute(module)
                 try:
-                    _wrap(module.TaskManager)
+                    wrap(module)
                 except Exception as error:
-                    print(f"axolotl-slung: its tasks need --include_path with this lm_eval ({error})", file=sys.stderr)
+                    print(f"axolotl-slung: cannot prepare {name} of this version: {error}", file=sys.stderr)
 
             spec.loader.exec_module = execute_and_wrap
         return spec
 
 
-def _wrap(manager):
+def _wrap_launch(module):
+    from functools import wraps
+    from inspect import signature
+
+    launch = module.launch_training
+    parameters = signature(launch)
+
+    @wraps(launch)
+    def launch_checked(*args, **kwargs):
+        from axolotl_slung.training.launch import before_launch
+
+        call = parameters.bind(*args, **kwargs)
+        call.apply_defaults()
+        given = call.arguments
+        given["launcher_args"] = before_launch(
+            given["cfg_file"], given["launcher"], given["cloud"], given["kwargs"], given["launcher_args"] or []
+        )
+        return launch(*call.args, **call.kwargs)
+
+    for name in ("cfg_file", "launcher", "cloud", "kwargs", "launcher_args"):
+        parameters.parameters[name]  # a version without it is left as it is, and said
+    module.launch_training = launch_checked
+
+
+def _wrap_tasks(module):
     global _loading
+    manager = module.TaskManager
     from contextvars import ContextVar
     from functools import wraps
     from importlib.util import find_spec

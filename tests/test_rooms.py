@@ -12,26 +12,28 @@ import axolotl_slung
 
 PACKAGE = Path(axolotl_slung.__file__).parent
 
-BASICS = {"errors", "storage", "compiled", "packed"}
+BASICS = {"visible", "errors", "storage", "compiled", "packed"}
 
 ALLOWED = {
     # the flow of the data: text, spans, labels, loss
-    "errors": set(),
+    "visible": set(),
+    "errors": {"visible"},
     "compiled": set(),
     "packed": set(),
-    "storage": {"errors"},
+    "storage": {"visible", "errors"},
     "labeling": BASICS,
     "labels": {*BASICS, "labeling"},
     "config": {*BASICS, "labeling", "labels"},
+    "faults": {*BASICS, "labeling", "labels", "config"},
     "loss": {*BASICS, "labels"},
     # Axolotl
-    "training": {*BASICS, "labeling", "labels", "loss", "config"},
+    "training": {*BASICS, "labeling", "labels", "loss", "config", "faults"},
     # before a run
-    "corpus": {*BASICS, "labeling", "labels", "config"},
-    "render": {"errors"},
+    "corpus": {*BASICS, "labeling", "labels", "config", "faults"},
+    "render": {"visible", "errors"},
     "inspection": {*BASICS, "labeling", "labels", "config", "corpus", "render"},
     "label_stats": {*BASICS, "labeling", "labels", "config", "corpus", "render"},
-    "doctor": {*BASICS, "labels", "loss", "config", "training"},
+    "doctor": {*BASICS, "labels", "loss", "config", "faults", "training"},
     # after it
     "evals": {*BASICS, "labeling"},
     "lm_eval_tasks": {"evals"},
@@ -113,7 +115,7 @@ def test_cycle_finds_one():
 
 
 def test_rooms_import_only_what_they_may():
-    allowed = {**ALLOWED, "cli": ALLOWED.keys() - {"demo"}}
+    allowed = {**ALLOWED, "cli": ALLOWED.keys() - {"demo"}, "__main__": {"cli"}}
     assert {room(name) for name in MODULES} - {None} <= allowed.keys()
     assert {arrow: who for arrow, who in arrows().items() if arrow[1] not in allowed[arrow[0]]} == {}
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from ..errors import SlungError
+from .. import __version__
+from .ending import STATUSES, one_message
 from .warned import Warned
 
 _COMMANDS = {
@@ -33,20 +36,32 @@ class _Commands(click.Group):
         module = name.replace("-", "_")
         return getattr(import_module(f".{module}", __name__), module) if name in _COMMANDS else None
 
+    def parse_args(self, ctx, args):
+        with one_message(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx):
-        try:
-            with Warned() as ctx.obj:
-                return super().invoke(ctx)
-        except SlungError as error:
-            raise click.ClickException(str(error)) from None
+        with one_message(ctx), Warned() as ctx.obj:
+            return super().invoke(ctx)
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="axolotl-slung", prog_name="slung")
+def _versions(ctx, _, asked):
+    if asked and not ctx.resilient_parsing:
+        try:
+            axolotl = version("axolotl")
+        except PackageNotFoundError:
+            axolotl = "not installed"
+        click.echo(f"slung {__version__} (axolotl {axolotl}, Python {platform.python_version()})")
+        ctx.exit()
+
+
+@click.group(cls=_Commands, epilog=STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_versions,
+              help="Show the versions of slung, Axolotl and Python.")  # fmt: skip
 def main():
     """Selective loss for Axolotl: the model understands risky text and does not learn to generate it.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 import yaml
-from pydantic import ValidationError
 
 from ..config import SlungConfig
-from ..errors import validation_lines
+from ..errors import FileError, os_problem, yaml_problem
+from ..faults import checked
 
 
 def read_block(config: str | None, labelers: tuple[str, ...], **others) -> SlungConfig:
@@ -19,7 +19,8 @@ def read_block(config: str | None, labelers: tuple[str, ...], **others) -> Slung
         others: values for keys of the block. A value of None leaves the key unchanged.
 
     Raises:
-        click.UsageError: neither a config nor a labeler is given, or the block is not valid.
+        click.UsageError: neither a config nor a labeler is given.
+        SlungError: the block is not valid. The message has a line for each fault.
     """
     if config is None and not labelers:
         raise click.UsageError(
@@ -34,30 +35,24 @@ def read_block(config: str | None, labelers: tuple[str, ...], **others) -> Slung
     if labelers:
         block["labelers"] = [_labeler(text) for text in labelers]
     block.update({key: value for key, value in others.items() if value is not None})
-    try:
-        return SlungConfig.model_validate(block)
-    except ValidationError as error:
-        raise click.UsageError("; ".join(validation_lines(error, "slung."))) from None
+    return checked(block)
 
 
 def read_yaml(path: str):
     """The content of a YAML file.
 
     Raises:
-        click.UsageError: the file cannot be read, or is not valid YAML. The message names the line.
+        FileError: the file cannot be read, or is not valid YAML. The message names the line, and quotes none.
     """
     try:
         with open(path, encoding="utf-8") as file:
             return yaml.safe_load(file)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise click.UsageError(f"{path}: cannot be read ({reason}); check the path and the file") from None
+    except OSError as error:
+        raise FileError(os_problem(error, path)) from None
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: not UTF-8 (at byte {error.start}); save it as UTF-8") from None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise click.UsageError(
-            f"{path}{where}: not valid YAML ({getattr(error, 'problem', '')}); fix this line"
-        ) from None
+        raise FileError(f"{path}: {yaml_problem(error)}; fix this line") from None
 
 
 def read_tokenizer(name: str):
@@ -81,5 +76,5 @@ def _labeler(text: str):
     try:
         entry = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise click.UsageError(f"--labeler: {text!r}: not valid YAML; write --labeler '{{type: profanity}}'") from None
+        raise click.UsageError("--labeler: not valid YAML; write --labeler '{type: profanity}'") from None
     return {"type": entry} if isinstance(entry, str) else entry

@@ -9,6 +9,7 @@ import sys
 import click
 
 from .block import read_yaml
+from .ending import settings
 from .warned import warned
 
 
@@ -41,9 +42,10 @@ def doctor(config, steps, verbose):
     from rich.table import Table
     from rich.text import Text
 
-    from ..render.visible import visible
+    from ..visible import visible
 
-    read_yaml(config)  # so that a broken file gives a one-line error
+    with settings():
+        read_yaml(config)  # so that a broken file gives a one-line error
     said = io.StringIO()
     # made before the redirection, so that progress is still shown
     console = Console(file=sys.stderr)

@@ -28,11 +28,16 @@ def inspect(output, terminal, **options):
 
     The page is one file. It opens in any browser and loads nothing from the network. On it you can move thresholds,
     compare labelers side by side, and copy the `buckets:` (with a method, the `cuts:`) back into your config. The page
-    contains the documents' text. Protect it as you protect the documents.
+    contains the documents' text. Only you can read it. It replaces an earlier page of the same name, and no other file.
     """
     from ..inspection.page import inspection_page
     from ..inspection.terminal import terminal_view
+    from .ending import say, settings
+    from .writing import PAGE, check, write
 
+    if not terminal:
+        with settings():
+            check(output, PAGE)
     looked = look(Looking(**options), default=5 if terminal else 50)
     documents = list(looked.documents)
     if not documents:
@@ -45,8 +50,6 @@ def inspect(output, terminal, **options):
     total = "" if looked.rows is None else f" of {looked.rows}"
     notes = {"documents": f"{len(documents)}{total}, seed {options['seed']}", "overlap": looked.block.overlap}
     notes |= {"warning": "; ".join(warnings)} if warnings else {}
-    output.parent.mkdir(parents=True, exist_ok=True)
     cuts = None if looked.block.buckets else looked.block.cuts_by_name(fixed=False)
     page = inspection_page(documents, buckets, f"slung inspect: {looked.title}", notes, cuts)
-    output.write_text(page, encoding="utf-8")
-    click.echo(f"{output}: {len(documents)} documents")
+    say(f"{write(output, page)}: {len(documents)} documents")

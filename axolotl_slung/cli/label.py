@@ -56,7 +56,7 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
     To train on the output, set its folder as the data set's `path` and use the labeler {type: spans, field: spans}.
 
     You can stop or kill the run at any time. The same command resumes it. Lines that cannot be labeled are counted and
-    listed in OUTPUT/.slung. All other lines are labeled.
+    listed in OUTPUT/.slung. All other lines are labeled. Who may not read an input may not read its output either.
 
     At the end the command says how many spans each labeler found, and how many names of a list were never found. These
     names are listed in OUTPUT/.slung/LABELER.never_found.txt, which only you can read.
@@ -65,30 +65,34 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
     from ..corpus.job import Job
     from ..corpus.output import STATE
     from .block import read_block
+    from .ending import say, settings
     from .label_config import open_data_sets, say_next
     from .looking import quiet
     from .warned import warned
 
-    block = read_block(config, labelers, cache=cache)
+    with settings():
+        block = read_block(config, labelers, cache=cache)
     if not inputs:
         _only_for_inputs(context, config)
         with quiet():
-            sources, job = open_data_sets(config, block, output, fields["spans_field"])
+            with settings():
+                sources, job = open_data_sets(config, block, output, fields["spans_field"])
             outputs, used = _labeled(sources, output, job, workers)
     else:
         if fields["text_field"] is None:
             fields["text_field"] = "text" if fields["messages_field"] is None else "content"
         if fields["form"] == "dolma" and fields["messages_field"] is not None:
             raise click.UsageError("--form, --messages-field: attribute files have one text per document, not chats")
-        columns = [column.strip() for column in columns.split(",")] if columns else None
-        sources = find_sources(inputs, output, subset, split, columns)
+        with settings():
+            columns = [column.strip() for column in columns.split(",")] if columns else None
+            sources = find_sources(inputs, output, subset, split, columns)
         job = Job(block, **fields)
         outputs, used = _labeled(sources, output, job, workers)
     documents = sum(one.progress.documents for one in outputs)
     if used:
-        click.echo(f"{documents} documents labeled into {output}")
+        say(f"{documents} documents labeled into {output}")
     else:
-        click.echo(f"nothing to do: {output} has the labels of all {len(outputs)} sources ({documents} documents)")
+        say(f"nothing to do: {output} has the labels of all {len(outputs)} sources ({documents} documents)")
     _say_what_was_found(outputs, output / STATE, job)
     outcome = job.outcome()
     for one in outputs:
@@ -98,13 +102,13 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
     bad = [one for one in outputs if one.progress.bad]
     if bad:
         lines = sum(one.progress.bad for one in bad)
-        click.echo(
+        say(
             f"{lines} lines could not be labeled; they are listed in {output / STATE}/*.bad_lines.txt. The first ones:",
             err=True,
         )
         with open(bad[0].bad_lines, encoding="utf-8") as listed:
             for line in islice(listed, 5):
-                click.echo(f"  {line}", err=True, nl=False)
+                say(f"  {line.rstrip()}", err=True)
     if not documents:
         raise click.ClickException(f"{output}: no document was labeled; check the inputs and --text-field")
     if barren := [one for one in bad if not one.progress.documents]:
@@ -136,15 +140,16 @@ def _labeled(sources, output, job, workers):
 
 def _say_what_was_found(outputs, folder: Path, job) -> None:
     from ..corpus.found import never_found, summed, write_never_found
+    from .ending import say
 
     documents = sum(one.progress.documents for one in outputs)
     for name, (spans, some) in summed([one.progress.found for one in outputs]).items():
-        click.echo(f"  {name}: {spans} spans in {some} of {documents} documents")
+        say(f"  {name}: {spans} spans in {some} of {documents} documents")
     for never in never_found(job.opened, [one.entries_found() for one in outputs]):
         path = folder / f"{never.labeler}.never_found.txt"
         write_never_found(path, never)
         parts = f", and {len(never.in_parts)} only in parts" if never.in_parts else ""
-        click.echo(
+        say(
             f"  {never.labeler}: {len(never.absent)} of {never.listed} listed names were never found{parts}; {path} lists them"
             if never.absent or never.in_parts
             else f"  {never.labeler}: all {never.listed} listed names were found"

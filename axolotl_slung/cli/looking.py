@@ -13,11 +13,13 @@ import click
 from pydantic import ValidationError
 
 from ..config import SlungConfig
-from ..errors import SlungError, validation_lines
+from ..errors import SlungError
+from ..faults import lines_of
 from ..labeling.record import recorded_cuts
 from ..labeling.scores import ANY
 from ..labels.outcome import Outcome
 from .block import read_block, read_tokenizer, read_yaml
+from .ending import settings
 from .warned import warned
 
 
@@ -116,10 +118,12 @@ def look(looking: Looking, default: int) -> Looked:
 
 
 def _of_config(path: str, limit: int | None, seed: int) -> Looked:
-    with quiet():
+    with settings():
+        block = read_block(path, ())
+    with quiet(), settings():
         from ..training.data.setup import Setup
 
-        cfg, found = open_config(path, read_block(path, ()))
+        cfg, found = open_config(path, block)
         setup = Setup(cfg)
     rows = sum(len(one.rows) for one in found)
     shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
@@ -137,7 +141,7 @@ def open_config(path: str, block: SlungConfig, held_out: bool = False) -> tuple[
         held_out: whether `test_datasets:` are among them.
 
     Raises:
-        click.ClickException: the config is not valid, or a data set cannot be opened.
+        SlungError: the config is not valid, or a data set cannot be opened.
     """
     from axolotl.cli.config import load_cfg
     from axolotl.loaders import load_tokenizer
@@ -145,16 +149,29 @@ def open_config(path: str, block: SlungConfig, held_out: bool = False) -> tuple[
 
     from ..training.data.look import data_sets
 
-    try:
+    with _axolotls(path):
         cfg = load_cfg(path)
         cfg["slung"] = DictDefault(block.model_dump(mode="json", exclude_unset=True))
         return cfg, data_sets(cfg, load_tokenizer(cfg), held_out)
+
+
+@contextmanager
+def _axolotls(path: str):
+    """Errors of Axolotl and of `datasets` about the config, as a `SlungError`."""
+    try:
+        yield
     except SlungError:
         raise
-    except (OSError, ValueError) as error:
+    except Exception as error:
+        if type(error).__module__.startswith("datasets"):
+            # its message may quote a file
+            what = f"a data set cannot be read ({type(error).__name__}); check its files, `ds_type` and `split`"
+            raise SlungError(f"{path}: datasets: {what}") from None
+        if not isinstance(error, (OSError, ValueError)):
+            raise
         # pydantic's own message would quote the config, with its names
-        lines = validation_lines(error) if isinstance(error, ValidationError) else [str(error)]
-        raise click.ClickException(f"{path}: " + "; ".join(" ".join(line.split()) for line in lines)) from None
+        lines = lines_of(error) if isinstance(error, ValidationError) else [" ".join(str(error).split())]
+        raise SlungError(*(f"{path}: {line}" for line in lines)) from None
 
 
 @contextmanager
@@ -178,16 +195,19 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
     block = SlungConfig(labelers=[{"type": "spans"}])
     tokenizer = looking.tokenizer
     if looking.config:
-        block = read_block(looking.config, ())
+        with settings():
+            block = read_block(looking.config, ())
+            content = read_yaml(looking.config)
         cuts = {**(own := block.cuts_by_name()), **{name: one for name, one in cuts.items() if name not in own}}
         block = block.of_a_column()
-        content = read_yaml(looking.config)
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:
         raise click.UsageError(
             "--tokenizer: no tokenizer given; pass --tokenizer, or --config with your Axolotl config"
         )
     block = block.with_recorded(cuts)
+    with settings():
+        sources = find_sources(looking.sources)
     documents = documents_of_files(
         sources,
         read_tokenizer(tokenizer),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .block import read_block, read_tokenizer
+from .ending import settings
 from .showing import report_options, show
 
 
@@ -68,10 +69,12 @@ def qa(
             "--gold, --names, --gold-label: expected one of them; give a column of spans, a column of names, or what "
             "labels whole documents"
         )
-    block = read_block(config, labelers)
+    with settings():
+        block = read_block(config, labelers)
+        sources = find_sources(inputs)
     tokenizer = read_tokenizer(tokenizer) if tokenizer else None
     report = qa_files(
-        find_sources(inputs),
+        sources,
         block,
         text_fields=text_fields or (("text",) if messages_field is None else ("content",)),
         gold_field=gold_field,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ..errors import os_errors
+from .ending import say, settings
 from .showing import show
 
 
@@ -37,10 +39,14 @@ def report(sources, output, figures):
     from ..comparison.results import parse_source
     from ..render.sections import to_page
 
-    found = evaluations(map(parse_source, sources))
-    parts = sections(found, draw(found, output))
+    with settings():
+        runs = [parse_source(source) for source in sources]
+    found = evaluations(runs)
+    with os_errors(output):
+        parts = sections(found, draw(found, output))
     page = output / "report.html"
-    page.write_text(to_page("slung report", parts), encoding="utf-8")
+    with os_errors(page):
+        page.write_text(to_page("slung report", parts), encoding="utf-8")
     show(found, parts, "slung report", None, figures)
     # with --json -, standard output holds only JSON
-    click.echo(page, err=figures == "-")
+    say(str(page), err=figures == "-")

@@ -15,12 +15,16 @@ def report_options(words: bool = True):
     def decorate(command):
         options = [
             click.option(
-                "--html", type=click.Path(path_type=Path), help="Also write the report as one HTML page with pictures."
+                "--html",
+                type=click.Path(path_type=Path),
+                callback=_checked,
+                help="Also write the report as one HTML page with pictures.",
             ),
             click.option(
                 "--json",
                 "figures",
                 type=click.Path(),
+                callback=_checked,
                 help="Write the figures as JSON to this file; - is standard output.",
             ),
         ]
@@ -33,20 +37,33 @@ def report_options(words: bool = True):
     return decorate
 
 
+def _checked(ctx, option, path):
+    from .ending import settings
+    from .writing import FIGURES, PAGE, check
+
+    if path and path != "-" and not ctx.resilient_parsing:
+        with settings():
+            check(Path(path), PAGE if option.name == "html" else FIGURES)
+    return path
+
+
 def show(report, sections, title: str, html: Path | None, figures: str | None, warnings: Sequence[str] = ()) -> None:
     """Print the report, and write its page and its figures. With figures "-", only the figures are printed.
 
     `warnings`, which were printed before, also stand on the page.
     """
     from ..render.sections import Section, to_page, to_terminal
+    from .ending import say
+    from .writing import write
 
     if figures != "-":
         to_terminal(title, sections)
     if html:
-        html.parent.mkdir(parents=True, exist_ok=True)
         warned = [Section("Warning", text) for text in warnings]
-        html.write_text(to_page(title, [*warned, *sections]), encoding="utf-8")
-        click.echo(f"{html}: written, with pictures", err=True)
+        say(f"{write(html, to_page(title, [*warned, *sections]))}: written, with pictures", err=True)
     if figures:
         content = json.dumps(report.to_json(), indent=2)
-        click.echo(content) if figures == "-" else Path(figures).write_text(content, encoding="utf-8")
+        if figures == "-":
+            click.echo(content)
+        else:
+            say(f"{write(Path(figures), content)}: written", err=True)

@@ -39,7 +39,7 @@ class Warned(logging.Handler):
 
     def say(self, text: str) -> None:
         """Print and keep a text, unless it was said before."""
-        from ..render.visible import visible
+        from ..visible import visible
 
         text = visible(text)
         if text not in self.messages:

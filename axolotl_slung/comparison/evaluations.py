@@ -11,7 +11,7 @@ from statistics import NormalDist
 from ..errors import SlungError
 from ..evals.measures import intervals
 from ..render.formats import count, share
-from ..render.visible import visible
+from ..visible import visible
 from .results import TASKS, TOFU, Run, Source, quantity_text, runs_below
 
 _SUFFIXES = ("_stderr", "_ci_low", "_ci_high")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..render.svg import text
-from ..render.visible import visible
+from ..visible import visible
 from .evaluations import Estimate, Evaluations, Method, Point
 from .evaluations_view import measured
 from .plot_names import name_points

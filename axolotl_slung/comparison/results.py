@@ -11,7 +11,7 @@ from os.path import exists
 from pathlib import Path
 
 from ..errors import SlungError
-from ..render.visible import visible
+from ..visible import visible
 
 TOXICITY = ("slung_toxicity", "slung_toxicity_50")
 PROBE = "slung_civilcomments"

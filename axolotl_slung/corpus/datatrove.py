@@ -10,7 +10,7 @@ from pathlib import Path
 from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.logging import logger
 
-from ..config import SlungConfig
+from ..faults import checked
 from .inputs import find_sources
 from .job import Job
 from .run import label_sources
@@ -42,7 +42,7 @@ class LabelFiles(PipelineStep):
             yield from data
         sources = find_sources(self.inputs, Path(self.output))[rank::world_size]
         with self.track_time():
-            job = Job(SlungConfig.model_validate(self.block), **self.job)
+            job = Job(checked(self.block), **self.job)
             # one worker: the executor's tasks already run in parallel
             for output in label_sources(sources, Path(self.output), job, workers=1):
                 self.stat_update("documents", value=output.progress.documents, unit="file")
@@ -72,7 +72,7 @@ class LabelDocuments(PipelineStep):
     def run(self, data, rank: int = 0, world_size: int = 1):
         """Yield the documents with their spans. Documents that cannot be labeled are left out, with a warning."""
         chats = {"messages_field": self.messages_field, "text_field": self.text_field} if self.messages_field else {}
-        job = Job(SlungConfig.model_validate(self.block), **chats)
+        job = Job(checked(self.block), **chats)
         documents = iter(data)
         while batch := list(islice(documents, self.batch_size)):
             with self.track_time("batch"):

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import zstandard
 
 from ..config import SlungConfig
-from ..errors import SlungError
+from ..errors import SlungError, few, kind_of
 from ..labeling.base import Labeler, LabelerError, RowError, Span
 from ..labeling.build import build
 from ..labeling.dolma import is_id
@@ -122,14 +122,14 @@ class Job:
             SourceError: no document of the source could be labeled.
         """
         if self.text_field not in columns:
-            raise SourceError(f"--text-field: {path}: no column {self.text_field!r}; choose from {', '.join(columns)}")
+            raise SourceError(f"--text-field: {path}: no column {self.text_field!r}; choose from {few(columns)}")
         if (kind := columns[self.text_field]) != "a string":
             raise SourceError(
                 f"--text-field: {path}: {self.text_field!r}: expected a string, got {kind}; choose another column, or "
                 "convert this one"
             )
         if self.form == "dolma" and self.id_field not in columns:
-            raise SourceError(f"--id-field: {path}: no column {self.id_field!r}; choose from {', '.join(columns)}")
+            raise SourceError(f"--id-field: {path}: no column {self.id_field!r}; choose from {few(columns)}")
 
     def label(self, chunk: Chunk, name: str) -> Labeled:
         """Label a chunk of the source with the output `name`.
@@ -200,7 +200,7 @@ class Job:
             return None
         row = _parsed(raw)
         if not isinstance(row, Mapping):
-            raise _BadLine(f"expected an object, got {_json_type(row)}")
+            raise _BadLine(f"expected an object, got {kind_of(row)}")
         return _Document(number, row, raw)
 
     def problem(self, row: Mapping) -> str | None:
@@ -208,7 +208,7 @@ class Job:
         if self.form == "dolma" and not is_id(row.get(self.id_field)):
             if self.id_field not in row:
                 return f"no column {self.id_field!r}, which attribute files need; choose another --id-field"
-            return f"{self.id_field!r}: expected a string or an integer, got {_json_type(row[self.id_field])}"
+            return f"{self.id_field!r}: expected a string or an integer, got {kind_of(row[self.id_field])}"
         if self.messages_field is not None:
             return self._problem_of_chat(row)
         place = path_of(row, self.text_field)
@@ -217,7 +217,7 @@ class Job:
             hint = f"; for chats, give --messages-field {chat}" if chat else ""
             return f"no column {self.text_field!r}{hint}"
         if not isinstance(get(row, place), str):
-            return f"{self.text_field!r}: expected a string, got {_json_type(get(row, place))}"
+            return f"{self.text_field!r}: expected a string, got {kind_of(get(row, place))}"
         return self._occupied(row, "the document")
 
     def _problem_of_chat(self, row) -> str | None:
@@ -226,7 +226,7 @@ class Job:
             return f"no column {field!r}; choose another --messages-field"
         messages = self.layout.opened(row)[field]
         if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
-            return f"{field!r}: expected a list of messages, got {_json_type(row[field])}"
+            return f"{field!r}: expected a list of messages, got {kind_of(row[field])}"
         if messages and not any(self.text_field in message for message in messages):
             return f"{field!r}: no message has {self.text_field!r}; choose another --text-field"
         problems = (
@@ -366,11 +366,6 @@ def _parsed(raw: bytes):
 
 def _no_constant(name):
     raise _BadLine(f"not valid JSON: {name}")
-
-
-def _json_type(value) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
 
 
 def _packed(content: bytes, name: str) -> bytes:

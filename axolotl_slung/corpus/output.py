@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ..errors import SlungError
 from ..labels.outcome import added
+from ..storage import opener
+from ..visible import visible
 from .chunks import Bad
 from .found import summed
 from .job import Labeled
@@ -63,6 +65,8 @@ class Output:
     line says how much of the source is done and how long the output is. A run that finds a journal cuts the output to
     the length in the journal's last complete line and resumes there. No document is lost or written twice.
 
+    Nobody may read the output, its journal and its list of bad lines who may not read the source.
+
     Args:
         folder: the output folder.
         source: the source to label.
@@ -113,7 +117,7 @@ class Output:
         """
         self._journal.parent.mkdir(parents=True, exist_ok=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._log = open(self._journal, "a+b")  # noqa: SIM115 - closed by `close`
+        self._log = open(self._journal, "a+b", opener=self._opener())  # noqa: SIM115 - closed by `close`
         try:
             fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -182,9 +186,9 @@ class Output:
 
     def close(self) -> None:
         """Close the files, finished or not."""
-        if getattr(self, "_file", None):
-            self._file.close()
-        self._log.close()
+        for file in (getattr(self, "_file", None), getattr(self, "_log", None)):
+            if file:
+                file.close()
 
     @property
     def bad_lines(self) -> Path:
@@ -200,8 +204,15 @@ class Output:
                     found.setdefault(name, []).extend(numbers)
         return found
 
+    def _opener(self):
+        if self.source.kind in ("json", "parquet"):
+            mode = os.stat(self.source.path).st_mode & 0o666
+        else:  # a hub data set anybody can read; a config's data set may come from anywhere
+            mode = 0o666 if self.source.kind == "hub" else 0o600
+        return opener(mode | 0o600)
+
     def _open_part(self) -> None:
-        self._file = open(self._part, "ab")  # noqa: SIM115 - closed by `close`
+        self._file = open(self._part, "ab", opener=self._opener())  # noqa: SIM115 - closed by `close`
         if self._file.tell() < self.progress.size:
             self.close()
             raise OutputError(f"{self._part}: shorter than its journal says; delete it and {self._journal}")
@@ -225,8 +236,8 @@ class Output:
         if self.progress.bad:
             self._log.seek(0)
             bad = (entry for line in self._log for entry in json.loads(line).get("lines", ()))
-            listed = "".join(f"{self.source.path}:{number}: {reason}\n" for number, reason in bad)
-            self.bad_lines.write_text(listed, encoding="utf-8")
+            with open(self.bad_lines, "w", encoding="utf-8", opener=self._opener()) as file:
+                file.writelines(visible(f"{self.source.path}:{number}: {reason}") + "\n" for number, reason in bad)
         self._part.replace(self.path)
 
     def _write(self, entry) -> None:
@@ -285,4 +296,7 @@ def _read_journal(log) -> tuple[list[dict], int]:
         if not line.endswith(b"\n"):
             break
         first, last, whole = first or line, line, whole + len(line)
-    return [json.loads(line) for line in ([first] if first is last else [first, last]) if line], whole
+    try:
+        return [json.loads(line) for line in ([first] if first is last else [first, last]) if line], whole
+    except ValueError:
+        raise OutputError(f"{log.name}: damaged; delete it and its output, and label again") from None

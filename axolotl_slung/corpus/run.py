@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
 
+from ..errors import os_errors
 from ..labeling.record import write_cuts
 from .chunks import CHUNK_BYTES, Chunk
 from .job import Job, Labeled
@@ -95,8 +96,8 @@ def _label_all(outputs: Sequence[Output], pool: _Pool, report) -> None:
     labeled = sum(output.progress.documents for output in outputs)
     lines, size, reasons = 0, 0, []  # until the first document
     for output in outputs:
-        begun = output.open()
-        with closing(output):
+        with os_errors(output.path, OutputError), closing(output):
+            begun = output.open()
             report(output.source, begun)
             if begun.finished:
                 continue
@@ -136,8 +137,12 @@ class _Pool:
             self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start_worker, (self._job,))
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         if self._pool:
+            if kind is KeyboardInterrupt:
+                # a chunk may take minutes, and what is unfinished is labeled again anyway
+                for process in list(self._pool._processes.values()):
+                    process.terminate()
             self._pool.shutdown(cancel_futures=True)
 
     def label(self, chunks, name: str):
@@ -156,8 +161,9 @@ class _Pool:
 
         try:
             for chunk in chunks:
-                size, future = sum(map(len, chunk.content)), self._pool.submit(_label, chunk, name)
-                in_flight.append((chunk._replace(content=()), size, future))
+                with _uninterrupted():  # this may start a worker, and only the parent reacts to Ctrl-C
+                    future = self._pool.submit(_label, chunk, name)
+                in_flight.append((chunk._replace(content=()), sum(map(len, chunk.content)), future))
                 if len(in_flight) >= 2 * self._workers:
                     yield oldest()
             while in_flight:
@@ -170,6 +176,16 @@ class _Pool:
                 "--workers: a worker process died, probably because memory ran out; run the same command again with "
                 f"fewer --workers, and it resumes here{guard}"
             ) from None
+
+
+@contextmanager
+def _uninterrupted():
+    """Hold Ctrl-C back. Processes that are started meanwhile never get it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _job: Job

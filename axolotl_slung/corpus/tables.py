@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from ..errors import SlungError
+from ..errors import SlungError, few
 from . import chunks
 
 _BATCH_BYTES = 1 << 17
@@ -154,9 +154,7 @@ def _check(path: str, schema, columns: Sequence[str] | None) -> dict[str, str]:
 
     for column in columns or ():
         if column not in schema.names:
-            raise SourceError(
-                f"--columns: {column!r}: not a column of {path}; choose from {', '.join(map(str, schema.names))}"
-            )
+            raise SourceError(f"--columns: {column!r}: not a column of {path}; choose from {few(schema.names)}")
     fields = [field for field in schema if not columns or field.name in columns]
     if found := problems(fields):
         raise SourceError(f"{path}: JSON cannot hold all columns: {'; '.join(found)}; choose others with --columns")

@@ -15,7 +15,8 @@ import yaml
 from datasets import Dataset
 from pydantic import ValidationError
 
-from ..errors import SlungError, validation_lines
+from ..errors import SlungError, first_line, os_problem
+from ..faults import lines_of
 from ..labels.buckets import Action
 from ..training.conflicts import check_run
 from ..training.loop import LoopError
@@ -81,7 +82,7 @@ def examine(path: str, steps: int, tell: Callable[[str], None]) -> list[Finding]
         try:
             return _examine(here, tell)
         except ValidationError as error:
-            return [Finding("config", FAILED, "; ".join(validation_lines(error)))]
+            return [Finding("config", FAILED, "; ".join(lines_of(error)))]
 
 
 def _examine(path: Path, tell) -> list[Finding]:
@@ -99,7 +100,7 @@ def _examine(path: Path, tell) -> list[Finding]:
     except ValidationError:
         raise
     except Exception as error:
-        return [Finding("config", FAILED, _words(error))]
+        return [Finding("config", FAILED, str(error) if isinstance(error, ValueError) else _words(error))]
     findings = [Finding("config", OK, "no setting bypasses the loss or misreads its labels")]
 
     tell(f"labeling up to {ROWS} rows of each data set")
@@ -129,17 +130,19 @@ def _examine(path: Path, tell) -> list[Finding]:
     except LoopError as error:
         return [*findings, Finding("loss", FAILED, str(error))]
     except Exception as error:
-        return [*findings, Finding("training", FAILED, _words(error, isinstance(error, SlungError)))]
+        return [*findings, Finding("training", FAILED, _words(error))]
     findings += [_loss(trainer, setup), _silence(trainer)]
     if trainer.slung_loss is None:
         return [*findings, _ignored(probe.seen, trainer)]
     return [*findings, *_batches(probe.seen, planted, setup.buckets, trainer), *_normalizer(probe.seen, trainer)]
 
 
-def _words(error: Exception, quotes: bool | None = None) -> str:
-    """An error for the report: its message if it is about settings, otherwise only its type and place."""
-    if quotes if quotes is not None else isinstance(error, (SlungError, OSError, ValueError)):
-        return str(error)
+def _words(error: Exception) -> str:
+    """An error for the report. The message of another library may quote data, so its type and place stand for it."""
+    if isinstance(error, SlungError):
+        return "; ".join(str(error).split("\n"))
+    if isinstance(error, OSError):
+        return os_problem(error) if error.errno and error.strerror else f"{type(error).__name__}: {first_line(error)}"
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {last.name}, {'/'.join(Path(last.filename).parts[-3:])}, line {last.lineno}"
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-from ..errors import SlungError, first_line
+from ..errors import SlungError, few, first_line
+from ..storage import read_text
 
 _HUB = re.compile(r"(?P<name>[\w.-]+(?:/[\w.-]+)?)(?::(?P<config>[\w.-]+))?(?::(?P<split>[\w.-]+))?")
 
@@ -95,14 +96,8 @@ def identity(source: str, rows: Iterable[Mapping]) -> dict:
 
 
 def _read(option: str, path: Path) -> list[dict]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise SlungError(f"{option}: cannot read {path}: {error.strerror}; check the path") from None
-    except UnicodeDecodeError as error:
-        raise SlungError(f"{option}: {path} is not UTF-8 (at byte {error.start}); save it as UTF-8") from None
     rows = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(option, path).split("\n"), 1):
         if line.strip():
             try:
                 row = json.loads(line)
@@ -147,7 +142,7 @@ def _from_hub(option: str, source: str, columns, optional, splits):
         raise SlungError(f"{option}: {source!r} has no split {chosen!r}; it has {', '.join(data)}")
     data = data[chosen]
     if missing := [name for name in columns if name not in data.column_names]:
-        raise SlungError(f"{option}: {source!r} has no column {missing[0]!r}; it has {', '.join(data.column_names)}")
+        raise SlungError(f"{option}: {source!r} has no column {missing[0]!r}; it has {few(data.column_names)}")
     if empty := [name for name in columns if data.data.column(name).null_count]:
         raise SlungError(f"{option}: {source!r} has rows without `{empty[0]}`; give a .jsonl file without those rows")
     return data.select_columns([*columns, *(name for name in optional if name in data.column_names)])

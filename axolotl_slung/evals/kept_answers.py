@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 
-from ..errors import SlungError
-from ..storage import cache_folder
+from ..errors import FileError, SlungError, get_logger
+from ..storage import cache_folder, write_private
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 
 @contextmanager
@@ -35,36 +33,32 @@ def kept(
     stamp, name = datetime.now().isoformat().replace(":", "-"), task.config.task
     folder = cache_folder() / "unscored" / f"{name}-{stamp}-{os.getpid()}"
     path = folder / f"samples_{name}_{stamp}.jsonl"
+    samples = []
+    for doc, texts, row in zip(docs, answers, rows or [{}] * len(docs), strict=True):
+        metrics = {key: row[metric.of] for key, metric in task.metrics().items() if metric.of in row}
+        sample = {
+            "doc_id": doc["id"],
+            "doc": doc,
+            "resps": [list(texts)],
+            "filter": "none",
+            "metrics": list(metrics),
+            **metrics,
+        }
+        samples.append(json.dumps(sample) + "\n")
+    results = {"results": {}, "configs": {name: task.dump_config()}}
+    where = f"The model's answers are kept: `slung rescore {path}` scores them without generating again"
     try:
-        _write(folder, path, stamp, task, docs, answers, rows or [{}] * len(docs))
-        where = f"The model's answers are kept: `slung rescore {path}` scores them without generating again"
-    except OSError as error:
-        # the copy only helps if scoring fails: without it the run goes on
-        LOG.warning("%s: %s: the answers cannot be kept while they are scored (%s)", name, folder, error.strerror)
-        where = f"The model's answers are lost, because {folder} cannot be written; set AXOLOTL_SLUNG_CACHE"
+        write_private(path, "".join(samples))
+        write_private(folder / f"results_{stamp}.json", json.dumps(results, default=str))
+    except FileError as error:
+        # scoring usually works, so this is not worth the answers
+        where = f"The model's answers are not kept: {error}"
+        LOG.warning("slung: %s: %s", name, where)
     try:
         yield
     except SlungError as error:
-        raise SlungError(f"{error}. {where}") from None
+        raise SlungError(*error.args, where) from None
     except BaseException:
         LOG.error("%s: %s", name, where)
         raise
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write(folder: Path, path: Path, stamp: str, task, docs, answers, rows) -> None:
-    folder.mkdir(parents=True)
-    with path.open("w", encoding="utf-8") as file:
-        for doc, texts, row in zip(docs, answers, rows, strict=True):
-            metrics = {key: row[metric.of] for key, metric in task.metrics().items() if metric.of in row}
-            sample = {
-                "doc_id": doc["id"],
-                "doc": doc,
-                "resps": [list(texts)],
-                "filter": "none",
-                "metrics": list(metrics),
-                **metrics,
-            }
-            file.write(json.dumps(sample) + "\n")
-    results = {"results": {}, "configs": {task.config.task: task.dump_config()}}
-    (folder / f"results_{stamp}.json").write_text(json.dumps(results, default=str), encoding="utf-8")

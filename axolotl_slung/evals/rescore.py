@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from ..errors import SlungError
+from ..errors import FileError, SlungError
+from ..storage import read_text, write_private
 from .measures import tofu, toxicity
 from .measures.metrics import aggregate
 from .services.opened import check_scored, described, judge_of, scorer_of
@@ -42,10 +43,12 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
         )
     task, old = name["task"], _results_of(samples, name["date"])
     try:
-        rows = [json.loads(line) for line in samples.read_text(encoding="utf-8").split("\n") if line]
+        rows = [json.loads(line) for line in read_text("samples", samples).split("\n") if line]
         config = old["configs"][task]
         about = dict(config["metadata"]["slung"])
         whole = all({"doc", "resps", "metrics"} <= row.keys() for row in rows)
+    except FileError:
+        raise
     except (ValueError, LookupError, TypeError, AttributeError):
         whole = False
     if not whole:
@@ -65,16 +68,15 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
         "rescored": samples.name,
     }
     folder = samples.parent if output is None else output / samples.parent.name
-    folder.mkdir(parents=True, exist_ok=True)
     stamp = datetime.now().isoformat().replace(":", "-")
-    with (folder / f"samples_{task}_{stamp}.jsonl").open("x", encoding="utf-8") as file:
-        for row, its in zip(rows, measured):
-            kept = {key: value for key, value in row.items() if key not in row["metrics"]}
-            kept |= {"metrics": list(metrics), **{key: its[metric.of] for key, metric in metrics.items()}}
-            file.write(json.dumps(kept) + "\n")
+    lines = []
+    for row, its in zip(rows, measured):
+        kept = {key: value for key, value in row.items() if key not in row["metrics"]}
+        kept |= {"metrics": list(metrics), **{key: its[metric.of] for key, metric in metrics.items()}}
+        lines.append(json.dumps(kept) + "\n")
+    write_private(folder / f"samples_{task}_{stamp}.jsonl", "".join(lines))
     path = folder / f"results_{stamp}.json"
-    with path.open("x", encoding="utf-8") as file:
-        json.dump(new, file, indent=2, default=str)
+    write_private(path, json.dumps(new, indent=2, default=str))
     return path
 
 

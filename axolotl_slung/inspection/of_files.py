@@ -47,7 +47,10 @@ def documents_of_files(
     lines = _lines(sources) if limit is None else _sample(_lines(sources), limit, seed)
     for path, number, line in lines:
         where = f"{path}, line {number}"
-        row = json.loads(line)
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
         path = path_of(row, text_field) if isinstance(row, dict) else None
         if path is None or not isinstance(get(row, path), str) or spans_field not in row:
             raise SourceError(

@@ -12,7 +12,7 @@ from rich.style import Style
 
 from ..labels.buckets import Action, Bucket
 from ..labels.documents import LabeledDocument
-from ..render.visible import visible
+from ..visible import visible
 from .effects import LEFT_OUT, LEFT_OUT_MEANING, effects
 
 _SHADES = {action.value: action.traits.look.terminal for action in Action} | {LEFT_OUT: ("color(244)", "color(247)")}

@@ -9,7 +9,7 @@ from itertools import islice
 
 from ..config import SlungConfig
 from ..corpus.sources import Source, SourceError
-from ..errors import SlungError
+from ..errors import SlungError, few
 from ..labeling.base import Labeler, RowError, Span, utf8_safe
 from ..labeling.build import build
 from ..labeling.rows.columns import described
@@ -90,7 +90,7 @@ def qa_files(
         if names_field is not None:
             return name_spans(text, _names(where, row, names_field), parts)
         if gold_field not in row:
-            raise SourceError(f"{where}: no column {gold_field!r}; choose from {', '.join(map(repr, row))}")
+            raise SourceError(f"{where}: no column {gold_field!r}; choose from {few(row)}")
         gold = parse_spans(row[gold_field], text, f"{where}, {gold_field!r}")
         if any(span.score != 1 for span in gold):
             raise SourceError(f"{where}: {gold_field!r}: gold spans must not have scores; give [start, end]")
@@ -130,7 +130,7 @@ class RiskyDocuments:
             SourceError: its column says something else.
         """
         if self.column not in row:
-            raise SourceError(f"{where}: no column {self.column!r}; choose from {', '.join(map(repr, row))}")
+            raise SourceError(f"{where}: no column {self.column!r}; choose from {few(row)}")
         value = row[self.column]
         if self.sign == "=":
             said = json.dumps(value) if isinstance(value, bool) or value is None else str(value)
@@ -178,14 +178,12 @@ def _texts(
         for field in fields:
             path = path_of(row, field)
             if path is None or not isinstance(get(row, path), str):
-                raise SourceError(f"{where}: no text in a column {field!r}; choose from {', '.join(map(repr, row))}")
+                raise SourceError(f"{where}: no text in a column {field!r}; choose from {few(row)}")
             yield where, row, get(row, path)
         return
     opened = layout.opened(row)
     if not isinstance(opened.get(layout.messages), list):
-        raise SourceError(
-            f"{where}: no list of messages in a column {layout.messages!r}; choose from {', '.join(map(repr, row))}"
-        )
+        raise SourceError(f"{where}: no list of messages in a column {layout.messages!r}; choose from {few(row)}")
     for field in fields:
         for one in described(opened, field, gold_field, layout, anywhere=False):
             if not one.pointed:

@@ -147,8 +147,12 @@ class CustomLabeler(Labeler):
             raise
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)
-            if frames[-1].filename == __file__ or isinstance(error, (ImportError, SyntaxError)):
-                reason = f"{type(error).__name__}: {error}"
+            if isinstance(error, ImportError) and error.name:
+                reason = f"{type(error).__name__} for {error.name!r}; install it or check the name"
+            elif isinstance(error, SyntaxError):
+                reason = f"SyntaxError in {Path(error.filename or '').name}, line {error.lineno}"
+            elif isinstance(error, TypeError) and frames[-1].filename == __file__:
+                reason = f"TypeError: {error}"  # wrong arguments
             else:
                 place = next((f for f in reversed(frames) if Path(f.filename).resolve() == self._source), frames[-1])
                 reason = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
@@ -195,7 +199,7 @@ def _from_file(name: str):
     path = Path(name).expanduser().resolve()
     name = f"slung_labeler_{path.stem}"
     if not path.is_file():
-        raise ImportError(f"{path} is not a file")
+        raise ImportError("no such file", name=str(path))
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None and specification.loader is not None  # a .py file has both
     module = importlib.util.module_from_spec(specification)

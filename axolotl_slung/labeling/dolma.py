@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import few
 from ..packed import PACKINGS, damage_of, mismatch, open_lines
 from ..storage import walk
 from .base import Labeler, LabelerError, RowError, Span
@@ -143,7 +144,7 @@ class DolmaLabeler(Labeler):
             keys = self._matching(attributes)
             if len(keys) > 1:
                 raise LabelerError(
-                    f"{self.key}.attribute: {self.attribute!r}: matches several; choose one of {', '.join(keys)}"
+                    f"{self.key}.attribute: {self.attribute!r}: matches several; choose one of {few(keys)}"
                 )
             hits += len(keys)
             spans = attributes[keys[0]] if keys else []
@@ -155,8 +156,7 @@ class DolmaLabeler(Labeler):
                 documents[str(record["id"])] = [others, line]
         if not hits:
             raise LabelerError(
-                f"{self.key}.attribute: {self.attribute!r}: is not in {self.path}; available: "
-                f"{', '.join(seen) or 'no attributes'}"
+                f"{self.key}.attribute: {self.attribute!r}: is not in {self.path}; available: {few(seen)}"
             )
         return documents
 
@@ -180,8 +180,8 @@ class DolmaLabeler(Labeler):
         except LabelerError:
             raise
         except (OSError, ValueError) as error:
-            # a ValueError's text may quote the file
-            reason = str(error) if isinstance(error, OSError) else type(error).__name__
+            # other messages may quote the file
+            reason = getattr(error, "strerror", None) or type(error).__name__
             raise LabelerError(f"{where}: cannot be read after line {number}: {reason}") from None
         if damage:
             raise LabelerError(f"{where}: cannot be decompressed after line {number}: {damage}; replace it")

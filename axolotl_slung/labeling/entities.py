@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ..errors import get_logger
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span
 from .name_forms import in_capitals, part_forms, whole_forms
 from .name_notices import notices
 from .text.fold import Folded
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 _PLAIN = re.compile(r"(?! )(?:[A-Za-z0-9.,'-]| (?! ))*(?<! )")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,10 +14,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from ..errors import get_logger
 from ..storage import sha256_of
 from .base import Labeler
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 _PACKAGE = __package__.partition(".")[0]
 

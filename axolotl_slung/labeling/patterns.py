@@ -11,6 +11,7 @@ from pathlib import Path
 import regex
 import yaml
 
+from ..errors import few, yaml_problem
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span
 from .text.linear import Alphabet, Encoded, Linear
@@ -123,12 +124,8 @@ class PatternsLabeler(Labeler):
         try:
             tree = yaml.compose(text, Loader=yaml.SafeLoader)
             entries = yaml.safe_load(text)
-        except yaml.MarkedYAMLError as error:
-            # the error's text quotes the file
-            line = f" at line {error.problem_mark.line + 1}" if error.problem_mark else ""
-            raise self._error(f"is not valid YAML: {error.problem}{line}") from None
         except yaml.YAMLError as error:
-            raise self._error(f"is not valid YAML: {type(error).__name__}") from None
+            raise self._error(f"is {yaml_problem(error)}") from None
         if not isinstance(entries, dict) or not entries:
             raise self._error("has no patterns; write `name: 'expression'`, one per line")
         names = [key.value for key, _ in tree.value]
@@ -145,8 +142,7 @@ class PatternsLabeler(Labeler):
         if not isinstance(entry, dict) or not isinstance(entry.get("pattern"), str):
             raise self._error("expected an expression or a mapping with `pattern`; quote the expression", name)
         if unknown := set(entry) - {"pattern", "score", "flags"}:
-            unknown = ", ".join(map(str, unknown))
-            raise self._error(f"has unknown keys ({unknown}); use pattern, score and flags", name)
+            raise self._error(f"has unknown keys ({few(unknown)}); use pattern, score and flags", name)
         score = entry.get("score", 1.0)
         if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
             raise self._error("score: expected a number from 0 to 1", name)

@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from ..errors import first_line
+from ..errors import first_line, get_logger, yaml_problem
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span, TextProblem, utf8_safe
 from .registry import check_installed
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 _SIZES = {"lg": 0, "md": 1, "sm": 2}
 """The order of preference if several spaCy models are installed. Other models come last."""
@@ -192,7 +192,7 @@ class PresidioLabeler(Labeler):
         try:
             config = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise LabelerError(f"{where}: {self.config}: is not valid YAML: {type(error).__name__}") from None
+            raise LabelerError(f"{where}: {self.config}: {yaml_problem(error)}; fix this line") from None
         config = config if isinstance(config, dict) else {}
         if config.get("nlp_engine_name") != "spacy":
             raise LabelerError(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+from ..errors import few, kind_of
 from .base import Labeler, LabelerError, RowError, Span
 
 
@@ -37,7 +38,7 @@ class SpansLabeler(Labeler):
         labeled, problems = [], {}
         for index, (text, row) in enumerate(zip(texts, rows)):
             if self.field not in row:
-                problems[index] = f"has no {self.field!r}; choose one of {', '.join(map(str, row))}"
+                problems[index] = f"has no {self.field!r}; choose one of {few(row)}"
                 continue
             try:
                 labeled.append(parse_spans(row[self.field], text, f"{self.field!r}"))
@@ -49,9 +50,11 @@ class SpansLabeler(Labeler):
 
 
 def describe_row(index: int, row: Mapping, id_field: str = "id") -> str:
-    """How errors name a row: by its id if it has one, otherwise by its place in the batch."""
+    """How errors name a row: by its id if that is a number of up to six digits, otherwise by its place in the batch."""
     identity = row.get(id_field)
-    return f"row {index} of the batch" if identity is None else f"the row with id {identity!r}"
+    # other ids may be names, addresses or telephone numbers
+    named = type(identity) is int and 0 <= identity < 10**6
+    return f"the row with id {identity}" if named else f"row {index} of the batch"
 
 
 def by_pointer(value: Any) -> tuple[Any, dict[str, Any]]:
@@ -102,15 +105,13 @@ def parse_spans(value: Any, text: str, where: str) -> list[Span]:
             span._replace(labeler=name)
             for name, spans in value.items()
             if not name.startswith("/")
-            for span in parse_spans(spans, text, f"{where}, {name!r}")
+            for span in parse_spans(spans, text, f"{where}, {few([name])}")
         ]
         return sorted(named)
     if value is None:
         return []
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        raise LabelerError(
-            f"{where}: expected a list of spans, got {type(value).__name__}; write [[start, end, score], ...]"
-        )
+        raise LabelerError(f"{where}: expected a list of spans, got {kind_of(value)}; write [[start, end, score], ...]")
     return sorted(_parse(span, text, f"{where}, span {number}") for number, span in enumerate(value))
 
 
@@ -124,17 +125,22 @@ def _parse(span: Any, text: str, where: str) -> Span:
     start, end, score = (*span, 1.0) if len(span) == 2 else span
     for name, number in (("start", start), ("end", end), ("score", score)):
         if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
-            # do not quote a string: it may be the text that is labeled
-            what = f"a {type(number).__name__}" if isinstance(number, (str, bytes)) else repr(number)
+            # nothing else is quoted: it may be the text that is labeled
+            what = repr(number) if isinstance(number, float) else kind_of(number)
             raise LabelerError(f"{where}: {name}: expected a finite number, got {what}")
     # Arrow makes [0, 5, 0.9] a list of floats, so 5.0 counts as 5
     if start != int(start) or end != int(end):
-        raise LabelerError(f"{where}: [{start}, {end}): expected integers; spans count characters")
+        raise LabelerError(f"{where}: [{_short(start)}, {_short(end)}): expected integers; spans count characters")
     if not 0 <= start < end <= len(text):
         raise LabelerError(
-            f"{where}: [{int(start)}, {int(end)}) is empty or outside the text of {len(text)} characters; count "
+            f"{where}: [{_short(int(start))}, {_short(int(end))}) is empty or outside the text of {len(text)} characters; count "
             "characters of this text (not bytes or tokens); end is the first character after the span"
         )
     if not 0 <= score <= 1:
-        raise LabelerError(f"{where}: score: expected a number in [0, 1], got {score}")
+        raise LabelerError(f"{where}: score: expected a number in [0, 1], got {_short(score)}")
     return Span(int(start), int(end), float(score))
+
+
+def _short(number) -> str:
+    """A number for an error. A long one may be a telephone number."""
+    return str(number) if abs(number) < 10**7 else "more than 7 digits"

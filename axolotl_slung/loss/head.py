@@ -13,7 +13,6 @@ In the first batch the head returns a few real logits and a probe instead. They 
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import SlungError
+from ..errors import SlungError, get_logger
 from .bend import Bend, of_config, probe, seen
 from .intercept import intercept, plain_class
 from .objectives import cross_entropy, has_loss, unlikelihood
@@ -29,7 +28,7 @@ from .on_hidden_states import linear_log_odds, linear_selective_loss
 from .on_logits import selective_loss
 from .reader import IGNORED, LabelReader, Read, shifted
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 COMPARED = 64
 """The number of tokens of the first batch on which the fused and the plain loss are compared."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..visible import visible
 from .template import fill
-from .visible import visible
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .visible import visible
+from ..visible import visible
 
 
 def fill(template: Path, **values) -> str:

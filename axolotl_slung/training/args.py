@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from collections.abc import Mapping
+
+from pydantic import BaseModel, Field, model_validator
 
 from ..config import SlungConfig
-from .conflicts import check_conflicts
+from ..errors import SlungError, closest
+from ..faults import checked
+from .conflicts import conflicts_of
 
 
 class SlungArgs(BaseModel):
@@ -16,29 +20,50 @@ class SlungArgs(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _nothing_bypasses_the_loss(cls, data):
-        block = data.get("slung") if isinstance(data, dict) else None
-        if block is not None:
-            try:
-                block = SlungConfig.model_validate(block)
-            except ValidationError:
-                return data  # the field's own validation reports what is wrong, and where
-            check_conflicts(data, block)
-            block.scale()
-            _check_dataset_names(data, block)
+        if isinstance(data, dict) and data.get("slung") is not None:
+            check_config(data)
         return data
 
 
-def _check_dataset_names(cfg: dict, block: SlungConfig) -> None:
-    """Raise `ValueError` if a labeler names a data set that is not in the config."""
+def check_config(cfg: Mapping) -> None:
+    """Check the `slung:` block and the config's other keys, as they are in the YAML.
+
+    Raises:
+        SlungError: something is wrong. The message has a line for each fault of the block and for each conflict.
+    """
+    errors, block = [], None
+    try:
+        block = checked(cfg["slung"].to_dict() if hasattr(cfg["slung"], "to_dict") else cfg["slung"])
+    except SlungError as error:
+        errors += error.args
+    errors += conflicts_of(cfg, block)
+    if block is not None:
+        errors += _unknown_datasets(cfg, block)
+        try:
+            block.scale()
+        except SlungError as error:
+            errors += error.args
+    if errors:
+        raise SlungError(*errors)
+
+
+def _unknown_datasets(cfg: Mapping, block: SlungConfig) -> list[str]:
+    """An error for each data set that a labeler names and that is not in the config."""
     streamed = cfg.get("pretraining_dataset") or []
     # Axolotl streams only the first of several
     streamed = streamed[:1] if isinstance(streamed, list) else [streamed]
     entries = [*streamed, *(cfg.get("datasets") or []), *(cfg.get("test_datasets") or [])]
     paths = [entry if isinstance(entry, str) else dict(entry).get("path") for entry in entries]
+    errors = []
     for index, labeler in enumerate(block.labelers):
         for name in labeler.datasets or []:
             if name not in paths:
-                raise ValueError(
-                    f"slung.labelers[{index}].datasets: {name!r}: not a `path` under `datasets:`, "
-                    f"expected one of {paths}"
+                # often only the folder is missing
+                ends = [path for path in paths if str(path).rpartition("/")[2] == name.rpartition("/")[2]]
+                meant = ends[0] if len(ends) == 1 else closest(name, filter(None, paths))
+                guess = f"did you mean {meant!r}?" if meant else "give one of them"
+                errors.append(
+                    f"slung.labelers[{index}].datasets: {name!r}: not a `path` under `datasets:`, which are {paths}; "
+                    f"{guess}"
                 )
+    return errors

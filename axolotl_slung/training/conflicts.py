@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..config import SlungConfig
+from ..errors import SlungError
 from ..labels.buckets import Action
 
 _FALSE = "set it to false"
@@ -49,8 +50,10 @@ class Conflict:
 
 
 CONFLICTS = (
-    Conflict(("rl",), "preference and reinforcement training have no per-token labels"),
-    Conflict(("reward_model", "process_reward_model"), "reward models have no next-token loss"),
+    Conflict(
+        ("rl",), "preference and reinforcement training compare whole answers, and have no labels for single tokens"
+    ),
+    Conflict(("reward_model", "process_reward_model"), "reward models are not trained to predict tokens"),
     Conflict(("orpo_alpha",), "ORPO has its own loss"),
     Conflict(("processor_type", "is_multimodal"), "multimodal data is not labeled"),
     Conflict(("trainer_cls",), "slung has its own trainer", "remove it"),
@@ -58,13 +61,13 @@ CONFLICTS = (
     Conflict(("label_smoothing_factor",), "label smoothing replaces the model's loss", "remove it"),
     Conflict(("use_eaft",), "EAFT replaces the model's loss", _FALSE),
     Conflict(("use_dft",), "DFT replaces the model's loss", _FALSE),
-    Conflict(("diffusion_lm", "diffusion_decision"), "diffusion models have no next-token loss"),
+    Conflict(("diffusion_lm", "diffusion_decision"), "diffusion models are not trained to predict the next token"),
     Conflict(
         ("do_causal_lm_eval", "eval_table_size"),
-        "it treats every label except -100 as text to reproduce, including masked names",
-        "remove it",
+        "it would write masked names into its reference texts",
+        "remove it, or evaluate without it",
     ),
-    Conflict(("do_bench_eval",), "it reads labels as token ids, but slung's labels hold codes", _FALSE),
+    Conflict(("do_bench_eval",), "it reads labels as token ids, but slung's labels also hold actions", _FALSE),
     Conflict(
         ("context_parallel_size", "sequence_parallel_degree", "tensor_parallel_size", "expert_parallel_size"),
         "the loss counts tokens per rank, and does not yet support ranks that share a batch",
@@ -106,21 +109,25 @@ def _is_slung(plugin) -> bool:
 
 
 def check_conflicts(cfg: Mapping, block: SlungConfig, more: Sequence[str] = ()) -> None:
-    """Raise a `ValueError` that names every setting that cannot be used with a `slung:` block.
+    """Raise a `SlungError` that names every setting that cannot be used with a `slung:` block, one per line.
 
     Args:
         cfg: Axolotl's config.
         block: the `SlungConfig`.
         more: errors from other checks.
     """
+    if errors := [*conflicts_of(cfg, block), *more]:
+        raise SlungError(*errors)
+
+
+def conflicts_of(cfg: Mapping, block: SlungConfig | None) -> list[str]:
+    """An error for each setting that cannot be used with a `slung:` block. The block is None if it is not valid."""
     errors = [
         f"{key}: {cfg[key]}: cannot be used with `slung:`: {conflict.reason}; {conflict.fix}"
         for conflict in CONFLICTS
         for key in conflict.found(cfg)
     ]
-    errors += [*_beside_fused(cfg, block), *more]
-    if errors:
-        raise ValueError("\n".join(errors))
+    return [*errors, *(_beside_fused(cfg, block) if block else ())]
 
 
 def _beside_fused(cfg: Mapping, block) -> Iterator[str]:

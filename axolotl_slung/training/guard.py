@@ -15,9 +15,13 @@ class _Guard:
     def on_enter(self, input, *, self_instance=None, **_):
         block = input.get("slung") if isinstance(input, dict) else None
         if block is not None and self_instance is not None and "slung" not in type(self_instance).model_fields:
-            raise ValueError(
-                "slung: the config has this block, but its plugin is not loaded; add\n"
-                "plugins:\n  - axolotl_slung.SlungPlugin"
+            from ..errors import SlungError, end_without_traceback
+
+            end_without_traceback()
+            raise SlungError(
+                "slung: the config has this block, but its plugin is not loaded; add",
+                "plugins:",
+                "  - axolotl_slung.SlungPlugin",
             )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from axolotl.integrations.base import BasePlugin
 from axolotl.utils.dict import DictDefault
-from axolotl.utils.logging import get_logger
+
+from .log import get_logger
 
 LOG = get_logger(__name__)
 
@@ -23,14 +24,24 @@ class SlungPlugin(BasePlugin):
     def register(self, cfg: dict) -> None:
         if cfg.get("slung") is None:
             if NAME in (cfg.get("plugins") or []):
-                raise ValueError(
-                    f"plugins: {NAME}: the config has no `slung:` block; add one, such as\n"
-                    "slung:\n  method: masked\n  labelers:\n    - {type: entities, path: names.txt}\n"
-                    "or remove the plugin"
+                from ..errors import SlungError, end_without_traceback
+
+                end_without_traceback()
+                raise SlungError(
+                    f"plugins: {NAME}: the config has no `slung:` block; add one, such as",
+                    "slung:",
+                    "  method: masked",
+                    "  labelers:",
+                    "    - {type: entities, path: names.txt}",
+                    "or remove the plugin",
                 )
             return
+        from ..errors import end_without_traceback
+        from .args import check_config
         from .data import hooks
 
+        end_without_traceback()
+        check_config(cfg)  # pydantic would print its errors among those of the whole config
         hooks.install()
 
     def get_input_args(self) -> str:
@@ -85,7 +96,9 @@ class SlungPlugin(BasePlugin):
 
     def post_trainer_create(self, cfg: DictDefault, trainer: Any) -> None:
         if cfg.slung and not hasattr(trainer, "slung_loss"):
-            raise ValueError(
+            from ..errors import SlungError
+
+            raise SlungError(
                 f"slung: {type(trainer).__name__} trains this model type and bypasses slung's loss; remove the "
                 "`slung:` block, or use a causal language model"
             )

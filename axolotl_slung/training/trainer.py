@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 
+from ..errors import SlungError, get_logger
 from ..labels.codec import FIRST_CODE, IGNORE
 from ..loss.causal_lm import SelectiveCausalLMLoss, metrics
 from ..loss.reader import shifted
@@ -23,7 +23,7 @@ from .loop.gradients import Backwards, LoopProof
 from .loop.losses import LossWatch
 from .loop.silence import Silence, masked
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 
 class SlungTrainerMixin:
@@ -42,7 +42,7 @@ class SlungTrainerMixin:
         self.slung_loss = _loss_of(self.model)
         if self.slung_loss is not None:
             if self.args.n_gpu > 1:
-                raise ValueError(
+                raise SlungError(
                     f"slung: one process uses {self.args.n_gpu} GPUs, but the loss counts tokens per process; "
                     "start one process per GPU, as `axolotl train` does"
                 )

@@ -211,7 +211,7 @@ def test_a_labeler_that_refuses_a_row_does_not_take_the_others_with_it(tmp_path)
             ["in", "-o", "out", "-l", "{type: entities, path: nowhere.txt}"],
             "slung.labelers[0].path: cannot read nowhere",
         ),
-        (["in", "-o", "out", "-l", "{type: entities}"], "slung.labelers.0.entities: Value error, give either `path`"),
+        (["in", "-o", "out", "-l", "{type: entities}"], "slung.labelers[0]: give either `path`"),
         (["in", "-o", "out"], "--labeler: no labeler given; pass --config FILE"),
         (["in", "-o", "out", "-c", "names.txt"], "--config: names.txt: no `slung:` block in it"),
     ],

@@ -25,10 +25,18 @@ class TestOptions:
             (
                 {},
                 {"SLUNG_PROTOCOL": "mine"},
-                r"SLUNG_PROTOCOL: 'mine': Input should be 'paper' or 'released'",
+                r"SLUNG_PROTOCOL: 'mine': expected one of paper, released \(Measure as",
             ),
-            ({"slung_max_unscored": 2}, {}, r"--metadata slung_max_unscored: 2: .*less than or equal to 1"),
-            ({}, {"SLUNG_SCORE": "profanity"}, r"SLUNG_SCORE: unknown option; expected one of .*SLUNG_SCORER"),
+            (
+                {"slung_max_unscored": 2},
+                {},
+                r"--metadata slung_max_unscored: 2: this value cannot be used \(The task fails if more than",
+            ),
+            (
+                {},
+                {"SLUNG_SCORE": "profanity"},
+                r"SLUNG_SCORE: unknown option; did you mean SLUNG_SCORER\? expected one of .*SLUNG_SCORER",
+            ),
         ],
     )
     def test_what_cannot_be_is_refused_by_name(self, metadata, environment, said):

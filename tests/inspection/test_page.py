@@ -12,7 +12,7 @@ from helpers.pages import EVERY_ACTION, STEP, THREE, at, labeled, random_documen
 from axolotl_slung.config import SlungConfig
 from axolotl_slung.inspection.page import inspection_page
 from axolotl_slung.labels.buckets import Action, Bucket, preset
-from axolotl_slung.render.visible import visible
+from axolotl_slung.visible import visible
 
 # every way out of a script element, an attribute or a template that comes to mind, and characters that hide
 PAYLOAD = "<img src=x onerror='window.hacked=1'><svg onload=window.hacked=1><script>window.hacked=1</script>"

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from axolotl_slung.inspection.effects import LEFT_OUT, effects
 from axolotl_slung.inspection.terminal import PARTIAL, terminal_view
 from axolotl_slung.labels.buckets import Action, Bucket, preset
-from axolotl_slung.render.visible import visible
+from axolotl_slung.visible import visible
 
 SGR = re.compile("\x1b\\[([0-9;]*)m")
 

@@ -196,7 +196,7 @@ def test_files_with_names(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "options", "error", "message"),
     [
-        ([b'{"text": "SECRET"}'], {"gold_field": "gold"}, SourceError, r"line 1: no column 'gold'; choose from 'text'"),
+        ([b'{"text": "SECRET"}'], {"gold_field": "gold"}, SourceError, r"line 1: no column 'gold'; choose from text"),
         ([b'{"body": "SECRET"}'], {"gold_field": "gold"}, SourceError, r"line 1: no text in a column 'text'"),
         ([b'{"text": ["SECRET"]}'], {"gold_field": "gold"}, SourceError, "no text in a column 'text'"),
         ([b'{"text": "a", "who": 3}'], {"names_field": "who"}, SourceError, "line 1: 'who': expected a name or a list of names"),

@@ -1,9 +1,13 @@
 """The cache of spans: exact, private, shared by processes, and never in the way."""
 
+import os
 import random
+import sqlite3
+import stat
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from axolotl_slung.labeling.base import Labeler, Span
@@ -22,7 +26,7 @@ class Counting(Labeler):
     def label(self, texts, rows):
         self.asked += texts
         assert [row["text"] for row in rows] == list(texts)
-        return [[Span(i, i + 1, (i + 1) / 7) for i, c in enumerate(text) if c == "x"] for text in texts]
+        return [[Span(i, i + 1, (i + 1) / 10) for i, c in enumerate(text) if c == "x"] for text in texts]
 
 
 def annotate(labeler, texts):
@@ -55,18 +59,74 @@ def test_the_file_holds_no_text(tmp_path):
         assert b"Zebulon" not in file.read_bytes()
 
 
+def test_only_the_owner_may_read_it(tmp_path):
+    folder = tmp_path / "labels"
+    cache = SpanCache("a" * 64, "counting", folder)
+    annotate(Counting(cache), ["x"])
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+    # a file of an earlier version
+    cache.store.path.chmod(0o644)
+    annotate(Counting(SpanCache("a" * 64, "counting", folder)), ["x"])
+    assert stat.S_IMODE(cache.store.path.stat().st_mode) == 0o600
+
+
+def test_a_file_of_another_user_is_not_used(tmp_path, monkeypatch, caplog):
+    annotate(Counting(SpanCache("a" * 64, "counting", tmp_path)), ["x"])
+    monkeypatch.setattr(os, "geteuid", lambda: os.stat(tmp_path).st_uid + 1)
+    labeler = Counting(SpanCache("a" * 64, "counting", tmp_path))
+    assert annotate(labeler, ["x"]) == [[Span(0, 1, 1 / 10, "counting")]]
+    assert labeler.asked == ["x"]
+    assert "it belongs to another user" in caplog.text
+
+
+ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [(5, 4_000_000_000, 7.5)],
+        [(0, 4, 0.5)],
+        [(1, 1, 0.5)],
+        [(2, 1, 0.5)],
+        [(0, 1, 1.5)],
+        [(0, 1, -0.1)],
+        [(0, 1, float("nan"))],
+        [(0, 1, float("inf"))],
+        [(2, 3, 0.5), (0, 1, 0.5)],
+        b"12 Elm St",
+        "text",
+        7,
+        None,
+    ],
+)
+def test_a_row_that_does_not_fit_its_text_is_not_believed(tmp_path, caplog, row):
+    annotate(Counting(SpanCache("a" * 64, "counting", tmp_path)), ["x y"])
+    store = SpanCache("a" * 64, "counting", tmp_path).store
+    blob = np.array(row, ROW).tobytes() if isinstance(row, list) else row
+    with sqlite3.connect(store.path) as database:
+        database.execute("UPDATE spans SET spans = ?", (blob,))
+    labeler = Counting(SpanCache("a" * 64, "counting", tmp_path))
+    for _ in range(2):
+        assert annotate(labeler, ["x y", "x y"]) == [[Span(0, 1, 1 / 10, "counting")]] * 2
+    assert labeler.asked == ["x y", "x y"]  # then it is stored again
+    assert caplog.text.count("do not fit their text") == 1
+    assert "Elm" not in caplog.text
+
+
 @pytest.mark.parametrize("damage", [b"", b"no database at all" * 100])
 def test_a_cache_that_cannot_be_read_is_done_without(tmp_path, damage, caplog):
     cache = SpanCache("a" * 64, "counting", tmp_path)
     cache.store.path.write_bytes(damage)
-    assert annotate(Counting(cache), ["x", "y"]) == [[Span(0, 1, 1 / 7, "counting")], []]
+    assert annotate(Counting(cache), ["x", "y"]) == [[Span(0, 1, 1 / 10, "counting")], []]
     assert ("is not used" in caplog.text) == bool(damage)
 
 
 def test_a_folder_that_cannot_be_written_is_done_without(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     cache = SpanCache("a" * 64, "counting", tmp_path / "file" / "labels")
-    assert annotate(Counting(cache), ["x"]) == [[Span(0, 1, 1 / 7, "counting")]]
+    assert annotate(Counting(cache), ["x"]) == [[Span(0, 1, 1 / 10, "counting")]]
     assert caplog.text.count("is not used") == 1
 
 
@@ -79,8 +139,8 @@ from axolotl_slung.labeling.cache import SpanCache
 cache = SpanCache("a" * 64, "n", Path({str(tmp_path)!r}))
 for batch in range(20):
     texts = [f"{{batch}} {{n}}" for n in range(200)]
-    found = cache.fill(texts, lambda some: [[Span(0, i + 1, i / 200, "n")] for i in some])
-    assert found == [[Span(0, i + 1, i / 200, "n")] for i in range(200)]
+    found = cache.fill(texts, lambda some: [[Span(0, 3, i / 200, "n")] for i in some])
+    assert found == [[Span(0, 3, i / 200, "n")] for i in range(200)]
 assert not cache.store.broken
 """
     processes = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(4)]

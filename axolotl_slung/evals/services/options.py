@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...errors import SlungError
+from ...errors import SlungError, closest, meant
 
 _NOT_OPTIONS = ("SLUNG_LM_EVAL_HOOK", "SLUNG_API_KEY")
 
@@ -105,8 +105,15 @@ def read_options(metadata: Mapping | None = None, environment: Mapping[str, str]
         if name not in Options.model_fields:
             known = ", ".join(f"SLUNG_{known.upper()}" for known in Options.model_fields)
             # the value is not quoted: it may be a misplaced key
+            guess = closest(name, Options.model_fields)
+            guess = f"did you mean SLUNG_{guess.upper()}? " if guess else ""
             raise SlungError(
-                f"{said}: unknown option; expected one of {known}. Keys of services go into the variables "
+                f"{said}: unknown option; {guess}expected one of {known}. Keys of services go into the variables "
                 "OPENAI_API_KEY, SLUNG_API_KEY and PERSPECTIVE_API_KEY"
             ) from None
-        raise SlungError(f"{said}: {given[name][1]!r}: {problem['msg']}") from None
+        field, value = Options.model_fields[name], given[name][1]
+        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+        what = (
+            f"expected one of {', '.join(choices)}{meant(value, choices)}" if choices else "this value cannot be used"
+        )
+        raise SlungError(f"{said}: {value!r}: {what} ({field.description})") from None

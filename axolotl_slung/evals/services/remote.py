@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import queue
 import random
@@ -16,11 +15,11 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ...errors import SlungError
+from ...errors import SlungError, get_logger
 from .answers import AnswerCache, digest
 from .service import THREAD, Refused
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 ATTEMPTS = 6
 """The maximum number of attempts per request."""

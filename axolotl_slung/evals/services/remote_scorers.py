@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from abc import abstractmethod
 from datetime import date
 
 import numpy as np
 
-from ...errors import SlungError
+from ...errors import SlungError, get_logger
 from .answers import AnswerCache
 from .base import Scorer
 from .remote import ask_all
 from .service import Refused, Service, host_of
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 PERSPECTIVE = "https://commentanalyzer.googleapis.com"
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datasets import Dataset
 from lm_eval.api.task import ConfigurableTask
 
-from ...errors import SlungError
+from ...errors import SlungError, end_without_traceback
 from ..documents import identity
 from ..measures.metrics import Metric
 from ..requests import attach
@@ -28,6 +28,7 @@ class SlungTask(ConfigurableTask):
     """The new request type (see `..requests`), or None if the YAML names one of lm_eval's."""
 
     def __init__(self, config: Mapping | None = None):
+        end_without_traceback()
         config = {key: value for key, value in (config or {}).items() if key != "class"}
         given = {**_metadata_of_manager(), **(config.pop("metadata", None) or {})}
         self.options = read_options(given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from lm_eval.api.instance import Instance
 
-from ...errors import SlungError
+from ...errors import SlungError, get_logger
 from ..documents import load, splits_of
 from ..measures import intervals, probe
 from ..measures.metrics import Metric
 from ..requests import HIDDEN_STATES
 from .base import SlungTask
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 
 class Probed(NamedTuple):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 
 from lm_eval.api.instance import Instance
 
+from ...errors import get_logger
 from ..documents import load
 from ..measures.metrics import Metric
 from ..requests import LOG_LIKELIHOOD
 from .base import SlungTask
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 
 class Perplexity(SlungTask):

@@ -25,7 +25,7 @@ function make(tag, className = "", text = "") {
   return element;
 }
 
-// The same expression is in render/visible.py: characters that are invisible, or move or reorder others.
+// The same expression is in visible.py: characters that are invisible, or move or reorder others.
 const HIDDEN = /(?! )[\p{Cc}\p{Cf}\p{Cs}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]/gu;
 const SIGNS = { "\n": "⏎", "\t": "⇥" };
 

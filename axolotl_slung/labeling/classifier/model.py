@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from ...errors import first_line
+from ...errors import first_line, meant
 from ..base import LabelerError
 
 _OLD_WEIGHTS = "pytorch_model*.bin"
@@ -237,6 +237,7 @@ class ClassifierModel:
         if not tags:
             raise LabelerError(
                 f"{self.key}.label: {label!r}: is not in {self.folder}; choose one of {', '.join(names)}"
+                f"{meant(label, names)}"
             )
         return tags
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import few, meant
 from ...storage import cache_path, download, sha256_of
 from ..base import Labeler, LabelerError, Span, utf8_safe
 from ..identity import file_digest
@@ -216,10 +217,9 @@ class FastTextLabeler(Labeler):
         except (OSError, ValueError) as error:
             raise self._unusable(str(error)) from error
         if self.label_name not in layout.labels:
-            more = f" and {len(layout.labels) - 20:,} more" if len(layout.labels) > 20 else ""
             raise LabelerError(
-                f"{self.key}.label: {self.label_name!r}: is not in {self.path}; choose one of "
-                f"{', '.join(layout.labels[:20])}{more}"
+                f"{self.key}.label: {self.label_name!r}: is not in {self.path}; choose one of {few(layout.labels)}"
+                f"{meant(self.label_name, layout.labels)}"
             )
         return layout
 

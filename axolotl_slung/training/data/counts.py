@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from axolotl.utils.logging import get_logger
 from datasets import Dataset
 
 from ...labels.buckets import Action, Bucket
 from ...labels.codec import FIRST_CODE, IGNORE, decode
+from ..log import get_logger
 from .row_labels import SlungDataError
 
 LOG = get_logger(__name__)

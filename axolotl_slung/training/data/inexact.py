@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from axolotl.utils.logging import get_logger
 from datasets import Dataset
+
+from ..log import get_logger
 
 LOG = get_logger(__name__)
 

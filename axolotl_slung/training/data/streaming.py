@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import tokenizers
 import torch
-from axolotl.utils.logging import get_logger
 from datasets import Dataset, concatenate_datasets
 from torch.utils.data import get_worker_info
 
+from ...errors import few
 from ...labels.codec import IGNORE
+from ..log import get_logger
 from .policy import Policy
 from .row_labels import SlungDataError
 from .strategy import SlungStrategy
@@ -288,5 +289,5 @@ def _check_column(columns, strategy: SlungStrategy) -> None:
     if strategy.policy.text_field not in columns:
         raise SlungDataError(
             f"{strategy.policy.where}.text_column: the stream has no column {strategy.policy.text_field!r}; it has "
-            f"{sorted(columns)}"
+            f"{few(sorted(columns))}"
         )
