@@ -152,8 +152,10 @@ def open_data_sets(config: str, block: SlungConfig, output: Path, spans_field: s
 
 def say_next(sources: Sequence[Source], output: Path, block: SlungConfig, spans_field: str) -> None:
     """Say what to change in the config to train on the output."""
-    click.echo("To train on it, change these keys of the config, and remove `name`, `split` and the like beside them:")
+    from .ending import say
+
+    say("To train on it, change these keys of the config, and remove `name`, `split` and the like beside them:")
     for source in sources:
-        click.echo(f"  {source.path}: {{path: {output / source.name}, ds_type: json}}")
+        say(f"  {source.path}: {{path: {output / source.name}, ds_type: json}}")
     field = "" if spans_field == "spans" else f", field: {spans_field}"
-    click.echo(f"  slung.labelers: [{{type: spans{field}}}]")
+    say(f"  slung.labelers: [{{type: spans{field}}}]")

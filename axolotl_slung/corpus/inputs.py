@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..errors import get_logger
 from ..packed import PACKINGS, suffix_of
 from ..storage import special, walk
 from .sources import Source, SourceError
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 JSON_LINES = (".jsonl", ".json", ".ndjson", ".jsonlines")
 PARQUET = ".parquet"

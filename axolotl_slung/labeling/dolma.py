@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import few
+from ..errors import few, get_logger
 from ..packed import PACKINGS, damage_of, mismatch, open_lines
 from ..storage import walk
 from .base import Labeler, LabelerError, RowError, Span
 from .spans import describe_row, parse_spans
 
-LOG = logging.getLogger(__name__)
+LOG = get_logger(__name__)
 
 _Line = tuple[int, bytes]
 """A document's place in the files, and its spans as JSON."""
