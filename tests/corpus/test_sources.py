@@ -19,7 +19,7 @@ from pyarrow import parquet
 from axolotl_slung.cli import main
 from axolotl_slung.corpus import run
 from axolotl_slung.corpus.inputs import find_sources
-from axolotl_slung.corpus.sources import SourceError
+from axolotl_slung.corpus.sources import Source, SourceError
 from axolotl_slung.labeling.dolma import DolmaLabeler
 
 PATTERNS = "word: '[a-z]+'"
@@ -296,6 +296,27 @@ def test_tables_are_cut_by_bytes(tmp_path, monkeypatch):
     assert all(sum(map(len, chunk.content[:-1])) < 10_000 for chunk in chunks) and len(chunks) > 30
     for chunk, after in pairwise(chunks):  # a run that resumes reads the same chunks
         assert next(iter(source.chunks(chunk.end))) == after
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_hub_rows_keep_their_times_and_are_cut_by_bytes(tmp_path, monkeypatch, kind):
+    """`datasets` reads a folder as it reads a hub's data set, and makes times of strings that look like times."""
+    monkeypatch.setattr("axolotl_slung.corpus.chunks.CHUNK_BYTES", 5_000)
+    rows = [{"text": f"{n} " * 50, "at": "2019-04-25T12:57:54", "n": n} for n in range(300)]
+    if kind == "jsonl":
+        put(tmp_path / "hub" / "train.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+    else:
+        times = pa.array([row["at"] for row in rows]).cast(pa.timestamp("ms"))
+        rows = [{**row, "at": f"{row['at']}.000", "raw": "AA==", "score": None} for row in rows]
+        columns = {"text": [row["text"] for row in rows], "at": times, "n": list(range(300)),
+                   "raw": [b"\0"] * 300, "score": [float("nan")] * 300}  # fmt: skip
+        put(tmp_path / "hub" / "train.parquet", table(**columns))
+    source = Source("x.jsonl.zst", str(tmp_path / "hub"), "hub", split="train")
+    chunks = list(source.chunks())
+    assert [json.loads(line) for chunk in chunks for line in chunk.content] == rows
+    assert len(chunks) > 8 and all(sum(map(len, chunk.content[:-1])) < 5_000 for chunk in chunks)
+    assert source.check()["at"].startswith("a column of type timestamp")
+    assert next(iter(source.chunks(chunks[3].end))) == chunks[4]
 
 
 def test_another_job_does_not_write_into_the_folder(tmp_path, label, labeler):
