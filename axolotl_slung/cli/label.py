@@ -79,7 +79,7 @@ def label(inputs, output, config, labelers, columns, subset, split, workers, cac
     if barren := [one for one in bad if not one.progress.documents]:
         shown = ", ".join(f"{one.source.path} ({one.progress.bad} lines)" for one in barren[:5])
         more = f" and {len(barren) - 5} more" if len(barren) > 5 else ""
-        raise click.ClickException(f"{shown}{more}: gave no document; fix or remove what is no file of documents")
+        raise click.ClickException(f"{shown}{more}: gave no document; fix these files, or leave them out")
 
 
 class _Bar:
