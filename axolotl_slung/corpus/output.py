@@ -195,7 +195,7 @@ class Output:
             self._log.seek(0)
             bad = (entry for line in self._log for entry in json.loads(line).get("lines", ()))
             listed = "".join(f"{self.source.path}:{number}: {reason}\n" for number, reason in bad)
-            self.bad_lines.write_text(listed, encoding="utf-8")
+            self.bad_lines.write_text(listed, encoding="utf-8", errors="backslashreplace")
         self._part.replace(self.path)
 
     def _write(self, entry) -> None:

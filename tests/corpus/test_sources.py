@@ -239,6 +239,7 @@ def test_a_file_that_gives_nothing_is_told_as_a_file(tmp_path, label):
     for _ in range(2):  # the second run has nothing to do, and says so again
         result = label(tmp_path / "in")
         assert result.exit_code == 1 and "50 documents" in result.output
+        assert f"1 sources are empty: {tmp_path / 'in' / 'c.jsonl'}" in result.output
         assert (
             f"{tmp_path / 'in' / 'b.json'} (3 lines), {tmp_path / 'in' / 'd.jsonl.gz'} (1 lines): gave no"
             in result.output
@@ -284,6 +285,31 @@ def test_what_the_schema_tells_stops_before_the_first_row(tmp_path, label, colum
     result = label(tmp_path / "in", *options)
     assert result.exit_code == 1 and says.format(tmp_path / "in" / "b.parquet") in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_columns_with_dots_in_their_names(tmp_path):
+    put(tmp_path / "a.parquet", table(**{"text": ["x"], "a.b": [1], "a": [{"b": 2}], "c": [3]}))
+    for columns in (None, ["text", "a.b"], ["text", "a"]):
+        [source] = find_sources([str(tmp_path / "a.parquet")], columns=columns)
+        [chunk] = source.chunks()
+        row = {"text": "x", "a.b": 1, "a": {"b": 2}, "c": 3}
+        assert json.loads(chunk.content[0]) == {key: row[key] for key in columns or row}
+
+
+def test_names_that_are_not_utf8(tmp_path, label):
+    name = os.fsdecode(b"a\xff.jsonl")
+    put(tmp_path / "in" / name, LINES + b"{broken")
+    result = label(tmp_path / "in")
+    assert result.exit_code == 0 and "1 lines could not be labeled" in result.output
+    assert label(tmp_path / "in").exit_code == 0
+
+
+def test_a_record_that_a_kill_has_cut(tmp_path, label):
+    put(tmp_path / "in" / "a.jsonl", LINES)
+    for content in (b"", b"{", b"[]", b'{"job": 1, "made_from": 2}', b'{"job": {"labelers": {}}}'):
+        put(tmp_path / "out" / ".slung" / "job.json", content)
+        assert label(tmp_path / "in").exit_code == 0
+        shutil.rmtree(tmp_path / "out")
 
 
 def test_tables_are_cut_by_bytes(tmp_path, monkeypatch):
