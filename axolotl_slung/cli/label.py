@@ -109,12 +109,13 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
         with open(bad[0].bad_lines, encoding="utf-8") as listed:
             for line in islice(listed, 5):
                 say(f"  {line.rstrip()}", err=True)
+    if empty := [one.source.path for one in outputs if not one.progress.documents and not one.progress.bad]:
+        say(f"{len(empty)} sources are empty: {_few(empty)}", err=True)
     if not documents:
         raise click.ClickException(f"{output}: no document was labeled; check the inputs and --text-field")
     if barren := [one for one in bad if not one.progress.documents]:
-        shown = ", ".join(f"{one.source.path} ({one.progress.bad} lines)" for one in barren[:5])
-        more = f" and {len(barren) - 5} more" if len(barren) > 5 else ""
-        raise click.ClickException(f"{shown}{more}: gave no document; fix or remove what is no file of documents")
+        shown = _few([f"{one.source.path} ({one.progress.bad} lines)" for one in barren])
+        raise click.ClickException(f"{shown}: gave no document; fix these files, or leave them out")
     if not inputs:
         say_next(sources, output, block, fields["spans_field"])
 
@@ -154,6 +155,10 @@ def _say_what_was_found(outputs, folder: Path, job) -> None:
             if never.absent or never.in_parts
             else f"  {never.labeler}: all {never.listed} listed names were found"
         )
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 class _Bar:

@@ -115,7 +115,7 @@ def _of_folder(given: str, folder: Path, output: Path | None, columns) -> list[S
 
 
 def _suffix(path: Path) -> str:
-    """What the notice about left out files calls this one: its suffix, unless that is no plain word."""
+    """What the notice about left out files calls this one: its suffix, if that is a plain word."""
     ends = path.suffixes[-2:] if suffix_of(path) else path.suffixes[-1:]
     return "".join(ends).lower() if ends and all(map(_SUFFIX.fullmatch, ends)) else "without a known suffix"
 

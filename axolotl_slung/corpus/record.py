@@ -54,7 +54,7 @@ def known_identity(folder: Path, job: Job) -> dict | None:
     made_from = record["made_from"]
     try:
         now = _made_from(job, [Path(file) for file, *_ in made_from["files"]], list(made_from["versions"]))
-    except OSError:
+    except (OSError, KeyError, TypeError, ValueError):
         return None
     return record["job"] if json.loads(json.dumps(now)) == made_from else None
 
@@ -106,11 +106,12 @@ def _made_from(job: Job, files: list[Path], packages: list[str]) -> dict[str, An
 
 
 def _parsed(content: bytes) -> dict | None:
+    """A record; None if it is empty, or cut by a kill while it was written."""
     try:
         record = json.loads(content)
-    except ValueError:
-        return None  # empty, or cut by a kill while it was written
-    return record if isinstance(record, dict) and {"job", "made_from"} <= record.keys() else None
+        return record if isinstance(record["job"]["labelers"], dict) and "made_from" in record else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 @contextmanager

@@ -64,6 +64,8 @@ class ParquetRows:
             for batch in file.iter_batches(rows, row_groups=[group], columns=self._columns, use_threads=False):
                 skipped = min(max(self.number - before, 0), batch.num_rows)
                 before += batch.num_rows
+                # `columns` above also takes a.b for b in a
+                batch = batch.select(self._columns) if self._columns else batch
                 yield from numbered(self, batch.slice(skipped))
             yield None, None  # a file may be read from any row group on, with the same chunks
 

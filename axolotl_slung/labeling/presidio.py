@@ -42,7 +42,7 @@ class PresidioLabeler(Labeler):
     reads_escapes = True
     cached = True
     lazy = ("_analyzer",)
-    packages = ("presidio-analyzer", "phonenumbers", "spacy", "tldextract")
+    packages = ("presidio-analyzer", "phonenumbers", "regex", "spacy", "tldextract")
 
     def __init__(
         self, key: str, entities: list[str] | None = None, language: str = "en", nlp_engine: str | None = None

@@ -19,7 +19,7 @@ from pyarrow import parquet
 from axolotl_slung.cli import main
 from axolotl_slung.corpus import run
 from axolotl_slung.corpus.inputs import find_sources
-from axolotl_slung.corpus.sources import SourceError
+from axolotl_slung.corpus.sources import Source, SourceError
 from axolotl_slung.labeling.dolma import DolmaLabeler
 
 PATTERNS = "word: '[a-z]+'"
@@ -239,6 +239,7 @@ def test_a_file_that_gives_nothing_is_told_as_a_file(tmp_path, label):
     for _ in range(2):  # the second run has nothing to do, and says so again
         result = label(tmp_path / "in")
         assert result.exit_code == 1 and "50 documents" in result.output
+        assert f"1 sources are empty: {tmp_path / 'in' / 'c.jsonl'}" in result.output
         assert (
             f"{tmp_path / 'in' / 'b.json'} (3 lines), {tmp_path / 'in' / 'd.jsonl.gz'} (1 lines): gave no"
             in result.output
@@ -286,6 +287,31 @@ def test_what_the_schema_tells_stops_before_the_first_row(tmp_path, label, colum
     assert not (tmp_path / "out").exists()
 
 
+def test_columns_with_dots_in_their_names(tmp_path):
+    put(tmp_path / "a.parquet", table(**{"text": ["x"], "a.b": [1], "a": [{"b": 2}], "c": [3]}))
+    for columns in (None, ["text", "a.b"], ["text", "a"]):
+        [source] = find_sources([str(tmp_path / "a.parquet")], columns=columns)
+        [chunk] = source.chunks()
+        row = {"text": "x", "a.b": 1, "a": {"b": 2}, "c": 3}
+        assert json.loads(chunk.content[0]) == {key: row[key] for key in columns or row}
+
+
+def test_names_that_are_not_utf8(tmp_path, label):
+    name = os.fsdecode(b"a\xff.jsonl")
+    put(tmp_path / "in" / name, LINES + b"{broken")
+    result = label(tmp_path / "in")
+    assert result.exit_code == 0 and "1 lines could not be labeled" in result.output
+    assert label(tmp_path / "in").exit_code == 0
+
+
+def test_a_record_that_a_kill_has_cut(tmp_path, label):
+    put(tmp_path / "in" / "a.jsonl", LINES)
+    for content in (b"", b"{", b"[]", b'{"job": 1, "made_from": 2}', b'{"job": {"labelers": {}}}'):
+        put(tmp_path / "out" / ".slung" / "job.json", content)
+        assert label(tmp_path / "in").exit_code == 0
+        shutil.rmtree(tmp_path / "out")
+
+
 def test_tables_are_cut_by_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr("axolotl_slung.corpus.chunks.CHUNK_BYTES", 10_000)
     texts = ["x" * size for size in [10] * 2000 + [9000] * 20 + [200_000] + [10] * 50]
@@ -296,6 +322,27 @@ def test_tables_are_cut_by_bytes(tmp_path, monkeypatch):
     assert all(sum(map(len, chunk.content[:-1])) < 10_000 for chunk in chunks) and len(chunks) > 30
     for chunk, after in pairwise(chunks):  # a run that resumes reads the same chunks
         assert next(iter(source.chunks(chunk.end))) == after
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_hub_rows_keep_their_times_and_are_cut_by_bytes(tmp_path, monkeypatch, kind):
+    """`datasets` reads a folder as it reads a hub's data set, and makes times of strings that look like times."""
+    monkeypatch.setattr("axolotl_slung.corpus.chunks.CHUNK_BYTES", 5_000)
+    rows = [{"text": f"{n} " * 50, "at": "2019-04-25T12:57:54", "n": n} for n in range(300)]
+    if kind == "jsonl":
+        put(tmp_path / "hub" / "train.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+    else:
+        times = pa.array([row["at"] for row in rows]).cast(pa.timestamp("ms"))
+        rows = [{**row, "at": f"{row['at']}.000", "raw": "AA==", "score": None} for row in rows]
+        columns = {"text": [row["text"] for row in rows], "at": times, "n": list(range(300)),
+                   "raw": [b"\0"] * 300, "score": [float("nan")] * 300}  # fmt: skip
+        put(tmp_path / "hub" / "train.parquet", table(**columns))
+    source = Source("x.jsonl.zst", str(tmp_path / "hub"), "hub", split="train")
+    chunks = list(source.chunks())
+    assert [json.loads(line) for chunk in chunks for line in chunk.content] == rows
+    assert len(chunks) > 8 and all(sum(map(len, chunk.content[:-1])) < 5_000 for chunk in chunks)
+    assert source.check()["at"].startswith("a column of type timestamp")
+    assert next(iter(source.chunks(chunks[3].end))) == chunks[4]
 
 
 def test_another_job_does_not_write_into_the_folder(tmp_path, label, labeler):

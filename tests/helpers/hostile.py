@@ -250,8 +250,9 @@ def main() -> None:
             except BaseException:
                 print(f"seed {seed} fails")
                 raise
-        if number % (10 * ROUND) == 0:
-            print(f"{number + ROUND} inputs", flush=True)
+        done = number + ROUND
+        if done % (10 * ROUND) == 0 or done >= options.inputs:
+            print(f"{done} inputs", flush=True)
 
 
 if __name__ == "__main__":

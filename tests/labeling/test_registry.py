@@ -109,3 +109,12 @@ def test_the_docs_list_the_labelers_with_their_keys_and_defaults():
 
 def _yaml(value):
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def test_labels_change_their_digest_with_every_package_that_decides_them():
+    """Other packages only compute: torch and numba, and zstandard, which unpacks."""
+    distributions = {"livekit": "livekit-blingfire", "fasttext": "fasttext-numpy2-wheel"}
+    for name, entry in LABELERS.items():
+        decisive = set(entry.requires) - {"torch", "numba", "zstandard"}
+        named = {distributions.get(package, package.replace("_", "-")) for package in decisive}
+        assert named <= set(entry.load().packages), name
