@@ -15,7 +15,7 @@ import yaml
 from datasets import Dataset
 from pydantic import ValidationError
 
-from ..errors import SlungError
+from ..errors import SlungError, first_line, os_problem
 from ..faults import lines_of
 from ..labels.buckets import Action
 from ..training.conflicts import check_run
