@@ -9,14 +9,14 @@ from helpers.tiny import tiny_model
 
 from axolotl_slung.cli import main
 
-HOSTILE = "\x1b[2J\x9b31m\u202e\u2028\x85\r\nError: forged: Jane Roe"
+HOSTILE = "\x1b[2J\x9b31m\u202e\u2028\x85\r\nError: forged"
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 ROWS = [
     {HOSTILE: 1},
     {"text": 7, "spans": "{}", HOSTILE: 2},
     {"text": "Ada", "spans": "Jane Roe"},
-    {"text": "Ada", "spans": [["Jane Roe", 3, 1]], "id": HOSTILE},
+    {"text": "Ada", "spans": [["Jane Roe", 3, 1]], "id": HOSTILE + "Jane"},
     {"text": "Ada", "spans": {HOSTILE: [[0, 99, 1]]}},
     {"text": "Ada", "spans": {HOSTILE: 5}},
     ["Jane Roe"],

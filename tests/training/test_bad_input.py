@@ -53,10 +53,10 @@ def files(tmp_path):
         ({"type": "entities", "path": "none.txt"}, r"slung.labelers\[0\].path: .*none.txt"),
         ({"type": "entities", "path": "empty.txt"}, r"slung.labelers\[0\].path: .*empty.txt: has no names"),
         ({"type": "patterns", "path": "broken.yml"}, r"slung.labelers\[0\].path: .*broken.yml.*phone"),
-        ({"type": "dolma", "path": "missing.jsonl", "attribute": "x", "cuts": [1e-4, 0.99]}, r"slung.labelers\[0\].path: the row with id 'a': is not in"),
-        ({"type": "dolma", "path": "reordered.jsonl", "attribute": "x", "cuts": [1e-4, 0.99]}, r"slung.labelers\[0\].path: the row with id 'b': is not in the order of"),
+        ({"type": "dolma", "path": "missing.jsonl", "attribute": "x", "cuts": [1e-4, 0.99]}, r"slung.labelers\[0\].path: row \d of the batch: is not in"),
+        ({"type": "dolma", "path": "reordered.jsonl", "attribute": "x", "cuts": [1e-4, 0.99]}, r"slung.labelers\[0\].path: row \d of the batch: is not in the order of"),
         ({"type": "dolma", "path": "missing.jsonl", "attribute": "y", "cuts": [1e-4, 0.99]}, r"slung.labelers\[0\].attribute: 'y': is not in"),
-        ({"type": "spans", "field": "risky"}, r"slung.labelers\[0\].field: the row with id 'a': has no 'risky'"),
+        ({"type": "spans", "field": "risky"}, r"slung.labelers\[0\].field: row \d of the batch: has no 'risky'"),
     ],
     ids=str,
 )  # fmt: skip
@@ -85,17 +85,17 @@ def test_a_label_that_the_model_lacks(tmp_path, start):
     "span", [[0, 99, 1.0], [3, 1, 1.0], [-1, 2, 1.0], [0, 3, 1.5], [2, 2, 1.0], [0, 3, float("nan")]], ids=str
 )
 def test_spans_that_are_none(start, span):
-    with pytest.raises(ValueError, match=r"slung.labelers\[0\].field: the row with id 'a': 'spans', span 0"):
+    with pytest.raises(ValueError, match=r"slung.labelers\[0\].field: row \d of the batch: 'spans', span 0"):
         start(labelers({"type": "spans"}), rows=[{"text": TEXT, "id": "a", "spans": [span]}])
 
 
 @pytest.mark.parametrize(
     "block, message",
     [
-        ({"labelers": [{"type": "entities", "names": ["x"]}], "metod": "masked"}, r"slung.metod"),
-        ({"labelers": [{"type": "entities", "names": ["x"]}], "method": "maskd"}, r"(?s)method.*maskd"),
-        ({"labelers": [{"type": "names"}]}, r"(?s)labelers.0.*'names'.*'fasttext'"),
-        ({}, r"(?s)labelers.*Field required"),
+        ({"labelers": [{"type": "entities", "names": ["x"]}], "metod": "masked"}, r"slung\.metod: unknown key; did you mean `method`"),
+        ({"labelers": [{"type": "entities", "names": ["x"]}], "method": "maskd"}, r"slung\.method: maskd: .*did you mean `masked`"),
+        ({"labelers": [{"type": "names"}]}, r"slung\.labelers\[0\]\.type: names: is not one of fasttext, .*did you mean `entities`"),
+        ({}, r"slung\.labelers: missing"),
     ],
     ids=str,
 )
