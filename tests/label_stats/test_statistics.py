@@ -35,6 +35,10 @@ def test_every_number_is_that_of_a_slow_count(buckets, documents):
     ]:
         assert [counts.documents, counts.tokens, counts.trainable] == slow_counts(documents, scores_of, buckets)
     assert set(report.labelers) == {name for one in documents for name in one.scores}
+    assert list(risk_report(documents, buckets, labelers=["silent"]).found.items())[:1] == [("silent", (0, 0))]
+    for name, found in report.found.items():
+        touched = [sum(score > 0 for score in one.scores.get(name, ())) for one in documents]
+        assert found == (sum(map(bool, touched)), sum(touched))
 
     trained = [[a for a, t in zip(slow_actions(one, buckets), one.trainable) if t] for one in documents]
     totals = Counter(action for actions in trained for action in actions)
