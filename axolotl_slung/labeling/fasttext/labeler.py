@@ -216,10 +216,9 @@ class FastTextLabeler(Labeler):
         except (OSError, ValueError) as error:
             raise self._unusable(str(error)) from error
         if self.label_name not in layout.labels:
-            more = f" and {len(layout.labels) - 20:,} more" if len(layout.labels) > 20 else ""
             raise LabelerError(
                 f"{self.key}.label: {self.label_name!r}: is not in {self.path}; choose one of "
-                f"{', '.join(layout.labels[:20])}{more}"
+                f"{', '.join(layout.labels)}"
             )
         return layout
 
