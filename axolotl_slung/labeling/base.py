@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from ..errors import SlungError
+from ..visible import visible
 from .text.escapes import unescaped
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -61,7 +62,7 @@ class RowError(LabelerError):
 
     def told(self, row: int, place: str = "") -> str:
         """The message about one row: `key: place: what is wrong`."""
-        return ": ".join(filter(None, (self.key, place, self.problems[row])))
+        return visible(": ".join(filter(None, (self.key, place, self.problems[row]))))
 
     def moved(self, rows: Sequence[int]) -> RowError:
         """The same error about a larger batch, of which the batch's rows are numbers `rows`.

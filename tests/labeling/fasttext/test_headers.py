@@ -130,11 +130,3 @@ def test_a_number_that_cannot_be_right_is_named(tmp_path, subwords, field, value
         FastTextLabeler("slung.labelers[0]", str(path)).check()
     assert "is not a valid fastText classifier: it is damaged: " in str(caught.value)
     assert str(caught.value).endswith("; replace it")
-
-
-def test_many_labels_are_not_all_listed(tmp_path):
-    (tmp_path / "train.txt").write_text("".join(f"__label__{i} word{i} day\n" for i in range(500)))
-    options = {"dim": 4, "epoch": 1, "thread": 11, "verbose": 0}
-    fasttext.train_supervised(str(tmp_path / "train.txt"), **options).save_model(str(tmp_path / "many.bin"))
-    with pytest.raises(LabelerError, match=r"choose one of (__label__\d+, ){19}__label__\d+ and 480 more$"):
-        FastTextLabeler("slung.labelers[0]", str(tmp_path / "many.bin")).check()
