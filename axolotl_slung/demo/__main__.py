@@ -57,16 +57,13 @@ def main() -> None:
     stages.begin("training `masked`, on every token but those of the names")
     train(configs["masked"], folder / "masked.log")
     stages.begin("how well the models predict the texts")
-    sets, names = table.texts_of(folder)
-    bar = Bar("batches")
-    predicted = table.compare(models, sets, names, bar.show)
-    bar.close()
+    predicted = predict(models, folder)
     for label, model in models.items():
         stages.begin(f"questions to `{label}`")
         evaluate(label, model, folder)
     say(f"\nDone in {stages.spent:.1f} minutes.\n")
 
-    print(table.render(predicted), flush=True)
+    print(predicted, flush=True)
     run(["slung", "report", *(f"{label}={folder / 'evals' / label}" for label in models), "-o", str(folder / "report")])
     said = {label: findings.samples(folder / "evals" / label) for label in models}
     print("\n" + findings.answers({label: said[label] for label in ("direct", "masked")}))
@@ -85,6 +82,15 @@ def link(path: Path, target: Path) -> None:
 def train(config: Path, log: Path) -> None:
     """Run `axolotl train config`, write its output to `log` and show its steps as a bar."""
     with_bars(["axolotl", "train", str(config)], log, {"Starting trainer": "steps"})
+
+
+def predict(models: Mapping[str, str | Path], folder: Path) -> str:
+    """Measure how well the models predict the texts, and return the table."""
+    output = folder / "predictions.txt"
+    command = ["python", "-m", "axolotl_slung.demo.table", "--data", str(folder), "--output", str(output)]
+    command += [f"{label}={model}" for label, model in models.items()]
+    with_bars(command, folder / "predictions.log", {table.RUNNING: "batches"})
+    return output.read_text(encoding="utf-8")
 
 
 def evaluate(label: str, model: str | Path, folder: Path) -> None:
@@ -106,17 +112,18 @@ def with_bars(command: list[str], log: Path, units: Mapping[str, str]) -> None:
         units: what is counted after the line that contains each key.
     """
     say("  " + " ".join(command))
-    bar, steps = None, 0
+    bar, of, steps = None, None, 0
     with (
         open(log, "w", encoding="utf-8") as file,
         start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
     ):
         for line in process.stdout:  # text mode also ends lines at the carriage returns of progress bars
             file.write(line)
-            if unit := next((units[marker] for marker in units if marker in line), None):
+            unit = next((units[marker] for marker in units if marker in line), of)
+            if unit != of:
                 if bar:
                     bar.close()
-                bar, steps = Bar(unit), 0
+                bar, of, steps = Bar(unit), unit, 0
             step = _STEP.search(line) if bar else None
             if step and steps in (0, int(step.group(2))):  # other bars follow, for saving shards
                 steps = int(step.group(2))

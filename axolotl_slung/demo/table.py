@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from ..labeling import EntitiesLabeler
 from ..labels.buckets import Action, Bucket
 from ..labels.tokens import char_scores, token_buckets
 
 BATCH = 16
+RUNNING = "Running batches"
+"""What the bar begins with."""
 
 
 class Row(NamedTuple):
@@ -39,11 +42,11 @@ def touches_name(offsets, spans, length: int) -> list[bool]:
 
 @torch.inference_mode()
 def measure(
-    model, tokenizer, texts: Sequence[str], labeler: EntitiesLabeler, after_batch: Callable[[], None]
+    model, tokenizer, texts: Sequence[str], labeler: EntitiesLabeler, bar: tqdm
 ) -> tuple[float, float, float]:
     """Mean probability and nll of the name tokens, and mean nll of all others.
 
-    The first token of a text has no prediction and is not counted. `after_batch` is called after each batch.
+    The first token of a text has no prediction and is not counted. The bar counts batches.
     """
     log_p, is_name = [], []
     for start in range(0, len(texts), BATCH):
@@ -65,36 +68,28 @@ def measure(
         touched = [touches_name(o, s, len(text)) for o, s, text in zip(offsets, spans, batch, strict=True)]
         log_p.append(-F.cross_entropy(logits[kept], targets[kept], reduction="none").cpu())
         is_name.append(torch.tensor(touched)[:, 1:][kept.cpu()])
-        after_batch()
+        bar.update()
     log_p, is_name = torch.cat(log_p), torch.cat(is_name)
     named, others = log_p[is_name], log_p[~is_name]
     return named.exp().mean().item(), -named.mean().item(), -others.mean().item()
 
 
-def compare(
-    models: Mapping[str, str | Path],
-    sets: Mapping[str, Sequence[str]],
-    names: Path,
-    show: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Row]:
-    """Measure every model folder on every set of texts.
+def compare(models: Mapping[str, str | Path], sets: Mapping[str, Sequence[str]], names: Path) -> list[Row]:
+    """Measure every model folder on every set of texts, with a bar on stderr.
 
-    `names` is a file with one name per line. A first or last name by itself counts too. `show` is called with the
-    number of batches that are done, and of all.
+    `names` is a file with one name per line. A first or last name by itself counts too.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     labeler = EntitiesLabeler("names", path=str(names), parts=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     total = len(models) * sum(math.ceil(len(texts) / BATCH) for texts in sets.values())
-    done = iter(range(1, total + 1))
     rows = []
-    for label, folder in models.items():
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(device).eval()
-        for kind, texts in sets.items():
-            figures = measure(model, tokenizer, texts, labeler, lambda: show(next(done), total))
-            rows.append(Row(label, kind, *figures))
+    with tqdm(total=total, desc=RUNNING) as bar:
+        for label, folder in models.items():
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(device).eval()
+            rows += [Row(label, kind, *measure(model, tokenizer, texts, labeler, bar)) for kind, texts in sets.items()]
     return rows
 
 
@@ -124,9 +119,13 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, default=Path("demo"), help="folder of train.jsonl, heldout.jsonl, names.txt"
     )
+    parser.add_argument("--output", type=Path, help="also write the table into this file")
     parser.add_argument("models", nargs="+", metavar="label=folder")
     args = parser.parse_args()
-    print(render(compare(dict(model.split("=", 1) for model in args.models), *texts_of(args.data))))
+    table = render(compare(dict(model.split("=", 1) for model in args.models), *texts_of(args.data)))
+    print(table)
+    if args.output:
+        args.output.write_text(table + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

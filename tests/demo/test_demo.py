@@ -107,7 +107,7 @@ class TestProgress:
             "import sys\n"
             "print('9/9 [00:01] before')\n"
             "print('Running generate_until requests')\n"
-            "for n in range(5): print(f'{n}/4 [00:01]', end='\\r')\n"
+            "for n in range(5): print(f'Running generate_until requests: {n}/4 [00:01]', end='\\r')\n"
             "print('Running loglikelihood requests')\n"
             "for n in range(3): print(f'{n}/2 [00:01]', end='\\r')\n"
             "print('1/7 [00:01] shards')\n"
