@@ -208,7 +208,8 @@ class Job:
         if self.form == "dolma" and not is_id(row.get(self.id_field)):
             if self.id_field not in row:
                 return f"no column {self.id_field!r}, which attribute files need; choose another --id-field"
-            return f"{self.id_field!r}: expected a string or an integer, got {kind_of(row[self.id_field])}"
+            what = "a number that is not an integer" if isinstance(row[self.id_field], float) else None
+            return f"{self.id_field!r}: expected a string or an integer, got {what or kind_of(row[self.id_field])}"
         if self.messages_field is not None:
             return self._problem_of_chat(row)
         place = path_of(row, self.text_field)

@@ -129,3 +129,55 @@ def test_a_crash_in_one_text_is_that_text_and_does_not_quote_it(tmp_path, label,
     assert bad == [
         "in/a.jsonl:5: not labeled: slung.labelers[0]: IndexError on a text of 9 characters; remove the text"
     ]
+
+
+def test_attribute_files_stay_line_for_line_with_their_documents(tmp_path, monkeypatch):
+    """Bad documents with an id have a line without spans, repeated ids their own spans."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    documents = [
+        '{"id": "x", "text": "Maria"}', '{"id": 7, "text": null}', '{"id": "x", "text": "no"}', "{broken",
+        '{"id": true, "text": "Maria"}', '{"id": 1.5, "text": "Maria"}', '{"text": "Maria"}', "", '{"id": "y"}',
+        '{"id": "x", "text": "Oh Maria", "marks": [[0, 99]]}', '{"id": "z", "text": "Maria z"}', '{"id": "x", "text": "to Maria"}',
+    ]  # fmt: skip
+    (tmp_path / "in" / "a.jsonl").write_text("\n".join(documents) + "\n")
+    names = "{type: entities, names: [Maria]}"
+    result = CliRunner().invoke(main, ["label", "in", "-o", "attributes", "-l", names, "--form", "dolma"])
+    assert result.exit_code == 0 and "5 documents labeled" in result.output, result.output
+    lines = [json.loads(line) for line in (tmp_path / "attributes" / "a.jsonl").read_text().splitlines()]
+    key = "slung__entities__score"
+    found = [(line["id"], [span[:2] for span in line["attributes"][key]]) for line in lines]
+    assert found == [
+        ("x", [[0, 5]]), (7, []), ("x", []), ("y", []), ("x", [[3, 8]]), ("z", [[0, 5]]), ("x", [[3, 8]])
+    ]  # fmt: skip
+    bad = (tmp_path / "attributes/.slung/a.jsonl.bad_lines.txt").read_text().splitlines()
+    assert [line.removeprefix("in/a.jsonl:") for line in bad] == [
+        "2: 'text': expected a string, got null",
+        "4: not valid JSON: Expecting property name enclosed in double quotes at character 1",
+        "5: 'id': expected a string or an integer, got true or false",
+        "6: 'id': expected a string or an integer, got a number that is not an integer",
+        "7: no column 'id', which attribute files need; choose another --id-field",
+        "9: no column 'text'",
+    ]
+
+    dolma = "{type: dolma, path: attributes, attribute: entities, name: entities}"
+    for labeler, out in ((names, "direct"), (dolma, "read")):
+        result = CliRunner().invoke(main, ["label", "in", "-o", out, "-l", labeler])
+        assert result.exit_code == 0, result.output
+    direct, read = (
+        {line["text"]: line["spans"] for line in map(json.loads, (tmp_path / out / "a.jsonl").read_text().splitlines())}
+        for out in ("direct", "read")
+    )
+    assert read == {text: spans for text, spans in direct.items() if text in read} and len(read) == 5
+
+
+def test_a_labeler_that_rejects_a_row_leaves_its_attribute_line_empty(tmp_path, label):
+    rows = [{"id": n, "text": "abc", "spans": [[0, n]]} for n in (1, 9, 3)]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_text(lines(rows))
+    result = CliRunner().invoke(main, ["label", "in", "-o", "out", "-l", "spans", "--form", "dolma"])
+    assert result.exit_code == 0 and "2 documents labeled" in result.output
+    attributes = [json.loads(line) for line in (tmp_path / "out" / "a.jsonl").read_text().splitlines()]
+    assert [(one["id"], one["attributes"]["slung__spans__score"]) for one in attributes] == [
+        (1, [[0, 1, 1.0]]), (9, []), (3, [[0, 3, 1.0]])
+    ]  # fmt: skip

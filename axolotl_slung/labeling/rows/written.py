@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..base import Span
@@ -36,6 +36,7 @@ def columns_of(row: Mapping, found: Found, names: Sequence[str], layout: Layout,
     columns: dict[Path, dict[str, Any]] = {
         holder: {name: [] for name in names} if holder in own else {} for holder in holders
     }
+    edges: dict[Path, set[int]] = {}  # where a message's later parts begin
     for path, spans in found.items():
         if not spans:
             continue
@@ -45,14 +46,17 @@ def columns_of(row: Mapping, found: Found, names: Sequence[str], layout: Layout,
         column = columns[holder]
         if holder in own and rest[0] == text_field and (first := _offset(_at(opened, holder), rest)) is not None:
             counted = [span._replace(start=span.start + first, end=span.end + first) for span in counted]
+            edges.setdefault(holder, set()).add(first)
         else:
             column = column.setdefault(pointer_to(rest), {})
         for span in counted:
             column.setdefault(span.labeler, []).append([span.start, span.end, span.score])
-    for column in [of for one in columns.values() for of in (one, *one.values()) if isinstance(of, dict)]:
+    for holder, column in columns.items():
         for name, spans in column.items():
             if isinstance(spans, list):
-                column[name] = [list(span) for span in sorted(set(map(tuple, spans)))]
+                column[name] = _joined(spans, edges.get(holder, ()))
+            else:
+                column[name] = {labeler: _joined(of_text, ()) for labeler, of_text in spans.items()}
     return columns
 
 
@@ -83,6 +87,17 @@ def with_columns(raw: str, row: Mapping, columns: Mapping[Path, Mapping], field:
         raw = with_string(raw, (layout.messages,), with_members(row[layout.messages], inner))
         values = {(): values[()]}
     return with_members(raw, values)
+
+
+def _joined(spans: Sequence[Sequence], edges: Container[int]) -> list[list]:
+    """The spans in order, without repetitions. One that goes on at an edge is one span, as it was found."""
+    joined: list[list] = []
+    for start, end, score in sorted(set(map(tuple, spans))):
+        if joined and start in edges and joined[-1][1:] == [start, score]:
+            joined[-1][1] = end
+        else:
+            joined.append([start, end, score])
+    return joined
 
 
 def _counted(row: Mapping, path: Path, spans: Iterable[Span]) -> tuple[Path, list[Span]]:

@@ -112,3 +112,53 @@ def test_chats_of_every_form(tmp_path, entry, template):
     assert result.exit_code == 0, result.output
     assert any(label <= FIRST_CODE for row in direct for label in row)
     assert trained_on_spans(tmp_path, config) == direct
+
+
+def test_rows_that_a_labeler_rejects_are_listed_and_the_same_command_goes_on(tmp_path):
+    def row(n, end):
+        marks = [[0, end, 1.0]]
+        return {
+            "messages": [
+                {"role": "user", "content": "abc", "marks": []},
+                {"role": "assistant", "content": f"ab{n}", "marks": marks},
+            ]
+        }
+
+    rows = [row(n, 99 if n in (1, 150) else 2) for n in range(160)]
+    entry = {"type": "chat_template", "chat_template": "chatml"}
+    config = config_of(tmp_path, entry, rows)
+    config["slung"] = {"labelers": [{"type": "spans", "field": "marks"}, *LABELERS], "buckets": BUCKETS}
+    config["test_datasets"] = [{**config["datasets"][0], "split": "train"}]
+    for _ in range(2):
+        result = label(tmp_path, config)
+        assert result.exit_code == 0 and "316 documents labeled" in result.output, result.output
+    listed = (tmp_path / "labeled/.slung/datasets-0.jsonl.bad_lines.txt").read_text().splitlines()
+    says = "not labeled: slung.labelers[0].field: 'marks', span 0: [0, 99) is empty or outside the text of"
+    assert [line.startswith(f"datasets[0]:{n}: {says}") for n, line in zip((2, 151), listed)] == [True, True]
+    for name in ("datasets-0.jsonl", "test_datasets-0.jsonl"):
+        written = [json.loads(line) for line in (tmp_path / "labeled" / name).read_text().splitlines()]
+        assert [one["messages"][1]["content"] for one in written] == [f"ab{n}" for n in range(160) if n not in (1, 150)]
+        assert all(json.loads(one["messages"][1]["spans"])["spans"] == [[0, 2, 1.0]] for one in written)
+
+
+def test_what_only_the_prompt_format_says_is_told(tmp_path):
+    entry, rows = FLAT["alpaca"]
+    config = config_of(tmp_path, entry, rows, train_on_inputs=True)
+    config["slung"] = {"labelers": [{"type": "entities", "names": ["Response", NAME]}], "buckets": BUCKETS}
+    result = label(tmp_path, config)
+    assert result.exit_code == 0 and "datasets[0]: the labelers also find something in text" in result.output
+    (tmp_path / "labeled").rename(tmp_path / "before")
+    config["slung"]["labelers"][0]["names"] = [NAME]
+    assert "also find something" not in label(tmp_path, config).output
+
+
+def test_an_output_inside_the_data_is_refused(tmp_path):
+    config = config_of(tmp_path, *FLAT["completion"])
+    (tmp_path / "data").mkdir()
+    write_jsonl(tmp_path / "data" / "rows.jsonl", FLAT["completion"][1])
+    config["datasets"] = [{"path": str(tmp_path / "data"), "type": "completion"}]
+    path = write_config(config, tmp_path, "label.yml")
+    with as_if_fresh(tmp_path):
+        result = CliRunner().invoke(main, ["label", "-c", str(path), "-o", str(tmp_path / "data" / "out")])
+    assert result.exit_code and "lies in datasets[0].path" in " ".join(result.output.split())
+    assert not (tmp_path / "data" / "out").exists()
