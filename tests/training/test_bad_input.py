@@ -92,9 +92,18 @@ def test_spans_that_are_none(start, span):
 @pytest.mark.parametrize(
     "block, message",
     [
-        ({"labelers": [{"type": "entities", "names": ["x"]}], "metod": "masked"}, r"slung\.metod: unknown key; did you mean `method`"),
-        ({"labelers": [{"type": "entities", "names": ["x"]}], "method": "maskd"}, r"slung\.method: maskd: .*did you mean `masked`"),
-        ({"labelers": [{"type": "names"}]}, r"slung\.labelers\[0\]\.type: names: is not one of fasttext, .*did you mean `entities`"),
+        (
+            {"labelers": [{"type": "entities", "names": ["x"]}], "metod": "masked"},
+            r"slung\.metod: unknown key; did you mean `method`",
+        ),
+        (
+            {"labelers": [{"type": "entities", "names": ["x"]}], "method": "maskd"},
+            r"slung\.method: maskd: .*did you mean `masked`",
+        ),
+        (
+            {"labelers": [{"type": "names"}]},
+            r"slung\.labelers\[0\]\.type: names: is not one of fasttext, .*did you mean `entities`",
+        ),
         ({}, r"slung\.labelers: missing"),
     ],
     ids=str,
