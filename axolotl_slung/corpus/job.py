@@ -35,7 +35,7 @@ class Labeled(NamedTuple):
     content: bytes
     documents: int
     bad: list[Bad]
-    found: Found
+    found: Found = Found({}, {})
 
 
 @dataclass
