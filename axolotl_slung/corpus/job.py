@@ -52,7 +52,7 @@ class Labeled(NamedTuple):
     content: bytes
     documents: int
     bad: list[Bad]
-    found: summary.Found
+    found: summary.Found = summary.Found({}, {})
     outcome: Sequence = (0, 0, ())
 
 

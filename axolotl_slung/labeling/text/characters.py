@@ -7,6 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
+from threading import Lock
 
 import numpy as np
 import regex
@@ -82,6 +83,8 @@ _LETTERS = (
     (regex.compile(r"\p{L}"), OTHER),
 )
 _NOT_DRAWN = re.compile(f"[{DRAWN}]")
+_EXPANSIONS = 1 << 17
+"""Space for what all of Unicode expands to."""
 _AT_ONCE = range(0x530)
 """Latin, Greek and Cyrillic: learned when the tables are made."""
 
@@ -97,7 +100,7 @@ class Characters:
         word: uint8 (0x110000,): whether a character is part of words, and `MARKING` for marks.
         one: uint32 (0x110000,): what a character of the kind `ONE` folds to.
         first, count: int32 and uint8 (0x110000,): what other characters fold to, as a range of `expansions`.
-        expansions: uint32 (any,).
+        expansions: uint32 (any,): never moved, since another thread may be reading it.
         order: uint8 (0x110000,): combining classes of folded characters, by which marks are sorted.
     """
 
@@ -106,31 +109,35 @@ class Characters:
         size = sys.maxunicode + 1
         self.kind, self.letter, self.word, self.count, self.order = (np.zeros(size, np.uint8) for _ in range(5))
         self.one, self.first = np.zeros(size, np.uint32), np.zeros(size, np.int32)
-        self.expansions = np.zeros(0, np.uint32)
+        self.expansions, self._used = np.zeros(_EXPANSIONS, np.uint32), 0
+        self._learning = Lock()
         self.learn(_AT_ONCE)
 
     def learn(self, points: Iterable[int]) -> None:
         """Fill the tables for these code points."""
-        added, length = [], len(self.expansions)
-        kinds = []
-        for point in points:
-            char = chr(point)
-            self.letter[point] = next((letter for pattern, letter in _LETTERS if pattern.match(char)), 0)
-            self.word[point] = _in_words(char)
-            kind = next((kind for pattern, kind in _KINDS if pattern.match(char)), 0)
-            if not kind:
-                folded = [ord(one) for one in self.fold(char)]
-                for one in folded:
-                    self.order[one], self.word[one] = unicodedata.combining(chr(one)), _in_words(chr(one))
-                if len(folded) == 1 and not self.order[folded[0]]:
-                    kind, self.one[point] = ONE, folded[0]
-                else:
-                    kind, self.first[point], self.count[point] = MANY, length + len(added), len(folded)
-                    added += folded
-            kinds.append((point, kind))
-        self.expansions = np.concatenate([self.expansions, np.array(added, np.uint32)])
-        for point, kind in kinds:  # last: another thread may be folding
-            self.kind[point] = kind
+        with self._learning:
+            for point in points:
+                if not self.kind[point]:
+                    # last: as soon as the kind is set, another thread may use the rest
+                    self.kind[point] = self._learned(point)
+
+    def _learned(self, point: int) -> int:
+        char = chr(point)
+        self.letter[point] = next((letter for pattern, letter in _LETTERS if pattern.match(char)), 0)
+        self.word[point] = _in_words(char)
+        kind = next((kind for pattern, kind in _KINDS if pattern.match(char)), 0)
+        if kind:
+            return kind
+        folded = [ord(one) for one in self.fold(char)]
+        for one in folded:
+            self.order[one], self.word[one] = unicodedata.combining(chr(one)), _in_words(chr(one))
+        if len(folded) == 1 and not self.order[folded[0]]:
+            self.one[point] = folded[0]
+            return ONE
+        start, self._used = self._used, self._used + len(folded)
+        self.expansions[start : self._used] = folded
+        self.first[point], self.count[point] = start, len(folded)
+        return MANY
 
     def fold(self, char: str) -> str:
         """What one character folds to."""
