@@ -106,9 +106,9 @@ def open_lines(path: str | Path) -> io.BufferedReader:
     Raises:
         OSError: the file cannot be read.
     """
-    raw = open(path, "rb", buffering=1 << 16)  # noqa: SIM115 - closed with the stream
     suffix = suffix_of(path)
-    return io.BufferedReader(Unpacked(raw, PACKINGS[suffix]), 1 << 18) if suffix else raw
+    raw = Unpacked(open(path, "rb"), PACKINGS[suffix]) if suffix else io.FileIO(path)  # noqa: SIM115 - the stream's
+    return io.BufferedReader(raw, 1 << 18)
 
 
 def damage_of(stream: io.BufferedReader) -> str | None:

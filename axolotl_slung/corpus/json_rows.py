@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import types
+
+LOG = logging.getLogger(__name__)
 
 _UNITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 """Digits of a second's fraction."""
@@ -189,6 +193,7 @@ def _in_zone(value: int, utc: str, zone: tzinfo, unit: str) -> str:
     return local[:19] + "".join(utc.partition(".")[1:]) + local[19:]
 
 
+@cache
 def _zone(name: str) -> tzinfo:
     if offset := re.fullmatch(r"([+-])(\d\d):?(\d\d)", name):
         sign, hours, minutes = offset.groups()
@@ -197,7 +202,9 @@ def _zone(name: str) -> tzinfo:
             return timezone(-delta if sign == "-" else delta)
     try:
         return ZoneInfo(name)
-    except Exception:  # an unknown zone: the time is the same in UTC, which is how Arrow keeps it
+    except Exception:
+        # the time itself is right: Arrow keeps it in UTC
+        LOG.warning("slung: a column has a time zone that is not known on this machine; its times are written in UTC")
         return UTC
 
 
