@@ -190,24 +190,24 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
     from ..corpus.inputs import find_sources
     from ..inspection.of_files import documents_of_files
 
-    sources = find_sources(looking.sources)
-    cuts = recorded_cuts(source.path for source in sources if source.kind != "hub")
-    block = SlungConfig(labelers=[{"type": "spans"}])
+    block, own = SlungConfig(labelers=[{"type": "spans"}]), {}
     tokenizer = looking.tokenizer
     if looking.config:
         with settings():
             block = read_block(looking.config, ())
             content = read_yaml(looking.config)
-        cuts = {**(own := block.cuts_by_name()), **{name: one for name, one in cuts.items() if name not in own}}
-        block = block.of_a_column()
+        own, block = block.cuts_by_name(), block.of_a_column()
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:
         raise click.UsageError(
             "--tokenizer: no tokenizer given; pass --tokenizer, or --config with your Axolotl config"
         )
-    block = block.with_recorded(cuts)
     with settings():
         sources = find_sources(looking.sources)
+    recorded = recorded_cuts(source.path for source in sources if source.kind != "hub")
+    # the config's come first, so that its first labeler gives the scale
+    cuts = {**own, **{name: one for name, one in recorded.items() if name not in own}}
+    block = block.with_recorded(cuts)
     documents = documents_of_files(
         sources,
         read_tokenizer(tokenizer),

@@ -42,9 +42,9 @@ def open_page(chromium, tmp_path):
 
     from axolotl_slung.inspection.page import inspection_page
 
-    def opened(documents, buckets=THREE, title="title", notes=None):
+    def opened(documents, buckets=THREE, title="title", notes=None, cuts=None):
         path = tmp_path / "page.html"
-        path.write_text(inspection_page(documents, buckets, title, notes or {}), encoding="utf-8")
+        path.write_text(inspection_page(documents, buckets, title, notes or {}, cuts), encoding="utf-8")
         chromium.get_log("performance")
         chromium.get(path.as_uri())
         return Page(chromium)

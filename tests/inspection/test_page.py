@@ -11,6 +11,7 @@ from helpers.pages import EVERY_ACTION, STEP, THREE, at, labeled, random_documen
 
 from axolotl_slung.config import SlungConfig
 from axolotl_slung.inspection.page import inspection_page
+from axolotl_slung.labeling.scores import moved
 from axolotl_slung.labels.buckets import Action, Bucket, preset
 from axolotl_slung.visible import visible
 
@@ -281,3 +282,15 @@ def test_sentences_that_share_a_score_take_little_room():
 
     values = np.random.default_rng(0).random(1000)
     assert size(np.repeat(values, 20)) - size(np.zeros(20_000)) < 60 * len(values)
+
+
+def test_with_a_method_the_yaml_says_the_cuts_of_each_labeler(open_page):
+    own = {"profanity": (0.2, 0.9), "insults": (0.01, 0.5), "presidio": "any"}
+    page = open_page([labeled(["a"])], preset("masked", (0.2, 0.9)), cuts=own)
+    assert yaml.safe_load(page.text("#yaml"))["cuts"] == {k: v if v == "any" else list(v) for k, v in own.items()}
+    page.set(".bound:nth-of-type(2) [type=number]", 0.3)
+    page.set(".bound:nth-of-type(4) [type=number]", 0.8)
+    written = yaml.safe_load(page.text("#yaml"))["cuts"]
+    assert written["profanity"] == [0.3, 0.8] and written["presidio"] == "any"
+    assert [moved(cut, own["insults"], (0.2, 0.9)) for cut in written["insults"]] == pytest.approx([0.3, 0.8])
+    assert SlungConfig(labelers=[{"type": "spans", "cuts": written}]).scale() == (0.3, 0.8)

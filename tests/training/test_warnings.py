@@ -1,5 +1,6 @@
 """The same warnings in every command: of finds that are trained, of a lost loss, and of what labelers warn of."""
 
+import importlib
 import json
 import logging
 
@@ -9,6 +10,7 @@ from helpers.axolotl_run import base_config, prepare_in_process, write_config
 from helpers.tiny import tiny_model, write_jsonl
 
 from axolotl_slung.cli import main
+from axolotl_slung.training.data import setup
 
 FINE = [{"name": "fine", "below": 0.5, "action": "train"}, {"name": "risky", "action": "mask"}]
 MOSTLY = [{"name": "fine", "below": 0.0001, "action": "train"}, {"name": "risky", "action": "mask"}]
@@ -19,6 +21,7 @@ TEXTS = [f"Call me at 55501{n:02d} tomorrow, said the miller." for n in range(12
 @pytest.fixture
 def config(tmp_path, slung):
     """Writes a config with the pattern `phones`, whose score is 0.4, for rows with one number each."""
+    importlib.import_module("axolotl.cli")  # it sets up logging, which would take caplog's handler away
 
     def write(buckets, name="config.yml", labelers=(), path="rows.jsonl"):
         (tmp_path / "patterns.yml").write_text("phone: {pattern: '\\b\\d{5}', score: 0.4}")
@@ -33,6 +36,7 @@ def config(tmp_path, slung):
 
 
 def run(*arguments):
+    setup._built = None  # a process opens its labelers once, and each command has a process
     result = CliRunner().invoke(main, list(map(str, arguments)), env={"COLUMNS": "500"})
     assert result.exit_code == 0, (result.output, result.exception)
     return result.output

@@ -19,6 +19,8 @@ LOG = get_logger(__name__)
 TRAINABLE, LOST, FINDS = "slung_trainable", "slung_lost", "slung_finds"
 """Columns for numbers of tokens of a row, and for its finds that are trained, as JSON. `take` removes them."""
 
+NUMBERS = (TRAINABLE, LOST)
+
 _MARK = "slung warning: "
 """Begins a line of a prepared data set's description, which keeps the warnings for the runs that load it."""
 
@@ -55,7 +57,7 @@ def take(dataset: Dataset, policy: Policy) -> Dataset:
     if FINDS not in dataset.column_names:
         return dataset
     outcome = Outcome(policy.buckets, policy.finders)
-    outcome.trainable, outcome.lost = (int(dataset.data.column(name).to_numpy().sum()) for name in (TRAINABLE, LOST))
+    outcome.trainable, outcome.lost = (int(dataset.data.column(name).to_numpy().sum()) for name in NUMBERS)
     for text in filter(None, dataset.data.column(FINDS).to_pylist()):
         outcome.trained.update({tuple(key): number for key, number in json.loads(text)})
     dataset = dataset.remove_columns([TRAINABLE, LOST, FINDS])

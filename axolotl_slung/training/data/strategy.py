@@ -68,14 +68,15 @@ class SlungStrategy:
 
     def _columns(self, batch: Mapping[str, list]) -> dict[str, list]:
         out: dict[str, list] = {"input_ids": [], "attention_mask": [], "labels": []}
+        removed = 0
         for row in self.labeled(batch):
             if not self.policy.fingerprint:
                 inexact.say_once(row.inexact, self.policy.where)
             finds = self._trained_finds(row)
+            removed += row.removed  # a row of which nothing is left has no part
             for number, (part, labels) in enumerate(zip(row.parts, self.labels(row))):
                 trainable, lost = outcomes.counted(part.trained, labels, self.policy, self.tokenizer.code_masked)
-                if number == 0:
-                    trainable, lost = trainable + row.removed, lost + row.removed
+                trainable, lost, removed = trainable + removed, lost + removed, 0
                 if self.policy.fingerprint:
                     columns = {**part.output, "labels": labels, inexact.COLUMN: 0 if number else row.inexact}
                     columns |= outcomes.columns(Counter() if number else finds, trainable, lost)
@@ -85,6 +86,8 @@ class SlungStrategy:
                     columns = {**part.output, "labels": labels.tolist()}
                 for key, value in columns.items():
                     out.setdefault(key, []).append(value)
+        for name in outcomes.NUMBERS if out.get(outcomes.LOST) else ():
+            out[name][-1] += removed
         return out
 
     def _trained_finds(self, row: Row) -> Counter:
