@@ -20,6 +20,9 @@ from .row_labels import ADDED, SlungDataError
 from .setup import Setup
 from .strategy import SlungStrategy
 
+BATCH = 64
+"""Number of rows labeled at once."""
+
 
 @dataclass
 class DataSet:
@@ -52,11 +55,12 @@ class DataSet:
         numbers = range(len(self.rows))
         if limit is not None and limit < len(numbers):
             numbers = sorted(random.Random(seed).sample(numbers, limit))
-        for number in numbers:
-            row = self.rows[number]
-            name = f"{self.where}, {row['id']}" if row.get("id") is not None else f"{self.where}, row {number}"
-            for labeled in self.strategy.labeled({key: [value] for key, value in row.items()}, edited=False):
-                yield from self._documents(name, labeled)
+        # in batches, as in training: labelers check a batch as a whole, such as the order of its rows
+        for start in range(0, len(numbers), BATCH):
+            some = list(numbers[start : start + BATCH])
+            for number, labeled in zip(some, self.strategy.labeled(self.rows[some], edited=False, numbers=some)):
+                name = labeled.source.get("id")
+                yield from self._documents(f"{self.where}, {f'row {number}' if name is None else name}", labeled)
 
     def _documents(self, name, row) -> Iterator[LabeledDocument]:
         tokenizer, buckets = self.strategy.tokenizer, self.strategy.policy.buckets
