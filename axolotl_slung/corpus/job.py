@@ -244,7 +244,7 @@ class Job:
 
     def _found_in(self, labeler, rows) -> list[Found]:
         if self.messages_field is None:
-            places = [path_of(row, self.text_field) for row in rows]
+            places = [path_of(row, self.text_field) or () for row in rows]
             beside = [row if len(place) == 1 else surroundings(row, place) for row, place in zip(rows, places)]
             spans = labeler.annotate([get(row, place) for row, place in zip(rows, places)], beside)
             return [{place: of_row} for place, of_row in zip(places, spans)]
