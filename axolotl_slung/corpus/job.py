@@ -230,6 +230,10 @@ class Job:
             return f"{field!r}: expected a list of messages, got {kind_of(row[field])}"
         if messages and not any(self.text_field in message for message in messages):
             return f"{field!r}: no message has {self.text_field!r}; choose another --text-field"
+        try:
+            self._wanted(self.layout.parsed(row))
+        except RecursionError:
+            return f"{field!r}: its lists and mappings are nested too deeply"
         problems = (
             self._occupied(one, what) for one, what in [(row, "the row"), *((m, "a message") for m in messages)]
         )
@@ -300,16 +304,19 @@ class Job:
 
     def _found_in(self, labeler, rows) -> list[Found]:
         if self.messages_field is None:
-            places = [path_of(row, self.text_field) for row in rows]
+            places = [path_of(row, self.text_field) or () for row in rows]
             beside = [row if len(place) == 1 else surroundings(row, place) for row, place in zip(rows, places)]
             spans = labeler.annotate([get(row, place) for row, place in zip(rows, places)], beside)
             return [{place: of_row} for place, of_row in zip(places, spans)]
         if labeler.reads_row:
             return found_in_columns(labeler, rows, self.layout, self.text_field)[0]
         parsed = [self.layout.parsed(row) for row in rows]
+        return found_in_fields(labeler, parsed, list(map(self._wanted, parsed)), self.layout)
+
+    def _wanted(self, row) -> list[FieldPath]:
+        """The strings to label in a chat whose JSON is parsed."""
         columns = {self.spans_field, *(one.field for one in self.labelers if isinstance(one, SpansLabeler))}
-        wanted = [texts_of_chat(row, self.layout, columns) for row in parsed]
-        return found_in_fields(labeler, parsed, wanted, self.layout)
+        return texts_of_chat(row, self.layout, columns)
 
     def _columns(self, documents, bad, name) -> list[dict[FieldPath, dict] | None]:
         """The columns of each document; None for a document that a labeler rejects, which is added to `bad`."""

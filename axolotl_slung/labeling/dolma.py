@@ -114,7 +114,7 @@ class DolmaLabeler(Labeler):
                 found.append(parse_spans(json.loads(spans), text, f"in {self.path}"))
             except LabelerError as error:
                 misfit = error
-        if not found:
+        if misfit is not None and not found:
             raise misfit
         if len(found) > 1 and not self._told:
             self._told = True

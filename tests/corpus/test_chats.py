@@ -107,18 +107,24 @@ def test_other_names_and_a_labeler_of_sentences(label):
     assert [[span[:2] for span in of] for of in spans] == [[[0, 10]], [[0, 5], [6, 16]]]
 
 
-def test_what_is_not_a_chat_is_listed(label):
+@pytest.mark.parametrize("labelers", [[NAMES], ["{type: spans, field: marks}", NAMES]], ids=len)
+def test_what_is_not_a_chat_is_listed(label, labelers):
     lines = [
-        '{"messages": [{"role": "user", "content": "Zoë"}]}',
+        '{"messages": [{"role": "user", "content": "Zoë", "marks": [[0, 1]]}]}',
         '{"text": "Zoë"}',
         '{"messages": "Zoë"}',
         '{"messages": [["user", "Zoë"]]}',
         '{"messages": [{"role": "user", "value": "Zoë"}]}',
         '{"messages": [{"role": "user", "content": "Zoë", "spans": []}]}',
     ]
-    result, written, bad = label(lines, "--messages-field", "messages")
-    assert result.exit_code == 0 and len(written) == 1
-    assert [line.partition(": ")[2] for line in bad] == [
+    nested = [
+        pair for depth in (400, 800, 950) for pair in ("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth)
+    ]
+    lines += [f'{{"messages": [{{"role": "user", "content": "Zoë", "marks": [], "x": {deep}}}]}}' for deep in nested]
+    result, written, bad = label(lines, "--messages-field", "messages", labelers=labelers)
+    assert result.exit_code == 0 and len(written) >= 1 and len(written) + len(bad) == len(lines)
+    assert all("nested too deeply" in line or "RecursionError" in line for line in bad[5:])
+    assert [line.partition(": ")[2] for line in bad[:5]] == [
         "no column 'messages'; choose another --messages-field",
         "'messages': expected a list of messages, got a string",
         "'messages': expected a list of messages, got a list",

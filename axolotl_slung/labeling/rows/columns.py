@@ -67,7 +67,8 @@ def described(
                 yield from walk(inner, (*path, index))
 
     def of_holder(holder, at):
-        value, path, beside = holder[name], (*at, name), {**row, **holder}
+        path: Path = (*at, str(name))
+        value, beside = holder[name], {**row, **holder}
         at = at if column in holder else ()
         if isinstance(value, str):
             strings = list(json_strings(value)) if name in JSON_KEYS else []
@@ -95,7 +96,9 @@ def described(
         for pointer, spans in pointed.items():
             inner = resolved(holder, pointer)
             if inner is None:
-                raise LabelerError(f"{spelled((*at, column))}: a JSON pointer in it leads to no text; fix or remove it")
+                raise LabelerError(
+                    f"{spelled((*at, str(column)))}: a JSON pointer in it leads to no text; fix or remove it"
+                )
             path, text = (*at, *inner), get(holder, inner)
             strings = list(json_strings(text)) if inner[-1] in JSON_KEYS else []
             fields = [((*path, *deeper), bounds) for deeper, bounds in strings] or [(path, same(len(text)))]

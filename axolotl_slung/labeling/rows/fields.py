@@ -85,8 +85,8 @@ class Layout(NamedTuple):
         """Whether the template may write the string at `path`: whether it contains the message's key."""
         if self.template is None or len(path) < 3 or path[0] != self.messages:
             return True
-        key = self.mapped.get(path[2], path[2])
-        return str(key) in self.template
+        key = str(path[2])
+        return self.mapped.get(key, key) in self.template
 
     def is_message(self, path: Path) -> bool:
         """Whether the value at `path` is a message."""
@@ -145,7 +145,7 @@ def strings(row: Mapping, layout: Layout = Layout()) -> dict[Path, str]:
 def replaced(row: Mapping, texts: Mapping[Path, str]) -> dict:
     """A copy of `row` with the given strings at the given paths."""
 
-    def walk(value, path):
+    def walk(value, path) -> Any:
         if isinstance(value, str):
             return texts.get(path, value)
         if isinstance(value, Mapping):
@@ -159,11 +159,12 @@ def replaced(row: Mapping, texts: Mapping[Path, str]) -> dict:
 
 def get(row: Mapping, path: Path) -> str:
     """The string at `path`."""
+    value: Any = row
     for key in path:
         if isinstance(key, Key):
             return key.name
-        row = row[key]
-    return row
+        value = value[key]
+    return value
 
 
 def path_of(row: Mapping, name: str) -> Path | None:

@@ -83,10 +83,14 @@ def found_in_columns(
         opened = layout.opened(row)
         try:
             found = list(described(opened, name, column, layout, anywhere))
+            missed = without_text(opened, column, found) if column else None
         except LabelerError as error:
             problems[number] = str(error)
             continue
-        if column and (missed := without_text(opened, column, found)):
+        except RecursionError:
+            problems[number] = "its lists and mappings are nested too deeply; remove the row"
+            continue
+        if missed:
             problems[number] = (
                 f"{spelled(missed)}: these spans have no text {name!r}; name the key of their text, or remove the spans"
             )

@@ -57,7 +57,9 @@ def meant_by(path: Path, field: str) -> Iterator[Meant]:
 
 def meant_together(row: Mapping, layout: Layout) -> Iterator[Meant]:
     """For each message with several text parts, the text of the joined parts."""
-    messages = row.get(layout.messages) if layout.messages else None
+    if layout.messages is None:
+        return
+    messages = row.get(layout.messages)
     for number, message in enumerate(messages if isinstance(messages, list) else []):
         for key, value in message.items() if isinstance(message, Mapping) else ():
             found = list(parts(value, (layout.messages, number, key))) if isinstance(value, (list, tuple)) else []

@@ -31,7 +31,7 @@ def columns_of(row: Mapping, found: Found, names: Sequence[str], layout: Layout,
     messages = opened.get(layout.messages) if layout.messages else None
     holders: list[Path] = [()]
     if isinstance(messages, (list, tuple)):
-        holders += [(layout.messages, n) for n, message in enumerate(messages) if isinstance(message, Mapping)]
+        holders += [(str(layout.messages), n) for n, message in enumerate(messages) if isinstance(message, Mapping)]
     own = {holder for holder in holders if (bool(holder) or layout.messages is None) and text_field is not None}
     columns: dict[Path, dict[str, Any]] = {
         holder: {name: [] for name in names} if holder in own else {} for holder in holders
@@ -74,7 +74,7 @@ def with_columns(raw: str, row: Mapping, columns: Mapping[Path, Mapping], field:
     # list that is not empty
     values = {path: (field, json.dumps(column, separators=(",", ":"))) for path, column in columns.items()}
     written = row.get(layout.messages) if layout.messages else None
-    messages = json.loads(written) if isinstance(written, str) else written
+    messages: Any = json.loads(written) if isinstance(written, str) else written
     has_column = [field in messages[path[1]] for path in columns if path]
     if field in row or any(has_column):
         row = _without_own(row, field)
@@ -84,7 +84,7 @@ def with_columns(raw: str, row: Mapping, columns: Mapping[Path, Mapping], field:
         raw = _dumped(row)
     if isinstance(written, str):
         inner = {path[1:]: member for path, member in values.items() if path}
-        raw = with_string(raw, (layout.messages,), with_members(row[layout.messages], inner))
+        raw = with_string(raw, (str(layout.messages),), with_members(row[layout.messages], inner))
         values = {(): values[()]}
     return with_members(raw, values)
 
@@ -141,5 +141,5 @@ def _without(messages: Sequence, field: str) -> list:
     return [_without_own(message, field) if isinstance(message, Mapping) else message for message in messages]
 
 
-def _dumped(row: Mapping) -> str:
-    return json.dumps(row, ensure_ascii=False)
+def _dumped(value: Mapping | Sequence) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -15,6 +15,9 @@ from .row_documents import row_documents
 from .row_labels import SlungDataError
 from .strategy import SlungStrategy
 
+BATCH = 64
+"""Number of rows labeled at once."""
+
 
 @dataclass
 class DataSet:
@@ -45,11 +48,13 @@ class DataSet:
         numbers = range(len(self.rows))
         if limit is not None and limit < len(numbers):
             numbers = sorted(random.Random(seed).sample(numbers, limit))
-        for number in numbers:
-            row = self.rows[number]
-            name = f"{self.where}, {row['id']}" if row.get("id") is not None else f"{self.where}, row {number}"
-            for labeled in self.strategy.labeled({key: [value] for key, value in row.items()}, edited=False):
-                policy, tokenizer = self.strategy.policy, self.strategy.tokenizer
+        policy, tokenizer = self.strategy.policy, self.strategy.tokenizer
+        # in batches, as in training: labelers check a batch as a whole, such as the order of its rows
+        for start in range(0, len(numbers), BATCH):
+            some = list(numbers[start : start + BATCH])
+            for number, labeled in zip(some, self.strategy.labeled(self.rows[some], edited=False, numbers=some)):
+                identity = labeled.source.get("id")
+                name = f"{self.where}, {f'row {number}' if identity is None else identity}"
                 yield from row_documents(labeled, self.strategy.labels(labeled), tokenizer, policy.buckets, name)
 
 

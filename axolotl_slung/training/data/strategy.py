@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -104,12 +104,15 @@ class SlungStrategy:
         """The labels of each part of a row that `labeled` gave, int64 `[tokens]`."""
         return self._row_labels.labels(row.parts, row.texts)
 
-    def labeled(self, batch: Mapping[str, list], edited: bool = True) -> Iterator[Row]:
+    def labeled(
+        self, batch: Mapping[str, list], edited: bool = True, numbers: Sequence[int] | None = None
+    ) -> Iterator[Row]:
         """The rows of a batch, tokenized, with spans on their texts. Dropped rows are left out.
 
         Args:
             batch: raw rows, by column.
             edited: whether the actions on text are applied, which may drop rows.
+            numbers: the rows' numbers in the data set, for messages. None if they are not known.
 
         Raises:
             SlungDataError: a row cannot be labeled.
@@ -123,7 +126,10 @@ class SlungStrategy:
         except RowError as error:
             number = next(iter(error.problems))
             id_field = next((key for one in self.policy.labelers if (key := getattr(one, "id_field", None))), "id")
-            raise SlungDataError(error.told(number, describe_row(number, raw[number], id_field))) from None
+            place = describe_row(number, raw[number], id_field)
+            if numbers is not None and raw[number].get(id_field) is None:
+                place = f"row {numbers[number]} of the data set"
+            raise SlungDataError(error.told(number, place)) from None
         yield from rows
 
     def find(self, rows: list[Row]) -> None:
