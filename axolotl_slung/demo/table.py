@@ -41,9 +41,7 @@ def touches_name(offsets, spans, length: int) -> list[bool]:
 
 
 @torch.inference_mode()
-def measure(
-    model, tokenizer, texts: Sequence[str], labeler: EntitiesLabeler, bar: tqdm
-) -> tuple[float, float, float]:
+def measure(model, tokenizer, texts: Sequence[str], labeler: EntitiesLabeler, bar: tqdm) -> tuple[float, float, float]:
     """Mean probability and nll of the name tokens, and mean nll of all others.
 
     The first token of a text has no prediction and is not counted. The bar counts batches.
