@@ -20,6 +20,7 @@ _COUNTS = {
     "unscored": "generations without a score",
     "judge_failed": "answers without a verdict, because the judge failed",
     "judge_unparsed": "verdicts that could not be parsed",
+    "not_asked": "questions without multiple choice, because the data has too few other answers",
 }
 
 

@@ -251,7 +251,12 @@ def test_no_name_in_any_answer_is_a_bound_and_not_a_certainty(tmp_path):
 def test_every_choice_right_is_a_bound_too_over_the_questions_that_were_asked(tmp_path):
     right = {"multiple_choice": 1.0, "multiple_choice_stderr": 0.0, "not_asked": 1940}
     write(tmp_path / "r", "a", tofu(0.5, recall=0.5, **right))
-    assert "100.0% (60 of 60, at least 94.0%)" in run(tmp_path, tmp_path / "r")[0]
+    printed, figures = run(tmp_path, tmp_path / "r")
+    assert "100.0% (60 of 60, at least 94.0%)" in printed
+    assert (
+        "a, slung_tofu: questions without multiple choice, because the data has too few other answers: 1,940"
+        in (figures["notes"])
+    )
 
 
 def test_both_toxicity_tasks_stand_apart(tmp_path):
