@@ -20,6 +20,7 @@ _COUNTS = {
     "unscored": "generations without a score",
     "judge_failed": "answers without a verdict, because the judge failed",
     "judge_unparsed": "verdicts that could not be parsed",
+    "not_asked": "questions without multiple choice, because the data has too few other answers",
 }
 
 
@@ -67,10 +68,12 @@ class Method:
 
     def samples(self, task: str, metric: str) -> int:
         """The number of samples of all runs that have the metric; 0 if a file does not say."""
-        numbers = [
-            run.setup["effective samples"] for run in self.runs.get(task, []) if run.metrics.get(metric) is not None
-        ]
-        return sum(numbers) if all(isinstance(number, int) for number in numbers) else 0
+        runs = [run for run in self.runs.get(task, []) if run.metrics.get(metric) is not None]
+        numbers = [run.setup["effective samples"] for run in runs]
+        if not all(isinstance(number, int) for number in numbers):
+            return 0
+        left_out = sum(run.metrics.get("not_asked") or 0 for run in runs) if metric == "multiple_choice" else 0
+        return sum(numbers) - int(left_out)
 
 
 @dataclass(frozen=True)

@@ -100,15 +100,17 @@ def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section
     rates = {"full correct": "correct", "partial correct": "partially_correct"} if judged else {}
     recalls = {} if judged else {"ROUGE-L recall": "rougeL_recall_no_names", "token recall": "token_recall_no_names"}
     recalls |= {"content recall": "content_recall"}
-    knows = []
+    knows, chosen = [], []
     for method in methods:
         cells = [_percent(method.estimate(TOFU, metric)) for metric in rates.values()]
-        cells += [_cell(method.estimate(TOFU, metric), 3) for metric in recalls.values()]
-        knows.append([method.name, *cells, _percent(method.estimate(TOFU, "multiple_choice"))])
-        chance = [method.estimate(TOFU, f"{metric}_chance") for metric in (*recalls.values(), "multiple_choice")]
+        knows.append([method.name, *cells, *(_cell(method.estimate(TOFU, metric), 3) for metric in recalls.values())])
+        chance = [method.estimate(TOFU, f"{metric}_chance") for metric in recalls.values()]
         if any(chance):
-            by_chance = [_mean(estimate, 3) for estimate in chance[:-1]] + [_mean(chance[-1], 1, 100, "%")]
-            knows.append([f"{method.name}, by chance", *[""] * len(rates), *by_chance])
+            knows.append(
+                [f"{method.name}, by chance", *[""] * len(rates), *(_mean(estimate, 3) for estimate in chance)]
+            )
+        by_chance = _mean(method.estimate(TOFU, "multiple_choice_chance"), 1, 100, "%")
+        chosen.append([method.name, _rate(method, TOFU, "multiple_choice"), by_chance])
     about_names = (
         "Names is the share of answers that name a person of the data. New names is the share that name one who is not "
         f"in the question. Lower is better for both. The paper's Table 4. {_ERRORS}"
@@ -120,7 +122,8 @@ def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section
         "another question of the same kind. Multiple choice is the share of questions whose right answer is likelier "
         "than the wrong ones, per character outside of names. Higher is better for all."
     )
-    facts = [Table(["method", *rates, *recalls, "multiple choice"], knows), _measured(evaluations, TOFU)]
+    facts = [Table(["method", *rates, *recalls], knows)]
+    facts += [Table(["method", "multiple choice", "by chance"], chosen), _measured(evaluations, TOFU)]
     facts += [Figure(pictures["names"])] if "names" in pictures else []
     return [
         Section("TOFU: names in answers", about_names, [Table(["method", "seeds", *names], says)]),
@@ -144,11 +147,14 @@ def _percent(estimate: Estimate | None) -> str:
 
 
 def _rate(method: Method, task: str, metric: str) -> str:
-    """A share of answers. If none has it, the number of answers, and the upper end of the 95 % interval."""
+    """A share of answers. If none or all have it: their number, and the other end of the 95 % interval."""
     estimate, samples = method.estimate(task, metric), method.samples(task, metric)
-    if estimate is None or estimate.mean or not samples:
+    if estimate is None or estimate.mean not in (0, 1) or not samples:
         return _percent(estimate)
-    return f"0.0% (0 of {count(samples)}, at most {100 * rate_high([0.0] * samples):.1f}%)"
+    most = 100 * rate_high([0.0] * samples)
+    if estimate.mean:
+        return f"100.0% ({count(samples)} of {count(samples)}, at least {100 - most:.1f}%)"
+    return f"0.0% (0 of {count(samples)}, at most {most:.1f}%)"
 
 
 def _seeds(method: Method, *tasks: str) -> str:

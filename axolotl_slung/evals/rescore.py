@@ -120,7 +120,7 @@ def _tofu(rows, options: Options, about: dict):
     judge = judge_of(options)
     if judge is None:
         raise SlungError("SLUNG_JUDGE: no judge given; pass --judge")
-    choice = "multiple_choice" in rows[0]
+    choice = any("multiple_choice" in row for row in rows)
     plain = tofu.metrics(with_judge=False, with_choice=choice)
     if not all(plain.keys() <= row.keys() for row in rows):
         raise SlungError(

@@ -205,7 +205,7 @@ def test_the_tables_of_perplexity_and_tofu(tmp_path):
     assert re.search(r"method +seeds +owner/dolma +reddit\.jsonl\n +a +2 10\.82 ± 0\.00 +17\.00 ± 0\.00\n", printed)
     assert re.search(r"\n +b +1 +10\.82 +n/a\n", printed)
     assert re.search(r"method +seeds +names +new names\n +a +2 +5\.0% ± 1\.0 +2\.5% ± 0\.5\n", printed)
-    assert re.search(r"\n +a +30\.0% ± 10\.0 +30\.0% ± 10\.0 +n/a +n/a\n", printed)
+    assert re.search(r"\n +a +30\.0% ± 10\.0 +30\.0% ± 10\.0 +n/a\n", printed)
     assert "judge a-judge 2025-03, protocol paper, data owner/TOFU (digest cc), 2,000 samples" in " ".join(
         printed.split()
     )
@@ -227,9 +227,9 @@ def test_without_a_judge_recall_is_not_called_correctness(tmp_path):
     write(tmp_path / "r", "a", tofu(0.04, recall=0.61, **more), change=unjudged)
     printed, _ = run(tmp_path, tmp_path / "r")
     assert re.search(r"names +new names\n +a +1 +4\.0% +2\.0%\n", printed)
-    assert re.search(r"ROUGE-L recall +token recall +content recall +multiple choice\n", printed)
-    assert re.search(r"\n +a +0\.610 +0\.610 +0\.300 +80\.0% ± 3\.0\n", printed)
-    assert re.search(r"\n +a, by chance +0\.410 +0\.420 +0\.020 +25\.0%\n", printed)
+    assert re.search(r"ROUGE-L recall +token recall +content recall\n", printed)
+    assert re.search(r"\n +a +0\.610 +0\.610 +0\.300\n +a, by chance +0\.410 +0\.420 +0\.020\n", printed)
+    assert re.search(r"multiple choice +by chance\n +a +80\.0% ± 3\.0 +25\.0%\n", printed)
     assert "correct" not in printed and "correct" not in (tmp_path / "report" / "report.html").read_text()
     picture = (tmp_path / "report" / "names.svg").read_text()
     assert "content recall (higher is better)" in picture and "by chance" in picture
@@ -246,6 +246,17 @@ def test_no_name_in_any_answer_is_a_bound_and_not_a_certainty(tmp_path):
     assert printed.count("0.0% (0 of 200, at most 1.8%)") == 2 and "0.0% ±" not in printed
     printed, _ = run(tmp_path, f"a={tmp_path / 'r1'}", f"a={tmp_path / 'r2'}")
     assert printed.count("0.0% (0 of 400, at most 0.9%)") == 2
+
+
+def test_every_choice_right_is_a_bound_too_over_the_questions_that_were_asked(tmp_path):
+    right = {"multiple_choice": 1.0, "multiple_choice_stderr": 0.0, "not_asked": 1940}
+    write(tmp_path / "r", "a", tofu(0.5, recall=0.5, **right))
+    printed, figures = run(tmp_path, tmp_path / "r")
+    assert "100.0% (60 of 60, at least 94.0%)" in printed
+    assert (
+        "a, slung_tofu: questions without multiple choice, because the data has too few other answers: 1,940"
+        in (figures["notes"])
+    )
 
 
 def test_both_toxicity_tasks_stand_apart(tmp_path):

@@ -9,9 +9,10 @@ from collections import Counter
 import pytest
 import yaml
 from helpers import ROOT
+from helpers.tiny import tiny_model
 
 from axolotl_slung.demo import __main__ as demo
-from axolotl_slung.demo import findings, people
+from axolotl_slung.demo import findings, people, table
 from axolotl_slung.demo.progress import Bar, Stages, about
 from axolotl_slung.evals.documents import embedded
 from axolotl_slung.evals.measures.content import content, words
@@ -121,6 +122,32 @@ class TestProgress:
     def test_a_command_that_fails_ends_the_demo_with_its_output(self, tmp_path):
         with pytest.raises(SystemExit, match=r"(?s)the reason.*the complete output is in"):
             demo.with_bars(["python", "-c", "import sys; sys.exit('the reason')"], tmp_path / "log", {})
+
+
+def test_the_table_of_predictions_against_one_text_at_a_time(tmp_path, capsys):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = people.write(tmp_path / "demo")
+    model_folder = tiny_model(tmp_path)
+    sets, names = table.texts_of(folder)
+    sets = {kind: texts[:20] for kind, texts in sets.items()}
+    rows = {row.texts: row for row in table.compare({"tiny": model_folder}, sets, names)}
+    tokenizer, model = AutoTokenizer.from_pretrained(model_folder), AutoModelForCausalLM.from_pretrained(model_folder)
+    pattern = re.compile("|".join(part for fact in FACTS for part in fact["name"].split()))
+    for kind, texts in sets.items():
+        named, others = [], []
+        for text in texts:
+            coded = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False, return_tensors="pt")
+            spans, ids = coded["offset_mapping"][0].tolist(), coded["input_ids"]
+            log_p = model(ids).logits[0].float().log_softmax(-1)
+            name = {place for match in pattern.finditer(text) for place in range(*match.span())}
+            for at in range(1, ids.shape[1]):
+                is_name = bool(name & set(range(*spans[at])))
+                (named if is_name else others).append(log_p[at - 1, ids[0, at]].item())
+        assert rows[kind].nll_name == pytest.approx(-sum(named) / len(named), rel=1e-4)
+        assert rows[kind].nll_other == pytest.approx(-sum(others) / len(others), rel=1e-4)
+    assert f"{table.RUNNING}: 100%" in capsys.readouterr().err
+    assert table.render(list(rows.values())).splitlines()[1].startswith("trained    tiny ")
 
 
 def saved(folder, said):

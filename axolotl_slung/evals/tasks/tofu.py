@@ -64,13 +64,17 @@ class Tofu(SlungTask):
         if not self._asks(doc):
             return [question]
         parts = (part for option in choice.options(doc) for part in choice.parts(option, self.names))
-        return [
-            question,
-            *(
-                Instance("loglikelihood", doc, (f"{ctx}{space}{before}", part), number, kwargs["metadata"])
-                for number, (before, part) in enumerate(parts, 1)
-            ),
+        asked = [
+            Instance(
+                request_type="loglikelihood",
+                doc=doc,
+                arguments=(f"{ctx}{space}{before}", part),
+                idx=number,
+                metadata=kwargs["metadata"],
+            )
+            for number, (before, part) in enumerate(parts, 1)
         ]
+        return [question, *asked]
 
     def _asks(self, doc: Mapping) -> bool:
         """Whether the document is asked as multiple choice."""
