@@ -81,8 +81,8 @@ def meant(word: object, choices: Iterable[str]) -> str:
 def yaml_problem(error: Exception) -> str:
     """Where a YAML file is broken, and how. It quotes nothing of the file."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or type(error).__name__
-    # such as "could not find expected ':'", but not "found undefined alias 'Jane'"
-    problem = problem if not re.search(r"'[^']{2,}'", problem) else problem.split("'")[0].strip()
+    # "could not find expected ':'" and "expected '<document start>'", but not "found undefined alias 'Jane'"
+    problem = re.sub(r" *'(?!<)[^']{2,}'.*", "", problem, flags=re.DOTALL)
     where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
     return f"not valid YAML: {problem}{where}"
 

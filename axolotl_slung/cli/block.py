@@ -6,7 +6,7 @@ import click
 import yaml
 
 from ..config import SlungConfig
-from ..errors import FileError, os_problem, yaml_problem
+from ..errors import FileError, closest, os_problem, yaml_problem
 from ..faults import checked
 
 
@@ -20,7 +20,7 @@ def read_block(config: str | None, labelers: tuple[str, ...], **others) -> Slung
 
     Raises:
         click.UsageError: neither a config nor a labeler is given.
-        SlungError: the block is not valid. The message has a line for each fault.
+        SlungError: there is no block, or it is not valid. The message has a line for each fault.
     """
     if config is None and not labelers:
         raise click.UsageError(
@@ -30,12 +30,24 @@ def read_block(config: str | None, labelers: tuple[str, ...], **others) -> Slung
     if config is not None:
         content = read_yaml(config)
         block = content.get("slung") if isinstance(content, dict) else None
+        if block is None:
+            raise FileError(f"{config}: {_no_block(content)}")
         if not isinstance(block, dict):
-            raise click.UsageError(f"--config: {config}: no `slung:` block in it; add one, or pass another file")
+            return checked(block)
     if labelers:
         block["labelers"] = [_labeler(text) for text in labelers]
     block.update({key: value for key, value in others.items() if value is not None})
     return checked(block)
+
+
+def _no_block(content) -> str:
+    """What to say of a config without a block."""
+    keys = [key for key in content if isinstance(key, str)] if isinstance(content, dict) else []
+    if meant := closest("slung", keys):
+        return f"{meant}: unknown key; did you mean `slung`?"
+    if own := [key for key in ("labelers", "buckets") if key in keys]:
+        return f"{own[0]}: is a key of the `slung:` block; write `slung:` above it and indent it"
+    return "no `slung:` block in it; add one, or pass another file"
 
 
 def read_yaml(path: str):

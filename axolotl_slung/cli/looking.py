@@ -118,8 +118,11 @@ def look(looking: Looking, default: int) -> Looked:
 
 
 def _of_config(path: str, limit: int | None, seed: int) -> Looked:
+    from ..training.args import check_config
+
     with settings():
         block = read_block(path, ())
+        check_config(read_yaml(path))  # Axolotl takes half a minute to come to it
     with quiet(), settings():
         from ..training.data.setup import Setup
 
@@ -190,6 +193,8 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
     from ..corpus.inputs import find_sources
     from ..inspection.of_files import documents_of_files
 
+    with settings():
+        sources = find_sources(looking.sources)
     block, own = SlungConfig(labelers=[{"type": "spans"}]), {}
     tokenizer = looking.tokenizer
     if looking.config:
@@ -199,11 +204,8 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
         own, block = block.cuts_by_name(), block.of_a_column()
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:
-        raise click.UsageError(
-            "--tokenizer: no tokenizer given; pass --tokenizer, or --config with your Axolotl config"
-        )
-    with settings():
-        sources = find_sources(looking.sources)
+        why = f"{looking.config} has no `base_model`" if looking.config else "no tokenizer given"
+        raise click.UsageError(f"--tokenizer: {why}; pass --tokenizer, or --config with your Axolotl config")
     recorded = recorded_cuts(source.path for source in sources if source.kind != "hub")
     # the config's come first, so that its first labeler gives the scale
     cuts = {**own, **{name: one for name, one in recorded.items() if name not in own}}

@@ -57,7 +57,8 @@ def kept(
     try:
         yield
     except SlungError as error:
-        raise SlungError(*error.args, where) from None
+        *lines, last = str(error).split("\n")
+        raise SlungError(*lines, f"{last}. {where}") from None
     except BaseException:
         LOG.error("%s: %s", name, where)
         raise

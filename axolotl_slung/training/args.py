@@ -36,6 +36,11 @@ def check_config(cfg: Mapping) -> None:
         block = checked(cfg["slung"].to_dict() if hasattr(cfg["slung"], "to_dict") else cfg["slung"])
     except SlungError as error:
         errors += error.args
+    errors += [
+        f"plugins: {plugin}: is not a plugin; did you mean axolotl_slung.SlungPlugin?"
+        for plugin in cfg.get("plugins") or []
+        if str(plugin).startswith("axolotl_slung") and not str(plugin).endswith(".SlungPlugin")
+    ]
     errors += conflicts_of(cfg, block)
     if block is not None:
         errors += _unknown_datasets(cfg, block)

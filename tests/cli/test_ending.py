@@ -84,6 +84,31 @@ def test_the_status_follows_one_rule(here, arguments, status):
         assert sum(line.startswith("Error: ") for line in result.output.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("slug:\n  labelers: []\n", "config.yml: slug: unknown key; did you mean `slung`?"),
+        ("labelers: [{type: profanity}]\n", "config.yml: labelers: is a key of the `slung:` block; write `slung:`"),
+        ("base_model: x\n", "config.yml: no `slung:` block in it; add one"),
+        ("slung:\n  - {type: profanity}\n", "slung: expected a mapping, got a list; write"),
+        ("slung: {labelers: [profanity]}\n", "slung.labelers[0]: expected a mapping, got profanity; write"),
+        ("slung: {labelers: [{type: profanity}]}\nplugins: [axolotl_slung.Slung]\nrl: dpo\n",
+         "plugins: axolotl_slung.Slung: is not a plugin; did you mean axolotl_slung.SlungPlugin?"),
+        ("slung: {labelers: [{type: profanity, datasets: [b.jsonl]}]}\ndatasets: [{path: data/b.jsonl}]\n",
+         "slung.labelers[0].datasets: 'b.jsonl': not a `path` under `datasets:`, which are ['data/b.jsonl']; did you mean 'data/b.jsonl'?"),
+    ],
+)  # fmt: skip
+def test_mistakes_of_a_config_are_told_before_axolotl_is_imported(here, text, answer):
+    (here / "config.yml").write_text(text)
+    result = run("stats", "config.yml")
+    assert result.exit_code == 2 and answer in result.output
+
+
+def test_a_missing_tokenizer_is_said_with_its_reason(here):
+    assert "--tokenizer: no tokenizer given; pass --tokenizer, or --config" in run("sweep", "in.jsonl").output
+    assert "--tokenizer: block.yml has no `base_model`; pass" in run("sweep", "in.jsonl", "-c", "block.yml").output
+
+
 def test_the_rule_is_in_the_help_and_the_docs():
     text = " ".join(run("--help").output.split())
     for line in STATUSES.splitlines()[2:]:

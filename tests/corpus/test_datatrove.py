@@ -44,7 +44,9 @@ def run(folder, executor, environment=()):
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    kept = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".journal" and path.name != "job.json")
+    kept = (
+        path for path in folder.rglob("*") if path.is_file() and path.suffix != ".journal" and path.name != "job.json"
+    )
     return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
 
 

@@ -213,7 +213,7 @@ def test_a_labeler_that_refuses_a_row_does_not_take_the_others_with_it(tmp_path)
         ),
         (["in", "-o", "out", "-l", "{type: entities}"], "slung.labelers[0]: give either `path`"),
         (["in", "-o", "out"], "--labeler: no labeler given; pass --config FILE"),
-        (["in", "-o", "out", "-c", "names.txt"], "--config: names.txt: no `slung:` block in it"),
+        (["in", "-o", "out", "-c", "names.txt"], "names.txt: no `slung:` block in it"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(tmp_path, monkeypatch, arguments, says):

@@ -90,8 +90,8 @@ def test_the_page_of_a_config_and_of_labeled_files(tmp_path, slung):
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["out"], "--tokenizer: no tokenizer given; pass --tokenizer, or --config"),
-        (["nothing.yml"], "nothing.yml: cannot be read"),
+        (["out"], "out: no such file or folder; give one"),
+        (["nothing.yml"], "nothing.yml: No such file or directory"),
         (["plain.yml"], "plain.yml: no `slung:` block in it"),
         (
             ["plain.jsonl", "--tokenizer", "TOKENIZER"],

@@ -154,7 +154,7 @@ def test_configurations_that_are_no_yaml(tmp_path):
     with pytest.raises(FileError, match=r"^slung\.labelers\[0\]\.nlp_engine: cannot read .*engine\.yml"):
         PresidioLabeler(KEY, nlp_engine=str(path)).check()
     path.write_text("a: [b")
-    with pytest.raises(LabelerError, match=r"^slung\.labelers\[0\]\.nlp_engine: .* is not valid YAML: ParserError"):
+    with pytest.raises(LabelerError, match=r"^slung\.labelers\[0\]\.nlp_engine: .* not valid YAML: "):
         PresidioLabeler(KEY, nlp_engine=str(path)).check()
 
 
