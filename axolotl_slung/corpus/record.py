@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..labeling.identity import digest_of, sources, stamp, versions
+from ..labeling.record import PLACE
 from .job import Job
 from .output import STATE, OutputError
 
@@ -62,7 +63,8 @@ def known_identity(folder: Path, job: Job) -> dict | None:
 def forget(folder: Path) -> None:
     """Remove the record of a folder without any output."""
     if not next((folder / STATE).rglob("*.journal"), None):
-        (folder / STATE / _FILE).unlink(missing_ok=True)
+        for file in (folder / STATE / _FILE, folder / PLACE):
+            file.unlink(missing_ok=True)
 
 
 def _read(folder: Path) -> dict | None:

@@ -166,7 +166,7 @@ def test_standard_input_is_told_plainly(tmp_path):
         "profanity",
     ]
     done = subprocess.run([*map(str, command)], input=b"{}", capture_output=True)
-    assert done.returncode == 1 and b"/dev/stdin: is a pipe (FIFO), not a file or a folder" in done.stderr
+    assert done.returncode == 2 and b"/dev/stdin: is a pipe (FIFO), not a file or a folder" in done.stderr
 
 
 def test_hub_ids_stay_hub_ids(tmp_path, monkeypatch):
@@ -177,7 +177,7 @@ def test_hub_ids_stay_hub_ids(tmp_path, monkeypatch):
 
 def test_columns_do_not_go_with_json_lines(tmp_path, label):
     put(tmp_path / "in" / "a.jsonl", LINES)
-    assert "--columns: " in (result := label(tmp_path / "in", "--columns", "text")).output and result.exit_code == 1
+    assert "--columns: " in (result := label(tmp_path / "in", "--columns", "text")).output and result.exit_code == 2
     assert "is JSON lines, which are kept as they are" in result.output
 
 

@@ -18,7 +18,8 @@ from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.services import judge as judges
 from axolotl_slung.evals.services import judge_served
 from axolotl_slung.evals.services.answers import AnswerCache
-from axolotl_slung.evals.services.judge import CORRECT, PARTIALLY_CORRECT, Verdict, fill, open_judge
+from axolotl_slung.evals.services.judge import CORRECT, PARTIALLY_CORRECT, Verdict, fill
+from axolotl_slung.evals.services.judge_kinds import open_judge
 
 NAN = math.nan
 pytestmark = pytest.mark.usefixtures("quick")

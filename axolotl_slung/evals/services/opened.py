@@ -22,7 +22,7 @@ def judge_of(options: Options):
     """The judge named by the options, opened and checked; None if they name none."""
     if options.judge is None:
         return None
-    from .judge import open_judge
+    from .judge_kinds import open_judge
 
     return open_judge(options.judge, url=options.judge_url, **_service(options, None))
 
