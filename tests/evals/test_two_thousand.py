@@ -6,7 +6,7 @@ import pytest
 from helpers.served import KEY, Reply, chat, perspective, serve
 
 from axolotl_slung.evals.services.answers import AnswerCache
-from axolotl_slung.evals.services.judge import open_judge
+from axolotl_slung.evals.services.judge_kinds import open_judge
 from axolotl_slung.evals.services.scorers import open_scorer
 
 NUMBER = 2000
