@@ -54,6 +54,7 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
     thresholds. `slung sweep` and training choose thresholds later.
 
     To train on the output, set its folder as the data set's `path` and use the labeler {type: spans, field: spans}.
+    OUTPUT/.slung/cuts.yml says what the scores mean, for all commands and for training. Keep it with the files.
 
     You can stop or kill the run at any time. The same command resumes it. Lines that cannot be labeled are counted and
     listed in OUTPUT/.slung. All other lines are labeled. Who may not read an input may not read its output either.
