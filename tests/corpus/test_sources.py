@@ -190,7 +190,7 @@ def table(**columns):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.jsonl", gzip.compress(LINES), "expected lines of text, but its content is gzip; rename it so that its name ends in .gz"),
+        ("a.jsonl", gzip.compress(LINES, mtime=0), "expected lines of text, but its content is gzip; rename it so that its name ends in .gz"),
         ("a.jsonl", zstandard.compress(LINES), "is zstd; rename it so that its name ends in .zst"),
         ("a.jsonl", bz2.compress(LINES), "is bzip2; rename it so that its name ends in .bz2"),
         ("a.jsonl", lzma.compress(LINES), "is xz; rename it so that its name ends in .xz"),
@@ -202,9 +202,9 @@ def table(**columns):
         ("a.jsonl.bz2", LINES, "its name ends in .bz2, but its content is not bzip2"),
         ("a.jsonl.xz", LINES, "its name ends in .xz, but its content is not xz"),
         ("a.jsonl.GZ", zstandard.compress(LINES), "its name ends in .gz, but its content is zstd; rename it"),
-        ("a.jsonl.zst", gzip.compress(LINES), "its name ends in .zst, but its content is gzip; rename it"),
-        ("a.jsonl.gz", gzip.compress(gzip.compress(LINES)), "inside its gzip it is gzip"),
-        ("a.jsonl.gz", gzip.compress(b"x" * 257 + b"ustar" + b"x" * 400), "inside its gzip it is a tar archive"),
+        ("a.jsonl.zst", gzip.compress(LINES, mtime=0), "its name ends in .zst, but its content is gzip; rename it"),
+        ("a.jsonl.gz", gzip.compress(gzip.compress(LINES, mtime=0), mtime=0), "inside its gzip it is gzip"),
+        ("a.jsonl.gz", gzip.compress(b"x" * 257 + b"ustar" + b"x" * 400, mtime=0), "inside its gzip it is a tar archive"),
         ("a.parquet", LINES, "not a complete Parquet file"),
         ("a.parquet", b"", "not a complete Parquet file"),
         ("a.parquet", table(text=["a"])[:-9], "not a complete Parquet file"),
