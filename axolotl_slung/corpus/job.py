@@ -121,9 +121,16 @@ class Job:
         Raises:
             SourceError: no document of the source could be labeled.
         """
-        if self.text_field not in columns:
-            raise SourceError(f"--text-field: {path}: no column {self.text_field!r}; choose from {few(columns)}")
-        if (kind := columns[self.text_field]) != "a string":
+        if self.messages_field is not None:
+            if self.messages_field not in columns:
+                raise SourceError(
+                    f"--messages-field: {path}: no column {self.messages_field!r}; choose from {few(columns)}"
+                )
+        elif self.text_field not in columns:
+            # `a.b` is a text in the mapping `a`
+            if self.text_field.split(".")[0] not in columns:
+                raise SourceError(f"--text-field: {path}: no column {self.text_field!r}; choose from {few(columns)}")
+        elif (kind := columns[self.text_field]) != "a string":
             raise SourceError(
                 f"--text-field: {path}: {self.text_field!r}: expected a string, got {kind}; choose another column, or "
                 "convert this one"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import re
 from base64 import b64encode
@@ -17,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-LOG = logging.getLogger(__name__)
+from ..errors import get_logger
+
+LOG = get_logger(__name__)
 
 _UNITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 """Digits of a second's fraction."""
