@@ -35,7 +35,7 @@ _SENTENCES = ("livekit", "numba")
 
 LABELERS = {
     "fasttext": Entry("fasttext", "FastTextLabeler", requires=("fasttext", *_SENTENCES)),
-    "entities": Entry("entities", "EntitiesLabeler", requires=("ahocorasick_rs", "regex")),
+    "entities": Entry("entities", "EntitiesLabeler", requires=("ahocorasick_rs", "numba", "regex")),
     "patterns": Entry("patterns", "PatternsLabeler", requires=("regex",)),
     "spans": Entry("spans", "SpansLabeler"),
     "dolma": Entry("dolma", "DolmaLabeler", requires=("zstandard",)),
