@@ -55,7 +55,8 @@ def found_in(spans: Sequence[Mapping[str, list]], labelers: Sequence[Labeler]) -
     counts = {labeler.name: (0, 0) for labeler in labelers}
     for of_row in spans:
         for name, of_name in of_row.items():
-            counts[name] = tuple(map(sum, zip(counts.get(name, (0, 0)), (len(of_name), bool(of_name)))))
+            before = counts.get(name, (0, 0))
+            counts[name] = before[0] + len(of_name), before[1] + bool(of_name)
     entries = {labeler.name: sorted(labeler.take_found()) for labeler in labelers}
     return Found(counts, {name: numbers for name, numbers in entries.items() if numbers})
 

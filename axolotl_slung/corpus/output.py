@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Progress:
     documents: int = 0
     bad: int = 0
     finished: bool = False
-    found: dict[str, Sequence[int]] = field(default_factory=dict)
+    found: Mapping[str, Sequence[int]] = field(default_factory=dict)
     entries: dict[str, list[int]] = field(default_factory=dict)
     outcome: Sequence = (0, 0, ())
 

@@ -46,7 +46,7 @@ _GIVEN = "whatever was given"
 LABELERS = {
     # the cuts of its alias are in `config.py`
     "fasttext": Entry("fasttext", "FastTextLabeler", _PROBABILITY, requires=("fasttext", *_SENTENCES)),
-    "entities": Entry("entities", "EntitiesLabeler", _FIND, ANY, requires=("ahocorasick_rs", "regex")),
+    "entities": Entry("entities", "EntitiesLabeler", _FIND, ANY, requires=("ahocorasick_rs", "numba", "regex")),
     "patterns": Entry("patterns", "PatternsLabeler", _CONFIDENCE, ANY, requires=("re2", "regex")),
     "spans": Entry("spans", "SpansLabeler", _GIVEN),
     "dolma": Entry("dolma", "DolmaLabeler", _GIVEN, requires=("zstandard",)),

@@ -41,10 +41,11 @@ PLAIN |= {"Ħ": "H", "ħ": "h", "ı": "i", "Ł": "L", "ł": "l", "Œ": "OE", "œ
 
 
 def fold(text: str, case_sensitive: bool = True, diacritics: bool = True) -> str:
+    text = regex.sub("[＊﹡]", "*", text)
     # the marks of quotes and comments
-    text = regex.sub(rf"({NEWLINE})(?:(?:{BLANK})*(?:[>|#;%]|//))+", r"\1", text)
+    text = regex.sub(rf"({NEWLINE})(?:(?:{BLANK})*(?:[>|#;\u037e%＞｜＃；％﹥﹟﹔﹪]|[/／]{{2}}))+", r"\1", text)
     # hyphens that divide words
-    text = regex.sub(rf"{AFTER_LETTER}[-\u2010]{LINE_END}(?={LETTER}|\p{{M}})", "-", text)
+    text = regex.sub(rf"{AFTER_LETTER}[-\u2010\u2011\ufe63\uff0d]{LINE_END}(?={LETTER}|\p{{M}})", "-", text)
     text = regex.sub(
         rf"({AFTER_LETTER}(?<!(\p{{Ll}})(?:\p{{M}}|{IGNORED}|{BREAK}|{SIGN}|\*)*)|(?<=\p{{Ll}}(?:\p{{M}}|{IGNORED}|{BREAK}|{SIGN}|\*)*)"
         rf"(?=\u00ad{LINE_END}[^\p{{Lu}}\p{{Lt}}]))\u00ad{LINE_END}(?={LETTER})",

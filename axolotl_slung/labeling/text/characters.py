@@ -69,8 +69,8 @@ _IOTA = "\u0345"
 _KINDS = (
     (re.compile(f"[{_NEWLINES}]"), NEWLINE),
     (re.compile(rf"[\s{_BLANKS}]"), SPACE),
-    (re.compile("\\*"), STAR),
-    (re.compile("[-\u2010]"), HYPHEN),
+    (re.compile("[*\ufe61\uff0a]"), STAR),
+    (re.compile("[-\u2010\u2011\ufe63\uff0d]"), HYPHEN),
     (re.compile(f"[\u200b{CONTROL}]"), BREAK),
     (re.compile(f"[{IGNORABLE}{DRAWN}]"), IGNORED),
     (re.compile(f"[{SIGNS}]"), SIGN),

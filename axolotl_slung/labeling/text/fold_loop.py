@@ -21,17 +21,17 @@ _MOST_SORTED = 64
 
 
 @jit
-def _line_start(points, kind, i):
+def _line_start(points, kind, one, i):
     """Where a line's own text begins: after the marks of quotes and comments, or at `i` without any."""
     start = i
     while i < points.shape[0]:
-        point = points[i]
-        if kind[point] == SPACE:
+        point = one[points[i]]  # 0 for most kinds
+        if kind[points[i]] == SPACE:
             i += 1
         elif point < 256 and _QUOTES[point]:
             i += 1
             start = i
-        elif point == _SLASH and i + 1 < points.shape[0] and points[i + 1] == _SLASH:
+        elif point == _SLASH and i + 1 < points.shape[0] and one[points[i + 1]] == _SLASH:
             i += 2
             start = i
         else:
@@ -40,14 +40,14 @@ def _line_start(points, kind, i):
 
 
 @jit
-def _next_line(points, kind, i):
+def _next_line(points, kind, one, i):
     """Where the next line's text begins if only white space stands before it and it is not blank; otherwise -1."""
     while i < points.shape[0] and kind[points[i]] == SPACE:
         i += 1
     if i == points.shape[0] or kind[points[i]] != NEWLINE:
         return -1
     i += 2 if points[i] == 13 and i + 1 < points.shape[0] and points[i + 1] == 10 else 1
-    i = _line_start(points, kind, i)
+    i = _line_start(points, kind, one, i)
     while i < points.shape[0] and kind[points[i]] == SPACE:
         i += 1
     return -1 if i == points.shape[0] or kind[points[i]] == NEWLINE else i
@@ -83,7 +83,10 @@ def fold(points, kind, letter, word, one, first, count, expansions, order, dotle
         if count[points[i]] > 1:
             capacity += count[points[i]]
     out, origin = np.empty(max(capacity, 0), points.dtype), np.empty(max(capacity, 0), np.int32)
-    ends, hyphens, gaps = [np.int64(-1)], [np.int64(-1)], [np.int64(-1)]
+    # numba needs lists that show their type
+    ends: list = [np.int64(-1)]
+    hyphens: list = [np.int64(-1)]
+    gaps: list = [np.int64(-1)]
     m = 0
     i = 0 if capacity >= 0 else n
     last = 0  # the kind of the last letter, if nothing stands after it but marks
@@ -104,7 +107,7 @@ def fold(points, kind, letter, word, one, first, count, expansions, order, dotle
                 last = letter[point]
         elif what == HYPHEN:
             out[m], origin[m] = _DASH, i
-            following = _next_line(points, kind, i + 1) if last else -1
+            following = _next_line(points, kind, one, i + 1) if last else -1
             i += 1
             if following > 0 and letter[points[following]]:
                 if _joined(last, letter[points[following]]):
@@ -114,7 +117,7 @@ def fold(points, kind, letter, word, one, first, count, expansions, order, dotle
             last = 0
         else:
             before = m
-            i, m, ends_word = _run(points, kind, letter, i, out, origin, m, last)
+            i, m, ends_word = _run(points, kind, letter, one, i, out, origin, m, last)
             following = letter[points[i]] if i < n else 0
             if m == before:
                 if ends_word:
@@ -148,7 +151,7 @@ def _edges(points, out, origin, word, ends):
 
 
 @jit
-def _run(points, kind, letter, i, out, origin, m, last):
+def _run(points, kind, letter, one, i, out, origin, m, last):
     """Fold a run of white space, asterisks, signs and ignored characters.
 
     Returns where it ends, the length of `out`, and whether something left out ends a word.
@@ -163,7 +166,7 @@ def _run(points, kind, letter, i, out, origin, m, last):
             in_space = after_space = True
             i += 1
             if what == NEWLINE:
-                i = _line_start(points, kind, i)
+                i = _line_start(points, kind, one, i)
         elif what == STAR:
             stop = i + 1
             while stop < points.shape[0] and kind[points[stop]] == STAR:
@@ -194,7 +197,7 @@ def _run(points, kind, letter, i, out, origin, m, last):
             ends_word, after_space = True, False
             i += 1
         elif what == IGNORED:
-            following = _next_line(points, kind, i + 1) if points[i] == _SOFT_HYPHEN and m == before else -1
+            following = _next_line(points, kind, one, i + 1) if points[i] == _SOFT_HYPHEN and m == before else -1
             i = following if following > 0 and _joined(last, letter[points[following]]) else i + 1
         else:
             break
