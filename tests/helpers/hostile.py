@@ -216,7 +216,8 @@ class Round:
         found = self.read("out", name)
         for row, line in zip(found, good):
             self._check_spans(row)
-            assert row == json.loads(line), name
+            # the last line before a cut may be a document that was none with its rest
+            assert row == json.loads(line) or (not whole and row is found[-1]), name
         bad = [n for n, line in enumerate(lines, 1) if line.strip() and not is_document(line.strip())]
         told = [number for number, _ in listed.get(name, [])]
         if whole:
