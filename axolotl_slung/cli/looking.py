@@ -120,10 +120,16 @@ def _of_config(path: str, limit: int | None, seed: int) -> Looked:
             # pydantic's own message would quote the config, with its names
             lines = validation_lines(error) if isinstance(error, ValidationError) else [str(error)]
             raise click.ClickException(f"{path}: " + "; ".join(" ".join(line.split()) for line in lines)) from None
-    rows = sum(len(one.rows) for one in found)
-    shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
+    title, sizes = Path(path).name, [one.size for one in found]
+    if None in sizes:
+        # nothing is known of a stream before it is read
+        rows, shares = None, [limit and max(1, limit // len(found))] * len(found)
+        title += "" if limit is None else f", the first {limit} documents of its stream"
+    else:
+        rows = sum(sizes)
+        shares = [limit and max(1, round(limit * size / max(rows, 1))) for size in sizes]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
-    return Looked(documents, block, rows, Path(path).name, cfg)
+    return Looked(documents, block, rows, title, cfg)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..config import SlungConfig
 from ..labels.buckets import Action
+from .stream_source import stream_errors
 
 _FALSE = "set it to false"
 _OUT = "remove it or the `slung:` block"
@@ -118,7 +119,7 @@ def check_conflicts(cfg: Mapping, block: SlungConfig, more: Sequence[str] = ()) 
         for conflict in CONFLICTS
         for key in conflict.found(cfg)
     ]
-    errors += [*_beside_fused(cfg, block), *more]
+    errors += [*_beside_fused(cfg, block), *stream_errors(cfg), *more]
     if errors:
         raise ValueError("\n".join(errors))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
@@ -9,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 
 from ...labels.buckets import Action
 from ...labels.codec import IGNORE
 from ...labels.documents import LabeledDocument, document
 from ...labels.tokens import buckets_of
+from ..stream_source import stream_key
 from . import hooks
 from .row_labels import ADDED, SlungDataError
 from .setup import Setup
@@ -27,12 +29,12 @@ class DataSet:
 
     Attributes:
         strategy: labels its rows.
-        rows: the raw rows.
+        rows: the raw rows. A stream is read as training reads it, from its start.
         overlap: see `tokens.token_buckets`.
     """
 
     strategy: SlungStrategy
-    rows: Dataset
+    rows: Dataset | IterableDataset
     overlap: str
 
     @property
@@ -44,17 +46,27 @@ class DataSet:
         """The rows as tokens, as training sees them, but without actions on text: what will be dropped is included.
 
         Args:
-            limit: the number of rows to draw at random, given in order. None for all rows.
+            limit: the number of rows to draw at random, given in order; of a stream, the first rows. None for all rows.
             seed: the seed of the draw.
         """
-        numbers = range(len(self.rows))
-        if limit is not None and limit < len(numbers):
-            numbers = sorted(random.Random(seed).sample(numbers, limit))
-        for number in numbers:
-            row = self.rows[number]
+        for number, row in self._chosen(limit, seed):
             name = f"{self.where}, {row['id']}" if row.get("id") is not None else f"{self.where}, row {number}"
             for labeled in self.strategy.labeled({key: [value] for key, value in row.items()}, edited=False):
                 yield from self._documents(name, labeled)
+
+    @property
+    def size(self) -> int | None:
+        """The number of rows; None for a stream."""
+        return len(self.rows) if isinstance(self.rows, Dataset) else None
+
+    def _chosen(self, limit, seed) -> Iterator[tuple[int, dict]]:
+        if not isinstance(self.rows, Dataset):
+            yield from enumerate(itertools.islice(self.rows, limit))
+            return
+        numbers = range(len(self.rows))
+        if limit is not None and limit < len(numbers):
+            numbers = sorted(random.Random(seed).sample(numbers, limit))
+        yield from ((number, self.rows[number]) for number in numbers)
 
     def _documents(self, name, row) -> Iterator[LabeledDocument]:
         tokenizer, buckets = self.strategy.tokenizer, self.strategy.policy.buckets
@@ -98,17 +110,12 @@ def data_sets(cfg: Mapping, tokenizer: Any) -> list[DataSet]:
     Raises:
         SlungDataError: a data set is already tokenized.
     """
-    from axolotl.utils.dict import DictDefault
-
     hooks.install()
-    # streamed documents are labeled whole; training cuts them later
-    streamed = [
-        DictDefault({**entry, "type": "completion", "field": entry.get("text_column") or "text"})
-        for entry in cfg.get("pretraining_dataset") or []
-    ]
+    streamed = stream_key(cfg)
     found = []
-    for entry in [*(cfg.get("datasets") or []), *streamed]:
-        strategy, rows = hooks.opened(entry, cfg, tokenizer)
+    # Axolotl streams only the first entry, and then uses no other data set
+    for entry in cfg[streamed][:1] if streamed else cfg.get("datasets") or []:
+        strategy, rows = hooks.opened_stream(entry, cfg, tokenizer) if streamed else hooks.opened(entry, cfg, tokenizer)
         if strategy is None:
             raise SlungDataError(
                 f"{entry.get('path')}: it is already tokenized, so there is no text to show; give its raw text"
