@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -42,6 +42,19 @@ class Looking:
 
 
 @dataclass
+class Read:
+    """What was read.
+
+    Attributes:
+        rows: lines of labeled files.
+        text_bytes: bytes of the documents' text, of a config.
+    """
+
+    rows: int = 0
+    text_bytes: int = 0
+
+
+@dataclass
 class Looked:
     """Tokenized documents, and the settings that decide their actions.
 
@@ -51,6 +64,8 @@ class Looked:
         rows: how many raw documents the data sets have; None if unknown.
         title: what to call them.
         cfg: Axolotl's config; None for files.
+        files: the labeled files.
+        read: what was read for `documents` so far.
     """
 
     documents: Iterator
@@ -58,6 +73,8 @@ class Looked:
     rows: int | None
     title: str
     cfg: dict | None
+    files: tuple[Path, ...] = ()
+    read: Read = field(default_factory=Read)
 
 
 def document_options(command):
@@ -129,7 +146,14 @@ def _of_config(path: str, limit: int | None, seed: int) -> Looked:
         rows = sum(sizes)
         shares = [limit and max(1, round(limit * size / max(rows, 1))) for size in sizes]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
-    return Looked(documents, block, rows, title, cfg)
+    read = Read()
+    return Looked(_counted(documents, read), block, rows, title, cfg, read=read)
+
+
+def _counted(documents, read: Read):
+    for document in documents:
+        read.text_bytes += sum(len(token.encode("utf-8", "replace")) for token in document.tokens)
+        yield document
 
 
 @contextmanager
@@ -158,13 +182,16 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
         raise click.UsageError(
             "--tokenizer: no tokenizer given; pass --tokenizer, or --config with your Axolotl config"
         )
+    sources, read = find_sources(looking.sources), Read()
     documents = documents_of_files(
-        find_sources(looking.sources),
+        sources,
         read_tokenizer(tokenizer),
         block,
         limit,
         looking.seed,
         looking.text_field or "text",
         looking.spans_field or "spans",
+        read,
     )
-    return Looked(documents, block, None, ", ".join(Path(path).name for path in looking.sources), None)
+    files = tuple(Path(source.path) for source in sources if source.kind != "hub")
+    return Looked(documents, block, None, ", ".join(Path(path).name for path in looking.sources), None, files, read)

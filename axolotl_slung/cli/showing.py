@@ -32,8 +32,11 @@ def report_options(words: bool = True):
     return decorate
 
 
-def show(report, sections, title: str, html: Path | None, figures: str | None) -> None:
-    """Print the report, and write its page and its figures. With figures "-", only the figures are printed."""
+def show(report, sections, title: str, html: Path | None, figures: str | None, **more) -> None:
+    """Print the report, and write its page and its figures. With figures "-", only the figures are printed.
+
+    `more` are other results by name, added to the figures.
+    """
     from ..render.sections import to_page, to_terminal
 
     if figures != "-":
@@ -43,5 +46,5 @@ def show(report, sections, title: str, html: Path | None, figures: str | None) -
         html.write_text(to_page(title, sections), encoding="utf-8")
         click.echo(f"{html}: written, with pictures", err=True)
     if figures:
-        content = json.dumps(report.to_json(), indent=2)
+        content = json.dumps(report.to_json() | {name: one.to_json() for name, one in more.items()}, indent=2)
         click.echo(content) if figures == "-" else Path(figures).write_text(content, encoding="utf-8")

@@ -28,11 +28,13 @@ class Labeled(NamedTuple):
         content: the output's bytes, compressed according to its name.
         documents: number of documents in it.
         bad: lines or rows that could not be labeled.
+        seconds: how long one process took.
     """
 
     content: bytes
     documents: int
     bad: list[Bad]
+    seconds: float = 0.0
 
 
 @dataclass

@@ -6,8 +6,11 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import SlungError
 from .job import Labeled
@@ -34,6 +37,7 @@ class Progress:
         size: bytes of output.
         documents: number of documents labeled.
         bad: number of lines or rows that could not be labeled.
+        seconds: how long labeling took, summed over the processes.
         finished: whether the source is done.
     """
 
@@ -42,6 +46,7 @@ class Progress:
     size: int = 0
     documents: int = 0
     bad: int = 0
+    seconds: float = 0.0
     finished: bool = False
 
 
@@ -91,23 +96,20 @@ class Output:
         except OSError:
             self._log.close()
             raise OutputError(f"{self.path}: another run is writing it; wait until that run ends") from None
-        header = {"job": self.identity, "source": self.source.identity()}
-        entries = self._entries()
-        if entries and entries[0] != header:
-            what = "was labeled with other settings" if entries[0].get("job") != self.identity else "has changed since"
-            self._log.close()
-            raise OutputError(
-                f"{self.path}: its input {self.source.path} {what}; choose another --output, or delete this folder"
-            )
+        header, entries = self._header(), self._entries()
+        if entries:
+            try:
+                self._check(entries[0])
+            except OutputError:
+                self._log.close()
+                raise
         if not entries:
             if self.path.exists():
                 self._log.close()
                 raise OutputError(f"{self.path}: exists, but not from this command; choose another --output")
             self._log.truncate(0)
             self._write(header)
-        self.progress = (
-            Progress(**{k: v for k, v in entries[-1].items() if k != "lines"}) if entries[1:] else Progress()
-        )
+        self.progress = _progress(entries[-1]) if entries[1:] else Progress()
         if not self.progress.finished:
             self._open_part()
         elif self._part.exists():
@@ -120,6 +122,39 @@ class Output:
             self._open_part()
         return self.progress
 
+    def recorded(self) -> tuple[Progress, list[Bad]] | None:
+        """What the journal says, without taking part in the run: progress and bad lines. None if there is no journal.
+
+        Raises:
+            OutputError: the output belongs to another job.
+        """
+        if not self._journal.exists():
+            return None
+        with open(self._journal, "rb") as journal:
+            entries = [json.loads(line) for line in journal if line.endswith(b"\n")]
+        if not entries:
+            return None
+        self._check(entries[0])
+        bad = [(number, reason) for entry in entries[1:] for number, reason in entry.get("lines", ())]
+        return _progress(entries[-1]) if entries[1:] else Progress(), bad
+
+    @contextmanager
+    def joined(self, progress: Progress, bad: list[Bad]) -> Iterator[BinaryIO]:
+        """Write the whole output at once, in place of whatever an interrupted run left.
+
+        Args:
+            progress: the progress of the finished output.
+            bad: its bad lines.
+        """
+        self._journal.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._journal, "w+b") as self._log:
+            self._write(self._header())
+            with open(self._part, "wb") as self._file:
+                yield self._file
+                self.progress, self._bad = progress, bad
+                self.finish()
+
     def add(self, labeled: Labeled, end: dict, read: int) -> None:
         """Append the output of the next chunk.
 
@@ -131,7 +166,12 @@ class Output:
         self._file.write(labeled.content)
         now = self.progress
         self.progress = Progress(
-            end, read, now.size + len(labeled.content), now.documents + labeled.documents, now.bad + len(labeled.bad)
+            end,
+            read,
+            now.size + len(labeled.content),
+            now.documents + labeled.documents,
+            now.bad + len(labeled.bad),
+            now.seconds + labeled.seconds,
         )
         self._bad += labeled.bad
         if time.monotonic() - self._committed > _COMMIT_EVERY:
@@ -153,6 +193,16 @@ class Output:
     def bad_lines(self) -> Path:
         """The list of lines and rows that could not be labeled. It exists once the source is done, if there are any."""
         return self.folder / STATE / f"{self.source.name}.bad_lines.txt"
+
+    def _header(self) -> dict:
+        return {"job": self.identity, "source": self.source.identity()}
+
+    def _check(self, header: dict) -> None:
+        if header != self._header():
+            what = "was labeled with other settings" if header.get("job") != self.identity else "has changed since"
+            raise OutputError(
+                f"{self.path}: its input {self.source.path} {what}; choose another --output, or delete this folder"
+            )
 
     def _open_part(self) -> None:
         self._file = open(self._part, "ab")  # noqa: SIM115 - closed by `close`
@@ -198,3 +248,8 @@ class Output:
         self._log.truncate(whole)
         self._log.seek(0, os.SEEK_END)
         return [json.loads(line) for line in ([first] if first is last else [first, last]) if line]
+
+
+def _progress(entry: dict) -> Progress:
+    """The progress of an entry of a journal that is not its first line."""
+    return Progress(**{key: value for key, value in entry.items() if key != "lines"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -13,6 +14,7 @@ from contextlib import closing
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
+from .gpus import use_gpu, visible_gpus
 from .job import Job, Labeled
 from .output import Output, OutputError, Progress
 from .sources import CHUNK_BYTES, Chunk, Source
@@ -78,7 +80,9 @@ class _Pool:
     def __enter__(self):
         if self._workers > 1:
             # spawn: the parent may hold threads, locks and a GPU, which do not survive a fork
-            self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start_worker, (self._job,))
+            context = get_context("spawn")
+            started, gpus = context.Value("i", 0), visible_gpus()
+            self._pool = ProcessPoolExecutor(self._workers, context, _start_worker, (self._job, started, gpus))
         return self
 
     def __exit__(self, *_):
@@ -88,7 +92,7 @@ class _Pool:
     def label(self, chunks, name: str):
         """Pairs of `Chunk` (without its content) and `Labeled`."""
         if not self._pool:
-            yield from ((chunk, self._job.label(chunk, name)) for chunk in chunks)
+            yield from ((chunk, _timed(self._job, chunk, name)) for chunk in chunks)
             return
         in_flight: deque = deque()
         try:
@@ -109,9 +113,13 @@ class _Pool:
 _job: Job
 
 
-def _start_worker(job: Job) -> None:
+def _start_worker(job: Job, started, gpus: list[str]) -> None:
     global _job
     _job = job
+    with started:
+        number = started.value
+        started.value += 1
+    use_gpu(number, gpus)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # a killed parent cannot stop its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -126,4 +134,9 @@ def _die_with_parent() -> None:
 
 
 def _label(chunk: Chunk, name: str) -> Labeled:
-    return _job.label(chunk, name)
+    return _timed(_job, chunk, name)
+
+
+def _timed(job: Job, chunk: Chunk, name: str) -> Labeled:
+    start = time.perf_counter()
+    return job.label(chunk, name)._replace(seconds=time.perf_counter() - start)

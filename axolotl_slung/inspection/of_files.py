@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..config import SlungConfig
 from ..corpus.sources import Source, SourceError
@@ -22,6 +23,7 @@ def documents_of_files(
     seed: int = 0,
     text_field: str = "text",
     spans_field: str = "spans",
+    read: Any = None,
 ) -> Iterator[LabeledDocument]:
     """Tokenize labeled documents.
 
@@ -32,6 +34,7 @@ def documents_of_files(
         limit: number of documents to draw at random; None yields all.
         seed: seed of the random draw.
         text_field, spans_field: the columns.
+        read: its attribute `rows` is increased by every line that is read, drawn or not.
 
     Yields:
         The documents, in file order.
@@ -41,7 +44,9 @@ def documents_of_files(
         SourceError: a line has no text or no spans, or cannot be read.
     """
     encode, buckets = Offsets(tokenizer), block.resolved_buckets()
-    lines = _lines(sources) if limit is None else _sample(_lines(sources), limit, seed)
+    lines = _counted(_lines(sources), read)
+    if limit is not None:
+        lines = _sample(lines, limit, seed)
     for path, number, line in lines:
         where = f"{path}, line {number}"
         row = json.loads(line) if isinstance(line, bytes) else line
@@ -63,6 +68,13 @@ def _lines(sources):
             for number, line in enumerate(chunk.content, chunk.first):
                 if not isinstance(line, bytes) or line.strip():
                     yield source.path, number, line
+
+
+def _counted(lines, read):
+    for line in lines:
+        if read is not None:
+            read.rows += 1
+        yield line
 
 
 def _sample(items, size: int, seed: int) -> list:

@@ -167,8 +167,8 @@ def _strategy_hook(original: Callable) -> Callable:
         ours = wrap(strategy)
         if dataset is _NO_ROWS or _only_looking.get():
             return ours
-        if any(labeler.most_processes == 1 for labeler in ours.policy.labelers):
-            kwargs["process_count"] = None  # a GPU has room for one process: label in this one
+        if any(labeler.most_processes is not None for labeler in ours.policy.labelers):
+            kwargs["process_count"] = None  # such as one per GPU: label in this one
         return original(ours, dataset, **kwargs)
 
     return wrap_dataset_for_tokenized_prompt

@@ -7,6 +7,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ...labels.documents import LabeledDocument, document
 from ...labels.tokens import buckets_of
 from ..stream_source import stream_key
 from . import hooks
+from .local_files import local_files, stream_files
 from .row_labels import ADDED, SlungDataError
 from .setup import Setup
 from .strategy import SlungStrategy
@@ -122,6 +124,14 @@ def data_sets(cfg: Mapping, tokenizer: Any) -> list[DataSet]:
             )
         found.append(DataSet(strategy, rows, Setup(cfg).config.overlap))
     return found
+
+
+def files_of(cfg: Mapping) -> list[Path]:
+    """The local files of the training data sets, in the order of reading."""
+    streamed = stream_key(cfg)
+    if streamed:
+        return stream_files(cfg[streamed][0])
+    return [path for entry in cfg.get("datasets") or [] for _, path in local_files(entry)]
 
 
 def training_data(cfg: Mapping, most: int) -> Any:
