@@ -36,7 +36,7 @@ def _options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Help)
     parser.add_argument("input", help="a file, a folder, or the id of a hub data set")
     parser.add_argument("output", help="the folder for the labeled files")
-    parser.add_argument("--config", required=True, help="a YAML file with a `slung:` block")
+    parser.add_argument("--config", required=True, default=argparse.SUPPRESS, help="a YAML file with a `slung:` block")
     parser.add_argument("--executor", choices=["local", "slurm", "ray"], default="local", help="where tasks run")
     parser.add_argument("--tasks", type=_positive, default=cores(), help="number of tasks")
     parser.add_argument("--workers", type=int, default=0, help="tasks that run at once; 0: all of them")
@@ -51,7 +51,7 @@ def _options():
     slurm.add_argument("--cpus", type=_positive, default=1, help="CPUs of a task; labeling in a task uses one process")
     slurm.add_argument("--mem-per-cpu", type=_positive, default=4, help="GB of memory for each CPU")
     slurm.add_argument("--gpus", type=int, default=0, help="GPUs of a task; a `classifier` uses one")
-    slurm.add_argument("--activate", default="", help="a command for the nodes that activates the Python environment")
+    slurm.add_argument("--activate", default=argparse.SUPPRESS, help="a command for the nodes that activates the Python environment")
     slurm.add_argument(
         "--sbatch-arg", action="append", type=_pair, default=argparse.SUPPRESS, metavar="KEY=VALUE",
         help="any other argument of sbatch, such as account=nlp or exclusive; can be repeated",
@@ -94,7 +94,7 @@ def main():
                 gpus_per_task=options.gpus,
                 qos=None,
                 job_name="slung-label",
-                env_command=options.activate,
+                env_command=getattr(options, "activate", None),
                 sbatch_args=dict(getattr(options, "sbatch_arg", [])),
                 **common,
             )

@@ -10,7 +10,9 @@ import click
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--json", "figures", type=click.Path(), help="Write the figures as JSON to this file; - is standard output.")
+@click.option(
+    "--json", "figures", type=click.Path(), help="Write the figures as JSON to this file; - is standard output."
+)
 def progress(folder, figures):
     """Say how far a labeling job is: `slung label`, or the tasks of a datatrove job on Slurm, Ray or one machine.
 

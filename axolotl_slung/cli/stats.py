@@ -111,6 +111,11 @@ def _of_files(looked, report):
     drawn = report.documents / max(looked.read.rows, 1)
     seconds = sum(journal.seconds for journal in journals) * drawn if known else None
     sample = Sample(
-        report.documents, round(whole * drawn), seconds or None, 1, report.tokens * BYTES_PER_TOKEN, round(labeled * drawn)
+        report.documents,
+        round(whole * drawn),
+        seconds or None,
+        1,
+        report.tokens * BYTES_PER_TOKEN,
+        round(labeled * drawn),
     )
     return sample, whole

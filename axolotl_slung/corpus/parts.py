@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import heapq
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -57,7 +56,7 @@ class Part(Source):
         """As `Source.chunks`. Lines are counted from the part's first one, rows from the file's."""
         key = "byte" if self.kind == "json" else "row"
         if begin is None:
-            # a file's first line may begin with a byte order mark, so the first line of other parts is no line 1
+            # a file's first line may begin with a byte order mark, so other parts begin at line 2
             first = {"line": self.first_line - 1, "byte": self._line_start()}
             begin = first if self.kind == "json" else {"row": self.start}
         if begin[key] >= self.stop:
@@ -132,10 +131,11 @@ def tasks(sources: Sequence[Source], number: int) -> list[list[Source]]:
 
 
 def _cut(source: Source, share: int) -> list[Source]:
-    """The parts of a source, each about as large as `share` at most; only the source if it is smaller or stays whole."""
+    """The parts of a source, each about half of `share`; only the source if it is smaller than `share` or stays whole."""
     if source.size is None or source.size <= share or source.path.endswith((".gz", ".zst", ".bz2", ".xz", ".zstd")):
         return [source]
-    number = -(-source.size // share)
+    # halves fill the tasks evenly beside files that stay whole
+    number = -(-2 * source.size // share)
     if source.kind == "json":
         ends = [(source.size * index // number, source.size * index // number) for index in range(1, number + 1)]
     else:
