@@ -15,7 +15,7 @@ from datasets import Dataset, IterableDataset
 
 from ...labels.buckets import Action
 from ...labels.codec import IGNORE
-from ...labels.documents import LabeledDocument, document
+from ...labels.documents import LEFT_OUT_BY, LabeledDocument, document
 from ...labels.tokens import buckets_of
 from ..stream_source import stream_key
 from . import hooks
@@ -96,10 +96,20 @@ class DataSet:
                 score[position], partial[position] = of.score[index], of.partial[index]
                 for labeler, scores in of.scores.items():
                     found[labeler][position] = scores[index]
+            ids = np.asarray(ids)
+            ends = part.trained & (ids == tokenizer.eos_token_id)
+            if self.strategy.policy.eos == "inherit":
+                for position in np.flatnonzero(ends[1:]) + 1:
+                    for scores in (score, *found.values()):
+                        scores[position] = scores[position - 1]
             # a token in a `train` bucket may lose its loss through the rules for eos and document starts
             trains = np.array([bucket.action is Action.TRAIN for bucket in buckets])
             trainable = part.trained & ~(trains[buckets_of(score, buckets)] & (np.asarray(labels) == IGNORE))
-            yield LabeledDocument(name, tokens, found, score, trainable, partial)
+            rules = np.where(ends, LEFT_OUT_BY.index("eos: mask"), LEFT_OUT_BY.index("its control token"))
+            if self.strategy.policy.mask_document_starts and part is row.parts[0]:
+                rules[:1] = LEFT_OUT_BY.index("mask_document_starts")
+            reasons = np.where(part.trained, rules, LEFT_OUT_BY.index("Axolotl"))
+            yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons)
 
 
 def data_sets(cfg: Mapping, tokenizer: Any) -> list[DataSet]:
