@@ -87,7 +87,14 @@ function goldOf(doc) {
     }
     at += length;
   });
-  return { id: doc.name, text: doc.tokens.join(""), gold: spans };
+  // a token brings the blank before its word, which people do not mark
+  const text = doc.tokens.join("");
+  const points = Array.from(text);
+  for (const span of spans) {
+    while (span[0] < span[1] && /\s/.test(points[span[0]])) span[0]++;
+    while (span[0] < span[1] && /\s/.test(points[span[1] - 1])) span[1]--;
+  }
+  return { id: doc.name, text, gold: spans.filter(([start, end]) => start < end) };
 }
 
 function goldLines() {
