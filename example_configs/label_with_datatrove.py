@@ -51,7 +51,9 @@ def _options():
     slurm.add_argument("--cpus", type=_positive, default=1, help="CPUs of a task; labeling in a task uses one process")
     slurm.add_argument("--mem-per-cpu", type=_positive, default=4, help="GB of memory for each CPU")
     slurm.add_argument("--gpus", type=int, default=0, help="GPUs of a task; a `classifier` uses one")
-    slurm.add_argument("--activate", default=argparse.SUPPRESS, help="a command for the nodes that activates the Python environment")
+    slurm.add_argument(
+        "--activate", default=argparse.SUPPRESS, help="a command for the nodes that activates the Python environment"
+    )
     slurm.add_argument(
         "--sbatch-arg", action="append", type=_pair, default=argparse.SUPPRESS, metavar="KEY=VALUE",
         help="any other argument of sbatch, such as account=nlp or exclusive; can be repeated",

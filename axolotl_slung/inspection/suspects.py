@@ -23,7 +23,7 @@ KINDS = {
     ),
     "digits": regex.compile(r"\d(?:[ ./()-]?\d){3,}"),
     # not the first word of a sentence
-    "capitals": regex.compile(r"(?<=[\p{Ll}\d,;:)] )\p{Lu}[\p{L}'’-]+(?: \p{Lu}[\p{L}.'’-]*)*"),
+    "capitals": regex.compile(r"(?<=[\p{Ll}\d,;:)] )\p{Lu}(?:\.|[\p{L}'’-]+)(?: \p{Lu}(?:\.|[\p{L}'’-]*))*"),
 }
 """What is looked for, in this order. A text counts for the first kind that it is."""
 

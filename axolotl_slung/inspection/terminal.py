@@ -120,7 +120,9 @@ def _legend(canvas, documents, of_document, buckets) -> Iterator[str]:
     risky = sum(bool(action) for document in documents for action in risky_context(document, buckets))
     if risky:
         marked = "underlined" if canvas.color else "named in its bracket"
-        yield from canvas.lines(_words(f"risk in what is left out is {marked}: {risky:,} tokens, which are context only"))
+        yield from canvas.lines(
+            _words(f"risk in what is left out is {marked}: {risky:,} tokens, which are context only")
+        )
     if any(document.partial.any() for document in documents):
         yield from canvas.lines(_words(f"{PARTIAL} after a token: it has characters in different buckets"))
 
@@ -158,9 +160,7 @@ def _colored(document, its_effects, context):
 
 def _bracketed(document, its_effects, context):
     """Like `_colored`, but with brackets around runs of one effect instead of colors."""
-    names = [
-        _named(effect, by, action) for effect, by, action in zip(its_effects, document.reasons.tolist(), context)
-    ]
+    names = [_named(effect, by, action) for effect, by, action in zip(its_effects, document.reasons.tolist(), context)]
     last = len(its_effects) - 1
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         text = visible(token).replace("[", "\\[").replace("]", "\\]") + (PARTIAL if document.partial[index] else "")

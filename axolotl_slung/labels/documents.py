@@ -12,7 +12,6 @@ from ..labeling.base import Span
 from .buckets import Bucket
 from .tokens import Overlap, buckets_of, char_scores, token_scores
 
-
 LEFT_OUT_BY = ("Axolotl", "eos: mask", "mask_document_starts", "its control token")
 """What leaves a token out of training although its bucket would train it: Axolotl itself, or a rule of slung."""
 

@@ -48,7 +48,24 @@ def test_the_documents_with_scores_near_a_threshold_come_first(open_page):
     assert page.js(order) == list(range(8))
 
 
-TOKENS = ["Write", " to", " ann", "a@", "b.org", ",", " ask", " Maria", " Hern", "andez", " or", " 555", "-0199", ".", " AK", "IAIOSFODNN7EXAMPLE"]
+TOKENS = [
+    "Write",
+    " to",
+    " ann",
+    "a@",
+    "b.org",
+    ",",
+    " ask",
+    " Maria",
+    " Hern",
+    "andez",
+    " or",
+    " 555",
+    "-0199",
+    ".",
+    " AK",
+    "IAIOSFODNN7EXAMPLE",
+]
 
 
 def test_suspicious_text_that_is_trained(open_page):
@@ -56,7 +73,8 @@ def test_suspicious_text_that_is_trained(open_page):
     page = open_page(documents, TRAIN_ALL)
     shown = "return [...document.querySelectorAll('#suspect-list li')].map((item) => item.textContent)"
     expected = [
-        f"{kind} {text}" + (f" {times} times" if times > 1 else "") for kind, text, times in untouched(documents, TRAIN_ALL)
+        f"{kind} {text}" + (f" {times} times" if times > 1 else "")
+        for kind, text, times in untouched(documents, TRAIN_ALL)
     ]
     assert page.js(shown) == expected and "capitals Maria Hernandez" in expected
     assert {kind for kind, *_ in untouched(documents, TRAIN_ALL)} == {"address or handle", "key", "digits", "capitals"}

@@ -107,7 +107,9 @@ def test_what_leaves_a_token_out_and_its_risk():
     document = labeled(tokens, score=score, trainable=[0, 0, 0, 1, 1, 0])
     document = replace(document, left_out_by=np.array([0, 0, 0, 0, 0, LEFT_OUT_BY.index("eos: mask")]))
     lines = list(terminal_view([document], THREE, 200, color=False))
-    assert lines[-1] == "[left out:Hi][left out, risk: unlikelihood: Zoë][left out:.] She left[left out by eos: mask:</s>]"
+    assert (
+        lines[-1] == "[left out:Hi][left out, risk: unlikelihood: Zoë][left out:.] She left[left out by eos: mask:</s>]"
+    )
     legend = lines[: lines.index("")]
     assert legend[3] == (
         "left out 4 tokens (66.7%), Axolotl itself does not train on it (3); left out by eos: mask (1)"
@@ -118,10 +120,30 @@ def test_what_leaves_a_token_out_and_its_risk():
 
 
 def test_suspicious_text_that_is_trained_is_listed():
-    tokens = ["Write", " to", " ann", "a@", "b.org", ",", " ask", " Maria", " Hern", "andez", " or", " call", " 555", "-0199", "."]
+    tokens = [
+        "Write",
+        " to",
+        " ann",
+        "a@",
+        "b.org",
+        ",",
+        " ask",
+        " Maria",
+        " Hern",
+        "andez",
+        " or",
+        " call",
+        " 555",
+        "-0199",
+        ".",
+    ]
     lines = list(terminal_view([labeled(tokens)] * 2, THREE, 100, color=False))
     found = lines[lines.index("trained, but suspicious: no labeler found these") + 1 :]
-    assert found == ["address or handle: anna@b.org (2 times)", "digits: 555-0199 (2 times)", "capitals: Maria Hernandez (2 times)"]
+    assert found == [
+        "address or handle: anna@b.org (2 times)",
+        "digits: 555-0199 (2 times)",
+        "capitals: Maria Hernandez (2 times)",
+    ]
     masked = labeled(tokens, score=[0] * 2 + [1] * 3 + [0, 0] + [1] * 3 + [0] * 5)
     lines = list(terminal_view([masked], THREE, 100, color=False))
     assert lines[-1] == "digits: 555-0199" and lines[-2].startswith("trained, but")
@@ -147,4 +169,7 @@ def test_words_move_to_the_next_line_whole_and_wide_ones_are_cut():
     # a word of several tokens is not broken between them
     tokens = [" straight", " while", " aaaa", " bbb", "bb", "bbb", "!", " c"]
     lines = list(terminal_view([labeled(tokens, score=[0] * 8)], THREE, 20, color=False))
-    assert lines[-3:] == [" straight while aaaa", " bbbbbbbb! c"] or lines[-2:] == [" straight while aaaa", " bbbbbbbb! c"]
+    assert lines[-3:] == [" straight while aaaa", " bbbbbbbb! c"] or lines[-2:] == [
+        " straight while aaaa",
+        " bbbbbbbb! c",
+    ]
