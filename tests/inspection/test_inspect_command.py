@@ -108,41 +108,32 @@ def test_mistakes(tmp_path, monkeypatch, arguments, says):
     assert result.exit_code and says in " ".join(result.output.split()), result.output
 
 
-def test_the_reason_is_that_of_the_rule(tmp_path, slung):
-    """`eos` and `mask_document_starts` of slung, and what Axolotl itself leaves out."""
+@pytest.mark.parametrize("rule", ["train", "mask", "inherit"])
+def test_the_reason_is_that_of_the_rule(tmp_path, slung, rule):
+    """`eos` of slung, and what Axolotl itself leaves out; the actions stay those of training."""
     from axolotl_slung.labels.documents import LEFT_OUT_BY
 
-    write_jsonl(
-        tmp_path / "rows.jsonl",
-        [CHAT, {"messages": [CHAT["messages"][0], {"role": "assistant", "content": "It was Maria Hernandez"}]}],
-    )
+    name_last = {"messages": [CHAT["messages"][0], {"role": "assistant", "content": "It was Maria Hernandez"}]}
+    write_jsonl(tmp_path / "rows.jsonl", [CHAT, name_last])
     dataset = {"path": str(tmp_path / "rows.jsonl"), "ds_type": "json", "type": "chat_template"}
-    keys = {
-        "base_model": str(tiny_model(tmp_path)),
-        "datasets": [dataset],
-        "chat_template": "chatml",
-        "sequence_len": 512,
-    }
-    keys |= {"special_tokens": {"eos_token": "<|im_end|>"}}
+    keys = {"datasets": [dataset], "chat_template": "chatml", "sequence_len": 512}
+    keys |= {"special_tokens": {"eos_token": "<|im_end|>"}, "base_model": str(tiny_model(tmp_path)), **slung(eos=rule)}
+    config = base_config(tmp_path, **keys)
+    prepared = prepare_in_process(config).train_dataset
+
     from axolotl.cli.config import load_cfg
     from axolotl.loaders import load_tokenizer
 
-    for rule in ("train", "mask", "inherit"):
-        path = tmp_path / f"{rule}.yml"
-        path.write_text(yaml.safe_dump(base_config(tmp_path, **keys, **slung(eos=rule))))
-        cfg = load_cfg(str(path))
-        tokenizer = load_tokenizer(cfg)
-        (found,) = data_sets(cfg, tokenizer)
-        prepared = prepare_in_process(
-            {**base_config(tmp_path, **keys, **slung(eos=rule)), "dataset_prepared_path": str(tmp_path / rule)}
-        ).train_dataset
-        for document, row in zip(found.documents(), prepared):
-            labels = np.array(row["labels"])
-            masked = (document.score == 1) & document.trainable
-            assert ((labels <= FIRST_CODE) == masked).all() and ((labels >= 0) == (document.trainable & ~masked)).all()
-            ends = np.array(row["input_ids"]) == tokenizer.eos_token_id
-            by = [LEFT_OUT_BY[reason] for reason in document.reasons[~document.trainable]]
-            assert ("eos: mask" in by) == (rule == "mask") and "Axolotl" in by and ends.any()
+    path = tmp_path / "config.yml"
+    path.write_text(yaml.safe_dump(config))
+    cfg = load_cfg(str(path))
+    (found,) = data_sets(cfg, load_tokenizer(cfg))
+    for document, row in zip(found.documents(), prepared):
+        labels = np.array(row["labels"])
+        masked = (document.score == 1) & document.trainable
+        assert ((labels <= FIRST_CODE) == masked).all() and ((labels >= 0) == (document.trainable & ~masked)).all()
+        by = [LEFT_OUT_BY[reason] for reason in document.reasons[~document.trainable]]
+        assert ("eos: mask" in by) == (rule == "mask") and "Axolotl" in by
 
 
 def test_no_color_is_respected_on_a_terminal(tmp_path, slung):
