@@ -81,7 +81,7 @@ class LabelFiles(PipelineStep):
 
 def _process_number() -> int:
     """A number for this process: those that a pool starts one after the other have successive ones."""
-    import multiprocess
+    from datatrove.executor.local import multiprocess
 
     number = multiprocess.current_process()._identity
     return number[-1] if number else 0
