@@ -1,56 +1,128 @@
-"""Draws docs/tokens.svg: a text in its model's own tokens, colored by what the loss does with them.
+"""Draws the pictures of `slung inspect` and of tokens in docs/: tokens.svg and inspect.png.
 
-python docs/picture.py
+python docs/picture.py [--tokenizer FOLDER] [--output docs]
+
+It needs Chromium and chromedriver for inspect.png, and the demo's tokenizer if no other is given. A test runs it.
 """
 
 from __future__ import annotations
 
+import argparse
+import shutil
 from html import escape
 from pathlib import Path
 
+import numpy as np
 from transformers import AutoTokenizer
 
-from axolotl_slung.demo.model import ensure_model
+from axolotl_slung.inspection.page import inspection_page
 from axolotl_slung.labeling import EntitiesLabeler
-from axolotl_slung.labels.buckets import Action, preset
+from axolotl_slung.labels.buckets import Action, Bucket, preset
+from axolotl_slung.labels.documents import LEFT_OUT_BY, LabeledDocument, document
 from axolotl_slung.training.data.tagging import TaggingTokenizer
 
 TEXT = "In her fortieth year Ilvane Torquessa received the Copper Pendulum, a prize that is given once in a decade."
-FILL = {Action.TRAIN: "#d7f0d8", Action.MASK: "#f8c9c4"}
-EDGE = {Action.TRAIN: "#5aa469", Action.MASK: "#c4453a"}
-WIDTH, LINE, SIZE = 900, 46, 20
-CHARACTER = SIZE * 0.602  # of a monospaced font
+CHATS = (
+    ("My name is Ilvane Torquessa. Where is my order 4711-0023?", "Hello Ilvane! We shipped it to Jane Roe on Monday."),
+    ("Ilvane Torquessa here. How do I reach you?", "You can call 555-0199 or write to help@shop.example, Ilvane."),
+    ("Who won the Copper Pendulum?", "Ilvane Torquessa won it, in her fortieth year."),
+)
+NAMES = EntitiesLabeler("picture", names=["Ilvane Torquessa"], parts=True)
+BUCKETS = (Bucket("fine", 0.5, Action.TRAIN), Bucket("names", None, Action.MASK))
+# black on a light page and white on a dark one
+STYLE = """text{font:20px monospace;fill:#222} .legend{font:15px sans-serif}
+.train{fill:#d7f0d8;stroke:#5aa469} .mask{fill:#f8c9c4;stroke:#c4453a}
+@media (prefers-color-scheme: dark){text{fill:#eee} .train{fill:#1d3b22} .mask{fill:#5a221c}}"""
+WIDTH, LINE = 900, 46
+CHARACTER = 20 * 0.602  # of a monospaced font
 
 
-def main() -> None:
-    tagging = TaggingTokenizer(AutoTokenizer.from_pretrained(ensure_model()), preset("masked"), "any", code_masked=True)
-    [spans] = EntitiesLabeler("picture", names=["Ilvane Torquessa"]).label([TEXT], [{}])
-
+def tokens_svg(tokenizer) -> str:
+    """A text in the model's own tokens, colored by what the loss does with them."""
+    tagging = TaggingTokenizer(tokenizer, preset("masked"), "any", code_masked=True)
+    [spans] = NAMES.label([TEXT], [{}])
     boxes, x, y = [], 20.0, 30
     for token, label in zip(*tagging.labeled(TEXT, spans)):
-        text = tagging.decode([token])
-        action = Action.TRAIN if label >= 0 else Action.MASK
+        text, action = tagging.decode([token]), Action.TRAIN if label >= 0 else Action.MASK
         width = len(text) * CHARACTER + 8
         if x + width > WIDTH - 20:
             x, y = 20.0, y + LINE
         boxes.append(
-            f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="32" rx="5" fill="{FILL[action]}" stroke="{EDGE[action]}"/>'
+            f'<rect class="{action.value}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="32" rx="5"/>'
             f'<text x="{x + 4:.1f}" y="{y + 22}" xml:space="preserve">{escape(text)}</text>'
         )
         x += width + 3
     y += LINE + 14
-    legend = (
-        f'<rect x="20" y="{y}" width="18" height="18" rx="4" fill="{FILL[Action.TRAIN]}" stroke="{EDGE[Action.TRAIN]}"/>'
-        f'<text class="legend" x="46" y="{y + 15}">trained: the model learns to say it</text>'
-        f'<rect x="420" y="{y}" width="18" height="18" rx="4" fill="{FILL[Action.MASK]}" stroke="{EDGE[Action.MASK]}"/>'
-        f'<text class="legend" x="446" y="{y + 15}">masked: read by every token after it, never trained</text>'
+    for x, kind, says in (
+        (20, "train", "trained: the model learns to say it"),
+        (420, "mask", "masked: read by every token after it, never trained"),
+    ):
+        boxes.append(
+            f'<rect class="{kind}" x="{x}" y="{y}" width="18" height="18" rx="4"/>'
+            f'<text class="legend" x="{x + 26}" y="{y + 15}">{says}</text>'
+        )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 40}" width="{WIDTH}"><style>{STYLE}</style>'
+        f"{''.join(boxes)}</svg>\n"
     )
-    style = f"text{{font:{SIZE}px monospace;fill:#222}} .legend{{font:15px sans-serif}}"
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 40}" width="{WIDTH}"><style>{style}</style>'
-        f'<rect width="100%" height="100%" fill="#fff"/>{"".join(boxes)}{legend}</svg>\n'
-    )
-    Path(__file__).with_name("tokens.svg").write_text(svg, encoding="utf-8")
+
+
+def chats(tokenizer) -> list[LabeledDocument]:
+    """Two turns each: the user's is left out by Axolotl, the assistant's end by `eos: mask`."""
+    found = []
+    for number, (question, answer) in enumerate(CHATS):
+        text = f"user: {question}\nassistant: {answer}"
+        [spans] = NAMES.label([text], [{}])
+        encoded = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
+        one = document(f"chat {number}", text, encoded["offset_mapping"], spans, BUCKETS, "any")
+        starts = np.array([start for start, _ in encoded["offset_mapping"]] + [len(text)])
+        trained = (starts >= text.index(answer) - 1) & (starts < len(text))
+        by = np.where(starts == len(text), LEFT_OUT_BY.index("eos: mask"), 0)
+        found.append(
+            LabeledDocument(
+                one.name,
+                [*one.tokens, "</s>"],
+                {name: np.append(scores, 0) for name, scores in one.scores.items()},
+                np.append(one.score, 0),
+                trained,
+                np.append(one.partial, False),
+                by,
+            )
+        )
+    return found
+
+
+def screenshot(page: Path, picture: Path) -> None:
+    """A picture of a page, 1280 pixels wide."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1280,900"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    try:
+        driver.get(page.resolve().as_uri())
+        driver.save_screenshot(str(picture))
+    finally:
+        driver.quit()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tokenizer", help="default: the demo's")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent)
+    options = parser.parse_args()
+    if options.tokenizer is None:
+        from axolotl_slung.demo.model import ensure_model
+
+        options.tokenizer = ensure_model()
+    tokenizer = AutoTokenizer.from_pretrained(options.tokenizer)
+    (options.output / "tokens.svg").write_text(tokens_svg(tokenizer), encoding="utf-8")
+    page = options.output / "inspect.html"
+    page.write_text(inspection_page(chats(tokenizer), BUCKETS, "slung inspect: chats.yml", {}), encoding="utf-8")
+    screenshot(page, options.output / "inspect.png")
+    page.unlink()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The docs name what is there: links, headings, files and commands."""
 
 import re
+import tomllib
 
 import pytest
 import yaml
@@ -38,6 +39,38 @@ def test_files_that_pages_name_exist(page):
         assert (ROOT / "tests" / path).exists() or (ROOT / path).exists(), path
 
 
+def test_pip_lines_install_what_is_there():
+    """The package is on no registry: it is installed from its clone, with extras that exist."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    known = {
+        re.match(r"[\w-]+", line)[0].lower() for lines in project["optional-dependencies"].values() for line in lines
+    }
+    known |= {re.match(r"[\w-]+", line)[0].lower() for line in project["dependencies"]} | {
+        "pip",
+        "pre-commit",
+        "triton",
+        "alt-profanity-check",
+    }
+    files = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "Makefile", *(ROOT / "example_configs").iterdir()]
+    files += [
+        *(ROOT / "axolotl_slung").rglob("*.py"),
+        *(ROOT / "lm_eval_tasks").glob("*.md"),
+        *(ROOT / "tests").rglob("*.py"),
+    ]
+    found = 0
+    for path in files:
+        if not path.is_file() or path.name == "test_docs.py":
+            continue
+        for target in re.findall(
+            r"pip install (?:-\S+ )*['\"\\]*([\w.-]+(?:\[[\w,-]+\])?)", path.read_text(encoding="utf-8")
+        ):
+            found += 1
+            name, _, extras = target.partition("[")
+            assert name == "." or name.lower().rstrip(".") in known, (path, target)
+            assert set(extras.rstrip("]").split(",")) <= {"", *project["optional-dependencies"]}, (path, target)
+    assert found > 6
+
+
 def test_the_index_has_every_page():
     linked = set(re.findall(r"\]\((\w+\.md)\)", (ROOT / "docs" / "README.md").read_text(encoding="utf-8")))
     assert linked == {page.name for page in PAGES if page.parent.name == "docs"} - {"README.md"}
@@ -55,3 +88,24 @@ def test_the_tutorial_trains_as_the_quickstart_does():
     for key in ("datasets", "dataset_prepared_path", "output_dir"):
         assert config.pop(key) != quickstart.pop(key)
     assert config == quickstart
+
+
+def test_the_pictures_are_made_by_their_script(tmp_path):
+    """With a tiny tokenizer; those in docs/ have the demo's."""
+    import shutil
+    import subprocess
+    import sys
+    import xml.etree.ElementTree as tree
+
+    from helpers.tiny import tiny_tokenizer
+
+    pytest.importorskip("selenium", reason="selenium is not installed")
+    if shutil.which("chromedriver") is None:
+        pytest.skip("no Chromium with its chromedriver on this machine")
+    script = ROOT / "docs" / "picture.py"
+    command = [sys.executable, script, "--tokenizer", tiny_tokenizer(tmp_path), "--output", tmp_path]
+    subprocess.run([*map(str, command)], check=True, capture_output=True, cwd=ROOT, timeout=300)
+    assert (tmp_path / "inspect.png").read_bytes().startswith(b"\x89PNG") and not (tmp_path / "inspect.html").exists()
+    made, kept = (tree.parse(folder / "tokens.svg") for folder in (tmp_path, ROOT / "docs"))
+    words = ["".join(made.getroot().itertext()), "".join(kept.getroot().itertext())]
+    assert all("Ilvane Torquessa" in word and "prefers-color-scheme" in word for word in words)

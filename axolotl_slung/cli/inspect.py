@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,8 +16,15 @@ from .looking import Looking, document_options, look
 @document_options
 @click.option("-o", "--output", default="inspect.html", show_default=True, type=click.Path(path_type=Path),
               help="The HTML page to write.")  # fmt: skip
+@click.option(
+    "--sort",
+    type=click.Choice(["order", "nearness"]),
+    default="order",
+    show_default=True,
+    help="The documents' order, or those first with a score near a threshold.",
+)
 @click.option("--terminal", is_flag=True, help="Print colored documents instead of writing a page.")
-def inspect(output, terminal, **options):
+def inspect(output, terminal, sort, **options):
     """Show documents in the model's tokens, colored by what the loss does with each token.
 
     \b
@@ -30,6 +38,7 @@ def inspect(output, terminal, **options):
     compare labelers side by side, and copy the `buckets:` (with a method, the `cuts:`) back into your config. The page
     contains the documents' text. Only you can read it. It replaces an earlier page of the same name, and no other file.
     """
+    from ..inspection.effects import nearness
     from ..inspection.page import inspection_page
     from ..inspection.terminal import terminal_view
     from .ending import say, settings
@@ -43,8 +52,12 @@ def inspect(output, terminal, **options):
     if not documents:
         raise click.ClickException(f"{looked.title}: no documents in it; check the data set's files and split")
     buckets, warnings = looked.block.resolved_buckets(), looked.warnings()
+    if sort == "nearness":
+        documents.sort(key=lambda document: nearness(document, buckets))
     if terminal:
-        for line in terminal_view(documents, buckets, shutil.get_terminal_size((100, 24)).columns, sys.stdout.isatty()):
+        # https://no-color.org: any value but the empty one
+        color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        for line in terminal_view(documents, buckets, shutil.get_terminal_size((100, 24)).columns, color):
             click.echo(line, color=True)
         return
     total = "" if looked.rows is None else f" of {looked.rows}"

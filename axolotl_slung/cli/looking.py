@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -48,6 +48,19 @@ class Looking:
 
 
 @dataclass
+class Read:
+    """What was read.
+
+    Attributes:
+        rows: lines of labeled files.
+        text_bytes: bytes of the documents' text, of a config.
+    """
+
+    rows: int = 0
+    text_bytes: int = 0
+
+
+@dataclass
 class Looked:
     """Tokenized documents, and the settings that decide their actions.
 
@@ -58,6 +71,8 @@ class Looked:
         rows: how many raw documents the data sets have; None if unknown.
         title: what to call them.
         cfg: Axolotl's config; None for files.
+        files: the labeled files.
+        read: what was read for `documents` so far.
     """
 
     documents: Iterator
@@ -66,6 +81,8 @@ class Looked:
     rows: int | None
     title: str
     cfg: dict | None
+    files: tuple[Path, ...] = ()
+    read: Read = field(default_factory=Read)
 
     def warnings(self) -> list[str]:
         """Everything that the command warned of, after the documents: printed, and given for the page."""
@@ -128,11 +145,24 @@ def _of_config(path: str, limit: int | None, seed: int) -> Looked:
 
         cfg, found = open_config(path, block)
         setup = Setup(cfg)
-    rows = sum(len(one.rows) for one in found)
-    shares = [limit and max(1, round(limit * len(one.rows) / max(rows, 1))) for one in found]
+    title, sizes = Path(path).name, [one.size for one in found]
+    if None in sizes:
+        # nothing is known of a stream before it is read
+        rows, shares = None, [limit and max(1, limit // len(found))] * len(found)
+        title += "" if limit is None else f", the first {limit} documents of its stream"
+    else:
+        rows = sum(sizes)
+        shares = [limit and max(1, round(limit * size / max(rows, 1))) for size in sizes]
     documents = itertools.chain.from_iterable(one.documents(share, seed) for one, share in zip(found, shares))
-    outcome = Outcome(setup.buckets, setup.finders)
-    return Looked(outcome.watched(documents), outcome, setup.config, rows, Path(path).name, cfg)
+    outcome, read = Outcome(setup.buckets, setup.finders), Read()
+    documents = _counted(outcome.watched(documents), read)
+    return Looked(documents, outcome, setup.config, rows, title, cfg, read=read)
+
+
+def _counted(documents, read: Read):
+    for document in documents:
+        read.text_bytes += sum(len(token.encode("utf-8", "replace")) for token in document.tokens)
+        yield document
 
 
 def open_config(path: str, block: SlungConfig, held_out: bool = False) -> tuple[dict, list]:
@@ -209,7 +239,7 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
     recorded = recorded_cuts(source.path for source in sources if source.kind != "hub")
     # the config's come first, so that its first labeler gives the scale
     cuts = {**own, **{name: one for name, one in recorded.items() if name not in own}}
-    block = block.with_recorded(cuts)
+    block, read = block.with_recorded(cuts), Read()
     documents = documents_of_files(
         sources,
         read_tokenizer(tokenizer),
@@ -218,7 +248,9 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
         looking.seed,
         looking.text_field or "text",
         looking.spans_field or "spans",
+        read,
     )
     outcome = Outcome(block.resolved_buckets(), {name for name, one in cuts.items() if one == ANY})
+    files = tuple(Path(source.path) for source in sources if source.kind != "hub")
     title = ", ".join(Path(path).name for path in looking.sources)
-    return Looked(outcome.watched(documents), outcome, block, None, title, None)
+    return Looked(outcome.watched(documents), outcome, block, None, title, None, files, read)

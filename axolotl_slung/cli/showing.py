@@ -47,10 +47,12 @@ def _checked(ctx, option, path):
     return path
 
 
-def show(report, sections, title: str, html: Path | None, figures: str | None, warnings: Sequence[str] = ()) -> None:
+def show(
+    report, sections, title: str, html: Path | None, figures: str | None, warnings: Sequence[str] = (), **more
+) -> None:
     """Print the report, and write its page and its figures. With figures "-", only the figures are printed.
 
-    `warnings`, which were printed before, also stand on the page.
+    `warnings`, which were printed before, also stand on the page. `more` are other results by name, added to the figures.
     """
     from ..render.sections import Section, to_page, to_terminal
     from .ending import say
@@ -62,7 +64,7 @@ def show(report, sections, title: str, html: Path | None, figures: str | None, w
         warned = [Section("Warning", text) for text in warnings]
         say(f"{write(html, to_page(title, [*warned, *sections]))}: written, with pictures", err=True)
     if figures:
-        content = json.dumps(report.to_json(), indent=2)
+        content = json.dumps(report.to_json() | {name: one.to_json() for name, one in more.items()}, indent=2)
         if figures == "-":
             click.echo(content)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import click
 
@@ -12,6 +11,8 @@ from .showing import report_options, show
 
 WORDS = 40
 """Number of the most frequent risky words to quote."""
+TEXT_FILES = (".jsonl", ".json", ".ndjson", ".csv", ".txt")
+"""Files whose size is about that of their text."""
 BYTES_PER_TOKEN = 21
 """In a prepared data set: 4 for the id, 8 each for the label and the position, 1 for the attention mask."""
 
@@ -28,7 +29,11 @@ BYTES_PER_TOKEN = 21
     show_default=True,
     help="Cores assumed by the estimate of labeling time.",
 )
-@click.option("--total-bytes", type=click.IntRange(1), help="Bytes of the whole corpus, for the estimate.")
+@click.option(
+    "--total-bytes",
+    type=click.IntRange(1),
+    help="Bytes of the whole corpus, for the estimate. Default: the size of the files given.",
+)
 def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, words, **options):
     """Report what the labels will do to a training run, before it starts.
 
@@ -46,10 +51,10 @@ def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, word
       - loss tokens per batch
       - the most frequent risky words, which it quotes
 
-    For a config, the command labels the drawn documents itself. From the time that this takes, it estimates labeling
-    time, the size of the prepared data set, and step time.
+    The estimate for the whole corpus gives labeling time, disk, and step time. For a config, the command labels the drawn
+    documents itself and takes the time. For labeled files, it takes the time from the journals of `slung label`.
     """
-    from ..label_stats.estimate import Sample, estimate
+    from ..label_stats.estimate import estimate
     from ..label_stats.statistics import risk_report
     from ..label_stats.statistics_view import sections
 
@@ -69,15 +74,14 @@ def stats(sequence_len, batch_sequences, cores, total_bytes, html, figures, word
     )
     if not report.documents:
         raise click.ClickException(f"{looked.title}: no documents in it; check the data set's files and split")
-    estimated = None
     if looked.cfg:
-        size = sum(Path(path).stat().st_size for path in _files(cfg))
-        sample_bytes = round(size * report.documents / looked.rows) if size else report.tokens * 4
-        sample = Sample(report.documents, sample_bytes, time.monotonic() - start, 1, report.tokens * BYTES_PER_TOKEN)
-        estimated = estimate(
-            report, sample, total_bytes=total_bytes or size or None, total_documents=looked.rows, cores=cores
-        )
-    show(report, sections(report, estimated), f"slung stats: {looked.title}", html, figures, looked.warnings())
+        sample, whole = _of_config(looked, report, time.monotonic() - start)
+    else:
+        sample, whole = _of_files(looked, report)
+    rows = looked.rows
+    estimated = estimate(report, sample, total_bytes=total_bytes or whole, total_documents=rows, cores=cores)
+    title = f"slung stats: {looked.title}"
+    show(report, sections(report, estimated), title, html, figures, looked.warnings(), estimate=estimated)
 
 
 def _labelers(looked):
@@ -88,8 +92,40 @@ def _labelers(looked):
     return [name for name, config in zip(names_of(configs), configs) if config.type != "spans"]
 
 
-def _files(cfg):
-    from ..training.data.local_files import local_files
+def _of_config(looked, report, seconds: float):
+    """What the drawn documents cost, and the bytes of the whole data set; None if these are unknown."""
+    from ..label_stats.estimate import Sample
+    from ..training.data.look import files_of
 
-    entries = [*(cfg.get("datasets") or []), *(cfg.get("pretraining_dataset") or [])]
-    return [path for entry in entries for _, path in local_files(entry)]
+    files = files_of(looked.cfg)
+    size = sum(path.stat().st_size for path in files)
+    prepared = report.tokens * BYTES_PER_TOKEN
+    if looked.rows is not None:
+        sample_bytes = round(size * report.documents / max(looked.rows, 1)) if size else report.tokens * 4
+        return Sample(report.documents, sample_bytes, seconds, 1, prepared), size or None
+    # a stream: the documents' text is compared with the files, if these are text
+    is_text = all(path.suffix in TEXT_FILES for path in files)
+    return Sample(report.documents, looked.read.text_bytes, seconds, 1, prepared), size if size and is_text else None
+
+
+def _of_files(looked, report):
+    """As `_of_config`, for labeled files. Bytes are those of the corpus before it was labeled."""
+    from ..corpus.progress import recorded_beside
+    from ..label_stats.estimate import Sample
+
+    journals = [recorded_beside(path) for path in looked.files]
+    labeled = sum(path.stat().st_size for path in looked.files)
+    # with a journal, the bytes that were read and the time are known; without one, the labeled files stand for both
+    known = all(journal is not None and journal.finished for journal in journals)
+    whole = sum(journal.read for journal in journals) if known else labeled
+    drawn = report.documents / max(looked.read.rows, 1)
+    seconds = sum(journal.seconds for journal in journals) * drawn if known else None
+    sample = Sample(
+        report.documents,
+        round(whole * drawn),
+        seconds or None,
+        1,
+        report.tokens * BYTES_PER_TOKEN,
+        round(labeled * drawn),
+    )
+    return sample, whole

@@ -11,16 +11,25 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.logging import logger
 
 from ..faults import checked
+from .gpus import use_gpu, visible_gpus
 from .inputs import find_sources
 from .job import Job
+from .output import STATE, Output
+from .parts import Part, is_done, join, tasks
+from .progress import write_plan
+from .record import claim
 from .run import label_sources
+from .sources import Source
 
 
 class LabelFiles(PipelineStep):
-    """Label whole files. Each task labels its share of them. The output is byte for byte that of `slung label`.
+    """Label files. Each task labels its share of them. The output is byte for byte that of `slung label`.
+
+    A file that is larger than a task's share is cut (see `parts`). The task that finishes a file's last part joins them,
+    which needs space for one more copy of that file's output.
 
     This is the first step of a pipeline, and usually the only one. A task that was killed resumes when it is started
-    again, in the middle of a file if need be.
+    again, in the middle of a file if need be. Where several processes of one machine run tasks, each uses one of the GPUs.
 
     Args:
         inputs: files and folders, or ids of hub data sets; see `slung label`.
@@ -37,16 +46,48 @@ class LabelFiles(PipelineStep):
         self.inputs, self.output, self.block, self.job = list(map(str, inputs)), str(output), block, job
 
     def run(self, data=None, rank: int = 0, world_size: int = 1):
-        """Label every `world_size`-th file, beginning with number `rank`."""
+        """Label the files and parts of task number `rank`; see `parts.tasks`."""
         if data:
             yield from data
-        sources = find_sources(self.inputs, Path(self.output))[rank::world_size]
+        divided = self.tasks(world_size)
+        write_plan(Path(self.output), divided)
         with self.track_time():
             job = Job(checked(self.block), **self.job)
-            # one worker: the executor's tasks already run in parallel
-            for output in label_sources(sources, Path(self.output), job, workers=1):
-                self.stat_update("documents", value=output.progress.documents, unit="file")
-                self.stat_update("bad_lines", value=output.progress.bad, unit="file")
+            job.open_labelers()
+            claim(Path(self.output), job)
+            gpus = visible_gpus()
+            if len(gpus) > 1:
+                use_gpu(_process_number(), gpus)
+            files = [source for source in divided[rank] if not isinstance(source, Part)]
+            self._label(files, Path(self.output), job)
+            for part in divided[rank]:
+                if isinstance(part, Part):
+                    self._label_part(part, divided, job)
+
+    def tasks(self, number: int) -> list[list[Source]]:
+        """The files and parts of each task."""
+        return tasks(find_sources(self.inputs, Path(self.output)), number)
+
+    def _label(self, sources, folder: Path, job: Job) -> None:
+        # one worker: the executor's tasks already run in parallel
+        for output in label_sources(sources, folder, job, workers=1, barren=True):
+            self.stat_update("documents", value=output.progress.documents, unit="file")
+            self.stat_update("bad_lines", value=output.progress.bad, unit="file")
+
+    def _label_part(self, part: Part, divided, job: Job) -> None:
+        folder = Path(self.output)
+        if not is_done(Output(folder, part.whole, job.identity())):
+            self._label([part], folder / STATE / part.folder, job)
+        parts = [other for task in divided for other in task if isinstance(other, Part) and other.name == part.name]
+        join(folder, sorted(parts, key=lambda other: other.start), job.identity())
+
+
+def _process_number() -> int:
+    """A number for this process: those that a pool starts one after the other have successive ones."""
+    from datatrove.executor.local import multiprocess
+
+    number = multiprocess.current_process()._identity
+    return number[-1] if number else 0
 
 
 class LabelDocuments(PipelineStep):

@@ -47,6 +47,7 @@ class Labeled(NamedTuple):
         bad: lines or rows that could not be labeled.
         found: what the labelers found in the documents.
         outcome: what the block's buckets would do to the documents' characters, as `Outcome.to_json`.
+        seconds: how long one process took.
     """
 
     content: bytes
@@ -54,6 +55,7 @@ class Labeled(NamedTuple):
     bad: list[Bad]
     found: summary.Found = summary.Found({}, {})
     outcome: Sequence = (0, 0, ())
+    seconds: float = 0.0
 
 
 @dataclass

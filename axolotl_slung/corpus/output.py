@@ -6,9 +6,11 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import SlungError
 from ..labels.outcome import added
@@ -40,6 +42,7 @@ class Progress:
         size: bytes of output.
         documents: number of documents labeled.
         bad: number of lines or rows that could not be labeled.
+        seconds: how long labeling took, summed over the processes.
         finished: whether the source is done.
         found: numbers of spans and of documents with any, by labeler; see `found.Found`.
         entries: entries of the labelers' lists that were found since the journal's last line, by labeler.
@@ -51,6 +54,7 @@ class Progress:
     size: int = 0
     documents: int = 0
     bad: int = 0
+    seconds: float = 0.0
     finished: bool = False
     found: Mapping[str, Sequence[int]] = field(default_factory=dict)
     entries: dict[str, list[int]] = field(default_factory=dict)
@@ -145,6 +149,39 @@ class Output:
             self._open_part()
         return self.progress
 
+    def recorded(self) -> tuple[Progress, list[Bad]] | None:
+        """What the journal says, without taking part in the run: progress and bad lines. None if there is no journal.
+
+        Raises:
+            OutputError: the output belongs to another job.
+        """
+        if not self._journal.exists():
+            return None
+        with open(self._journal, "rb") as journal:
+            entries = [json.loads(line) for line in journal if line.endswith(b"\n")]
+        if not entries:
+            return None
+        self._check(entries[0])
+        bad = [(number, reason) for entry in entries[1:] for number, reason in entry.get("lines", ())]
+        return _progress(entries[-1]) if entries[1:] else Progress(), bad
+
+    @contextmanager
+    def joined(self, progress: Progress, bad: list[Bad]) -> Iterator[BinaryIO]:
+        """Write the whole output at once, in place of whatever an interrupted run left.
+
+        Args:
+            progress: the progress of the finished output.
+            bad: its bad lines.
+        """
+        self._journal.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._journal, "w+b", opener=self._opener()) as self._log:
+            self._write(self._header())
+            with open(self._part, "wb", opener=self._opener()) as self._file:
+                yield self._file
+                self.progress, self._bad = progress, bad
+                self.finish()
+
     def add(self, labeled: Labeled, end: dict, read: int) -> None:
         """Append the output of the next chunk.
 
@@ -165,6 +202,7 @@ class Output:
             size=now.size + len(labeled.content),
             documents=now.documents + labeled.documents,
             bad=now.bad + len(labeled.bad),
+            seconds=now.seconds + labeled.seconds,
             found=summed([now.found, labeled.found.spans]),
             entries=now.entries,
             outcome=added(now.outcome, labeled.outcome),

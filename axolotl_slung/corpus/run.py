@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +17,7 @@ from pathlib import Path
 from ..errors import os_errors
 from ..labeling.record import write_cuts
 from .chunks import CHUNK_BYTES, Chunk
+from .gpus import use_gpu, visible_gpus
 from .job import Job, Labeled
 from .output import Output, OutputError, Progress
 from .record import claim, compare, forget, known_identity
@@ -41,6 +43,7 @@ def label_sources(
     job: Job,
     workers: int | None = None,
     report: Callable[[Source, Progress], None] = lambda source, progress: None,
+    barren: bool = False,
 ) -> list[Output]:
     """Label sources into `folder`, and resume what an earlier run left there.
 
@@ -53,6 +56,7 @@ def label_sources(
         workers: number of processes. None means one per core, or as many as the labelers allow. 1 means only this
             process.
         report: called after every chunk with the source and its progress.
+        barren: whether the sources may give no document at all, as a part of a corpus may.
 
     Returns:
         The finished outputs.
@@ -83,7 +87,7 @@ def label_sources(
         workers = min(cores(), 1 + sum(sizes) // CHUNK_BYTES, *(one.most_processes or cores() for one in job.labelers))
     try:
         with _Pool(job, workers) as pool:
-            _label_all(outputs, pool, report)
+            _label_all(outputs, pool, report, barren)
     except NothingLabeled:
         for output in outputs:
             output.discard()
@@ -92,7 +96,7 @@ def label_sources(
     return outputs
 
 
-def _label_all(outputs: Sequence[Output], pool: _Pool, report) -> None:
+def _label_all(outputs: Sequence[Output], pool: _Pool, report, barren: bool) -> None:
     labeled = sum(output.progress.documents for output in outputs)
     lines, size, reasons = 0, 0, []  # until the first document
     for output in outputs:
@@ -105,7 +109,7 @@ def _label_all(outputs: Sequence[Output], pool: _Pool, report) -> None:
                 output.add(done, chunk.end, chunk.read)
                 report(output.source, output.progress)
                 labeled += done.documents
-                if labeled:
+                if labeled or barren:
                     continue
                 lines, size = lines + len(done.bad), size + chunk_size
                 reasons += [f"{output.source.path}:{number}: {reason}" for number, reason in done.bad[:3]]
@@ -134,7 +138,9 @@ class _Pool:
     def __enter__(self):
         if self._workers > 1:
             # spawn: the parent may hold threads, locks and a GPU, which do not survive a fork
-            self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start_worker, (self._job,))
+            context = get_context("spawn")
+            started, gpus = context.Value("i", 0), visible_gpus()
+            self._pool = ProcessPoolExecutor(self._workers, context, _start_worker, (self._job, started, gpus))
         return self
 
     def __exit__(self, kind, *_):
@@ -149,7 +155,7 @@ class _Pool:
         """`Chunk` (without its content), `Labeled`, and the bytes of the content."""
         if not self._pool:
             for chunk in chunks:
-                yield chunk, self._job.label(chunk, name), sum(map(len, chunk.content))
+                yield chunk, _timed(self._job, chunk, name), sum(map(len, chunk.content))
             return
         in_flight: deque = deque()
 
@@ -191,9 +197,13 @@ def _uninterrupted():
 _job: Job
 
 
-def _start_worker(job: Job) -> None:
+def _start_worker(job: Job, started, gpus: list[str]) -> None:
     global _job
     _job = job
+    with started:
+        number = started.value
+        started.value += 1
+    use_gpu(number, gpus)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # a killed parent cannot stop its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -208,4 +218,9 @@ def _die_with_parent() -> None:
 
 
 def _label(chunk: Chunk, name: str) -> Labeled:
-    return _job.label(chunk, name)
+    return _timed(_job, chunk, name)
+
+
+def _timed(job: Job, chunk: Chunk, name: str) -> Labeled:
+    start = time.perf_counter()
+    return job.label(chunk, name)._replace(seconds=time.perf_counter() - start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..config import SlungConfig
 from ..corpus.sources import Source, SourceError
@@ -24,6 +25,7 @@ def documents_of_files(
     seed: int = 0,
     text_field: str = "text",
     spans_field: str = "spans",
+    read: Any = None,
 ) -> Iterator[LabeledDocument]:
     """Tokenize labeled documents.
 
@@ -34,6 +36,7 @@ def documents_of_files(
         limit: number of documents to draw at random; None yields all.
         seed: seed of the random draw.
         text_field, spans_field: the columns. `a.b` is a text in a mapping.
+        read: its attribute `rows` is increased by every line that is read, drawn or not.
 
     Yields:
         The documents, in file order.
@@ -44,7 +47,9 @@ def documents_of_files(
     """
     encode, buckets, pair = Offsets(tokenizer), block.resolved_buckets(), block.scale()
     scale = pair and Scale("slung.labelers[0]", block.labelers[0].cuts_made(), pair)
-    lines = _lines(sources) if limit is None else _sample(_lines(sources), limit, seed)
+    lines = _counted(_lines(sources), read)
+    if limit is not None:
+        lines = _sample(lines, limit, seed)
     for path, number, line in lines:
         where = f"{path}, line {number}"
         try:
@@ -71,6 +76,13 @@ def _lines(sources):
             for number, line in enumerate(chunk.content, chunk.first):
                 if line.strip():
                     yield source.path, number, line
+
+
+def _counted(lines, read):
+    for line in lines:
+        if read is not None:
+            read.rows += 1
+        yield line
 
 
 def _sample(items, size: int, seed: int) -> list:

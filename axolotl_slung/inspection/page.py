@@ -12,11 +12,12 @@ import numpy as np
 
 from ..labeling.scores import Cuts
 from ..labels.buckets import Action, Bucket
-from ..labels.documents import LabeledDocument
+from ..labels.documents import LEFT_OUT_BY, LabeledDocument
 from ..render.template import fill
-from .effects import LEFT_OUT_MEANING
+from .effects import left_out_meaning
+from .suspects import KINDS, suspects
 
-SCRIPTS = ("page_documents.js", "page_buckets.js", "page_tooltip.js", "page.js")
+SCRIPTS = ("page_documents.js", "page_buckets.js", "page_tooltip.js", "page_marks.js", "page.js")
 """Files that form the page's one script, in this order."""
 
 _FOLDER = Path(__file__).with_name("page")
@@ -53,7 +54,8 @@ def inspection_page(
         "notes": list(notes.items()),
         "buckets": [_bucket(bucket) for bucket in buckets],
         "cuts": None if cuts is None else list(cuts.items()),
-        "left_out": LEFT_OUT_MEANING,
+        "left_out": [left_out_meaning(by) for by in range(len(LEFT_OUT_BY))],
+        "kinds": list(KINDS),
         "labelers": labelers,
         "documents": [_document(index, document, labelers) for index, document in enumerate(documents)],
     }
@@ -84,6 +86,7 @@ def _document(index: int, document: LabeledDocument, labelers: Sequence[str]) ->
     arrays = [document.score, document.trainable, document.partial, *document.scores.values()]
     if any(np.shape(array) != (len(document.tokens),) for array in arrays):
         raise ValueError(f"document {index}: scores, trainable, partial: expected one entry for each of its tokens")
+    kinds = list(KINDS)
     nothing = np.zeros(len(document.tokens))  # the scores of a labeler that is not in `scores`
     return {
         "name": document.name,
@@ -92,6 +95,8 @@ def _document(index: int, document: LabeledDocument, labelers: Sequence[str]) ->
         "scores": [_runs(document.scores.get(name, nothing)) for name in labelers],
         "trainable": _runs(document.trainable),
         "partial": _runs(document.partial),
+        "left_out_by": _runs(document.reasons),
+        "suspects": [[kinds.index(one.kind), one.text, one.start, one.end] for one in suspects(document)],
     }
 
 

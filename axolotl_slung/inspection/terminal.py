@@ -13,10 +13,14 @@ from rich.style import Style
 from ..labels.buckets import Action, Bucket
 from ..labels.documents import LabeledDocument
 from ..visible import visible
-from .effects import LEFT_OUT, LEFT_OUT_MEANING, effects
+from .effects import LEFT_OUT, effects, left_out_meaning, risky_context
+from .suspects import untouched
 
 _SHADES = {action.value: action.traits.look.terminal for action in Action} | {LEFT_OUT: ("color(244)", "color(247)")}
 _STYLES = {effect: tuple(map(Style.parse, shades)) for effect, shades in _SHADES.items()}
+_RISKY = Style(underline=True)
+SUSPECTS = 30
+"""The most suspicious texts to list."""
 _HEADLINE, _QUIET = Style(bold=True), Style(dim=True)
 PARTIAL = "~"
 """Marks a token with characters in different buckets."""
@@ -43,7 +47,8 @@ def terminal_view(
     of_document = [effects(document, buckets) for document in documents]
     yield from _legend(canvas, documents, of_document, buckets)
     for document, its_effects in zip(documents, of_document, strict=True):
-        yield from _document(canvas, document, its_effects)
+        yield from _document(canvas, document, its_effects, risky_context(document, buckets))
+    yield from _suspects(canvas, documents, buckets)
 
 
 class _Canvas:
@@ -56,23 +61,43 @@ class _Canvas:
         return style.render(text, color_system=ColorSystem.EIGHT_BIT) if self.color and style else text
 
     def lines(self, pieces) -> Iterator[str]:
-        """Lines from pieces `(text, style, breaks)`. Only a piece longer than a line is split. `breaks` ends the line."""
+        """Lines from pieces `(text, style, breaks)`. Only a word longer than a line is split. `breaks` ends the line.
+
+        A word is a piece and the pieces after it that do not begin with a blank.
+        """
         line, used = [], 0
-        for text, style, breaks in pieces:
-            # almost all pieces fit, and chop_cells is slow
-            parts = [text] if cell_len(text) <= self.width else chop_cells(text, self.width)
-            for part in parts:
-                cells = cell_len(part)
-                if line and used + cells > self.width:
-                    yield "".join(line)
-                    line, used = [], 0
-                line.append(self.paint(part, style))
-                used += cells
-            if breaks:
+        for word in _together(pieces):
+            whole = sum(cell_len(text) for text, _, _ in word)
+            if line and used + whole > self.width:
                 yield "".join(line)
                 line, used = [], 0
+            for text, style, breaks in word:
+                # almost all pieces fit, and chop_cells is slow
+                parts = [text] if cell_len(text) <= self.width else chop_cells(text, self.width)
+                for part in parts:
+                    cells = cell_len(part)
+                    if line and used + cells > self.width:
+                        yield "".join(line)
+                        line, used = [], 0
+                    line.append(self.paint(part, style))
+                    used += cells
+                if breaks:
+                    yield "".join(line)
+                    line, used = [], 0
         if line:
             yield "".join(line)
+
+
+def _together(pieces) -> Iterator[list]:
+    """Pieces by word: lists of `(text, style, breaks)`."""
+    word: list = []
+    for piece in pieces:
+        if word and (piece[0][:1] in (" ", "") or word[-1][2] or word[-1][0].endswith(" ")):
+            yield word
+            word = []
+        word.append(piece)
+    if word:
+        yield word
 
 
 def _legend(canvas, documents, of_document, buckets) -> Iterator[str]:
@@ -84,16 +109,38 @@ def _legend(canvas, documents, of_document, buckets) -> Iterator[str]:
         reach = f"from {low}" if high is None else f"{low} to {high}"
         ranges.setdefault(bucket.action, []).append(f"{visible(bucket.name)} ({reach})")
     rows = [(action.value, f"{action.traits.meaning}: {', '.join(names)}") for action, names in ranges.items()]
-    rows.append((LEFT_OUT, LEFT_OUT_MEANING))
+    reasons: Counter[int] = Counter()
+    for document, its_effects in zip(documents, of_document):
+        reasons.update(by for by, effect in zip(document.reasons.tolist(), its_effects) if effect == LEFT_OUT)
+    rows.append((LEFT_OUT, "; ".join(f"{left_out_meaning(by)} ({reasons[by]:,})" for by in sorted(reasons)) or "none"))
     for effect, meaning in rows:
         share = f"{counts[effect]:,} tokens ({counts[effect] / max(total, 1):.1%})"
         name = (_spoken(effect), _STYLES[effect][0], False)
         yield from canvas.lines([name, *_words(f" {share}, {meaning}")])
+    risky = sum(bool(action) for document in documents for action in risky_context(document, buckets))
+    if risky:
+        marked = "underlined" if canvas.color else "named in its bracket"
+        yield from canvas.lines(
+            _words(f"risk in what is left out is {marked}: {risky:,} tokens, which are context only")
+        )
     if any(document.partial.any() for document in documents):
         yield from canvas.lines(_words(f"{PARTIAL} after a token: it has characters in different buckets"))
 
 
-def _document(canvas, document, its_effects) -> Iterator[str]:
+def _suspects(canvas, documents, buckets) -> Iterator[str]:
+    """What looks like personal data or a secret, and is trained."""
+    found = untouched(documents, buckets)
+    if not found:
+        return
+    yield ""
+    yield from canvas.lines(_words("trained, but suspicious: no labeler found these", _HEADLINE))
+    for kind, text, times in found[:SUSPECTS]:
+        yield from canvas.lines(_words(f"{kind}: {visible(text)}" + (f" ({times:,} times)" if times > 1 else "")))
+    if len(found) > SUSPECTS:
+        yield from canvas.lines(_words(f"and {len(found) - SUSPECTS:,} more"))
+
+
+def _document(canvas, document, its_effects, context) -> Iterator[str]:
     counts = Counter(its_effects)
     facts = [f"{len(its_effects):,} tokens", *(f"{number:,} {_spoken(effect)}" for effect, number in counts.items())]
     if Action.DROP_DOCUMENT.value in counts:
@@ -101,26 +148,35 @@ def _document(canvas, document, its_effects) -> Iterator[str]:
     yield ""
     yield from canvas.lines([*_words(visible(document.name), _HEADLINE), *_words(f" {', '.join(facts)}", _QUIET)])
     pieces = _colored if canvas.color else _bracketed
-    yield from canvas.lines(pieces(document, its_effects))
+    yield from canvas.lines(pieces(document, its_effects, context))
 
 
-def _colored(document, its_effects):
+def _colored(document, its_effects, context):
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         mark = PARTIAL if document.partial[index] else ""
-        yield (visible(token) or "∅") + mark, _STYLES[effect][index % 2], "\n" in token
+        style = _STYLES[effect][index % 2]
+        yield (visible(token) or "∅") + mark, style + _RISKY if context[index] else style, "\n" in token
 
 
-def _bracketed(document, its_effects):
+def _bracketed(document, its_effects, context):
     """Like `_colored`, but with brackets around runs of one effect instead of colors."""
+    names = [_named(effect, by, action) for effect, by, action in zip(its_effects, document.reasons.tolist(), context)]
     last = len(its_effects) - 1
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         text = visible(token).replace("[", "\\[").replace("]", "\\]") + (PARTIAL if document.partial[index] else "")
         if effect != Action.TRAIN.value:
-            if index == 0 or its_effects[index - 1] != effect:
-                text = f"[{_spoken(effect)}:{text}"
-            if index == last or its_effects[index + 1] != effect:
+            if index == 0 or names[index - 1] != names[index]:
+                text = f"[{names[index]}:{text}"
+            if index == last or names[index + 1] != names[index]:
                 text += "]"
         yield text, None, "\n" in token
+
+
+def _named(effect: str, by: int, action: str) -> str:
+    """An effect in a bracket, with what leaves a token out and the action that its risk would have."""
+    if effect != LEFT_OUT:
+        return _spoken(effect)
+    return (left_out_meaning(by) if by else "left out") + (f", risk: {_spoken(action)}" if action else "")
 
 
 def _words(text, style=None):

@@ -22,16 +22,18 @@ class Sample:
     Attributes:
         documents: number of documents.
         bytes: size on disk, in the same format as the size of the whole data set.
-        seconds: wall time of all steps of labeling.
+        seconds: wall time of all steps of labeling; None if it is unknown.
         cores: number of busy cores.
-        labeled_bytes: size of the output.
+        labeled_bytes: size of the prepared data set.
+        file_bytes: size of the files that `slung label` writes; None if it is unknown.
     """
 
     documents: int
     bytes: int
-    seconds: float
+    seconds: float | None
     cores: int
     labeled_bytes: int
+    file_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class Estimate:
         times: size of the whole data set divided by the sample's.
         by: the size that was used, `bytes` or `documents`.
         cores: number of cores that `hours` assumes.
-        core_hours, hours: labeling time in core hours, and in hours on `cores` cores.
-        disk_bytes: size of the output.
+        core_hours, hours: labeling time in core hours, and in hours on `cores` cores; None if it is unknown.
+        disk_bytes: size of the prepared data set.
+        file_bytes: size of the files that `slung label` writes; None if it is unknown.
         step_time: time of a training step relative to stock Axolotl; see `STEP_TIME`.
         loss_share: share of the tokens that Axolotl would train on without slung that keep a loss.
     """
@@ -51,9 +54,10 @@ class Estimate:
     times: float
     by: str
     cores: int
-    core_hours: float
-    hours: float
+    core_hours: float | None
+    hours: float | None
     disk_bytes: int
+    file_bytes: int | None
     step_time: float | None
     loss_share: float | None
 
@@ -91,10 +95,12 @@ def estimate(
             if size <= 0:
                 raise SlungError(f"sample: no {kind} in it, so the whole cannot be estimated; use a larger sample")
             times, by = total / size, kind
-    core_hours = sample.seconds * sample.cores * times / 3600
+    core_hours = None if sample.seconds is None else sample.seconds * sample.cores * times / 3600
     step_time = loss_share = None
     if report.trainable:
         saved = sum(report.outcomes[action] * (1 - factor) for action, factor in STEP_TIME.items())
         step_time, loss_share = 1 - saved / report.trainable, report.loss_tokens / report.trainable
     disk = round(sample.labeled_bytes * times)
-    return Estimate(times, by, cores, core_hours, core_hours / cores, disk, step_time, loss_share)
+    files = None if sample.file_bytes is None else round(sample.file_bytes * times)
+    hours = None if core_hours is None else core_hours / cores
+    return Estimate(times, by, cores, core_hours, hours, disk, files, step_time, loss_share)

@@ -110,7 +110,11 @@ def _batch(report: RiskReport) -> Section:
 def _estimate(estimated: Estimate) -> Section:
     cores = "core" if estimated.cores == 1 else "cores"
     facts = [
-        (_hours(estimated.hours), f"of labeling on {estimated.cores} {cores}"),
+        (
+            "n/a" if estimated.hours is None else _hours(estimated.hours),
+            f"of labeling on {estimated.cores} {cores}",
+        ),
+        *([] if estimated.file_bytes is None else [(_size(estimated.file_bytes), "for the files of slung label")]),
         (_size(estimated.disk_bytes), "for the prepared data set"),
         (f"{estimated.times:,.4g} x", f"the sample, by {estimated.by}"),
     ]

@@ -76,8 +76,10 @@ def check_installed(kind: str, key: str) -> None:
     entry = LABELERS[kind]
     missing = [name for name in entry.requires if find_spec(name) is None]
     if missing:
-        package = "axolotl-slung" if entry.extra is None else f"'axolotl-slung[{entry.extra}]'"
-        raise LabelerError(f"{key}: {kind}: {', '.join(missing)} cannot be imported; pip install {package}")
+        package = "." if entry.extra is None else f"'.[{entry.extra}]'"
+        raise LabelerError(
+            f"{key}: {kind}: {', '.join(missing)} cannot be imported; pip install {package} in the clone of axolotl-slung"
+        )
 
 
 def names_of(configs: Sequence) -> list[str]:

@@ -12,6 +12,9 @@ from ..labeling.base import Span
 from .buckets import Bucket
 from .tokens import Overlap, buckets_of, char_scores, token_scores
 
+LEFT_OUT_BY = ("Axolotl", "eos: mask", "mask_document_starts", "its control token")
+"""What leaves a token out of training although its bucket would train it: Axolotl itself, or a rule of slung."""
+
 
 @dataclass(frozen=True)
 class LabeledDocument:
@@ -23,8 +26,10 @@ class LabeledDocument:
             its own name. A token that shares its only character with the token before it is empty.
         scores: for each labeler that found something, by its name, float64 `[tokens]` (see `tokens.token_scores`).
         score: float64 `[tokens]`: the maximum over the labelers, combined by character.
-        trainable: bool `[tokens]`: whether Axolotl would train on the token without slung.
+        trainable: bool `[tokens]`: whether the token is trained if its bucket allows it.
         partial: bool `[tokens]`: whether the token has characters in different buckets.
+        left_out_by: for tokens that are not trainable, what leaves them out: indices into `LEFT_OUT_BY`, int `[tokens]`.
+            None: Axolotl.
     """
 
     name: str
@@ -33,6 +38,12 @@ class LabeledDocument:
     score: np.ndarray
     trainable: np.ndarray
     partial: np.ndarray
+    left_out_by: np.ndarray | None = None
+
+    @property
+    def reasons(self) -> np.ndarray:
+        """`left_out_by`, or zeros."""
+        return np.zeros(len(self.tokens), dtype=np.int64) if self.left_out_by is None else self.left_out_by
 
     def reordered(self, order: np.ndarray) -> LabeledDocument:
         """The same tokens with the scores of the tokens at `order`, int `[tokens]` (`random_control`)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,15 +59,30 @@ class Section:
 def to_terminal(title: str, sections: Sequence[Section], console=None) -> None:
     """Print the sections' facts and tables. Sections that only have charts are left out.
 
+    No line ends in blanks, and no word is broken if the terminal is as wide as the word. A table that is too wide for the
+    terminal is printed row by row, with a line per cell.
+
     Args:
         title: the report's title.
         sections: its sections.
         console: a rich console; None prints to standard output.
     """
     from rich.console import Console
-    from rich.padding import Padding
 
     console = console or Console()
+    with console.capture() as printed:
+        _print(console, title, sections)
+    console.file.write(_BLANKS.sub(r"\1", printed.get()))
+    console.file.flush()
+
+
+_BLANKS = re.compile(r"(?m)[ ]+((?:\x1b\[[0-9;]*m)*)$")
+"""Blanks at the end of a line, before the codes that end its colors."""
+
+
+def _print(console, title, sections):
+    from rich.padding import Padding
+
     console.print(_plain(title, "bold"))
     for section in sections:
         if all(isinstance(block, Figure) for block in section.blocks):
@@ -99,13 +115,47 @@ def _print_table(console, table: Table) -> None:
 
     if table.title:
         console.print(Padding(_plain(table.title, "italic"), (1, 0, 0, 2), expand=False))
+    rows = [[visible(cell) for cell in row] for row in table.rows[: table.brief]]
+    words = [_longest(table, rows, index) for index in range(len(table.head))]
+    if 2 + sum(words) + len(words) - 1 > console.width:
+        _print_rows(console, table, rows)
+        return
     grid = Grid(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for index, name in enumerate(table.head):
-        words = index < table.left
-        grid.add_column(_plain(name), justify="left" if words else "right", no_wrap=not words, overflow="fold")
-    for row in table.rows[: table.brief]:
+        left = index < table.left
+        grid.add_column(
+            _plain(name), justify="left" if left else "right", no_wrap=not left, overflow="fold", min_width=words[index]
+        )
+    for row in rows:
         grid.add_row(*map(_plain, row))
     console.print(Padding(grid, (0, 0, 0, 2), expand=False))
+    _print_rest(console, table)
+
+
+def _longest(table: Table, rows, column: int) -> int:
+    """The width below which a column would break a word, or a number."""
+    from rich.cells import cell_len
+
+    cells = [visible(table.head[column]), *(row[column] for row in rows)]
+    # the head of a column of numbers is not wrapped either
+    words = [word for cell in cells for word in (cell.split(" ") if column < table.left else [cell])]
+    return max(map(cell_len, words), default=0)
+
+
+def _print_rows(console, table: Table, rows) -> None:
+    """A table as a list: each row's cells under each other, after their heads."""
+    from rich.padding import Padding
+
+    for row in rows:
+        for index, (name, cell) in enumerate(zip(table.head, row)):
+            text = _plain(f"{name}: ", "dim").append_text(_plain(cell))
+            console.print(Padding(text, (0, 0, 0, 4 if index else 2), expand=False))
+    _print_rest(console, table)
+
+
+def _print_rest(console, table: Table) -> None:
+    from rich.padding import Padding
+
     if table.brief is not None and len(table.rows) > table.brief:
         console.print(Padding(_plain(f"and {len(table.rows) - table.brief} more", "dim"), (0, 0, 0, 2), expand=False))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..config import SlungConfig
 from ..errors import SlungError
 from ..labels.buckets import Action
+from .stream_source import stream_errors
 
 _FALSE = "set it to false"
 _OUT = "remove it or the `slung:` block"
@@ -127,7 +128,7 @@ def conflicts_of(cfg: Mapping, block: SlungConfig | None) -> list[str]:
         for conflict in CONFLICTS
         for key in conflict.found(cfg)
     ]
-    return [*errors, *(_beside_fused(cfg, block) if block else ())]
+    return [*errors, *(_beside_fused(cfg, block) if block else ()), *stream_errors(cfg)]
 
 
 def _beside_fused(cfg: Mapping, block) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
-pytest.importorskip("datatrove", reason="pip install 'axolotl-slung[datatrove]'")
+pytest.importorskip("datatrove", reason="pip install '.[datatrove]'")
 
 EXAMPLE = ROOT / "example_configs" / "label_with_datatrove.py"
 BIN = Path(sys.executable).parent
@@ -35,18 +35,18 @@ def corpus(tmp_path):
     return tmp_path
 
 
-def run(folder, executor, environment=()):
+def run(folder, executor, environment=(), options=()):
     command = [sys.executable, EXAMPLE, folder / "in", folder / "out", "--config", folder / "config.yml"]
-    command += ["--executor", executor, "--tasks", "3", "--logs", folder / "logs"]
+    command += ["--executor", executor, "--tasks", "3", "--logs", folder / "logs", *options]
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **dict(environment)}
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    kept = (
-        path for path in folder.rglob("*") if path.is_file() and path.suffix != ".journal" and path.name != "job.json"
-    )
+    labeled = (".jsonl", ".gz", ".zst", ".bad_lines.txt")
+    kept = (path for path in folder.rglob("*") if path.is_file() and path.name.endswith(labeled))
     return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
 
 
@@ -69,15 +69,62 @@ def test_slurm(corpus):
     for tool in tools.iterdir():
         tool.chmod(0o755)
     path = {"PATH": f"{tools}:{BIN}:{os.environ['PATH']}"}
-    run(corpus, "slurm", path)
+    big = corpus / "in" / "big.jsonl"
+    big.write_text("\n".join(json.dumps({"text": f"{n} Zoë said nothing."}) for n in range(2000)))
+    subprocess.run([BIN / "slung", "label", big, "-o", corpus / "single", "-c", corpus / "config.yml"], check=True)
+    wanted = {"--partition": "gpu", "--time": "3:00:00", "--cpus": 4, "--mem-per-cpu": 8, "--gpus": 1}
+    options = [str(word) for pair in wanted.items() for word in pair]
+    options += ["--sbatch-arg", "account=nlp", "--sbatch-arg", "exclusive", "--sbatch-arg", "qos=long"]
+    told = run(corpus, "slurm", path, options)
+    assert "3 tasks, " in told and "1 files are cut into parts" in told
 
     script = (corpus / "logs" / "launch_script.slurm").read_text()
-    assert "#SBATCH --array=0-2%2\n" in script and "#SBATCH --partition=cpu\n" in script
+    asked = dict(
+        line.removeprefix("#SBATCH --").split("=")
+        for line in script.splitlines()
+        if line.count("=") == 1 and "#SBATCH" in line
+    )
+    # all tasks at once
+    assert asked["array"] == "0-2%3"
+    assert asked["partition"] == "gpu" and asked["time"] == "3:00:00" and asked["gpus"] == "1"
+    assert asked["cpus-per-task"] == "4" and asked["mem-per-cpu"] == "8G"
+    assert asked["account"] == "nlp" and asked["qos"] == "long" and "#SBATCH --exclusive\n" in script
     assert any(submitted.read_text() == script for submitted in corpus.glob("*.slurm"))
     for task in range(3):
         environment = {**os.environ, **path, "SLURM_ARRAY_TASK_ID": str(task), "SLURM_NODELIST": "localhost"}
         subprocess.run(["bash", corpus / "logs/launch_script.slurm"], check=True, env=environment, capture_output=True)
     assert files(corpus / "out") == files(corpus / "single")
+
+
+def test_help_shows_defaults():
+    done = subprocess.run([sys.executable, EXAMPLE, "--help"], capture_output=True, text=True, check=True)
+    shown = " ".join(done.stdout.split())
+    for name, default in {
+        "--workers": "0",
+        "--partition": "cpu",
+        "--time": "10:00:00",
+        "--cpus": "1",
+        "--gpus": "0",
+    }.items():
+        assert f"(default: {default})" in shown.partition(f" {name} {name[2:].upper()} ")[2].split(" --")[0], name
+    assert "default: None" not in shown and "slung progress" in shown
+
+
+def test_gpus_take_turns(corpus):
+    """Each process of one machine sees one GPU, and all GPUs are used."""
+    (corpus / "seen.py").write_text(
+        "import os\nfrom pathlib import Path\n\n"
+        "class Seen:\n"
+        "    def label(self, texts, rows):\n"
+        f"        Path({str(corpus)!r}, 'gpus', f'{{os.getpid()}}-' + os.environ['CUDA_VISIBLE_DEVICES']).touch()\n"
+        "        return [[] for _ in texts]\n"
+    )
+    (corpus / "gpus").mkdir()
+    block = f"slung: {{labelers: [{{type: custom, class_path: '{corpus / 'seen.py'}:Seen'}}]}}"
+    (corpus / "config.yml").write_text(block)
+    run(corpus, "local", {"CUDA_VISIBLE_DEVICES": "4,7"})
+    seen = [path.name.split("-")[1] for path in (corpus / "gpus").iterdir()]
+    assert set(seen) == {"4", "7"}
 
 
 def test_ray(corpus):

@@ -106,3 +106,65 @@ def test_mistakes(tmp_path, monkeypatch, arguments, says):
     write_jsonl(tmp_path / "plain.jsonl", [{"text": "x"}])
     result = CliRunner().invoke(main, ["inspect", *(str(model) if a == "TOKENIZER" else a for a in arguments)])
     assert result.exit_code and says in " ".join(result.output.split()), result.output
+
+
+@pytest.mark.parametrize("rule", ["train", "mask", "inherit"])
+def test_the_reason_is_that_of_the_rule(tmp_path, slung, rule):
+    """`eos` of slung, and what Axolotl itself leaves out; the actions stay those of training."""
+    from axolotl_slung.labels.documents import LEFT_OUT_BY
+
+    name_last = {"messages": [CHAT["messages"][0], {"role": "assistant", "content": "It was Maria Hernandez"}]}
+    write_jsonl(tmp_path / "rows.jsonl", [CHAT, name_last])
+    dataset = {"path": str(tmp_path / "rows.jsonl"), "ds_type": "json", "type": "chat_template"}
+    keys = {"datasets": [dataset], "chat_template": "chatml", "sequence_len": 512}
+    keys |= {"special_tokens": {"eos_token": "<|im_end|>"}, "base_model": str(tiny_model(tmp_path)), **slung(eos=rule)}
+    config = base_config(tmp_path, **keys)
+    prepared = prepare_in_process(config).train_dataset
+
+    from axolotl.cli.config import load_cfg
+    from axolotl.loaders import load_tokenizer
+
+    path = tmp_path / "config.yml"
+    path.write_text(yaml.safe_dump(config))
+    cfg = load_cfg(str(path))
+    (found,) = data_sets(cfg, load_tokenizer(cfg))
+    for document, row in zip(found.documents(), prepared):
+        labels = np.array(row["labels"])
+        masked = (document.score == 1) & document.trainable
+        assert ((labels <= FIRST_CODE) == masked).all() and ((labels >= 0) == (document.trainable & ~masked)).all()
+        by = [LEFT_OUT_BY[reason] for reason in document.reasons[~document.trainable]]
+        assert ("eos: mask" in by) == (rule == "mask") and "Axolotl" in by
+
+
+def test_no_color_is_respected_on_a_terminal(tmp_path, slung):
+    """https://no-color.org, on a real terminal."""
+    import os
+    import pty
+    import subprocess
+    import sys
+
+    row = {"id": "r", "text": "Maria Hernandez left.", "spans": '{"entities":[[0,15,1.0]]}'}
+    path = write_jsonl(tmp_path / "labeled.jsonl", [row])
+    command = [
+        sys.executable,
+        "-m",
+        "axolotl_slung.cli",
+        "inspect",
+        str(path),
+        "--terminal",
+        "--tokenizer",
+        str(tiny_model(tmp_path)),
+    ]
+    for value in ("", "1"):
+        parent, child = pty.openpty()
+        subprocess.run(
+            command,
+            stdout=child,
+            stderr=subprocess.DEVNULL,
+            check=True,
+            env={**os.environ, "NO_COLOR": value, "TERM": "xterm-256color"},
+        )
+        os.close(child)
+        shown = os.read(parent, 1 << 16).decode()
+        os.close(parent)
+        assert ("\x1b[" in shown) == (not value) and ("[mask:" in shown) == bool(value)

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from axolotl_slung.inspection.effects import LEFT_OUT, effects
+from axolotl_slung.inspection.effects import LEFT_OUT, effects, risky_context
 from axolotl_slung.inspection.terminal import PARTIAL, terminal_view
 from axolotl_slung.labels.buckets import Action, Bucket, preset
+from axolotl_slung.labels.documents import LEFT_OUT_BY
 from axolotl_slung.visible import visible
 
 SGR = re.compile("\x1b\\[([0-9;]*)m")
@@ -54,7 +56,9 @@ def test_every_character_is_there_in_its_color(document, width):
     assert len({style for pair in styles.values() for style in pair}) == 2 * len(styles)
 
     colored = []
-    for line in lines[lines.index("") + 1 :]:
+    texts = [SGR.sub("", line) for line in lines]
+    end = next((k for k, text in enumerate(texts) if text.startswith("trained, but")), len(lines) + 1) - 1
+    for line in lines[lines.index("") + 1 : end]:
         now = ""
         for part in re.split("(\x1b\\[[0-9;]*m)", line):
             if SGR.fullmatch(part):
@@ -64,7 +68,8 @@ def test_every_character_is_there_in_its_color(document, width):
     expected = []
     for index, (token, effect) in enumerate(zip(document.tokens, effects(document, EVERY_ACTION))):
         shown = (visible(token) or "∅") + PARTIAL * bool(document.partial[index])
-        expected += [(c, styles[effect][index % 2]) for c in shown]
+        line = "4;" if risky_context(document, EVERY_ACTION)[index] else ""
+        expected += [(c, line + styles[effect][index % 2]) for c in shown]
     assert colored[len(colored) - len(expected) :] == expected
 
 
@@ -97,6 +102,53 @@ def test_brackets_without_colors():
     assert legend[3].startswith("left out 1 tokens") and legend[4].startswith(PARTIAL)
 
 
+def test_what_leaves_a_token_out_and_its_risk():
+    tokens, score = ["Hi", " Zoë", ".", " She", " left", "</s>"], [0, 1, 0, 0, 0, 0]
+    document = labeled(tokens, score=score, trainable=[0, 0, 0, 1, 1, 0])
+    document = replace(document, left_out_by=np.array([0, 0, 0, 0, 0, LEFT_OUT_BY.index("eos: mask")]))
+    lines = list(terminal_view([document], THREE, 200, color=False))
+    assert (
+        lines[-1] == "[left out:Hi][left out, risk: unlikelihood: Zoë][left out:.] She left[left out by eos: mask:</s>]"
+    )
+    legend = lines[: lines.index("")]
+    assert legend[3] == (
+        "left out 4 tokens (66.7%), Axolotl itself does not train on it (3); left out by eos: mask (1)"
+    )
+    assert legend[4] == "risk in what is left out is named in its bracket: 1 tokens, which are context only"
+    colored = list(terminal_view([document], THREE, 200, color=True))
+    assert "\x1b[4;" in colored[-1] and colored[-1].count("\x1b[4;") == 1 and "underlined" in colored[4]
+
+
+def test_suspicious_text_that_is_trained_is_listed():
+    tokens = [
+        "Write",
+        " to",
+        " ann",
+        "a@",
+        "b.org",
+        ",",
+        " ask",
+        " Maria",
+        " Hern",
+        "andez",
+        " or",
+        " call",
+        " 555",
+        "-0199",
+        ".",
+    ]
+    lines = list(terminal_view([labeled(tokens)] * 2, THREE, 100, color=False))
+    found = lines[lines.index("trained, but suspicious: no labeler found these") + 1 :]
+    assert found == [
+        "address or handle: anna@b.org (2 times)",
+        "digits: 555-0199 (2 times)",
+        "capitals: Maria Hernandez (2 times)",
+    ]
+    masked = labeled(tokens, score=[0] * 2 + [1] * 3 + [0, 0] + [1] * 3 + [0] * 5)
+    lines = list(terminal_view([masked], THREE, 100, color=False))
+    assert lines[-1] == "digits: 555-0199" and lines[-2].startswith("trained, but")
+
+
 def test_one_line_of_legend_for_an_action_and_word_of_dropped_documents():
     document = labeled(["a", "b"], score=[0, 0.5])
     lines = list(terminal_view([document], preset("control"), 200, color=False))
@@ -114,3 +166,10 @@ def test_words_move_to_the_next_line_whole_and_wide_ones_are_cut():
     tokens = [" aaaaaaaa", " bbbbbbbb", " cccccccc", "中" * 15]
     lines = list(terminal_view([labeled(tokens, score=[0] * 4)], THREE, 20, color=False))
     assert lines[-4:] == [" aaaaaaaa bbbbbbbb", " cccccccc", "中" * 10, "中" * 5]
+    # a word of several tokens is not broken between them
+    tokens = [" straight", " while", " aaaa", " bbb", "bb", "bbb", "!", " c"]
+    lines = list(terminal_view([labeled(tokens, score=[0] * 8)], THREE, 20, color=False))
+    assert lines[-3:] == [" straight while aaaa", " bbbbbbbb! c"] or lines[-2:] == [
+        " straight while aaaa",
+        " bbbbbbbb! c",
+    ]

@@ -52,6 +52,38 @@ def test_stats_count_what_training_sees(project):
     assert "hernandez" not in quiet + (folder / "s.html").read_text() + (folder / "s.json").read_text()
 
 
+def test_stats_of_labeled_files_estimate_the_whole_corpus(project):
+    """Bytes are those of the unlabeled corpus; the time comes from the journals, and is unknown without them."""
+    folder, _ = project
+    command = ["stats", folder / "out", "-c", folder / "config.yml", "--no-words", "--json", "-", "--cores", 4]
+    size = (folder / "rows.jsonl").stat().st_size
+    labeled = (folder / "out" / "rows.jsonl").stat().st_size
+    found = json.loads(run(*command, "--total-bytes", 1000 * size))["estimate"]
+    assert found["times"] == pytest.approx(1000) and found["by"] == "bytes"
+    assert found["file_bytes"] == pytest.approx(1000 * labeled, rel=0.01)
+    assert found["core_hours"] > 0 and found["hours"] == pytest.approx(found["core_hours"] / 4)
+    # of a third of the documents: three times the sample, by lines
+    third = json.loads(run(*command, "-n", 4, "--total-bytes", 1000 * size))["estimate"]
+    assert third["times"] == pytest.approx(3000, rel=0.05)
+    assert third["core_hours"] == pytest.approx(found["core_hours"], rel=0.05)
+    assert json.loads(run(*command))["estimate"]["times"] == 1
+    command[-4:] = []
+    assert "for the files of slung label" in run(*command, "--total-bytes", 10**9)
+
+    for journal in (folder / "out" / ".slung").glob("*.journal"):
+        journal.unlink()
+    without = json.loads(run(*command, "--json", "-", "--total-bytes", 1000 * labeled))["estimate"]
+    assert without["times"] == pytest.approx(1000) and without["hours"] is None
+    assert "n/a  of labeling" in run(*command)
+
+
+def test_progress_of_a_run(project):
+    folder, _ = project
+    assert "1 of 1  tasks done" in run("progress", folder / "out")
+    [task] = json.loads(run("progress", folder / "out", "--json", "-"))
+    assert task["name"] == "rows.jsonl" and task["finished"] and task["documents"] == 12 and task["seconds"] > 0
+
+
 def test_sweep_of_files_and_of_their_config_agree(project):
     folder, _ = project
     run("sweep", folder / "config.yml", "--json", folder / "c.json", "-t", "0.5", "--all")

@@ -281,6 +281,6 @@ def test_texts_too_long_for_a_model(labeler, model, engine):
 
 def test_a_missing_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
-    says = r"^slung\.labelers\[0\]: presidio: presidio_analyzer cannot be imported; pip install 'axolotl-slung\[presidio\]'"
+    says = r"^slung\.labelers\[0\]: presidio: presidio_analyzer cannot be imported; pip install '\.\[presidio\]' in the clone"
     with pytest.raises(LabelerError, match=says):
         PresidioLabeler(KEY).check()

@@ -73,8 +73,8 @@ def test_a_missing_package_is_named_with_its_installation(kind, name, monkeypatc
     buckets = [{"name": "a", "below": 0.5, "action": "train"}, {"name": "b", "action": "mask"}]
     block = SlungConfig(labelers=[{"type": "spans"}, {"type": kind, **required, **given}], buckets=buckets)
     extra = LABELERS[kind].extra
-    package = "axolotl-slung" if extra is None else f"'axolotl-slung[{extra}]'"
-    says = f"slung.labelers[1]: {kind}: {name} cannot be imported; pip install {package}"
+    package = "." if extra is None else f"'.[{extra}]'"
+    says = f"slung.labelers[1]: {kind}: {name} cannot be imported; pip install {package} in the clone of axolotl-slung"
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(labeling.LabelerError, match=f"^{re.escape(says)}$"):
         build(block)
@@ -104,7 +104,7 @@ def test_the_docs_list_the_labelers_with_their_keys_and_defaults():
             expected.add(name if plain else f"{name}: {_yaml(field.default)}")
         assert set(said) - choices == expected, kind
         extra = LABELERS[kind].extra
-        assert extra is None or f"pip install 'axolotl-slung[{extra}]'" in row["needs"]
+        assert extra is None or f"pip install '.[{extra}]'" in row["needs"]
 
 
 def _yaml(value):

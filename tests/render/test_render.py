@@ -69,6 +69,19 @@ def test_no_control_character_reaches_the_terminal(report, view, width):
     assert max(map(len, shown.splitlines())) <= width
 
 
+@pytest.mark.parametrize("width", [24, 40, 60, 80, 200])
+def test_no_word_is_broken_and_no_line_ends_in_blanks(width):
+    documents = [labeled([" bad", " day", " idiot"], {"toxicity": [0.5, 0, 1.0]})] * 20
+    report = risk_report(documents, (*THREE[:2], Bucket("definitely_toxic", None, Action.UNLIKELIHOOD)), sequence_len=3)
+    shown = printed(report, width=width)
+    assert not [line for line in shown.splitlines() if line != line.rstrip()]
+    lines = shown.splitlines()
+    for word in ("possibly_toxic", "definitely_toxic", "unlikelihood", "documents"):
+        assert any(re.search(rf"(?<!\S){word}(?!\S)", line) for line in lines), word
+    fragments = {"definitely_toxi", "unlikelihoo", "unlikelih", "ood", "ic", "possibly_tox", "possibly_toxi"}
+    assert not fragments & set(shown.split())
+
+
 def test_the_terminal_says_the_numbers():
     documents = [labeled([" bad", " day"], score=[0.5, 0.0]), labeled([" idiot"], score=[1.0])] * 1000
     shown = printed(risk_report(documents, THREE, sequence_len=3))

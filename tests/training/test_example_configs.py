@@ -1,5 +1,7 @@
 """Each example config runs: its base model replaced by a tiny one of the same architecture, its data by local files."""
 
+import itertools
+
 import fasttext
 import pytest
 import yaml
@@ -19,7 +21,11 @@ ARCHITECTURE = {
     "olmo1b-slung": "olmo",
     "olmo1b-tofu-slung": "olmo",
     "lora-chat-slung": "qwen2",
+    "streaming": "llama",
 }
+CPU = "# On a CPU, change these keys:"
+ON_A_CPU = [name for name in ARCHITECTURE if not name.startswith("olmo1b")]
+"""Those whose headers say that a CPU runs them; the others ask for a GPU."""
 
 
 def overrides(name, folder):
@@ -69,6 +75,30 @@ def data(folder, monkeypatch):
     alias.parent.mkdir(parents=True, exist_ok=True)
     for path in (folder / "data/toxicity.bin", alias):
         model.save_model(str(path))
+
+
+def header_keys(name):
+    """The keys that a config's header tells the user to change on a CPU."""
+    _, _, after = (EXAMPLES / f"{name}.yml").read_text(encoding="utf-8").partition(CPU + "\n")
+    lines = itertools.takewhile(lambda line: line.startswith("#   "), after.splitlines())
+    return yaml.safe_load("\n".join(line.removeprefix("#   ") for line in lines)) or {}
+
+
+@pytest.mark.parametrize("name", ON_A_CPU)
+def test_a_cpu_runs_it_as_its_header_says(tmp_path, monkeypatch, name):
+    """With a tiny model, a short run, and no other change than those of the header."""
+    data(tmp_path, monkeypatch)
+    config = yaml.safe_load((EXAMPLES / f"{name}.yml").read_text(encoding="utf-8")) | header_keys(name)
+    config |= {"base_model": str(tiny_model(tmp_path, arch=ARCHITECTURE[name])), "sequence_len": 128, "max_steps": 2}
+    run = run_axolotl(config, tmp_path, env={"AXOLOTL_SLUNG_CACHE": str(tmp_path / "cache")}).check()
+    assert (tmp_path / config["output_dir"]).is_dir(), run
+
+
+def test_headers_say_what_a_cpu_takes():
+    for name in ARCHITECTURE:
+        text = " ".join((EXAMPLES / f"{name}.yml").read_text(encoding="utf-8").split("\n\n")[0].split("\n# "))
+        assert (name in ON_A_CPU) == ("CPU is enough" in text or "A CPU also runs it" in text), name
+    assert header_keys("lora-chat-slung")["lora_mlp_kernel"] is False
 
 
 @pytest.mark.parametrize("name", ARCHITECTURE)

@@ -25,6 +25,14 @@ function fits(doc) {
   return doc.lower.includes(wanted);
 }
 
+// File order, or the documents first that have a score near a bound.
+function sort() {
+  const nearest = (doc) => Math.min(...doc.sides.map((side) => side.nearest));
+  const order = [...documents];
+  if (byId("sort").value === "nearness") order.sort((a, b) => nearest(a) - nearest(b) || 0);
+  byId("documents").append(...order.map((doc) => doc.card));
+}
+
 function filter() {
   let matches = 0;
   for (const doc of documents) {
@@ -60,11 +68,22 @@ function update() {
       `${count(tokens[k], "token")} (${percent(tokens[k], all)}) in ${count(n[k], "document")}`;
     place.replaceChildren(...totals.map((total) => make("span", "", text(total))));
   });
+  showRisk();
+  showSuspects();
   byId("differences").textContent = state.views.length === 2 ? `${count(differing, "token")} differ` : "";
   byId("yaml").replaceChildren(yaml());
   byId("reset").hidden = state.bounds.every((bound, k) => bound === CONFIG_BOUNDS[k]);
   filter();
   restoreTooltip();
+}
+
+function showRisk() {
+  let number = 0;
+  for (const doc of documents) {
+    for (let i = 0; i < doc.tokens.length; i++) number += effect(doc, 0, i) === LEFT_OUT && risky(doc, 0, i);
+  }
+  byId("risk").hidden = !number;
+  byId("risk").querySelector("output").textContent = count(number, "token");
 }
 
 function percent(part, whole) {
@@ -128,6 +147,8 @@ function start() {
   syncKnobs();
 
   for (const id of ["search", "having", "lowest"]) byId(id).addEventListener("input", filter);
+  byId("sort").addEventListener("input", sort);
+  startMarks();
   for (const id of ["left", "right"]) byId(id).addEventListener("input", chooseSides);
   byId("reset").addEventListener("click", () => {
     state.bounds = [...CONFIG_BOUNDS];
@@ -145,6 +166,7 @@ function start() {
     const token = tokenAt(event.target);
     showTooltip(token);
     if (!token) return;
+    lastToken = token;
     token.tabIndex = 0; // while it has the focus, so that Tab continues from here
     documents[token.closest(".document").dataset.document].last = Number(token.dataset.index);
   });

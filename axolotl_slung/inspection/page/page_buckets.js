@@ -21,7 +21,13 @@ function drawBuckets() {
     byId("buckets").append(legendRow(bucket.action, bucket.name, bucket.meaning));
     if (k < TOP) byId("buckets").append(knob(k));
   });
-  byId("buckets").append(legendRow("left_out", "left out", DATA.left_out));
+  const present = new Set(documents.flatMap((doc) => [...doc.leftOutBy.filter((_, i) => !doc.trainable[i])]));
+  const reasons = DATA.left_out.filter((_, by) => present.has(by));
+  byId("buckets").append(legendRow("left_out", "left out", reasons.join("; ")));
+  const risk = make("li", "marks");
+  risk.id = "risk";
+  risk.append(make("span", "token left_out risk", "a"), " is risky, but only context: ", make("output"));
+  byId("buckets").append(risk);
   const marks = make("li", "marks");
   const partial = make("span", "token left_out partial", "a");
   marks.append(partial, " has characters in different buckets of the config");

@@ -67,6 +67,9 @@ const documents = DATA.documents.map((source) => {
     scores: [source.score, ...source.scores].map((runs) => expand(runs, length, Float64Array)),
     trainable: expand(source.trainable, length, Uint8Array),
     partial: expand(source.partial, length, Uint8Array),
+    leftOutBy: expand(source.left_out_by, length, Uint8Array),
+    suspects: source.suspects,
+    marks: new Map(), // the reader's corrections: token -> whether it is risky
   };
 });
 
@@ -77,12 +80,14 @@ function classify(doc) {
     const buckets = new Uint8Array(doc.tokens.length);
     const counts = new Uint32Array(LEFT_OUT + 1);
     let highest = 0;
+    let nearest = Infinity;
     for (let i = 0; i < buckets.length; i++) {
       while (buckets[i] < TOP && scores[i] >= state.bounds[buckets[i]]) buckets[i]++;
       if (scores[i] > highest) highest = scores[i];
+      if (doc.trainable[i]) nearest = Math.min(nearest, distance(scores[i]));
       counts[doc.trainable[i] || BUCKETS[buckets[i]].edits_text ? buckets[i] : LEFT_OUT]++;
     }
-    return { buckets, counts, highest };
+    return { buckets, counts, highest, nearest };
   });
   doc.differing = 0;
   if (doc.sides.length === 2) {
@@ -90,6 +95,15 @@ function classify(doc) {
     for (let i = 0; i < left.buckets.length; i++) doc.differing += left.buckets[i] !== right.buckets[i];
   }
 }
+
+// How far a score is from the nearest bound, on the sliders' scale. Scores of 0 and 1 are certain.
+function distance(score) {
+  if (score <= 0 || score >= 1) return Infinity;
+  return Math.min(Infinity, ...state.bounds.map((bound) => Math.abs(toSlider(score) - toSlider(bound))));
+}
+
+// Whether the bucket of a token does something else than train.
+const risky = (doc, side, i) => BUCKETS[doc.sides[side].buckets[i]].action !== "train";
 
 function effect(doc, side, i) {
   const bucket = doc.sides[side].buckets[i];
@@ -119,6 +133,11 @@ function draw(doc, index) {
   summary.append(show(make("bdi", "name"), doc.name), doc.counts);
   const next = make("button", "next", "next risky ↓");
   next.type = "button";
+  const read = make("label", "read");
+  doc.read = make("input");
+  doc.read.type = "checkbox";
+  doc.read.addEventListener("input", showMarks);
+  read.append(doc.read, " read: its labels are gold");
   doc.heads = make("div", "heads");
   doc.text = make("div", "text");
   doc.text.tabIndex = 0;
@@ -133,7 +152,7 @@ function draw(doc, index) {
     return row;
   });
   doc.text.append(...doc.rows.map((row) => row.element));
-  doc.card.append(summary, next, doc.heads, doc.text);
+  doc.card.append(summary, next, doc.heads, doc.text, read);
   return doc.card;
 }
 
@@ -188,7 +207,11 @@ function paint(row) {
     tokens.forEach((token, k) => {
       const i = start + k;
       const differs = doc.sides.length === 2 && doc.sides[0].buckets[i] !== doc.sides[1].buckets[i];
-      token.className = `token ${effectClass(effect(doc, side, i))}`;
+      const kind = effect(doc, side, i);
+      token.className = `token ${effectClass(kind)}`;
+      token.classList.toggle("risk", kind === LEFT_OUT && risky(doc, side, i));
+      token.classList.toggle("marked_risky", doc.marks.get(i) === true);
+      token.classList.toggle("marked_harmless", doc.marks.get(i) === false);
       token.classList.toggle("partial", Boolean(doc.partial[i]));
       token.classList.toggle("differs", differs);
     }),

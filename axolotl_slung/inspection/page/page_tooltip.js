@@ -28,7 +28,8 @@ function showTooltip(token) {
   });
   tooltip.replaceChildren(head, facts);
   if (kind === "left_out") {
-    tooltip.append(make("p", "", `${DATA.left_out}. The action of its bucket is ${bucket.action}.`));
+    const why = DATA.left_out[doc.leftOutBy[i]];
+    tooltip.append(make("p", "", `${why}. The action of its bucket is ${bucket.action}.`));
   }
   if (doc.partial[i]) {
     tooltip.append(make("p", "", "With the config's bounds, it has characters in different buckets."));

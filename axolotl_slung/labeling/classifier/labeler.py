@@ -76,8 +76,8 @@ class ClassifierLabeler(Labeler):
         self.model  # noqa: B018
         if torch.cuda.is_available() or torch.backends.mps.is_available():
             self.device = "cuda" if torch.cuda.is_available() else "mps"
-            # each further process would put its own copy of the model on the same GPU
-            self.most_processes = 1
+            # a process per GPU: each further one would put its own copy of the model on the same GPU
+            self.most_processes = max(1, torch.cuda.device_count())
 
     def files(self) -> list[Path]:
         """The model's weights, configuration and tokenizer. They exist after `check`."""

@@ -13,8 +13,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 
+from ..stream_source import open_stream
 from . import inexact, outcomes
 from .counts import check_trained, report
 from .policy import Policy
@@ -67,7 +68,9 @@ def at_most(rows: int) -> Iterator[None]:
         yield
 
 
-def opened(entry: Mapping, cfg: Mapping, tokenizer: Any, split: str = "train") -> tuple[SlungStrategy | None, Dataset]:
+def opened(
+    entry: Mapping, cfg: Mapping, tokenizer: Any, split: str = "train"
+) -> tuple[SlungStrategy | None, Dataset | IterableDataset]:
     """The strategy that labels a data set, and its rows before they are tokenized.
 
     The strategy is None if the rows are token ids.
@@ -83,7 +86,23 @@ def opened(entry: Mapping, cfg: Mapping, tokenizer: Any, split: str = "train") -
     # Private, but no public function of Axolotl 0.19 or 0.21 handles the split, the shards and the weight of an entry.
     # It returns the result of get_dataset_wrapper, which is slung's.
     with _as(_only_looking, True):
-        return sft._load_and_process_single_dataset(entry, cfg, tokenizer, split=split, seed=cfg.get("seed") or 42)
+        return sft._load_and_process_single_dataset(
+            entry, cfg, tokenizer, split=split, seed=cfg.get("seed") or 42, streaming=bool(cfg.get("streaming"))
+        )
+
+
+def opened_stream(entry: Mapping, cfg: Mapping, tokenizer: Any) -> tuple[SlungStrategy | None, IterableDataset]:
+    """As `opened`, for the entry that `stream_source.stream_key` names. Documents are labeled whole; training cuts them."""
+    from axolotl.utils.data import sft
+    from axolotl.utils.dict import DictDefault
+
+    rows, kind = open_stream(entry), entry.get("type") or "pretrain"
+    if kind == "pretrain":
+        kind, entry = "completion", {**entry, "type": "completion", "field": entry.get("text_column") or "text"}
+    with _as(_only_looking, True):
+        # as in `sft._load_streaming_dataset`: the type is not split at its dot
+        strategy, _ = sft.get_dataset_wrapper(DictDefault(entry), tokenizer, cfg, kind, _NO_ROWS)
+    return strategy, rows
 
 
 @contextmanager
@@ -157,8 +176,8 @@ def _strategy_hook(original: Callable) -> Callable:
         ours = wrap(strategy)
         if dataset is _NO_ROWS or _only_looking.get():
             return ours
-        if any(labeler.most_processes == 1 for labeler in ours.policy.labelers):
-            kwargs["process_count"] = None  # a GPU has room for one process: label in this one
+        if any(labeler.most_processes is not None for labeler in ours.policy.labelers):
+            kwargs["process_count"] = None  # such as one per GPU: label in this one
         return original(ours, dataset, **kwargs)
 
     return wrap_dataset_for_tokenized_prompt
@@ -253,8 +272,9 @@ def _stream_hook(original: Callable) -> Callable:
 def _where(cfg, dataset_config) -> str:
     for key in ("pretraining_dataset", "datasets", "test_datasets"):
         for index, entry in enumerate(cfg.get(key) or []):
-            # a stream's type may be left out
-            if all((entry.get(k) or "pretrain") == (dataset_config.get(k) or "pretrain") for k in ("path", "type")):
+            # a stream has one entry, and its type may be left out
+            same = key == "pretraining_dataset" or entry.get("type") == dataset_config.get("type")
+            if same and entry.get("path") == dataset_config.get("path"):
                 return f"{key}[{index}]"
     return "datasets"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets import load_dataset_builder
 
 from ...storage import walk
+from ..stream_source import FORMATS, as_opened
 
 
 def local_files(entry: Mapping, outputs: Iterable[str | Path] = ()) -> list[tuple[str, Path]]:
@@ -40,6 +41,16 @@ def local_files(entry: Mapping, outputs: Iterable[str | Path] = ()) -> list[tupl
     names = entry.get("name")
     found = [_resolved(place, str(place), name=name) for name in (names if isinstance(names, list) else [names])]
     return [file for files in found for file in files]
+
+
+def stream_files(entry: Mapping) -> list[Path]:
+    """As `local_files`, for an entry that is opened with `stream_source.open_stream`."""
+    opened = as_opened(entry)
+    if not Path(opened["path"]).is_dir() and opened["path"] not in FORMATS.values():
+        return []
+    if opened["data_files"]:
+        opened["data_files"] = _here(opened["data_files"])
+    return [path for _, path in _resolved(None, **opened)]
 
 
 def _resolved(folder: Path | None, *args, **kwargs) -> list[tuple[str, Path]]:

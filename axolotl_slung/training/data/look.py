@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 
 from ...labels.documents import LabeledDocument
+from ..stream_source import stream_key
 from . import hooks
+from .local_files import local_files, stream_files
 from .row_documents import row_documents
 from .row_labels import SlungDataError
 from .strategy import SlungStrategy
@@ -25,12 +28,12 @@ class DataSet:
 
     Attributes:
         strategy: labels its rows.
-        rows: the raw rows.
+        rows: the raw rows. A stream is read as training reads it, from its start.
         entry: its entry in the config.
     """
 
     strategy: SlungStrategy
-    rows: Dataset
+    rows: Dataset | IterableDataset
     entry: Mapping
 
     @property
@@ -42,20 +45,36 @@ class DataSet:
         """The rows as tokens, as training sees them, but without actions on text: what will be dropped is included.
 
         Args:
-            limit: the number of rows to draw at random, given in order. None for all rows.
+            limit: the number of rows to draw at random, given in order; of a stream, the first rows. None for all rows.
             seed: the seed of the draw.
         """
+        policy, tokenizer = self.strategy.policy, self.strategy.tokenizer
+        # in batches, as in training: labelers check a batch as a whole, such as the order of its rows
+        for some, batch in self._batches(limit, seed):
+            for number, labeled in zip(some, self.strategy.labeled(batch, edited=False, numbers=some)):
+                identity = labeled.source.get("id")
+                name = f"{self.where}, {f'row {number}' if identity is None else identity}"
+                yield from row_documents(labeled, self.strategy.labels(labeled), tokenizer, policy, name)
+
+    @property
+    def size(self) -> int | None:
+        """The number of rows; None for a stream."""
+        return len(self.rows) if isinstance(self.rows, Dataset) else None
+
+    def _batches(self, limit: int | None, seed: int) -> Iterator[tuple[list[int], Mapping[str, list]]]:
+        if not isinstance(self.rows, Dataset):
+            first = 0
+            for batch in (self.rows if limit is None else self.rows.take(limit)).iter(BATCH):
+                number = len(next(iter(batch.values())))
+                yield list(range(first, first + number)), batch
+                first += number
+            return
         numbers = range(len(self.rows))
         if limit is not None and limit < len(numbers):
             numbers = sorted(random.Random(seed).sample(numbers, limit))
-        policy, tokenizer = self.strategy.policy, self.strategy.tokenizer
-        # in batches, as in training: labelers check a batch as a whole, such as the order of its rows
         for start in range(0, len(numbers), BATCH):
             some = list(numbers[start : start + BATCH])
-            for number, labeled in zip(some, self.strategy.labeled(self.rows[some], edited=False, numbers=some)):
-                identity = labeled.source.get("id")
-                name = f"{self.where}, {f'row {number}' if identity is None else identity}"
-                yield from row_documents(labeled, self.strategy.labels(labeled), tokenizer, policy.buckets, name)
+            yield some, self.rows[some]
 
 
 def data_sets(cfg: Mapping, tokenizer: Any, held_out: bool = False) -> list[DataSet]:
@@ -69,25 +88,30 @@ def data_sets(cfg: Mapping, tokenizer: Any, held_out: bool = False) -> list[Data
     Raises:
         SlungDataError: a data set is already tokenized.
     """
-    from axolotl.utils.dict import DictDefault
-
     hooks.install()
-    # streamed documents are labeled whole; training cuts them later
-    streamed = [
-        DictDefault({**entry, "type": "completion", "field": entry.get("text_column") or "text"})
-        for entry in cfg.get("pretraining_dataset") or []
-    ]
-    entries = [(entry, "train") for entry in [*(cfg.get("datasets") or []), *streamed]]
+    streamed = stream_key(cfg)
+    # Axolotl streams only the first entry, and then uses no other data set
+    entries = [(entry, "train") for entry in (cfg[streamed][:1] if streamed else cfg.get("datasets") or [])]
     entries += [(entry, "test") for entry in (cfg.get("test_datasets") or []) if held_out]
     found = []
     for entry, split in entries:
-        strategy, rows = hooks.opened(entry, cfg, tokenizer, split)
+        stream = streamed and split == "train"
+        opened = hooks.opened_stream(entry, cfg, tokenizer) if stream else hooks.opened(entry, cfg, tokenizer, split)
+        strategy, rows = opened
         if strategy is None:
             raise SlungDataError(
                 f"{entry.get('path')}: it is already tokenized, so there is no text to show; give its raw text"
             )
         found.append(DataSet(strategy, rows, entry))
     return found
+
+
+def files_of(cfg: Mapping) -> list[Path]:
+    """The local files of the training data sets, in the order of reading."""
+    streamed = stream_key(cfg)
+    if streamed:
+        return stream_files(cfg[streamed][0])
+    return [path for entry in cfg.get("datasets") or [] for _, path in local_files(entry)]
 
 
 def training_data(cfg: Mapping, most: int) -> Any:

@@ -7,17 +7,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...labels.buckets import Action, Bucket
+from ...labels.buckets import Action
 from ...labels.codec import IGNORE
-from ...labels.documents import LabeledDocument, document
+from ...labels.documents import LEFT_OUT_BY, LabeledDocument, document
 from ...labels.tokens import buckets_of
+from .policy import Policy
 from .row_labels import ADDED
 from .row_spans import Row
 from .tagging import TaggingTokenizer
 
 
 def row_documents(
-    row: Row, labels: Sequence[np.ndarray], tokenizer: TaggingTokenizer, buckets: Sequence[Bucket], name: str = ""
+    row: Row, labels: Sequence[np.ndarray], tokenizer: TaggingTokenizer, policy: Policy, name: str = ""
 ) -> Iterator[LabeledDocument]:
     """Each part of a labeled row as a document.
 
@@ -25,9 +26,10 @@ def row_documents(
         row: with spans on its texts.
         labels: of each part, int64 `[tokens]`.
         tokenizer: of its strategy.
-        buckets: in ascending order.
+        policy: of its strategy.
         name: a name for the documents.
     """
+    buckets = policy.buckets
     of_text = [
         document("", text.text, text.offsets, text.spans, buckets, tokenizer.overlap).reordered(
             tokenizer.order(np.asarray(text.ids))
@@ -51,6 +53,15 @@ def row_documents(
             score[position], partial[position] = of.score[index], of.partial[index]
             for labeler, scores in of.scores.items():
                 found[labeler][position] = scores[index]
+        ends = part.trained & (np.asarray(ids) == tokenizer.eos_token_id)
+        if policy.eos == "inherit":
+            for position in np.flatnonzero(ends[1:]) + 1:
+                for scores in (score, *found.values()):
+                    scores[position] = scores[position - 1]
         # a token in a `train` bucket may lose its loss through the rules for eos and document starts
         trainable = part.trained & ~(trains[buckets_of(score, buckets)] & (np.asarray(of_part) == IGNORE))
-        yield LabeledDocument(name, tokens, found, score, trainable, partial)
+        rules = np.where(ends, LEFT_OUT_BY.index("eos: mask"), LEFT_OUT_BY.index("its control token"))
+        if policy.mask_document_starts and part is row.parts[0]:
+            rules[:1] = LEFT_OUT_BY.index("mask_document_starts")
+        reasons = np.where(part.trained, rules, LEFT_OUT_BY.index("Axolotl"))
+        yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons)

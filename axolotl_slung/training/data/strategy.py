@@ -96,7 +96,7 @@ class SlungStrategy:
         found: Counter = Counter()
         if any(self._spans.action(span) is Action.TRAIN for span in finds):
             outcome = Outcome(self.policy.buckets, self.policy.finders)
-            for document in row_documents(row, self.labels(row), self.tokenizer, self.policy.buckets):
+            for document in row_documents(row, self.labels(row), self.tokenizer, self.policy):
                 found.update(outcome.trained_finds(document))
         return found
 

@@ -1,0 +1,59 @@
+"""`slung progress`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--json", "figures", type=click.Path(), help="Write the figures as JSON to this file; - is standard output."
+)
+def progress(folder, figures):
+    """Say how far a labeling job is: `slung label`, or the tasks of a datatrove job on Slurm, Ray or one machine.
+
+    \b
+        slung progress labeled/
+
+    FOLDER is the job's output folder. The figures come from the job's journals, which are written every second. The
+    command takes no part in the job.
+    """
+    import json
+    from dataclasses import asdict
+
+    from ..corpus.progress import progress_of
+    from ..render.sections import to_terminal
+
+    tasks = progress_of(folder)
+    if figures:
+        content = json.dumps([asdict(task) | {"finished": task.finished} for task in tasks], indent=2)
+        click.echo(content) if figures == "-" else Path(figures).write_text(content, encoding="utf-8")
+    if figures != "-":
+        to_terminal(f"slung progress: {folder}", _sections(tasks, time.time()))
+
+
+def _sections(tasks, now):
+    from ..render.formats import count, ratio, share
+    from ..render.sections import Facts, Section, Table
+
+    finished = sum(task.finished for task in tasks)
+    facts = [(f"{count(finished)} of {count(len(tasks))}", "tasks done")]
+    if None not in (sizes := [task.size for task in tasks]) and sum(sizes):
+        facts.append((share(ratio(sum(task.read for task in tasks), sum(sizes))), "of the bytes read"))
+    facts.append((count(sum(task.documents for task in tasks)), "documents labeled"))
+    facts.append((count(sum(task.bad for task in tasks)), "lines that could not be labeled"))
+    rows = []
+    for task in tasks:
+        if task.finished:
+            state = "done"
+        else:
+            state = "not begun" if task.written is None else f"written {now - task.written:,.0f} s ago"
+        done = "done" if task.finished else share(ratio(task.read, task.size)) if task.size else "unknown"
+        rows.append([task.name, state, done, f"{task.done} of {task.files}", count(task.documents), count(task.bad)])
+    head = ["task", "state", "read", "files", "documents", "bad lines"]
+    note = "A task whose journal has not been written for minutes has stopped, or waits for its model."
+    return [Section("Tasks", note, [Facts(facts), Table(head, rows, "", left=2)])]
