@@ -37,8 +37,12 @@ def _options():
     parser.add_argument("input", help="a file, a folder, or the id of a hub data set")
     parser.add_argument("output", help="the folder for the labeled files")
     parser.add_argument("--config", required=True, default=argparse.SUPPRESS, help="a YAML file with a `slung:` block")
-    parser.add_argument("--messages-field", help="for chats: the column of messages")
-    parser.add_argument("--text-field", help="the column to label; in chats, the key of each message's text")
+    parser.add_argument("--messages-field", default=argparse.SUPPRESS, help="for chats: the column of messages")
+    parser.add_argument(
+        "--text-field",
+        default=argparse.SUPPRESS,
+        help="the column to label; in chats, the key of each message's text (default: text; in chats: content)",
+    )
     parser.add_argument("--executor", choices=["local", "slurm", "ray"], default="local", help="where tasks run")
     parser.add_argument("--tasks", type=_positive, default=cores(), help="number of tasks")
     parser.add_argument("--workers", type=int, default=0, help="tasks that run at once; 0: all of them")
@@ -79,8 +83,8 @@ def main():
     options = _options()
     block = read_block(options.config, ()).model_dump(mode="json", exclude_unset=True)
     # marks of finished tasks count only for the same job
-    fields = {"messages_field": options.messages_field} if options.messages_field else {}
-    fields["text_field"] = options.text_field or ("content" if options.messages_field else "text")
+    fields = {key: value for key, value in vars(options).items() if key in ("messages_field", "text_field")}
+    fields.setdefault("text_field", "content" if "messages_field" in fields else "text")
     job = hashlib.sha256(json.dumps([options.input, options.tasks, block, fields]).encode()).hexdigest()[:12]
     logs = getattr(options, "logs", f"{options.output}/.slung/datatrove-{job}")
     step = LabelFiles([options.input], options.output, block, **fields)

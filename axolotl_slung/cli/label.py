@@ -142,11 +142,17 @@ def _labeled(sources, output, job, workers):
 
 def _say_what_was_found(outputs, folder: Path, job) -> None:
     from ..corpus.found import never_found, summed, write_never_found
+    from ..labeling.registry import names_of
     from .ending import say
 
     documents = sum(one.progress.documents for one in outputs)
-    for name, (spans, some) in summed([one.progress.found for one in outputs]).items():
-        say(f"  {name}: {spans} spans in {some} of {documents} documents")
+    found = summed([one.progress.found for one in outputs])
+    own = {*names_of(job.block.labelers)}
+    for name in sorted(own & found.keys(), key=list(found).index):
+        say(f"  {name}: {found[name][0]} spans in {found[name][1]} of {documents} documents")
+    if others := [spans for name, (spans, _) in found.items() if name not in own]:
+        # names in a column of spans are data
+        say(f"  {len(others)} other names in the column of spans: {sum(others)} spans")
     for never in never_found(job.opened, [one.entries_found() for one in outputs]):
         path = folder / f"{never.labeler}.never_found.txt"
         write_never_found(path, never)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..labeling.identity import digest_of, sources, stamp, versions
 from ..labeling.record import PLACE
+from ..storage import opener
 from .job import Job
 from .output import STATE, OutputError
 
@@ -118,7 +119,7 @@ def _parsed(content: bytes) -> dict | None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[Any]:
-    with open(path, "a+b") as file:
+    with open(path, "a+b", opener=opener(0o600)) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         yield file

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import os_problem
 from ..packed import mismatch
 from . import tables
 from .chunks import Bad, Chunk, cut
@@ -76,8 +77,7 @@ class Source:
             if wrong := mismatch(self.path):
                 raise SourceError(f"{self.path}: {wrong}")
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise SourceError(f"{self.path}: cannot be read: {reason}; check the file and its permissions") from None
+            raise SourceError(os_problem(error, self.path)) from None
         return None
 
     def chunks(self, begin: dict | None = None) -> Iterator[Chunk]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from ..errors import SlungError
+from ..storage import write_private
 from .scores import ANY, Cuts, as_cuts
 
 PLACE = Path(".slung", "cuts.yml")
@@ -18,10 +19,8 @@ def write_cuts(folder: Path, cuts: Mapping[str, Cuts]) -> None:
     """Record the cuts of the labelers of a folder of outputs, by their names."""
     path = folder / PLACE
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
     written = {name: one if one == ANY else list(one) for name, one in cuts.items()}
-    part.write_text(yaml.safe_dump(written, sort_keys=False), encoding="utf-8")
-    part.replace(path)
+    write_private(path, yaml.safe_dump(written, sort_keys=False))
 
 
 def recorded_cuts(paths: Iterable[str | Path]) -> dict[str, Cuts]:

@@ -73,11 +73,12 @@ def test_hostile_columns_keys_values_and_ids(names, tmp_path, row):
 
 def test_at_most_five_columns_are_named(names, tmp_path):
     row = {"text": "Ada", **{f"column {n} of Jane {'x' * 200}": n for n in range(50)}}
-    (tmp_path / "in.jsonl").write_text(json.dumps(row).replace("of Jane ", "") + "\n")
+    good = json.dumps({"text": "Ada", "marks": []})
+    (tmp_path / "in.jsonl").write_text(json.dumps(row).replace("of Jane ", "") + f"\n{good}\n")
     result = label("in.jsonl", "-o", "out", "-l", "{type: spans, field: marks}")
     (listed,) = lists()
     assert "and 46 more" in listed and len(listed) < 500
-    assert result.exit_code == 1
+    assert result.exit_code == 0
 
 
 def test_hostile_broken_json(names, tmp_path):
@@ -211,7 +212,7 @@ def test_an_input_that_vanishes(names, tmp_path, monkeypatch):
 
     (tmp_path / "in.jsonl").write_text('{"text": "Ada"}\n')
     # after it was found, while the labelers open
-    monkeypatch.setattr(job, "build", lambda block: (tmp_path / "in.jsonl").unlink() or [])
+    monkeypatch.setattr(job, "build", lambda *_, **__: (tmp_path / "in.jsonl").unlink() or [])
     result = label("in.jsonl", "-o", "out", "-l", names)
     assert "Traceback" not in result.output
     assert "in.jsonl: No such file or directory; check the path" in result.output
@@ -236,6 +237,7 @@ def test_nobody_reads_more_than_the_input(names, tmp_path, mode, form):
         os.umask(before)
     assert result.exit_code == 0, result.output
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert {path.name for path in written} == {"in.jsonl", "in.jsonl.journal", "in.jsonl.bad_lines.txt"}
+    records = {"job.json", "cuts.yml"}
+    assert {path.name for path in written} - records == {"in.jsonl", "in.jsonl.journal", "in.jsonl.bad_lines.txt"}
     for path in written:
-        assert stat.S_IMODE(path.stat().st_mode) == mode | 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == (0o600 if path.name in records else mode | 0o600)

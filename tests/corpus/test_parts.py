@@ -11,6 +11,7 @@ from axolotl_slung.corpus.job import Job
 from axolotl_slung.corpus.output import STATE, Output, OutputError
 from axolotl_slung.corpus.parts import Part, is_done, join, tasks
 from axolotl_slung.corpus.progress import progress_of, write_plan
+from axolotl_slung.corpus.record import claim
 from axolotl_slung.corpus.run import label_sources
 
 
@@ -21,7 +22,7 @@ def odd_lines(seed, number=40):
     for n in range(number):
         text = " ".join(draw.choices(["Zoë", "said", "nothing.", "\n", "Ada"], k=draw.choice([0, 1, 5, 200])))
         line = json.dumps({"id": str(n), "text": text}, ensure_ascii=draw.random() < 0.5).encode()
-        odd = [b"", b"{broken", b"\xef\xbb\xbf" + line, b"[]", b"\xff\xfe", line + b"\r"]
+        odd = [b"", b"{broken", b"\xef\xbb\xbf" + line, b"[]", b"\xff\xff", line + b"\r"]
         lines.append(draw.choice(odd) if draw.random() < 0.3 else line)
     return b"\n".join(lines) + b"\n" * (draw.random() < 0.5)
 
@@ -37,10 +38,11 @@ def label_in_tasks(folder, job, number, order=None):
     out = folder / "tasks"
     divided = tasks(find_sources([str(folder / "in")], out), number)
     write_plan(out, divided)
+    claim(out, job)
     for task in order or range(number):
-        label_sources([item for item in divided[task] if not isinstance(item, Part)], out, job, workers=1)
+        label_sources([item for item in divided[task] if not isinstance(item, Part)], out, job, workers=1, barren=True)
         for part in (item for item in divided[task] if isinstance(item, Part)):
-            label_sources([part], out / STATE / part.folder, job, workers=1)
+            label_sources([part], out / STATE / part.folder, job, workers=1, barren=True)
             parts = [
                 other for items in divided for other in items if isinstance(other, Part) and other.name == part.name
             ]
@@ -137,7 +139,7 @@ def test_another_jobs_parts_are_refused(tmp_path, job):
     label_in_tasks(tmp_path, job, 3)
     (tmp_path / "names.txt").write_text("Ada")
     other = Job(SlungConfig(labelers=[{"type": "entities", "path": str(tmp_path / "names.txt")}]))
-    with pytest.raises(OutputError, match="was labeled with other settings"):
+    with pytest.raises(OutputError, match="was labeled with other settings, files or versions"):
         label_in_tasks(tmp_path, other, 3)
 
 

@@ -19,7 +19,7 @@ def lines(rows) -> str:
 @pytest.fixture
 def label(tmp_path, monkeypatch):
     """`slung label in -o out` for rows and labelers, with a few rows to a chunk."""
-    monkeypatch.setattr("axolotl_slung.corpus.sources.CHUNK_BYTES", 600)
+    monkeypatch.setattr("axolotl_slung.corpus.chunks.CHUNK_BYTES", 600)
     monkeypatch.chdir(tmp_path)
 
     def run(rows, *labelers, workers=1):

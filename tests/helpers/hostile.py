@@ -189,7 +189,7 @@ class Round:
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         assert result.exit_code in (0, 1) and "\x1b" not in result.output and "Zo" not in result.output, result.output
         listed: dict[str, list[tuple[int, str]]] = {}
-        for path in (self.folder / out / ".slung").glob("*.txt"):
+        for path in (self.folder / out / ".slung").glob("*.bad_lines.txt"):
             for line in path.read_bytes().decode().splitlines():
                 assert "\x1b" not in line and "Zo" not in line
                 place, number, reason = line.split(":", 2)
