@@ -116,15 +116,14 @@ def test_what_was_meant_is_valid(block):
 def test_all_faults_are_in_one_message():
     block = {
         "labellers": [{"type": "entity", "path": "n", "part": True}, {"type": "custom", "class_path": "a.B"}],
-        "method": "mask",
         "buckets": [{**SAFE, "below": 0.9, "action": "trian"}, {**SAFE, "name": "b"}, {**RISKY, "action": "masked"}],
         "eos": "keep",
         "cach": True,
     }
     lines = said(block).split("\n")
     assert [line.split(": ")[0] for line in lines] == [
-        "slung.method", "slung.buckets[0].action", "slung.buckets[2].action", "slung.eos", "slung.labellers",
-        "slung.cach", "slung.labelers[0].type", "slung.labelers[1].class_path", "slung.labelers[0].part",
+        "slung.buckets[0].action", "slung.buckets[2].action", "slung.eos", "slung.labellers", "slung.cach",
+        "slung.labelers[0].type", "slung.labelers[1].class_path", "slung.labelers[0].part",
         "slung.buckets",
     ]  # fmt: skip
 

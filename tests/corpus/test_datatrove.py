@@ -113,10 +113,14 @@ def test_help_shows_defaults():
 def test_gpus_take_turns(corpus):
     """Each process of one machine sees one GPU, and all GPUs are used."""
     (corpus / "seen.py").write_text(
-        "import os\nfrom pathlib import Path\n\n"
+        "import os\nimport time\nfrom pathlib import Path\n\n"
         "class Seen:\n"
         "    def label(self, texts, rows):\n"
         f"        Path({str(corpus)!r}, 'gpus', f'{{os.getpid()}}-' + os.environ['CUDA_VISIBLE_DEVICES']).touch()\n"
+        # until a second process has begun: one could do all tasks
+        f"        deadline = time.monotonic() + 60\n"
+        f"        while len(os.listdir({str(corpus / 'gpus')!r})) < 2 and time.monotonic() < deadline:\n"
+        "            time.sleep(0.05)\n"
         "        return [[] for _ in texts]\n"
     )
     (corpus / "gpus").mkdir()

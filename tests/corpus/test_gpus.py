@@ -59,6 +59,6 @@ def test_a_classifier_has_a_process_per_gpu(tmp_path, monkeypatch):
     AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "classifier")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
-    block = {"type": "classifier", "model": str(tmp_path / "classifier"), "label": "toxic"}
+    block = {"type": "classifier", "model": str(tmp_path / "classifier"), "label": "toxic", "cuts": [0.5, 0.9]}
     [labeler] = build(SlungConfig(labelers=[block]))
     assert labeler.most_processes == 8 and labeler.device == "cuda" and Path(labeler.folder).is_dir()

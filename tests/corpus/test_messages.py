@@ -199,7 +199,7 @@ def test_no_space_left(names, tmp_path):
 def test_a_name_that_is_too_long(names, tmp_path):
     name = "a" * 245 + ".jsonl"
     (tmp_path / name).write_text('{"text": "Ada"}\n')
-    one_line(label(name, "-o", "out", "-l", names), "File name too long; choose a shorter name")
+    one_line(label(name, "-o", "out", "-l", names), "rename it")
 
 
 def test_an_input_that_cannot_be_read(names, tmp_path):
