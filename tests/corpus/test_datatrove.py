@@ -117,9 +117,9 @@ def test_gpus_take_turns(corpus):
         "class Seen:\n"
         "    def label(self, texts, rows):\n"
         f"        Path({str(corpus)!r}, 'gpus', f'{{os.getpid()}}-' + os.environ['CUDA_VISIBLE_DEVICES']).touch()\n"
-        # until a second process has begun: one could do all tasks
+        # until a process with the other GPU has begun: one process could do all tasks
         f"        deadline = time.monotonic() + 60\n"
-        f"        while len(os.listdir({str(corpus / 'gpus')!r})) < 2 and time.monotonic() < deadline:\n"
+        f"        while len({{name[-1] for name in os.listdir({str(corpus / 'gpus')!r})}}) < 2 and time.monotonic() < deadline:\n"
         "            time.sleep(0.05)\n"
         "        return [[] for _ in texts]\n"
     )
