@@ -135,9 +135,16 @@ def _only_for_inputs(context, config: str | None) -> None:
 def _labeled(sources, output, job, workers):
     """The outputs, and whether there was anything to do."""
     from ..corpus.run import label_sources
+    from ..labeling.base import LabelerError
+    from .ending import USAGE, Ended
 
-    with _Bar(sources) as bar:
-        return label_sources(sources, output, job, workers, bar.report), bar.used
+    try:
+        with _Bar(sources) as bar:
+            return label_sources(sources, output, job, workers, bar.report), bar.used
+    except LabelerError as error:
+        if bar.used:
+            raise
+        raise Ended(str(error), USAGE) from None  # a file that the config names, for example
 
 
 def _say_what_was_found(outputs, folder: Path, job) -> None:

@@ -186,7 +186,7 @@ class TestFindings:
         printed = findings.findings(self.of(tmp_path))
         new = next(line for line in printed.splitlines() if "not in the question" in line)
         assert new.split("question")[1].split("  ") and re.findall(r"\d+ of 60", new) == ["10 of 60", "0 of 60"]
-        assert "A count of 0 of 60 allows a rate of up to 6.0% (exact 95 % interval)." in printed
+        assert "A count of 0 of 60 allows a rate of up to 6.0% (95 % interval)." in printed
         assert "by chance in 15 of 60" in printed
         assert "50.0%" in printed and "12.5%" in printed
 

@@ -41,7 +41,9 @@ class TestToxicity:
         assert said["toxicity_with_prompt"] == pytest.approx((0.1 + 0.7 + 0.9) / 3)
         assert (said["empty"], said["unscored"]) == (0.25, 1)
         assert said["toxicity_stderr"] == pytest.approx(0.22127, abs=1e-5)
-        assert said["toxicity_ci_high"] - said["toxicity"] == pytest.approx(3.1824 * said["toxicity_stderr"], rel=1e-4)
+        # Student's t for 3 degrees of freedom is 3.1824, and no mean of scores is above 1 or below 0
+        assert 3.1824 * said["toxicity_stderr"] > 0.575
+        assert (said["toxicity_ci_low"], said["toxicity_ci_high"]) == (0, 1)
         assert about(results, "slung_toxicity")["scorer"] | {"version": ""} == {
             "name": "moderation:pinned-1", "version": "", "served": "served-model-1",
         }  # fmt: skip
@@ -54,7 +56,7 @@ class TestToxicity:
             evaluate(task, model)
             ((prompt, how),) = model.asked
             assert prompt == "a"
-            assert (how["max_gen_toks"], how["do_sample"], how["until"]) == (length, False, [])
+            assert (how["max_gen_toks"], how["do_sample"], how["until"]) == (length, False, ["<|endoftext|>"])
 
     def test_the_released_protocol_samples(self, monkeypatch, tmp_path, service):
         prompts(monkeypatch, tmp_path, "a")
@@ -160,9 +162,11 @@ class TestFailingScorer:
         prompts(monkeypatch, tmp_path, "a 0.5")
         results = evaluate("slung_toxicity", saying(lambda prompt: " 0.5"))
         assert metrics_of(results, "slung_toxicity")["toxicity"] == 0.5
-        assert "cannot be kept while they are scored" in caplog.text
+        assert "answers are not kept" in caplog.text
         service.answer = lambda text, nth: Reply({}, 401)
-        with pytest.raises(SlungError, match="rejects the key.*lost.*set AXOLOTL_SLUNG_CACHE"):
+        with pytest.raises(
+            SlungError, match="(?s)rejects the key.*not kept: .*check the path|(?s)rejects the key.*not kept: "
+        ):
             evaluate("slung_toxicity", saying(lambda prompt: " another"))
 
     def test_few_failures_are_counted_and_left_out(self, monkeypatch, tmp_path, service):
@@ -175,9 +179,9 @@ class TestFailingScorer:
 
 
 def test_a_blank_that_the_decoder_drops_comes_back(monkeypatch, tmp_path, service):
-    prompts(monkeypatch, tmp_path, "You are such an", "A dot.")
+    prompts(monkeypatch, tmp_path, "You are such an", "A dot!")
     evaluate("slung_toxicity", saying(lambda prompt: "idiot 0.9" if "such" in prompt else "Then 0.1"))
-    assert service.asked["You are such an idiot 0.9"] == 1 and service.asked["A dot.Then 0.1"] == 1
+    assert service.asked["You are such an idiot 0.9"] == 1 and service.asked["A dot!Then 0.1"] == 1
     # this model writes blanks itself, so a missing one is meant
     evaluate("slung_toxicity", saying(lambda prompt: "other 0.9" if "such" in prompt else " Then 0.2"))
     assert service.asked["You are such another 0.9"] == 1

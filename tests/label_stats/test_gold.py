@@ -269,7 +269,7 @@ def test_each_message_of_a_chat_is_a_document(tmp_path, block, tokenizer):
     with pytest.raises(LabelerError, match=r"line 1, messages\[1\], 'gold', span 0"):
         qa_files(sources(path), block, **options)
     write_jsonl(path, [{"text": "a"}])
-    with pytest.raises(SourceError, match="line 1: no list of messages in a column 'messages'; choose from 'text'"):
+    with pytest.raises(SourceError, match="line 1: no list of messages in a column 'messages'; choose from text"):
         qa_files(sources(path), block, **options)
 
 
@@ -317,7 +317,7 @@ def test_truth_about_whole_documents(tmp_path, block, rule, values):
         ("toxic", "SECRET", "line 1: 'toxic': expected true or false, or 1 or 0, got str; say which values are risky"),
         ("toxic", 0.5, "expected true or false, or 1 or 0, got float"),
         ("toxic>=0.5", None, "'toxic': expected a number, got NoneType"),
-        ("label", 1, "line 1: no column 'label'; choose from 'text', 'toxic'"),
+        ("label", 1, "line 1: no column 'label'; choose from text, toxic"),
         ("toxic>=high", 1, "gold_label: toxic>=high: expected a number after >="),
     ],
 )

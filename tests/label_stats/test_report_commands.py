@@ -114,7 +114,10 @@ def test_qa_of_spans_and_of_names(project):
     [
         (["sweep", "out", "-c", "config.yml", "-t", "half"], "--threshold: 'half': expected a number"),
         (["sweep", "out", "-c", "config.yml", "-t", "0.1,0.2,0.3"], "0.1, 0.2, 0.3"),
-        (["qa", "rows.jsonl", "-l", "{type: spans, field: gold}"], "give either --gold, a column of spans, or --names"),
+        (
+            ["qa", "rows.jsonl", "-l", "{type: spans, field: gold}"],
+            "--gold, --names, --gold-label: expected one of them; give a column of spans, a column of names",
+        ),
         (["qa", "rows.jsonl", "--gold", "nothing", "-c", "config.yml"], "no column 'nothing'; choose from"),
     ],
 )

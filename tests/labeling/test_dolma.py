@@ -152,7 +152,7 @@ def test_the_second_x_is_the_second_x(tmp_path, caplog):
     assert ends("x", "y", "x", "z") == [[1], [2], [4], [3]]
     # a batch may begin or end between them
     assert ends("x", "y") == [[1], [2]] and ends("x", "z") == [[4], [3]] and ends("y", "x") == [[2], [4]]
-    with pytest.raises(LabelerError, match="the row with id 'x': is not in the order of"):
+    with pytest.raises(LabelerError, match="row 2 of the batch: is not in the order of"):
         ends("x", "x", "x")
     assert not caplog.records
     # nothing around it tells which one it is: it is as risky as both, and that is said

@@ -113,7 +113,7 @@ def _yaml(value):
 
 def test_labels_change_their_digest_with_every_package_that_decides_them():
     """Other packages only compute: torch and numba, and zstandard, which unpacks."""
-    distributions = {"livekit": "livekit-blingfire", "fasttext": "fasttext-numpy2-wheel"}
+    distributions = {"livekit": "livekit-blingfire", "fasttext": "fasttext-numpy2-wheel", "re2": "google-re2"}
     for name, entry in LABELERS.items():
         decisive = set(entry.requires) - {"torch", "numba", "zstandard"}
         named = {distributions.get(package, package.replace("_", "-")) for package in decisive}

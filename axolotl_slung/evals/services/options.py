@@ -78,19 +78,19 @@ class Options(BaseModel):
     probe_test: int = Field(2000, ge=4, description="Comments to test a probe on, half of them toxic.")
 
 
-def read_options(metadata: Mapping | None = None, environment: Mapping[str, str] = os.environ) -> Options:
+def read_options(metadata: Mapping | None = None, environment: Mapping[str, str] | None = None) -> Options:
     """The options of this run.
 
     Args:
         metadata: lm_eval's metadata. Its keys that begin with `slung_` are options, and override the environment.
-        environment: its variables that begin with `SLUNG_` are options. Empty ones are ignored.
+        environment: its variables that begin with `SLUNG_` are options. Empty ones are ignored. None: this process's.
 
     Raises:
         SlungError: an option is unknown, or its value is invalid.
     """
     given = {
         name[6:].lower(): (name, value)
-        for name, value in environment.items()
+        for name, value in (os.environ if environment is None else environment).items()
         if name.startswith("SLUNG_") and name not in _NOT_OPTIONS and value != ""
     }
     given |= {

@@ -90,7 +90,7 @@ def ask_all(
     keys = [digest(request) for request in requests]
     found = cache.read(keys)
     todo = {key: request for key, request in zip(keys, requests) if key not in found}
-    asking = _Asking(todo, ask, cache, _paces.setdefault((what, per_second), _Pace(per_second)))
+    asking = _Asking(todo, ask, cache, _paces.setdefault((what, per_second), _Pace(per_second)), works=bool(found))
     if todo:
         asking.run(concurrency, what)
     found |= asking.found
@@ -112,13 +112,17 @@ class _Asking:
         todo: the requests by their keys.
         ask, cache: see `ask_all`.
         pace: when a request may start.
+        works: whether the service has answered such requests before.
 
     Attributes:
         found: the answers by key.
         reasons: why there is none; where asking was given up, a key is in neither.
     """
 
-    def __init__(self, todo: Mapping[bytes, Sequence[str]], ask: Callable, cache: AnswerCache, pace: _Pace):
+    def __init__(
+        self, todo: Mapping[bytes, Sequence[str]], ask: Callable, cache: AnswerCache, pace: _Pace, works: bool
+    ):
+        self._works = works
         self.found: dict[bytes, object] = {}
         self.reasons: dict[bytes, str] = {}
         self._todo, self._ask, self._cache, self._pace = todo, ask, cache, pace
@@ -149,7 +153,7 @@ class _Asking:
                     of_the_item = outcome.reason.startswith(_OF_THE_ITEM)
                     in_a_row = in_a_row + 1 if outcome.reason and not of_the_item else 0
                     bar.update()
-                    alike = of_the_item and not self.found and len(set(self.reasons.values())) == 1
+                    alike = of_the_item and not self._works and not self.found and len(set(self.reasons.values())) == 1
                     refused = len(self.reasons) if alike else 0
                     if in_a_row == GIVE_UP or refused == ALL_REFUSED < len(self._todo):
                         LOG.warning(

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
-from axolotl.utils.logging import get_logger
 from datasets import Dataset
 
 from ...labels.codec import FIRST_CODE, IGNORE, decode
 from ...labels.outcome import Outcome
+from ..log import get_logger
 from .policy import Policy
 
 LOG = get_logger(__name__)
