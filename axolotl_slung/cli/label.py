@@ -135,13 +135,14 @@ def _only_for_inputs(context, config: str | None) -> None:
 def _labeled(sources, output, job, workers):
     """The outputs, and whether there was anything to do."""
     from ..corpus.run import label_sources
+    from ..errors import FileError
     from ..labeling.base import LabelerError
     from .ending import USAGE, Ended
 
     try:
         with _Bar(sources) as bar:
             return label_sources(sources, output, job, workers, bar.report), bar.used
-    except LabelerError as error:
+    except (LabelerError, FileError) as error:
         if bar.used:
             raise
         raise Ended(str(error), USAGE) from None  # a file that the config names, for example

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -210,13 +211,14 @@ def _axolotls(path: str):
 @contextmanager
 def quiet():
     """Silence Axolotl's logging, which prints the whole config, and its telemetry."""
-    before = dict(os.environ)
+    before, level = dict(os.environ), logging.getLogger().level
     os.environ.update(AXOLOTL_LOG_LEVEL="ERROR", LOG_LEVEL="ERROR", AXOLOTL_DO_NOT_TRACK="1")
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
+        logging.getLogger().setLevel(level)  # Axolotl sets it from the environment
 
 
 def _of_files(looking: Looking, limit: int | None) -> Looked:

@@ -245,7 +245,7 @@ def test_no_name_in_any_answer_is_a_bound_and_not_a_certainty(tmp_path):
     printed, _ = run(tmp_path, f"a={tmp_path / 'r1'}")
     assert printed.count("0.0% (0 of 200, at most 1.9%)") == 2 and "0.0% ±" not in printed
     printed, _ = run(tmp_path, f"a={tmp_path / 'r1'}", f"a={tmp_path / 'r2'}")
-    assert printed.count("0.0% (0 of 400, at most 0.9%)") == 2
+    assert printed.count("0.0% (0 of 400, at most 1.0%)") == 2
 
 
 def test_every_choice_right_is_a_bound_too_over_the_questions_that_were_asked(tmp_path):
