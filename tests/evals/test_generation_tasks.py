@@ -164,9 +164,7 @@ class TestFailingScorer:
         assert metrics_of(results, "slung_toxicity")["toxicity"] == 0.5
         assert "answers are not kept" in caplog.text
         service.answer = lambda text, nth: Reply({}, 401)
-        with pytest.raises(
-            SlungError, match="(?s)rejects the key.*not kept: "
-        ):
+        with pytest.raises(SlungError, match="(?s)rejects the key.*not kept: "):
             evaluate("slung_toxicity", saying(lambda prompt: " another"))
 
     def test_few_failures_are_counted_and_left_out(self, monkeypatch, tmp_path, service):
