@@ -64,7 +64,7 @@ def _checked(cuts) -> list[float] | str:
     if cuts == ANY:
         return ANY
     try:
-        low, high = (float(cut) for cut in cuts) if isinstance(cuts, Sequence) and not isinstance(cuts, str) else ()
+        low, high = map(float, cuts if isinstance(cuts, Sequence) and not isinstance(cuts, str) else ())
         if 0 < low < high < 1:
             return [low, high]
     except (TypeError, ValueError):
@@ -344,7 +344,7 @@ class SlungConfig(_Block):
     @property
     def actions(self) -> tuple[Action, ...]:
         """The action of each bucket, in ascending order."""
-        given = self.buckets and tuple(bucket.action for bucket in self.buckets)
+        given = tuple(bucket.action for bucket in self.buckets or ())
         return given or PRESETS[self.method or "masked"]
 
     @property
@@ -385,7 +385,7 @@ class SlungConfig(_Block):
         """This block with one labeler, `spans`: for files that `slung label` wrote with its labelers."""
         given = [labeler.cuts for labeler in self.labelers if isinstance(labeler, SpansConfig)]
         cuts = next((cuts for cuts in given if isinstance(cuts, (list, str))), None)
-        return self.model_copy(update={"labelers": [SpansConfig(type="spans", cuts=cuts)]})
+        return self.model_copy(update={"labelers": [SpansConfig.model_validate({"type": "spans", "cuts": cuts})]})
 
     def with_recorded(self, cuts: Mapping[str, Cuts]) -> SlungConfig:
         """This block, where a `spans` labeler without `cuts` has those that were recorded beside labeled files."""

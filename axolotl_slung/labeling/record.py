@@ -41,7 +41,9 @@ def recorded_cuts(paths: Iterable[str | Path]) -> dict[str, Cuts]:
             records[record] = None
     for record in records:
         try:
-            cuts = {name: as_cuts(value) for name, value in yaml.safe_load(record.read_text("utf-8")).items()}
+            cuts: dict[str, Cuts] = {
+                name: as_cuts(value) for name, value in yaml.safe_load(record.read_text("utf-8")).items()
+            }
         except (OSError, yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError):
             raise SlungError(f"{record}: is damaged; label the files again, or delete it and set `cuts`") from None
         for name, one in cuts.items():

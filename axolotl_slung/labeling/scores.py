@@ -24,10 +24,12 @@ Cuts = Pair | Literal["any"]
 
 def as_cuts(value: Sequence[float] | str) -> Cuts:
     """Cuts from their form in YAML or JSON, `[low, high]` or `any`."""
-    return ANY if value == ANY else (float(value[0]), float(value[1]))
+    if value == ANY:
+        return "any"
+    return float(value[0]), float(value[1])
 
 
-def first_pair(all_cuts: Iterable[Cuts | Mapping[str, Cuts] | None]) -> Pair | None:
+def first_pair(all_cuts: Iterable[Pair | str | Mapping[str, Pair | str] | None]) -> Pair | None:
     """The first pair among the cuts of several labelers; None if there is none."""
     for cuts in all_cuts:
         for one in cuts.values() if isinstance(cuts, Mapping) else (cuts,):

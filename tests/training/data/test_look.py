@@ -29,7 +29,7 @@ def documents(folder, labeler, rows, limit=None):
 def test_attribute_files_of_another_order_are_refused(tmp_path):
     attributes = [{"id": n, "attributes": {"x": [[0, 3, 1.0]] if n % 2 else []}} for n in range(99, -1, -1)]
     write_jsonl(tmp_path / "attributes.jsonl", attributes)
-    labeler = {"type": "dolma", "path": str(tmp_path / "attributes.jsonl"), "attribute": "x"}
+    labeler = {"type": "dolma", "path": str(tmp_path / "attributes.jsonl"), "attribute": "x", "cuts": [0.1, 0.9]}
     rows = [{"id": n, "text": f"the mill {n}"} for n in range(100)]
     with pytest.raises(ValueError, match=r"the row with id \d+: is not in the order of"):
         documents(tmp_path, labeler, rows, limit=9)

@@ -20,6 +20,7 @@ from axolotl_slung.labels.codec import FIRST_CODE
 
 _FOLDER = Path(importlib.util.find_spec("axolotl").submodule_search_locations[0], "utils/chat_templates/templates")
 TEXT = f"The teacher is {NAME}. They call it {INSULT}, and {NAME}'s house a mill."
+SCORED = [{key: value for key, value in one.items() if key != "cuts"} for one in LABELERS]
 BUCKETS = [{"name": "low", "below": 0.5, "action": "train"}, {"name": "high", "action": "mask"}]
 
 FLAT = {
@@ -45,7 +46,7 @@ def config_of(folder, entry, rows, **keys):
         shuffle_merged_datasets=False,
         special_tokens={"eos_token": "<|im_end|>"},
         plugins=["axolotl_slung.SlungPlugin"],
-        slung={"labelers": LABELERS, "buckets": BUCKETS},
+        slung={"labelers": SCORED, "buckets": BUCKETS},
         **keys,
     )
 
@@ -127,7 +128,7 @@ def test_rows_that_a_labeler_rejects_are_listed_and_the_same_command_goes_on(tmp
     rows = [row(n, 99 if n in (1, 150) else 2) for n in range(160)]
     entry = {"type": "chat_template", "chat_template": "chatml"}
     config = config_of(tmp_path, entry, rows)
-    config["slung"] = {"labelers": [{"type": "spans", "field": "marks"}, *LABELERS], "buckets": BUCKETS}
+    config["slung"] = {"labelers": [{"type": "spans", "field": "marks"}, *SCORED], "buckets": BUCKETS}
     config["test_datasets"] = [{**config["datasets"][0], "split": "train"}]
     for _ in range(2):
         result = label(tmp_path, config)

@@ -9,9 +9,9 @@ import logging
 from pathlib import Path
 
 import pytest
-from axolotl_slung.training.data.fields import strings
 from helpers.chats import ENTRIES, INSULT, KINDS, LABELERS, QUOTED, SEEN, Stage, differences, ranges, risky_tokens
 
+from axolotl_slung.labeling.rows.fields import strings
 from axolotl_slung.training.data.placing import Placer
 
 _FOLDER = Path(importlib.util.find_spec("axolotl").submodule_search_locations[0], "utils/chat_templates/templates")
