@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,12 +18,9 @@ from ..config import SlungConfig
 from ..corpus.chunks import Chunk, cut
 from ..corpus.job import Job, Labeled
 from ..corpus.sources import Source
-from ..corpus.tables import SourceError, numbered
+from ..corpus.tables import SourceError
 from ..labeling.base import Labeler
 from ..labeling.rows.fields import Layout
-
-_BATCH_ROWS = 16
-"""Rows that are decoded at once."""
 
 
 class DataSetRows:
@@ -31,13 +31,27 @@ class DataSetRows:
         self.number = begin.get("row", 0)
 
     def __iter__(self) -> Iterator[tuple[bytes, str | None]]:
-        left = self._rows.select(range(self.number, len(self._rows))).with_format("arrow")
-        for table in left.iter(_BATCH_ROWS):
-            for batch in table.to_batches():
-                yield from numbered(self, batch)
+        for row in self._rows.select(range(self.number, len(self._rows))):  # as training reads them, JSON decoded
+            self.number += 1
+            yield json.dumps(_finite(row), ensure_ascii=False, default=_in_json).encode("utf-8", "replace"), None
 
     def position(self) -> tuple[dict, int]:
         return {"row": self.number}, self._size * self.number // len(self._rows)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _in_json(value: Any) -> str:
+    """The form in JSON of what has none: times in ISO 8601, bytes in base64, and other values as text."""
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 @dataclass(frozen=True)
@@ -82,6 +96,10 @@ class DataSetJob(Job):
         """The labelers of all the data sets, opened."""
         found = [labeler for one in self.sets.values() for labeler in one.strategy.policy.labelers]
         return list({labeler.key: labeler for labeler in found}.values())
+
+    @property
+    def own_text(self) -> str:
+        return self._set.strategy.policy.text_field or ""
 
     @property
     def layout(self) -> Layout:

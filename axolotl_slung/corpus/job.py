@@ -83,6 +83,11 @@ class Job:
         """The layout of the rows."""
         return Layout() if self.messages_field is None else Layout(self.messages_field, tools="tools")
 
+    @property
+    def own_text(self) -> str:
+        """The column of text, or the key of each message's text."""
+        return self.text_field
+
     @cached_property
     def labelers(self) -> list[Labeler]:
         """The block's labelers, opened and checked on first use.
@@ -190,7 +195,7 @@ class Job:
         """The length of each text of a document, and its spans by labeler."""
         opened = self.layout.opened(row)
         for path, column in columns.items():
-            place = path_of(opened, self.text_field) if not path else (*path, self.text_field)
+            place = path_of(opened, self.own_text) if not path else (*path, self.own_text)
             try:
                 text = None if place is None else get(opened, place)
             except (LookupError, TypeError):
