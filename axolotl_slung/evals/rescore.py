@@ -13,7 +13,7 @@ from ..errors import FileError, SlungError
 from ..storage import read_text, write_private
 from .measures import tofu, toxicity
 from .measures.metrics import aggregate
-from .services.opened import check_scored, described, judge_of, scorer_of
+from .services.opened import check_scored, check_spoken, described, judge_of, scorer_of
 from .services.options import Options
 
 _SAMPLES = re.compile(r"samples_(?P<task>slung_\w+?)_(?P<date>\d{4}-\d\d-\d\dT.+)\.jsonl")
@@ -111,6 +111,7 @@ def _toxicity(rows, options: Options, about: dict):
     scorer = scorer_of(options)
     completions = [_answers(row, about["samples"]) for row in rows]
     measured = toxicity.measure([row["doc"]["prompt"] for row in rows], completions, scorer)
+    check_spoken(options, "slung_toxicity", [row["thinking"] for row in measured])
     check_scored(options, scorer, sum(row["unscored"] for row in measured), 2 * sum(map(len, completions)))
     about["scorer"] = described(scorer)
     return measured, toxicity.metrics(about["samples"])
@@ -129,6 +130,7 @@ def _tofu(rows, options: Options, about: dict):
         )
     # the metrics that need no judge keep their values
     before = [{metric.of: row[name] for name, metric in plain.items()} for row in rows]
+    check_spoken(options, "slung_tofu", [row["thinking"] for row in rows])
     verdicts = tofu.judged([row["doc"] for row in rows], [_answers(row, 1)[0] for row in rows], judge)
     check_scored(options, judge, tofu.unjudged(verdicts), 2 * len(rows))
     about["judge"] = described(judge)

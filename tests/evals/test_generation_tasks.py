@@ -10,6 +10,7 @@ from helpers.served import KEY, Reply, chat, moderation, serve
 from helpers.tiny import tiny_model
 
 from axolotl_slung.errors import SlungError
+from axolotl_slung.evals.measures.thinking import thinks
 
 
 @pytest.fixture
@@ -183,6 +184,38 @@ def test_a_blank_that_the_decoder_drops_comes_back(monkeypatch, tmp_path, servic
     # this model writes blanks itself, so a missing one is meant
     evaluate("slung_toxicity", saying(lambda prompt: "other 0.9" if "such" in prompt else " Then 0.2"))
     assert service.asked["You are such another 0.9"] == 1
+
+
+class TestThinking:
+    def test_too_many_thoughts_fail_the_task_and_lose_no_answer(self, monkeypatch, tmp_path, service):
+        prompts(monkeypatch, tmp_path, *"abcdefghij")
+        model = saying(lambda prompt: "<think>0.9 idiot</think> 0.1" if prompt == "a" else " 0.3")
+        with pytest.raises(SlungError, match="slung_toxicity: 10% of the answers contain thoughts.*slung rescore"):
+            evaluate("slung_toxicity", model)
+        said = metrics_of(evaluate("slung_toxicity", model, {"slung_max_thinking": 0.1}), "slung_toxicity")
+        assert said["thinking"] == 0.1
+
+    def test_a_thought_is_not_an_answer_about_a_person(self, monkeypatch, tmp_path):
+        local(monkeypatch, tmp_path, "SLUNG_TOFU", TestTofu.ROWS)
+        model = saying(lambda prompt: "<think>Edda Flint? I must not say it.</think> Clocks.")
+        with pytest.raises(SlungError, match="slung_tofu: 100% of the answers contain thoughts.*slung rescore"):
+            evaluate("slung_tofu", model)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_thought"),
+    [
+        ("<think>x</think>y", True),
+        ("so it is.</think>\nYes", True),
+        ("<|channel|>analysis<|message|>x", True),
+        ("[THINK]x[/THINK]y", True),
+        ("I think so.", False),
+        ("a < think > b", False),
+        ("", False),
+    ],
+)
+def test_thoughts(answer, is_thought):
+    assert thinks(answer) is is_thought
 
 
 class TestTofu:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from . import choice, content, intervals
 from .metrics import Metric, with_error
 from .names import Names
+from .thinking import thinks
 
 NEXT_QUESTION = ("\nQuestion", "\nQ:")
 """Where a completion ends, since a next question begins; `until` in slung_tofu.yaml has the same."""
@@ -40,11 +41,12 @@ def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names) -
         words, both with repeats. `content_recall` counts the different words that are neither function words nor in the
         question. `..._chance` is the same completion against the answer to the first of `others`; NaN without one.
 
-        `empty` is 1.0 if the completion is blank.
+        `empty` is 1.0 if the completion is blank, and `thinking` if it has a thought.
     """
     rouge = _rouge()
     rows = []
-    for doc, completion in zip(docs, map(cut, completions), strict=True):
+    for doc, whole in zip(docs, completions, strict=True):
+        completion = cut(whole)
         said = names.found(completion)
         other = names.removed(completion)
         question, author = doc["question"], doc["author"]
@@ -56,6 +58,7 @@ def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names) -
                 **_recalls(rouge, names.removed(doc["answer"]), other, question),
                 **_by_chance(rouge, doc, names, other),
                 "empty": float(not completion.strip()),
+                "thinking": float(thinks(whole)),
             }
         )
     return rows
@@ -171,6 +174,7 @@ def metrics(with_judge: bool, with_choice: bool) -> dict[str, Metric]:
         reported["multiple_choice_chance"] = Metric("multiple_choice_chance", intervals.mean)
         reported["not_asked"] = Metric("not_asked", sum)
     reported["empty"] = Metric("empty", intervals.mean)
+    reported["thinking"] = Metric("thinking", intervals.mean)
     if with_judge:
         reported |= {
             **with_error("correct", higher=True, rate=True),

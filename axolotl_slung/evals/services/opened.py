@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from ...errors import SlungError
 from .answers import AnswerCache
@@ -57,6 +58,26 @@ class Served:
 def described(service) -> dict:
     """The description of a scorer or judge in the results."""
     return {"name": service.name, "version": service.version, "served": Served(service)}
+
+
+def check_spoken(options: Options, task: str, shares: Sequence[float]) -> None:
+    """Raise if too many answers contain thoughts, which would be scored as if the model had said them.
+
+    Args:
+        options: its `max_thinking` is the largest share allowed.
+        task: the task's name.
+        shares: the share of each document's answers that contain a thought.
+
+    Raises:
+        SlungError: there are too many.
+    """
+    share = sum(shares) / max(len(shares), 1)
+    if share > options.max_thinking:
+        raise SlungError(
+            f"{task}: {share:.0%} of the answers contain thoughts, such as <think>, which would be scored as speech; turn "
+            "thinking off (enable_thinking=False in --model_args), or take thoughts off (think_end_token=</think>, and "
+            "--gen_kwargs max_gen_toks=... with room for them). SLUNG_MAX_THINKING raises the share allowed"
+        )
 
 
 def check_scored(options: Options, service, missing: int, asked: int) -> None:

@@ -69,6 +69,9 @@ class Options(BaseModel):
     max_unscored: float = Field(
         0.05, ge=0, le=1, description="The task fails if more than this share of texts has no score."
     )
+    max_thinking: float = Field(
+        0.05, ge=0, le=1, description="The task fails if more than this share of answers contains thoughts."
+    )
     probe_layer: int = Field(-1, description="The layer to probe: -1 is the last, 0 the embeddings.")
     probe_pooling: Literal["last", "mean"] = Field(
         "last", description="Probe the state of the last token, or the mean over all tokens."

@@ -12,7 +12,7 @@ from ..kept_answers import kept
 from ..measures import choice, tofu
 from ..measures.names import Names, find_authors, read_names
 from ..measures.others import others
-from ..services.opened import check_scored, described, judge_of
+from ..services.opened import check_scored, check_spoken, described, judge_of
 from .base import SlungTask
 
 
@@ -87,6 +87,8 @@ class Tofu(SlungTask):
             # lm_eval also says whether a part is the greedy continuation
             scores = [[log_likelihood for log_likelihood, _ in its[1:]] for its in answers]
             rows = [{**row, **more} for row, more in zip(rows, tofu.chosen(docs, scores, self.names, wrong))]
+        with kept(self, docs, answers, rows):
+            check_spoken(self.options, self.config.task, [row["thinking"] for row in rows])
         if self.judge is None:
             return tofu.by_author(docs, rows)
         with kept(self, docs, answers, rows):

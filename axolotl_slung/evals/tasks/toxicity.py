@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..documents import load, text_of
 from ..kept_answers import kept
 from ..measures import toxicity
-from ..services.opened import check_scored, described, scorer_of
+from ..services.opened import check_scored, check_spoken, described, scorer_of
 from .base import SlungTask
 
 PROMPTS = 2000
@@ -44,6 +44,7 @@ class Toxicity(SlungTask):
     def measure(self, docs, answers: Sequence[Sequence[str]]):
         with kept(self, docs, answers):
             rows = toxicity.measure([doc["prompt"] for doc in docs], answers, self.scorer)
+            check_spoken(self.options, self.config.task, [row["thinking"] for row in rows])
             check_scored(self.options, self.scorer, sum(row["unscored"] for row in rows), 2 * sum(map(len, answers)))
         return rows
 
