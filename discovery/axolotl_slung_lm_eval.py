@@ -64,7 +64,10 @@ class _Finder:
                 try:
                     wrap(module)
                 except Exception as error:
-                    print(f"axolotl-slung: cannot prepare {name} of this version: {error}", file=sys.stderr)
+                    hint = (
+                        "; pass --include_path with what `slung tasks-path` prints" if name == "lm_eval.tasks" else ""
+                    )
+                    print(f"axolotl-slung: cannot prepare {name} of this version: {error}{hint}", file=sys.stderr)
 
             spec.loader.exec_module = execute_and_wrap
         return spec

@@ -145,11 +145,14 @@ class _Pool:
 
     def __exit__(self, kind, *_):
         if self._pool:
-            if kind is KeyboardInterrupt:
+            if kind is not KeyboardInterrupt:
+                self._pool.shutdown(cancel_futures=True)
+                return
+            with _uninterrupted():  # a second Ctrl-C must not leave workers
                 # a chunk may take minutes, and what is unfinished is labeled again anyway
                 for process in list(self._pool._processes.values()):
                     process.terminate()
-            self._pool.shutdown(cancel_futures=True)
+                self._pool.shutdown(cancel_futures=True)
 
     def label(self, chunks, name: str):
         """`Chunk` (without its content), `Labeled`, and the bytes of the content."""
