@@ -1,5 +1,6 @@
 """Parts of the training data in which nothing is left to train, and training data in which nothing is."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,12 @@ from axolotl_slung.training.data.row_labels import SlungDataError
 NAME = "Maria Hernandez"
 TEXT = "The old mill burned down in 1847."
 NOTE = "nothing in it is trained"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def logging_is_configured():
+    """Axolotl configures logging when it is first imported. In a test, that would remove the handler of `caplog`."""
+    importlib.import_module("axolotl.cli")
 
 
 @pytest.fixture
