@@ -22,7 +22,7 @@ from .model import ensure_model
 from .progress import Bar, Stages, say
 
 CONFIG = Path("example_configs/quickstart.yml")
-MINUTES = [0.5, 3, 3, 0.5, 1.2, 0.8, 0.8]
+MINUTES = [0.5, 3.5, 3.5, 1.2, 1.7, 1, 1]
 """What each stage takes on two quiet cores."""
 _STEP = re.compile(r"(\d+)/(\d+) \[\d")
 
