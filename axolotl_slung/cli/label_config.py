@@ -33,7 +33,10 @@ class DataSetRows:
     def __iter__(self) -> Iterator[tuple[bytes, str | None]]:
         for row in self._rows.select(range(self.number, len(self._rows))):  # as training reads them, JSON decoded
             self.number += 1
-            yield json.dumps(_finite(row), ensure_ascii=False, default=_in_json).encode("utf-8", "replace"), None
+            try:
+                yield json.dumps(_finite(row), ensure_ascii=False, default=_in_json).encode(), None
+            except UnicodeEncodeError:  # a lone surrogate: only its escape can be written
+                yield json.dumps(_finite(row), default=_in_json).encode(), None
 
     def position(self) -> tuple[dict, int]:
         return {"row": self.number}, self._size * self.number // len(self._rows)

@@ -205,3 +205,23 @@ def test_places_in_json_are_those_of_the_parsed_document():
     texts = {path: json.loads(f'"{source[bounds[0, 0] : bounds[-1, 1]]}"') for path, bounds in found.items()}
     parsed = strings({"it": json.loads(source)})
     assert texts == {path[1:]: text for path, text in parsed.items() if text}
+
+
+def test_rows_of_a_config_keep_lone_surrogates_and_write_what_json_lacks():
+    import datetime
+
+    from axolotl_slung.cli.label_config import DataSetRows
+
+    class Rows(list):
+        def select(self, numbers):
+            return [self[number] for number in numbers]
+
+    rows = Rows(
+        [{"text": "Zoë \ud800", "n": float("nan")}, {"text": "Zoë", "day": datetime.date(2026, 1, 2), "b": b"x"}]
+    )
+    lines = [line for line, _ in DataSetRows(rows, 100, {})]
+    assert [json.loads(line) for line in lines] == [
+        {"text": "Zoë \ud800", "n": None},
+        {"text": "Zoë", "day": "2026-01-02", "b": "eA=="},
+    ]
+    assert "Zoë".encode() in lines[1] and [line for line, _ in DataSetRows(rows, 100, {"row": 1})] == lines[1:]

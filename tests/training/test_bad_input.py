@@ -1,4 +1,4 @@
-"""Bad input: an error that names the YAML key, the value and the mend, before any model is loaded."""
+"""Bad input: an error that names the YAML key, the value and the fix, before any model is loaded."""
 
 from unittest import mock
 
