@@ -11,8 +11,9 @@ import yaml
 from helpers import ROOT
 from helpers.tiny import write_jsonl
 
-from axolotl_slung.config import LabelerConfig, SlungConfig
+from axolotl_slung.config import SlungConfig
 from axolotl_slung.labeling import CustomLabeler, LabelerError, RowError
+from axolotl_slung.labeling.blocks import LabelerConfig
 from axolotl_slung.labeling.build import build
 from axolotl_slung.labels.codec import FIRST_CODE, decode
 
