@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import regex
 import yaml
 
-from ..errors import few, yaml_problem
+from ..errors import closest, few, kind_of, meant, yaml_problem
 from ..storage import read_text
 from .base import Labeler, LabelerError, Span
 from .text.linear import Alphabet, Encoded, Linear
@@ -26,6 +27,11 @@ _ADVICE = {
 }
 """By whether RE2 matches the pattern."""
 
+MOST_TIMES = 100_000
+"""The most times that a part of an expression may have to repeat. `regex` writes each of them out."""
+_TIMES = regex.compile(r"(?<!\\)\{(\d+)[,}]")
+
+_SHORT = {"i": "ignorecase", "m": "multiline", "s": "dotall"}
 _FLAGS = {"ignorecase": regex.IGNORECASE, "multiline": regex.MULTILINE, "dotall": regex.DOTALL}
 
 
@@ -129,8 +135,8 @@ class PatternsLabeler(Labeler):
         if not isinstance(entries, dict) or not entries:
             raise self._error("has no patterns; write `name: 'expression'`, one per line")
         names = [key.value for key, _ in tree.value]
-        for name in names:
-            if names.count(name) > 1:
+        for name, times in Counter(names).items():
+            if times > 1:
                 raise self._error("is defined twice, and YAML would keep only the last one; rename or remove one", name)
         return entries
 
@@ -139,21 +145,29 @@ class PatternsLabeler(Labeler):
             raise self._error("its name is not text in YAML; quote the name", name)
         if isinstance(entry, str):
             entry = {"pattern": entry}
+        if isinstance(entry, dict) and (unknown := [key for key in entry if key not in ("pattern", "score", "flags")]):
+            guess = meant(unknown[0], ["pattern", "score", "flags"])
+            raise self._error(f"has unknown keys ({few(unknown)}); use pattern, score and flags{guess}", name)
         if not isinstance(entry, dict) or not isinstance(entry.get("pattern"), str):
             raise self._error("expected an expression or a mapping with `pattern`; quote the expression", name)
-        if unknown := set(entry) - {"pattern", "score", "flags"}:
-            raise self._error(f"has unknown keys ({few(unknown)}); use pattern, score and flags", name)
+        if not entry["pattern"]:
+            raise self._error("is empty, and would find nothing; write an expression or remove it", name)
         score = entry.get("score", 1.0)
         if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
-            raise self._error("score: expected a number from 0 to 1", name)
+            raise self._error(f"score: expected a number from 0 to 1, got {_shown(score)}", name)
         flags = entry.get("flags", [])
         if not isinstance(flags, list) or not all(flag in list(_FLAGS) for flag in flags):
-            raise self._error(f"flags: expected a list of {', '.join(_FLAGS)}", name)
+            wrong = next(flag for flag in flags if flag not in list(_FLAGS)) if isinstance(flags, list) else flags
+            found = closest(wrong, _FLAGS) or _SHORT.get(str(wrong).lower())
+            guess = f"; did you mean [{found}]?" if found else ""
+            raise self._error(f"flags: expected a list of {', '.join(_FLAGS)}, got {_shown(wrong)}{guess}", name)
+        if any(int(times) > MOST_TIMES for times in _TIMES.findall(entry["pattern"])):
+            raise self._error(f"has a repetition of more than {MOST_TIMES:,} times; use a smaller number", name)
         if "\b" in entry["pattern"]:
             raise self._error(r"contains a backspace, since YAML reads \b so in double quotes; use single quotes", name)
         try:
             compiled = regex.compile(entry["pattern"], flags=sum(_FLAGS[flag] for flag in set(flags)))
-        except RecursionError:
+        except (RecursionError, MemoryError):
             raise self._error("is nested too deeply; remove parentheses", name) from None
         except regex.error as error:  # regex's stubs leave out its attributes
             place = "" if error.pos is None else f" at character {error.pos}"  # pyright: ignore[reportAttributeAccessIssue]
@@ -163,6 +177,12 @@ class PatternsLabeler(Labeler):
     def _error(self, problem: str, name=None) -> LabelerError:
         pattern = "" if name is None else f" pattern {name!r}:"
         return LabelerError(f"{self.key}.path: {self.path}:{pattern} {problem}")
+
+
+def _shown(value) -> str:
+    """A wrong score or flag. Anything long may be an expression, which is not quoted."""
+    plain = isinstance(value, (bool, int, float, str)) and 0 < len(str(value)) <= 20
+    return str(value).lower() if plain and isinstance(value, bool) else str(value) if plain else kind_of(value)
 
 
 def _until(stop: float, matches: Iterable) -> Iterator:
