@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from .errors import SlungError
-from .labeling.blocks import Block, LabelerConfig, SpansConfig
+from .labeling.blocks import Block, Float, Int, LabelerConfig, SpansConfig
 from .labeling.registry import LABELERS, names_of
 from .labeling.scores import ANY, PAPER_CUTS, Cuts, Pair, first_pair, missing
 from .labels.buckets import PRESETS, Action, Bucket, preset
@@ -20,13 +20,13 @@ class BucketConfig(Block):
     """A range of scores, and the action for its tokens."""
 
     name: str = Field(min_length=1, description="The name in messages and metrics.")
-    below: float | None = Field(
+    below: Float | None = Field(
         None, gt=0, le=1, description="Upper bound of the scores, exclusive. Only the last bucket has none."
     )
     action: Action = Field(description="What the loss does with the bucket's tokens.")
-    weight: float | None = Field(None, gt=0, le=1000, description="Factor of the action's loss. Default: 1.")
+    weight: Float | None = Field(None, gt=0, le=1000, description="Factor of the action's loss. Default: 1.")
     token: str | None = Field(None, min_length=1, description="The control token of `action: control_token`.")
-    threshold: float | None = Field(
+    threshold: Float | None = Field(
         None, gt=0, lt=1, description="The probability below which `action: hinge` adds no loss."
     )
     objective: str | None = Field(
@@ -34,7 +34,7 @@ class BucketConfig(Block):
         pattern=r"^[\w.]+:[^\W\d]\w*$",
         description="The function of `action: custom`, as package.module:function. The code is run.",
     )
-    k: int | None = Field(None, ge=2, description="`action: goldfish` masks one token in k.")
+    k: Int | None = Field(None, ge=2, description="`action: goldfish` masks one token in k.")
 
     @model_validator(mode="after")
     def _fits_its_action(self):
@@ -42,8 +42,14 @@ class BucketConfig(Block):
             raise ValueError(f"`weight` has no effect with action: {self.action.value}; remove it")
         for action in Action:
             key = action.traits.needs
-            if key is not None and (getattr(self, key) is None) == (self.action.traits.needs == key):
-                raise ValueError(f"`{key}` is required by action: {action.value} and not allowed with any other action")
+            if key is None or (getattr(self, key) is None) != (self.action.traits.needs == key):
+                continue
+            if action == self.action:
+                raise ValueError(f"`{key}` is required by action: {action.value}; add it")
+            bound = "; the bound of the scores is `below`" if key == "threshold" else ""
+            raise ValueError(
+                f"`{key}` has no effect with action: {self.action.value}, only with {action.value}{bound}; remove it"
+            )
         return self
 
 
@@ -87,10 +93,10 @@ class SlungConfig(Block):
         "fused loss, which support only -100.",
     )
 
-    weight_start: int = Field(
+    weight_start: Int = Field(
         0, ge=0, description="Number of optimizer steps before the buckets' `weight` takes effect."
     )
-    weight_warmup: int = Field(
+    weight_warmup: Int = Field(
         0,
         ge=0,
         description="Number of optimizer steps after `weight_start` over which the weight grows to its full value.",

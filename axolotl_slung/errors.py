@@ -68,7 +68,7 @@ def closest(word: object, choices: Iterable[str]) -> str | None:
     if not isinstance(word, str) or not word:
         return None
     by_lower = {choice.lower(): choice for choice in choices}
-    found = get_close_matches(word.lower().replace("-", "_"), by_lower, n=1, cutoff=0.65)
+    found = get_close_matches(word.lower().replace("-", "_"), by_lower, n=1, cutoff=0.7)
     return by_lower[found[0]] if found else None
 
 

@@ -17,9 +17,12 @@ WORDS = {
 KEYS = {
     "file": "path", "filename": "path", "list": "names", "column": "field", "class": "class_path",
     "kwargs": "options", "args": "options", "max": "below", "upper": "below", "until": "below", "up_to": "below",
-    "less_than": "below", "above": "below", "do": "action", "loss": "action", "factor": "weight",
+    "less_than": "below", "to": "below", "lang": "language", "do": "action", "loss": "action", "factor": "weight",
 }  # fmt: skip
 """Words of other tools for our keys."""
+
+LOWER_BOUNDS = frozenset({"above", "from", "min", "minimum", "lower", "over", "at_least", "greater_than", "start"})
+"""Words for the lower bound of a bucket, which has no key."""
 
 EXAMPLES = {
     "slung": ("slung:", "  labelers:", "    - {type: entities, path: names.txt}"),
@@ -38,6 +41,7 @@ FORMS = {
     "objective": "expected package.module:function",
     "sha256": "expected 64 hexadecimal digits",
     "name": "expected only letters, digits and _ . -",
+    "spaced_punctuation": "expected characters without spaces between them, such as .!?,",
 }
 """What a value with the wrong form has to look like, by the key."""
 

@@ -6,14 +6,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from .config import BucketConfig, SlungConfig
 from .errors import SlungError, closest, kind_of
-from .fault_words import EXAMPLES, FORMS, KEYS, KINDS, WORDS
-from .labeling.blocks import LabelerConfig
+from .fault_words import EXAMPLES, FORMS, KEYS, KINDS, LOWER_BOUNDS, WORDS
+from .labeling.blocks import LabelerConfig, meant_cuts
 from .visible import visible
 
 _LABELERS: dict[str, type[BaseModel]] = {
@@ -93,7 +94,7 @@ def _of_pydantic(block: Mapping) -> list[Fault]:
     told = []
     for problem in problems:
         # a labeler's place has its type at the third position
-        place = problem["loc"]
+        place = tuple(part for part in problem["loc"] if part != "[key]")
         place = place[:2] + place[3:] if place[:1] == ("labelers",) else place
         told.append(_told({**problem, "loc": place}, _path(("slung", *place)), block))
     # a misspelled key is the reason for the missing one
@@ -122,11 +123,12 @@ def _told(problem: dict, path: str, block: Mapping | None) -> Fault:
         "literal_error": lambda: _unknown_value(place, path, key, value, context["expected"]),
         "enum": lambda: _unknown_value(place, path, key, value, context["expected"]),
         "union_tag_invalid": lambda: _unknown_value(
-            (*place, "type"), f"{path}.type", "type", context["tag"], context["expected_tags"]
+            (*place, "type"), f"{path}.type", "type", value["type"], context["expected_tags"]
         ),
         "union_tag_not_found": lambda: _no_type(place, path, value),
-        "string_pattern_mismatch": lambda: _misformed(place, path, key, value),
-        "value_error": lambda: _own(place, path, str(context.get("error", ""))),
+        "string_pattern_mismatch": lambda: _misformed(place, path, key, value, context["pattern"]),
+        "value_error": lambda: _own(place, path, str(context.get("error", "")), key, value),
+        "invalid_key": lambda: Fault(place, (f"{path}: this key is not text in YAML; put it in quotes",)),
     }.get(problem["type"])
     if fault is not None:
         return fault()
@@ -135,13 +137,14 @@ def _told(problem: dict, path: str, block: Mapping | None) -> Fault:
         guess = "" if meant is None else f"; did you mean {meant:g}?"
         got = f"{len(value)}: " if isinstance(value, list) else f"{_shown(place, value)}: " if _number(value) else ""
         return Fault(place, (f"{path}: {got}expected {bound}{guess}",), value=meant)
-    if problem["type"] == "float_parsing" and re.fullmatch(r"\d+,\d+", str(value)):
-        number = float(value.replace(",", "."))
+    if problem["type"] == "float_parsing" and (digits := re.fullmatch(r"(\d+(?:[.,]\d+)?) ?(%?)", str(value))):
+        number = float(digits[1].replace(",", ".")) / (100 if digits[2] else 1)
         return Fault(place, (f"{path}: {value}: expected a number; did you mean {number:g}?",), value=number)
     for start, what in KINDS:
         if problem["type"].startswith(start):
             return Fault(place, _form(path, what, value, key, place))
-    return Fault(place, (f"{path}: {kind_of(value)} cannot be used here; `slung schema` describes the key",))
+    fix = "put it in quotes" if isinstance(value, date) else "`slung schema` describes the key"
+    return Fault(place, (f"{path}: {kind_of(value)} cannot be used here; {fix}",))
 
 
 def _unknown_key(place, path, block) -> Fault:
@@ -151,9 +154,13 @@ def _unknown_key(place, path, block) -> Fault:
     known, inside = _keys_at(place[:-1], block)
     if key == "patterns" and inside == "patterns":
         return Fault(place, _with_example(f"{path}: unknown key; patterns are in a file of their own", "patterns"))
+    free = [one for one in known if one not in _at(block, place[:-1])]
+    if key in ("path", "file") and "model" in free:
+        return Fault(place, (f"{path}: unknown key; did you mean `model`?",), rename="model")
+    if inside == "buckets" and str(key).lower() in LOWER_BOUNDS:
+        return Fault(place, (f"{path}: unknown key; a bucket begins where the one before it ends; remove it",))
     if owners := [name for name, keys in _owners() if key in keys]:
         return Fault(place, (f"{path}: is a key of {_listed(owners)}, not of {_listed([inside])}; move or remove it",))
-    free = [one for one in known if one not in _at(block, place[:-1])]
     other = KEYS.get(str(key).lower())
     if meant := closest(key, free) or (other if other in free else None):
         return Fault(place, (f"{path}: unknown key; did you mean `{meant}`?",), rename=meant)
@@ -169,6 +176,8 @@ def _owners() -> Iterator[tuple[str, Iterable[str]]]:
 def _listed(owners: list[str]) -> str:
     named = {"slung": "the block itself", "buckets": "a bucket"}
     types = [owner for owner in owners if owner not in named]
+    if len(types) == len(_LABELERS):
+        return "labelers"
     said = [named[owner] for owner in owners if owner in named]
     return " and ".join([*said, f"labelers of the type {' or '.join(types)}"] if types else said)
 
@@ -212,19 +221,25 @@ def _missing(place, path, block) -> tuple[str, ...]:
     return (f"{path}: missing; add it",)
 
 
-def _misformed(place, path, key, value) -> Fault:
+def _misformed(place, path, key, value, pattern) -> Fault:
     meant = None
-    if key in ("class_path", "objective") and ":" not in value and "." in value and not value.endswith(".py"):
-        meant = ":".join(value.rsplit(".", 1))
+    if key in ("class_path", "objective"):
+        meant = value.removesuffix("()")
+        meant = ":".join(meant.rsplit(".", 1)) if ":" not in meant and not meant.endswith(".py") else meant
     if key == "name":
-        meant = re.sub(r"[^A-Za-z0-9_.-]+", "_", value).strip("_") or None
+        meant = re.sub(r"[^A-Za-z0-9_.-]+", "_", value).strip("_")
+    if key == "spaced_punctuation":
+        meant = "".join(value.split())
+    meant = meant if meant and re.search(pattern, meant) else None
     guess = f"; did you mean {meant}?" if meant else ""
     text = f"{path}: {_shown(place, value)}: {FORMS.get(key, 'has the wrong form')}{guess}"
     return Fault(place, (text,), value=meant)
 
 
-def _own(place, path, message: str) -> Fault:
+def _own(place, path, message: str, key: str, value) -> Fault:
     """An error of a validator of the block, which begins with the key if it is about one key."""
+    if key == "cuts" and not isinstance(value, Mapping) and (meant := meant_cuts(value)):
+        return Fault(place, (f"{path}: {message}; did you mean {meant}?",), value=meant)
     about = re.match(r"`(\w+)`: (.*)", message, re.DOTALL)
     if about:
         return Fault((*place, about[1]), (f"{path}.{about[1]}: {about[2]}",))
@@ -236,7 +251,7 @@ def _form(path: str, expected: str, value, key: str, place: tuple = ()) -> tuple
     got = {"an object": "a mapping", "null": "nothing"}.get(got, got)
     if key == "labelers" and isinstance(value, str) and (kind := closest(value, _LABELERS)):
         return (f"{path}: expected {expected}, got {got}; write", "  labelers:", f"    - {{type: {kind}}}")
-    if expected == "text" and _number(value):
+    if expected == "text" and isinstance(value, (int, float, date)):
         return (f"{path}: {got}: expected text; put it in quotes",)
     return _with_example(f"{path}: expected {expected}, got {got}", key)
 
@@ -264,6 +279,8 @@ def _number(value) -> bool:
 def _shown(place: tuple, value) -> str:
     """A value of the block, if it is short and no name from a list of names; otherwise its kind."""
     plain = isinstance(value, (str, int, float)) and "names" not in place and "options" not in place
+    if value == "" or value is None:
+        return "''" if value == "" else "nothing"
     text = visible(str(value).lower() if isinstance(value, bool) else str(value))
     return text if plain and 0 < len(text) <= 60 else kind_of(value)
 

@@ -1,6 +1,7 @@
 """Typing mistakes in the `slung:` block: each answer names the key, the value and what was meant."""
 
 import copy
+from datetime import date
 
 import pytest
 
@@ -10,6 +11,7 @@ from axolotl_slung.faults import _repair, checked, faults
 
 NAMES = {"type": "entities", "path": "names.txt"}
 MODEL = {"type": "classifier", "model": "some/model"}
+PROFANITY = {"type": "profanity"}
 SAFE = {"name": "safe", "below": 0.5, "action": "train"}
 RISKY = {"name": "risky", "action": "mask"}
 
@@ -59,6 +61,30 @@ MISTAKES = [
     (of({**MODEL, "batch_size": 0}), "slung.labelers[0].batch_size: 0: expected a number at least 1"),
     (of(weight_warmup=-1), "slung.weight_warmup: -1: expected a number at least 0"),
     (of({"type": "fasttext", "model": "m", "sha256": "12"}), "slung.labelers[0].sha256: 12: expected 64 hexadecimal digits"),
+    (buckets({"below": "50%"}, {}), "slung.buckets[0].below: 50%: expected a number; did you mean 0.5?"),
+    (buckets({"below": True}, {}), "slung.buckets[0].below: expected a number, got true"),
+    (of({**MODEL, "batch_size": True}), "slung.labelers[0].batch_size: expected a number, got true"),
+    (of(method=""), "slung.method: '': is not one of .*; choose one of them"),
+    (of({"type": None}), "slung.labelers[0].type: nothing: is not one of"),
+    (of({"type": ["entities"]}), "slung.labelers[0].type: a list: is not one of"),
+    (of(PROFANITY | {"cuts": [0.9, 0.2]}), "slung.labelers[0].cuts: [0.9, 0.2]: expected [low, high] with 0 < low < high < 1, or any; did you mean [0.2, 0.9]?"),
+    (of(PROFANITY | {"cuts": [20, 90]}), "slung.labelers[0].cuts: [20, 90]: .*; did you mean [0.2, 0.9]?"),
+    (of(PROFANITY | {"cuts": "[0.2, 0.9]"}), "slung.labelers[0].cuts: '[0.2, 0.9]': .*; did you mean [0.2, 0.9]?"),
+    (of(PROFANITY | {"cuts": "Any"}), "slung.labelers[0].cuts: 'Any': .*; did you mean any?"),
+    (of(PROFANITY | {"cuts": ["x" * 99]}), "slung.labelers[0].cuts: a list: expected [low, high]"),
+    (of({"type": "spans", "cuts": {1: "any"}}), "slung.labelers[0].cuts: the name 1: expected text; put it in quotes"),
+    (of({"type": "fasttext", "model": "m", "spaced_punctuation": ". ,"}), "slung.labelers[0].spaced_punctuation: . ,: expected characters without spaces between them, such as .!?,; did you mean .,?"),
+    (of({"type": "custom", "class_path": "my:Class()"}), "slung.labelers[0].class_path: my:Class(): .*; did you mean my:Class?"),
+    (of({"type": "custom", "class_path": "my.py/Class"}), "slung.labelers[0].class_path: my.py/Class: expected package.module:Class or folder/file.py:Class"),
+    (of({"type": "custom", "class_path": "a:B", "options": {"since": date(2026, 1, 2)}}), "slung.labelers[0].options.since: a date cannot be used here; put it in quotes"),
+    # what a word meant elsewhere
+    (of({"type": "fasttext", "path": "m.bin"}), "slung.labelers[0].path: unknown key; did you mean `model`?"),
+    (buckets({"threshold": 0.5}, {}), "slung.buckets[0]: `threshold` has no effect with action: train, only with hinge; the bound of the scores is `below`; remove it"),
+    (of(buckets=[SAFE, {**RISKY, "above": 0.5}]), "slung.buckets[1].above: unknown key; a bucket begins where the one before it ends; remove it"),
+    (of(seed=42), "slung.seed: unknown key; the keys of the block itself are labelers,"),
+    (of(cuts="any"), "slung.cuts: is a key of labelers, not of the block itself; move or remove it"),
+    ({"labelers": [NAMES], True: 1}, "this key is not text in YAML; put it in quotes"),
+    (of({"type": "entities", "names": ["Ada Example", False]}), "slung.labelers[0].names[1]: true or false: expected text; put it in quotes"),
     # forms
     ({"labelers": NAMES}, f"slung.labelers: expected a list, got a mapping; write\n  {EXAMPLE}"),
     ({"labelers": "profanity"}, "slung.labelers: expected a list, got profanity; write\n  labelers:\n    - {type: profanity}"),

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator, model_validator
 
+from ..errors import kind_of
 from .registry import LABELERS
 from .scores import ANY, PAPER_CUTS, Cuts, as_cuts
+
+
+def _number(value):
+    if isinstance(value, bool):  # pydantic reads true as 1
+        raise ValueError(f"expected a number, got {str(value).lower()}")
+    return value
+
+
+Float = Annotated[float, BeforeValidator(_number)]
+Int = Annotated[int, BeforeValidator(_number)]
 
 
 class Block(BaseModel):
@@ -40,6 +52,8 @@ class LabelerBlock(Block):
     @classmethod
     def _form_of_cuts(cls, value):
         if isinstance(value, Mapping) and cls is SpansConfig:
+            if unquoted := [name for name in value if not isinstance(name, str)]:
+                raise ValueError(f"the name {unquoted[0]}: expected text; put it in quotes")
             return {name: _checked(cuts) for name, cuts in value.items()}
         return None if value is None else _checked(value)
 
@@ -69,7 +83,20 @@ def _checked(cuts) -> list[float] | str:
             return [low, high]
     except (TypeError, ValueError):
         pass
-    raise ValueError(f"{cuts!r}: expected [low, high] with 0 < low < high < 1, or any")
+    shown = repr(cuts) if len(repr(cuts)) <= 60 else kind_of(cuts)
+    raise ValueError(f"{shown}: expected [low, high] with 0 < low < high < 1, or any")
+
+
+def meant_cuts(cuts) -> list[float] | str | None:
+    """The cuts that a wrong value most likely meant, or None."""
+    if isinstance(cuts, str) and cuts.strip().lower() in (ANY, "all"):
+        return ANY
+    given = re.findall(r"[\d.]+(?:[eE]-?\d+)?", cuts) if isinstance(cuts, str) else cuts
+    try:
+        low, high = sorted(map(float, given))
+        return _checked([low / 100, high / 100] if 1 < low <= high < 100 else [low, high])
+    except (TypeError, ValueError):
+        return None
 
 
 class FastTextConfig(LabelerBlock):
@@ -173,7 +200,7 @@ class ClassifierConfig(LabelerBlock):
     unit: Literal["sentence", "document", "token"] = Field(
         "sentence", description="What gets one score each. `token` finds entities with a token classifier."
     )
-    batch_size: int = Field(32, ge=1, description="Number of sentences per batch, or of windows of longer texts.")
+    batch_size: Int = Field(32, ge=1, description="Number of sentences per batch, or of windows of longer texts.")
     revision: str | None = Field(None, description="Commit, tag or branch of a model on the hub.")
 
 

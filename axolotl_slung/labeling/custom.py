@@ -8,14 +8,16 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from ..errors import kind_of
 from ..storage import walk
 from .base import Labeler, LabelerError, RowError, Span, TextProblem
+from .scores import NAME
 
 _TRAITS = ("scope", "reads_escapes", "reads_row", "text_field", "packages", "cached", "most_processes")
 
@@ -57,6 +59,9 @@ class CustomLabeler(Labeler):
     def files(self) -> list[Path]:
         """The class's source file, its own `files()` and those that `options` name. They exist after `check`."""
         own = self._guarded("files()", self.labeler.files) if hasattr(self.labeler, "files") else []
+        own = list(own) if isinstance(own, Iterable) and not isinstance(own, (str, bytes)) else own
+        if not _is_list_of(own, (str, Path)):
+            raise self._wrong(f"files(): expected a list of paths, got {kind_of(own)}; return [] if there are none")
         named = [path for text in _strings(self.options) for path in _files_at(text)]
         return list(dict.fromkeys([*([self._source] if self._source else []), *map(Path, own), *named]))
 
@@ -77,7 +82,8 @@ class CustomLabeler(Labeler):
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """The class's spans, in order of `start`; see `Labeler.label`."""
         try:
-            found = self._guarded("label()", lambda: self.labeler.label(texts, rows))
+            # copies, because a class may empty the lists that it gets
+            found = self._guarded("label()", lambda: self.labeler.label(list(texts), list(rows)))
         except RowError as error:
             raise error.moved(range(len(texts))) from None
         if not isinstance(found, (list, tuple)) or len(found) != len(texts):
@@ -101,10 +107,10 @@ class CustomLabeler(Labeler):
             if not isinstance(span, (tuple, list)) or len(span) not in (3, 4):
                 problem = f"expected (start, end, score), got a {type(span).__name__}"
             else:
-                problem = _problem(span[0], span[1], span[2], length)
+                problem = _problem(*span[:3], length) or _problem_of_name(*span[3:])
             if problem:
                 raise TextProblem(f"a span: {problem}")
-            checked.append(Span(int(span[0]), int(span[1]), float(span[2]), *map(str, span[3:])))
+            checked.append(Span(int(span[0]), int(span[1]), float(span[2]), *span[3:]))
         return sorted(checked)
 
     def _import(self) -> type:
@@ -128,6 +134,15 @@ class CustomLabeler(Labeler):
             raise self._wrong(f"scope: expected 'text' or 'document', got {self.scope!r}", "class_path")
         if self.reads_escapes not in (True, False, None):
             raise self._wrong(f"reads_escapes: expected True, False or None, got {self.reads_escapes!r}", "class_path")
+        if not _is_list_of(self.packages, str):
+            raise self._wrong(
+                f"packages: expected a list of names, got {kind_of(self.packages)}; write ('name',)", "class_path"
+            )
+        most = self.most_processes
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise self._wrong(f"most_processes: expected a number at least 1 or None, got {most!r}", "class_path")
+        if not isinstance(self.text_field, str | None):
+            raise self._wrong(f"text_field: expected text or None, got {self.text_field!r}", "class_path")
         for package in self.packages:
             try:
                 version(package)
@@ -145,7 +160,7 @@ class CustomLabeler(Labeler):
             return action()
         except LabelerError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a library that calls `sys.exit` must not end a worker silently
             frames = traceback.extract_tb(error.__traceback__)
             if isinstance(error, ImportError) and error.name:
                 reason = f"{type(error).__name__} for {error.name!r}; install it or check the name"
@@ -172,6 +187,17 @@ def _problem(start, end, score, length: int) -> str | None:
     if isinstance(score, bool) or not isinstance(score, Real) or not 0 <= float(score) <= 1:
         return "score: expected a number from 0 to 1"
     return None
+
+
+def _problem_of_name(name="") -> str | None:
+    """What is wrong with the name that a span's score goes under. The name itself may be data."""
+    if not isinstance(name, str):
+        return f"its name: expected text, got {kind_of(name)}"
+    return None if not name or NAME.fullmatch(name) else "its name: expected only letters, digits and _ . -"
+
+
+def _is_list_of(value, kinds) -> bool:
+    return isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(one, kinds) for one in value)
 
 
 def _strings(value) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +12,7 @@ from typing import Any
 import regex
 import yaml
 
-from ..errors import few, yaml_problem
+from ..errors import closest, few, kind_of, meant, yaml_problem
 from ..storage import read_text
 from .base import LabelerError
 from .pattern_checks import CHECKS, Check
@@ -19,6 +20,12 @@ from .text.linear import Linear
 
 BUILTIN = Path(__file__).with_name("builtin_patterns.yml")
 
+MOST_TIMES = 100_000
+"""The most times that a part of an expression may have to repeat. `regex` writes each of them out."""
+_TIMES = regex.compile(r"(?<!\\)\{(\d+)[,}]")
+
+_KEYS = ("pattern", "score", "flags", "check")
+_SHORT = {"i": "ignorecase", "m": "multiline", "s": "dotall"}
 _FLAGS = {"ignorecase": regex.IGNORECASE, "multiline": regex.MULTILINE, "dotall": regex.DOTALL}
 
 
@@ -58,8 +65,8 @@ def patterns_of_file(place: str, path: Path) -> list[Pattern]:
     if not isinstance(entries, dict) or not entries:
         raise _error(where, "has no patterns; write `name: 'expression'`, one per line")
     names = [key.value for key, _ in tree.value]
-    for name in names:
-        if names.count(name) > 1:
+    for name, times in Counter(names).items():
+        if times > 1:
             raise _error(where, "is defined twice, and YAML would keep only the last one; rename or remove one", name)
     return [_compiled(where, name, entry) for name, entry in entries.items()]
 
@@ -84,24 +91,34 @@ def _compiled(where: str, name, entry) -> Pattern:
         raise _error(where, "its name is not text in YAML; quote the name", name)
     if isinstance(entry, str):
         entry = {"pattern": entry}
+    if isinstance(entry, dict) and (unknown := [key for key in entry if key not in _KEYS]):
+        guess = meant(unknown[0], _KEYS)
+        raise _error(where, f"has unknown keys ({few(unknown)}); use pattern, score, flags and check{guess}", name)
     if not isinstance(entry, dict) or not isinstance(entry.get("pattern"), str):
         raise _error(where, "expected an expression or a mapping with `pattern`; quote the expression", name)
-    if unknown := set(entry) - {"pattern", "score", "flags", "check"}:
-        raise _error(where, f"has unknown keys ({few(unknown)}); use pattern, score, flags and check", name)
+    if not entry["pattern"]:
+        raise _error(where, "is empty, and would find nothing; write an expression or remove it", name)
     score = entry.get("score", 1.0)
     if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
-        raise _error(where, "score: expected a number from 0 to 1", name)
+        raise _error(where, f"score: expected a number from 0 to 1, got {_shown(score)}", name)
     flags = entry.get("flags", [])
     if not isinstance(flags, list) or not all(flag in list(_FLAGS) for flag in flags):
-        raise _error(where, f"flags: expected a list of {', '.join(_FLAGS)}", name)
+        wrong = next(flag for flag in flags if flag not in list(_FLAGS)) if isinstance(flags, list) else flags
+        found = closest(wrong, _FLAGS) or _SHORT.get(str(wrong).lower())
+        guess = f"; did you mean [{found}]?" if found else ""
+        raise _error(where, f"flags: expected a list of {', '.join(_FLAGS)}, got {_shown(wrong)}{guess}", name)
     check = entry.get("check")
     if check is not None and (not isinstance(check, str) or check not in CHECKS):
-        raise _error(where, f"check: expected one of {', '.join(CHECKS)}", name)
+        raise _error(
+            where, f"check: expected one of {', '.join(CHECKS)}, got {_shown(check)}{meant(check, CHECKS)}", name
+        )
+    if any(int(times) > MOST_TIMES for times in _TIMES.findall(entry["pattern"])):
+        raise _error(where, f"has a repetition of more than {MOST_TIMES:,} times; use a smaller number", name)
     if "\b" in entry["pattern"]:
         raise _error(where, r"contains a backspace, since YAML reads \b so in double quotes; use single quotes", name)
     try:
         compiled = regex.compile(entry["pattern"], flags=sum(_FLAGS[flag] for flag in set(flags)))
-    except RecursionError:
+    except (RecursionError, MemoryError):
         raise _error(where, "is nested too deeply; remove parentheses", name) from None
     except regex.error as error:  # regex's stubs leave out its attributes
         at = "" if error.pos is None else f" at character {error.pos}"  # pyright: ignore[reportAttributeAccessIssue]
@@ -112,3 +129,9 @@ def _compiled(where: str, name, entry) -> Pattern:
 def _error(where: str, problem: str, name=None) -> LabelerError:
     pattern = "" if name is None else f" pattern {name!r}:"
     return LabelerError(f"{where}:{pattern} {problem}")
+
+
+def _shown(value) -> str:
+    """A wrong score, flag or check. Anything long may be an expression, which is not quoted."""
+    plain = isinstance(value, (bool, int, float, str)) and 0 < len(str(value)) <= 20
+    return str(value).lower() if plain and isinstance(value, bool) else str(value) if plain else kind_of(value)

@@ -11,7 +11,8 @@ from typing import Literal
 
 from .base import LabelerError, Span
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""What the name of a labeler looks like."""
 
 ANY = "any"
 """The cuts of a labeler that finds instead of scoring: whatever it finds is risky, with any score."""
@@ -92,7 +93,7 @@ class Scale:
         if span.score in (0.0, 1.0):
             return self.pair  # on every scale they are the lowest and the highest score
         # a column's names may be data
-        name = span.labeler if _NAME.fullmatch(span.labeler) and span.labeler != "spans" else ""
+        name = span.labeler if NAME.fullmatch(span.labeler) and span.labeler != "spans" else ""
         raise LabelerError(missing(self.key, f"the scores of {name or 'its spans'} lie between 0 and 1", name))
 
 

@@ -14,16 +14,14 @@ for presentation in "\ufe31\ufe32\ufe58\ufe63\uff0d":  # NFKD makes dashes of th
     SAME.pop(ord(presentation), None)
 NEWLINE = r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
 BLANK = rf"(?!{NEWLINE})[\s\x1f_\u2800]"
-IGNORED = (
-    r"[\p{Default_Ignorable_Code_Point}\u0305\u0332\u0333\u0335-\u0338\u0488\u0489\u1abe\u20d0-\u20f0\ua670-\ua672]"
-)
+IGNORED = r"[\p{Default_Ignorable_Code_Point}\u0305\u0332\u0333\u0335-\u0338\u0488\u0489\u1abe\u20d0-\u20f0\ua670-\ua672\u0640]"
 BREAK = r"[\u200b\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufff9-\ufffb]"
 SIGN = "[©®™℠℗†‡²³¹⁰⁴-⁾\U0001f16a-\U0001f16c]"
 TIGHT = r"[\p{Han}\p{Hiragana}\p{Katakana}ー]"
-LETTER = rf"(?:\p{{L}}|{TIGHT})"
+LETTER = rf"(?:(?!\u0640)\p{{L}}|{TIGHT})"
 AFTER_LETTER = rf"(?<={LETTER}(?:\p{{M}}|{IGNORED}|{BREAK}|{SIGN}|\*)*)"
 LINE_END = rf"(?:{BLANK})*(?:\r\n|{NEWLINE})(?:{BLANK})*"
-DIACRITICS = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f]"
+DIACRITICS = r"[\p{Mn}&&[\u0300-\u036f\u0591-\u06ff\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f]]"
 PLAIN = {
     "Æ": "AE",
     "Ð": "D",
@@ -74,7 +72,7 @@ def fold(text: str, case_sensitive: bool = True, diacritics: bool = True) -> str
         text = text.replace("ı", "i")
         text = regex.sub(rf"(i[{below}]*)\u0307+", r"\1", text)
     if not diacritics:
-        text = regex.sub(DIACRITICS, "", text).translate(str.maketrans(PLAIN))
+        text = regex.sub(f"(?V1){DIACRITICS}", "", text).translate(str.maketrans(PLAIN))
     return text.translate(SAME)
 
 

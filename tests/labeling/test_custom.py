@@ -181,6 +181,8 @@ def test_what_changes_the_labels_changes_the_digest(write):
         ("[[(0, 2, float('nan'))], []]", r"score: expected a number from 0 to 1$"),
         ("[[(0, 2, texts[0])], []]", r"score: expected a number from 0 to 1$"),
         ("[[(0, 2, None)], []]", r"score: expected a number from 0 to 1$"),
+        ("[[(0, 2, 1, texts[0] + chr(27))], []]", r"a span: its name: expected only letters, digits and _ \. -$"),
+        ("[[(0, 2, 1, None)], []]", r"a span: its name: expected text, got null$"),
     ],
 )
 def test_output_is_checked(write, gives, says):
@@ -208,6 +210,19 @@ def test_a_class_says_which_rows_it_cannot_label(write):
     assert list(caught.value.problems) == [0, 1]
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value) and again.problems == caught.value.problems
+
+
+def test_a_class_may_empty_its_lists_and_call_exit(write):
+    code = (
+        "class Odd:\n    def label(self, texts, rows):\n        if 'exit' in texts: raise SystemExit('secret')\n"
+        "        found = []\n        while texts:\n            texts.pop(0), rows.pop(0)\n"
+        "            found.append([(0, 1, 0.5)])\n        return found\n"
+    )
+    texts, rows = ["secret", "b"], [{}, {}]
+    labeler = write(code, "Odd")
+    assert labeler.label(texts, rows) == [[(0, 1, 0.5, "")]] * 2 and len(texts) == len(rows) == 2
+    with pytest.raises(LabelerError, match=r"label\(\) failed: SystemExit in mine\.py, line 3$"):
+        labeler.label(["exit"], [{}])
 
 
 def test_numbers_of_numpy_are_numbers(write):
@@ -272,6 +287,18 @@ def test_an_error_in_label_says_where_and_no_text(write):
             {},
             r": .* files\(\) returned none\.txt, which is not a file",
         ),
+        (SHOUTING + "    def files(self): return None", "Shouting", {}, r": .* expected a list of paths, got null"),
+        (SHOUTING + "    def files(self): return 'a.txt'", "Shouting", {}, r": .* expected a list of paths, got a str"),
+        (
+            SHOUTING + "    def check(self): raise SystemExit('secret')",
+            "Shouting",
+            {},
+            r": .* check\(\) failed: SystemExit",
+        ),
+        (SHOUTING + "    packages = 'regex'", "Shouting", {}, r"\.class_path: .* packages: expected a list of names"),
+        (SHOUTING + "    packages = None", "Shouting", {}, r"\.class_path: .* packages: expected a list of names"),
+        (SHOUTING + "    most_processes = 0", "Shouting", {}, r"\.class_path: .* most_processes: .*, got 0$"),
+        (SHOUTING + "    text_field = 5", "Shouting", {}, r"\.class_path: .* text_field: .*, got 5$"),
     ],
 )
 def test_classes_that_cannot_be_used(write, code, name, options, says):

@@ -41,6 +41,8 @@ def found(text, names, **options):
         ("😀Anna😀", ["Anna"], ["Anna"]),
         ("a\ud800 Anna", ["Anna"], ["Anna"]),
         ("\0Anna\0", ["Anna"], ["Anna"]),
+        ("محـــمد ومحمد محمدــ،", ["محمد"], ["محـــمد", "محمدــ"]),
+        ("مُحَمَّد", ["محمد"], []),
         ("Will will", ["Will"], ["Will"]),
         ("", ["Anna"], []),
         ("---", ["---", "Anna"], []),
@@ -48,6 +50,13 @@ def found(text, names, **options):
 )
 def test_names_in_literal_texts(text, names, pieces):
     assert found(text, names) == pieces
+
+
+def test_vowel_signs_are_diacritics():
+    labeler = EntitiesLabeler("k", names=["محمد", "أحمد", "שרה", "عليّ"], diacritics=False)
+    text = "مُحَمَّد، احمد؛ שָׂרָה علي"
+    (spans,) = labeler.label([text], [{}])
+    assert [text[span.start : span.end] for span in spans] == ["مُحَمَّد", "احمد", "שָׂרָה", "علي"]
 
 
 def test_offsets_are_the_original_texts():

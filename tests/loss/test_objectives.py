@@ -194,8 +194,8 @@ def test_an_objective_of_ones_own(own_module):
 @pytest.mark.parametrize(
     "buckets, message",
     [
-        ([{"action": "hinge"}], "`threshold` is required by action: hinge and not allowed with any other"),
-        ([{"action": "mask", "threshold": 0.1}], "`threshold` is required by action: hinge"),
+        ([{"action": "hinge"}], "`threshold` is required by action: hinge; add it"),
+        ([{"action": "mask", "threshold": 0.1}], "`threshold` has no effect with action: mask, only with hinge"),
         ([{"action": "goldfish"}], "`k` is required by action: goldfish"),
         ([{"action": "goldfish", "k": 1}], "greater than or equal to 2"),
         ([{"action": "custom"}], "`objective` is required by action: custom"),

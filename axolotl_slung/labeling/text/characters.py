@@ -36,8 +36,14 @@ IGNORABLE = (
     "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 """Unicode's Default_Ignorable_Code_Point, for use in a character class."""
-DRAWN = "\u0305\u0332\u0333\u0335-\u0338\u0488\u0489\u1abe\u20d0-\u20f0\ua670-\ua672"
-"""Marks that underline, strike out or enclose a character, for use in a character class."""
+DIACRITICS = (
+    "\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc"
+    "\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f"
+)
+"""Marks of Latin, Greek, Cyrillic, Hebrew and Arabic letters, for use in a character class."""
+DRAWN = "\u0305\u0332\u0333\u0335-\u0338\u0488\u0489\u1abe\u20d0-\u20f0\ua670-\ua672\u0640"
+"""Marks that underline, strike out or enclose a character, and Arabic's sign that makes a word longer, for use in a
+character class."""
 CONTROL = "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufff9-\ufffb"
 """Control characters that are not white space, for use in a character class."""
 SIGNS = "\u00a9\u00ae\u00b2\u00b3\u00b9\u2020\u2021\u2070\u2074-\u207e\u2117\u2120\u2122\U0001f16a-\U0001f16c"
@@ -58,7 +64,7 @@ _VARIANTS = str.maketrans(
         **dict.fromkeys("\u00b7\u0387\u2022\u2027\u2219\u22c5", "\u30fb"),
     }
 )
-_DIACRITICS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f]+")
+_DIACRITICS = re.compile(f"[{DIACRITICS}]+")
 _UNMARKED = str.maketrans(
     {"Æ": "AE", "Ð": "D", "Ø": "O", "Þ": "TH", "ß": "ss", "æ": "ae", "ð": "d", "ø": "o", "þ": "th", "Đ": "D", "đ": "d"}
     | {"Ħ": "H", "ħ": "h", "ı": "i", "Ł": "L", "ł": "l", "Œ": "OE", "œ": "oe", "Ŧ": "T", "ŧ": "t"}
@@ -80,7 +86,7 @@ _LETTERS = (
     (regex.compile(r"\p{M}"), MARK),
     (regex.compile(r"\p{Ll}"), LOWER),
     (regex.compile(r"[\p{Lu}\p{Lt}]"), UPPER),
-    (regex.compile(r"\p{L}"), OTHER),
+    (regex.compile(r"(?!\u0640)\p{L}"), OTHER),
 )
 _NOT_DRAWN = re.compile(f"[{DRAWN}]")
 _EXPANSIONS = 1 << 17

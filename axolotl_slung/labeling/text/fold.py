@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .characters import DRAWN, characters
+from .characters import DIACRITICS, DRAWN, characters
 from .fold_loop import fold
 
-_DIACRITICS = re.compile(f"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f{DRAWN}]+")
+_DIACRITICS = re.compile(f"[{DIACRITICS}{DRAWN}]+")
 
 
 class Folded:
