@@ -65,6 +65,7 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
     from ..corpus.inputs import find_sources
     from ..corpus.job import Job
     from ..corpus.output import STATE
+    from ..labeling.record import recorded_cuts
     from .block import read_block
     from .ending import say, settings
     from .label_config import open_data_sets, say_next
@@ -87,7 +88,8 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
         with settings():
             columns = [column.strip() for column in columns.split(",")] if columns else None
             sources = find_sources(inputs, output, subset, split, columns)
-        job = Job(block, **fields)
+            recorded = recorded_cuts(source.path for source in sources if source.kind != "hub")
+        job = Job(block, recorded=recorded, **fields)
         outputs, used = _labeled(sources, output, job, workers)
     documents = sum(one.progress.documents for one in outputs)
     if used:
@@ -95,10 +97,10 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
     else:
         say(f"nothing to do: {output} has the labels of all {len(outputs)} sources ({documents} documents)")
     _say_what_was_found(outputs, output / STATE, job)
-    outcome = job.outcome()
+    tally = job.tally()
     for one in outputs:
-        outcome.add_json(one.progress.outcome)
-    for text in outcome.warnings():
+        tally.add_json(one.progress.tally)
+    for text in tally.warnings():
         warned().say(text)
     bad = [one for one in outputs if one.progress.bad]
     if bad:

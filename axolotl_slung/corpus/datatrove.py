@@ -11,6 +11,7 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.logging import logger
 
 from ..faults import checked
+from ..labeling.record import recorded_cuts
 from .gpus import use_gpu, visible_gpus
 from .inputs import find_sources
 from .job import Job
@@ -52,7 +53,7 @@ class LabelFiles(PipelineStep):
         divided = self.tasks(world_size)
         write_plan(Path(self.output), divided)
         with self.track_time():
-            job = Job(checked(self.block), **self.job)
+            job = Job(checked(self.block), recorded=recorded_cuts(self._files()), **self.job)
             job.open_labelers()
             claim(Path(self.output), job)
             gpus = visible_gpus()
@@ -66,7 +67,13 @@ class LabelFiles(PipelineStep):
 
     def tasks(self, number: int) -> list[list[Source]]:
         """The files and parts of each task."""
-        return tasks(find_sources(self.inputs, Path(self.output)), number)
+        return tasks(self._sources(), number)
+
+    def _sources(self) -> list[Source]:
+        return find_sources(self.inputs, Path(self.output))
+
+    def _files(self) -> list[str]:
+        return [source.path for source in self._sources() if source.kind != "hub"]
 
     def _label(self, sources, folder: Path, job: Job) -> None:
         # one worker: the executor's tasks already run in parallel

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import SlungError
-from ..labels.outcome import added
 from ..storage import opener
 from ..visible import visible
 from .chunks import Bad
 from .found import summed
 from .job import Labeled
 from .sources import Source
+from .tally import Counts, merged
 
 STATE = ".slung"
 """The subfolder of the output that holds the journals."""
@@ -46,7 +46,7 @@ class Progress:
         finished: whether the source is done.
         found: numbers of spans and of documents with any, by labeler; see `found.Found`.
         entries: entries of the labelers' lists that were found since the journal's last line, by labeler.
-        outcome: see `Labeled`, for all documents so far.
+        tally: see `Labeled`, for all documents so far.
     """
 
     end: dict | None = None
@@ -58,7 +58,7 @@ class Progress:
     finished: bool = False
     found: Mapping[str, Sequence[int]] = field(default_factory=dict)
     entries: dict[str, list[int]] = field(default_factory=dict)
-    outcome: Sequence = (0, 0, ())
+    tally: Counts = field(default_factory=dict)
 
 
 @dataclass
@@ -205,7 +205,7 @@ class Output:
             seconds=now.seconds + labeled.seconds,
             found=summed([now.found, labeled.found.spans]),
             entries=now.entries,
-            outcome=added(now.outcome, labeled.outcome),
+            tally=merged(now.tally, labeled.tally),
         )
         self._bad += labeled.bad
         if time.monotonic() - self._committed > _COMMIT_EVERY:

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..labels.outcome import added
 from ..packed import PACKINGS
 from .chunks import Chunk
 from .found import summed
 from .output import STATE, Output
 from .sources import Source
+from .tally import merged
 
 PARTS = "parts"
 """The subfolder of `STATE` that holds the outputs of parts until they are joined."""
@@ -224,7 +224,7 @@ def _join(final: Output, outputs: Sequence[Output]) -> None:
         read=final.source.size,
         found=summed([one.found for one, _ in done]),
         entries=_entries(outputs),
-        outcome=functools.reduce(added, [one.outcome for one, _ in done]),
+        tally=functools.reduce(merged, [one.tally for one, _ in done]),
         **{name: sum(getattr(one, name) for one, _ in done) for name in ("size", "documents", "bad", "seconds")},
     )
     bad, lines = [], 0
