@@ -46,6 +46,7 @@ class Labeled(NamedTuple):
         bad: lines or rows that could not be labeled.
         found: what the labelers found in the documents.
         tally: what the block's buckets would do to the documents' characters, as `Tally.to_json`.
+        order: the first and last place of the documents in the files of each labeler that reads files in order.
         seconds: how long one process took.
     """
 
@@ -54,6 +55,7 @@ class Labeled(NamedTuple):
     bad: list[Bad]
     found: summary.Found = summary.Found({}, {})
     tally: Counts = {}
+    order: Mapping[str, tuple[int, int]] = {}
     seconds: float = 0.0
 
 
@@ -168,12 +170,14 @@ class Job:
         lines = [self._line(document, columns.get(number)) for number, document in enumerate(documents)]
         labeled = {number: of_row for number, of_row in columns.items() if of_row is not None}
         found = summary.found_in([summary.by_labeler(of_row.values()) for of_row in labeled.values()], self.labelers)
+        orders = {labeler.name: labeler.take_order() for labeler in self.labelers}
+        order = {name: of_name for name, of_name in orders.items() if of_name is not None}
         tally = self.tally()
         for number, of_row in labeled.items():
             for length, spans in self._texts(documents[number].row, of_row):
                 tally.add(length, spans)
         content = _packed(b"".join(lines), name)
-        return Labeled(content, len(labeled), sorted(bad), found, tally.to_json())
+        return Labeled(content, len(labeled), sorted(bad), found, tally.to_json(), order)
 
     @property
     def cuts(self) -> dict[str, Cuts]:
