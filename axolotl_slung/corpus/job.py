@@ -33,6 +33,10 @@ FORMAT_VERSION = 3
 """Increase it when the output of the same job changes, or the form of its journals."""
 
 
+Order = Mapping[str, tuple[int, int]]
+_NO_ORDER: Order = {}
+
+
 class JobError(SlungError):
     """A labeler cannot label a part of a source. The message names the lines and the labeler."""
 
@@ -55,7 +59,7 @@ class Labeled(NamedTuple):
     bad: list[Bad]
     found: summary.Found = summary.Found({}, {})
     tally: Counts = {}
-    order: Mapping[str, tuple[int, int]] = {}
+    order: Order = _NO_ORDER
     seconds: float = 0.0
 
 
