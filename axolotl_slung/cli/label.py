@@ -65,6 +65,8 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
     from ..corpus.inputs import find_sources
     from ..corpus.job import Job
     from ..corpus.output import STATE
+    from ..corpus.told import told
+    from ..labeling.record import recorded_cuts
     from .block import read_block
     from .ending import say, settings
     from .label_config import open_data_sets, say_next
@@ -87,18 +89,18 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
         with settings():
             columns = [column.strip() for column in columns.split(",")] if columns else None
             sources = find_sources(inputs, output, subset, split, columns)
-        job = Job(block, **fields)
+            recorded = recorded_cuts(source.path for source in sources if source.kind != "hub")
+        job = Job(block, recorded=recorded, **fields)
         outputs, used = _labeled(sources, output, job, workers)
     documents = sum(one.progress.documents for one in outputs)
     if used:
         say(f"{documents} documents labeled into {output}")
     else:
         say(f"nothing to do: {output} has the labels of all {len(outputs)} sources ({documents} documents)")
-    _say_what_was_found(outputs, output / STATE, job)
-    outcome = job.outcome()
-    for one in outputs:
-        outcome.add_json(one.progress.outcome)
-    for text in outcome.warnings():
+    lines, warnings = told(outputs, output, job)
+    for line in lines:
+        say(f"  {line}")
+    for text in warnings:
         warned().say(text)
     bad = [one for one in outputs if one.progress.bad]
     if bad:
@@ -146,30 +148,6 @@ def _labeled(sources, output, job, workers):
         if bar.used:
             raise
         raise Ended(str(error), USAGE) from None  # a file that the config names, for example
-
-
-def _say_what_was_found(outputs, folder: Path, job) -> None:
-    from ..corpus.found import never_found, summed, write_never_found
-    from ..labeling.registry import names_of
-    from .ending import say
-
-    documents = sum(one.progress.documents for one in outputs)
-    found = summed([one.progress.found for one in outputs])
-    own = {*names_of(job.block.labelers)}
-    for name in sorted(own & found.keys(), key=list(found).index):
-        say(f"  {name}: {found[name][0]} spans in {found[name][1]} of {documents} documents")
-    if others := [spans for name, (spans, _) in found.items() if name not in own]:
-        # names in a column of spans are data
-        say(f"  {len(others)} other names in the column of spans: {sum(others)} spans")
-    for never in never_found(job.opened, [one.entries_found() for one in outputs]):
-        path = folder / f"{never.labeler}.never_found.txt"
-        write_never_found(path, never)
-        parts = f", and {len(never.in_parts)} only in parts" if never.in_parts else ""
-        say(
-            f"  {never.labeler}: {len(never.absent)} of {never.listed} listed names were never found{parts}; {path} lists them"
-            if never.absent or never.in_parts
-            else f"  {never.labeler}: all {never.listed} listed names were found"
-        )
 
 
 def _few(names: list[str]) -> str:

@@ -151,6 +151,7 @@ def open_data_sets(config: str, block: SlungConfig, output: Path, spans_field: s
     Raises:
         SlungError: a data set or a labeler cannot be opened.
     """
+    from ..training.data.setup import Setup
     from ..training.data.span_columns import SpanColumns
     from .looking import open_config
 
@@ -168,7 +169,7 @@ def open_data_sets(config: str, block: SlungConfig, output: Path, spans_field: s
         sets[name] = SpanColumns(one.strategy, spans_field, where)
         digest = one.strategy.policy.fingerprint
         sources.append(DataSetSource(name, where, "config", rows=one.rows, digest=digest))
-    return sources, DataSetJob(block, spans_field=spans_field, sets=sets)
+    return sources, DataSetJob(block, spans_field=spans_field, recorded=Setup(cfg).cuts, sets=sets)
 
 
 def say_next(sources: Sequence[Source], output: Path, block: SlungConfig, spans_field: str) -> None:

@@ -35,7 +35,7 @@ class Looking:
         limit: how many documents.
         everything: all of them.
         seed: of the draw.
-        text_field, spans_field: columns of labeled files.
+        text_field, spans_field, messages_field: columns of labeled files.
     """
 
     sources: tuple[str, ...]
@@ -46,6 +46,7 @@ class Looking:
     seed: int
     text_field: str | None
     spans_field: str | None
+    messages_field: str | None
 
 
 @dataclass
@@ -101,8 +102,11 @@ def document_options(command):
         click.option("-n", "--documents", "limit", type=click.IntRange(1), help="Number of random documents."),
         click.option("--all", "everything", is_flag=True, help="Use all documents."),
         click.option("--seed", default=0, show_default=True, help="Seed of the random draw."),
-        click.option("--text-field", help="The text column of labeled files. Default: text."),
+        click.option("--text-field", help="The text column of labeled files. Default: text; in chats content, the key "
+                     "of each message."),
         click.option("--spans-field", help="The spans column of labeled files. Default: spans."),
+        click.option("--messages-field", help="For labeled chats: the column of messages. All their texts count as "
+                     "trained; for the texts that training takes, give the config that reads the files."),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -127,7 +131,7 @@ def look(looking: Looking, default: int) -> Looked:
             raise click.UsageError(
                 f"{', '.join(sources)}: expected one config, got {len(sources)} sources; pass one config"
             )
-        if looking.config or looking.tokenizer or looking.text_field or looking.spans_field:
+        if looking.config or looking.tokenizer or looking.text_field or looking.spans_field or looking.messages_field:
             raise click.UsageError(
                 f"{sources[0]}: is a config; leave out --config, --tokenizer and the fields (for labeled files only)"
             )
@@ -248,10 +252,16 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
         block,
         limit,
         looking.seed,
-        looking.text_field or "text",
+        looking.text_field or ("text" if looking.messages_field is None else "content"),
         looking.spans_field or "spans",
+        looking.messages_field,
         read,
     )
+    if looking.messages_field is not None:
+        warned().say(
+            "labeled chats are read without a chat template: the texts of all roles count as trained. The config that "
+            "trains on the files says what is really trained"
+        )
     outcome = Outcome(block.resolved_buckets(), {name for name, one in cuts.items() if one == ANY})
     files = tuple(Path(source.path) for source in sources if source.kind != "hub")
     title = ", ".join(Path(path).name for path in looking.sources)

@@ -11,15 +11,18 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.logging import logger
 
 from ..faults import checked
+from ..labeling.record import recorded_cuts
+from ..visible import visible
 from .gpus import use_gpu, visible_gpus
 from .inputs import find_sources
 from .job import Job
 from .output import STATE, Output
 from .parts import Part, is_done, join, tasks
-from .progress import write_plan
+from .progress import progress_of, write_plan
 from .record import claim
 from .run import label_sources
 from .sources import Source
+from .told import told
 
 
 class LabelFiles(PipelineStep):
@@ -28,7 +31,8 @@ class LabelFiles(PipelineStep):
     A file that is larger than a task's share is cut (see `parts`). The task that finishes a file's last part joins them,
     which needs space for one more copy of that file's output.
 
-    This is the first step of a pipeline, and usually the only one. A task that was killed resumes when it is started
+    The last task to finish logs what was found, the warnings of `slung label`, and writes its lists of names that were
+    never found. This is the first step of a pipeline, and usually the only one. A task that was killed resumes when it is started
     again, in the middle of a file if need be. Where several processes of one machine run tasks, each uses one of the GPUs.
 
     Args:
@@ -52,7 +56,7 @@ class LabelFiles(PipelineStep):
         divided = self.tasks(world_size)
         write_plan(Path(self.output), divided)
         with self.track_time():
-            job = Job(checked(self.block), **self.job)
+            job = Job(checked(self.block), recorded=recorded_cuts(self._files()), **self.job)
             job.open_labelers()
             claim(Path(self.output), job)
             gpus = visible_gpus()
@@ -63,10 +67,33 @@ class LabelFiles(PipelineStep):
             for part in divided[rank]:
                 if isinstance(part, Part):
                     self._label_part(part, divided, job)
+            self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        """The last task to finish says what all of them found, and writes the lists of names that were never found."""
+        folder = Path(self.output)
+        if not all(task.finished for task in progress_of(folder)):
+            return
+        outputs = [Output(folder, source, job.identity()) for source in self._sources()]
+        if not all(map(is_done, outputs)):
+            return  # another task joins the parts of a file, and then comes here
+        for output in outputs:
+            output.progress = output.check()
+        lines, warnings = told(outputs, folder, job)
+        for line in lines:
+            logger.info(f"slung: {line}")
+        for text in warnings:
+            logger.warning(f"slung: {visible(text)}")
 
     def tasks(self, number: int) -> list[list[Source]]:
         """The files and parts of each task."""
-        return tasks(find_sources(self.inputs, Path(self.output)), number)
+        return tasks(self._sources(), number)
+
+    def _sources(self) -> list[Source]:
+        return find_sources(self.inputs, Path(self.output))
+
+    def _files(self) -> list[str]:
+        return [source.path for source in self._sources() if source.kind != "hub"]
 
     def _label(self, sources, folder: Path, job: Job) -> None:
         # one worker: the executor's tasks already run in parallel

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..labeling.base import Labeler
+from ..storage import write_private
 
 
 class Found(NamedTuple):
@@ -88,11 +88,11 @@ def never_found(labelers: Sequence[Labeler], entries: Sequence[Mapping[str, Sequ
 
 def write_never_found(path: Path, never: NeverFound) -> None:
     """List the entries in a file that only its owner can read, with their numbers."""
-    path.unlink(missing_ok=True)  # an existing file would keep its permissions
     if not never.absent and not never.in_parts:
+        path.unlink(missing_ok=True)
         return
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        for title, entries in (("never found", never.absent), ("found only in parts", never.in_parts)):
-            if entries:
-                file.write(f"# {title}\n")
-                file.writelines(f"{number}\t{entry.strip()}\n" for number, entry in entries.items())
+    lines = []
+    for title, entries in (("never found", never.absent), ("found only in parts", never.in_parts)):
+        if entries:
+            lines += [f"# {title}", *(f"{number}\t{entry.strip()}" for number, entry in entries.items())]
+    write_private(path, "\n".join(lines) + "\n")

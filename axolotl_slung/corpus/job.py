@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,15 +22,19 @@ from ..labeling.rows.fields import Layout, get, path_of, surroundings, texts_of_
 from ..labeling.rows.fields import Path as FieldPath
 from ..labeling.rows.found import Found, found_in_columns, found_in_fields
 from ..labeling.rows.written import columns_of, with_columns
-from ..labeling.scores import ANY, Scale
+from ..labeling.scores import Cuts
 from ..labeling.spans import SpansLabeler
-from ..labels.outcome import Outcome
 from . import found as summary
 from .chunks import Bad, Chunk
 from .tables import SourceError
+from .tally import Counts, Tally
 
-FORMAT_VERSION = 2
-"""Increase it when the output of the same job changes."""
+FORMAT_VERSION = 3
+"""Increase it when the output of the same job changes, or the form of its journals."""
+
+
+Order = Mapping[str, tuple[int, int]]
+_NO_ORDER: Order = {}
 
 
 class JobError(SlungError):
@@ -46,7 +49,8 @@ class Labeled(NamedTuple):
         documents: number of documents in it.
         bad: lines or rows that could not be labeled.
         found: what the labelers found in the documents.
-        outcome: what the block's buckets would do to the documents' characters, as `Outcome.to_json`.
+        tally: what the block's buckets would do to the documents' characters, as `Tally.to_json`.
+        order: the first and last place of the documents in the files of each labeler that reads files in order.
         seconds: how long one process took.
     """
 
@@ -54,7 +58,8 @@ class Labeled(NamedTuple):
     documents: int
     bad: list[Bad]
     found: summary.Found = summary.Found({}, {})
-    outcome: Sequence = (0, 0, ())
+    tally: Counts = {}
+    order: Order = _NO_ORDER
     seconds: float = 0.0
 
 
@@ -69,6 +74,7 @@ class Job:
         form: `spans` to write documents with their spans, `dolma` to write attribute files.
         spans_field: the column to write spans to. In chats, a key of each message and a column.
         messages_field: the column of a chat's messages; None if documents are not chats.
+        recorded: the cuts that were recorded beside sources that are labeled files, by the names in their columns.
     """
 
     block: SlungConfig
@@ -77,6 +83,7 @@ class Job:
     form: Literal["spans", "dolma"] = "spans"
     spans_field: str = "spans"
     messages_field: str | None = None
+    recorded: Mapping[str, Cuts] = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
@@ -167,32 +174,26 @@ class Job:
         lines = [self._line(document, columns.get(number)) for number, document in enumerate(documents)]
         labeled = {number: of_row for number, of_row in columns.items() if of_row is not None}
         found = summary.found_in([summary.by_labeler(of_row.values()) for of_row in labeled.values()], self.labelers)
-        outcome = self.outcome()
-        for number, of_row in labeled.items() if outcome.buckets else ():
-            self._count(outcome, documents[number].row, of_row)
+        orders = {labeler.name: labeler.take_order() for labeler in self.labelers}
+        order = {name: of_name for name, of_name in orders.items() if of_name is not None}
+        tally = self.tally()
+        for number, of_row in labeled.items():
+            for length, spans in self._texts(documents[number].row, of_row):
+                tally.add(length, spans)
         content = _packed(b"".join(lines), name)
-        return Labeled(content, len(labeled), sorted(bad), found, outcome.to_json())
+        return Labeled(content, len(labeled), sorted(bad), found, tally.to_json(), order)
 
-    def outcome(self) -> Outcome:
-        """An empty outcome, in characters. Without buckets if the cuts of a labeler are not known."""
-        finders = [name for name, cuts in self.block.cuts_by_name().items() if cuts == ANY]
-        try:
-            return Outcome(self.block.resolved_buckets(), finders, "characters")
-        except SlungError:
-            return Outcome((), finders, "characters")
+    @property
+    def cuts(self) -> dict[str, Cuts]:
+        """The known cuts of each name that spans can have."""
+        return {**self.recorded, **self.block.cuts_by_name()}
 
-    def _count(self, outcome: Outcome, row: Mapping, columns: Mapping[FieldPath, Mapping]) -> None:
-        """Add a document to the outcome, unless it has scores without cuts, from a column of spans."""
-        pair, cuts = self.block.scale(), self.block.cuts_by_name()
-        for length, found in self._texts(row, columns):
-            spans = [Span(start, end, score, name) for name, of_name in found.items() for start, end, score in of_name]
-            # of texts in JSON only the part up to the last span is known
-            length = max([length, *(span.end for span in spans)])
-            with contextlib.suppress(LabelerError):
-                outcome.add_text(length, spans if pair is None else Scale("", cuts, pair).put(spans))
+    def tally(self) -> Tally:
+        """An empty tally."""
+        return Tally(self.block.with_recorded(self.recorded), self.cuts)
 
-    def _texts(self, row: Mapping, columns: Mapping[FieldPath, Mapping]) -> Iterator[tuple[int, Mapping[str, list]]]:
-        """The length of each text of a document, and its spans by labeler."""
+    def _texts(self, row: Mapping, columns: Mapping[FieldPath, Mapping]) -> Iterator[tuple[int, list[Span]]]:
+        """The length of each text of a document, and its spans."""
         opened = self.layout.opened(row)
         for path, column in columns.items():
             place = path_of(opened, self.own_text) if not path else (*path, self.own_text)
@@ -200,11 +201,10 @@ class Job:
                 text = None if place is None else get(opened, place)
             except (LookupError, TypeError):
                 text = None
-            own = {name: spans for name, spans in column.items() if isinstance(spans, list)}
-            yield len(text) if isinstance(text, str) else 0, own
+            yield _with_spans(text, {name: spans for name, spans in column.items() if isinstance(spans, list)})
             for others in column.values():
                 if isinstance(others, Mapping):
-                    yield 0, others
+                    yield _with_spans(None, others)
 
     # ---- reading
 
@@ -361,6 +361,12 @@ class Job:
             return b""
         line = with_columns(document.raw.decode(), document.row, columns, self.spans_field, self.layout)
         return line.encode("utf-8", "surrogatepass") + b"\n"
+
+
+def _with_spans(text, found: Mapping[str, list]) -> tuple[int, list[Span]]:
+    spans = [Span(start, end, score, name) for name, of_name in found.items() for start, end, score in of_name]
+    # of texts in JSON only the part up to the last span is known
+    return max([len(text) if isinstance(text, str) else 0, *(span.end for span in spans)]), spans
 
 
 class _BadLine(ValueError):

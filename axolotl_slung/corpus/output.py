@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import SlungError
-from ..labels.outcome import added
+from ..labeling.dolma import IN_ORDER
 from ..storage import opener
 from ..visible import visible
 from .chunks import Bad
 from .found import summed
-from .job import Labeled
+from .job import JobError, Labeled
 from .sources import Source
+from .tally import Counts, merged
 
 STATE = ".slung"
 """The subfolder of the output that holds the journals."""
@@ -46,7 +47,7 @@ class Progress:
         finished: whether the source is done.
         found: numbers of spans and of documents with any, by labeler; see `found.Found`.
         entries: entries of the labelers' lists that were found since the journal's last line, by labeler.
-        outcome: see `Labeled`, for all documents so far.
+        tally, order: see `Labeled`, for all documents so far.
     """
 
     end: dict | None = None
@@ -58,7 +59,8 @@ class Progress:
     finished: bool = False
     found: Mapping[str, Sequence[int]] = field(default_factory=dict)
     entries: dict[str, list[int]] = field(default_factory=dict)
-    outcome: Sequence = (0, 0, ())
+    tally: Counts = field(default_factory=dict)
+    order: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -189,7 +191,11 @@ class Output:
             labeled: the output.
             end: the position after the chunk; see `Chunk`.
             read: the same position, in the unit of `Source.size`.
+
+        Raises:
+            JobError: the documents are not in the order of a labeler's files.
         """
+        order = follow(self.progress.order, labeled.order, self.source.path)
         self._file.write(labeled.content)
         now = self.progress
         for name, numbers in labeled.found.entries.items():
@@ -205,7 +211,8 @@ class Output:
             seconds=now.seconds + labeled.seconds,
             found=summed([now.found, labeled.found.spans]),
             entries=now.entries,
-            outcome=added(now.outcome, labeled.outcome),
+            tally=merged(now.tally, labeled.tally),
+            order=order,
         )
         self._bad += labeled.bad
         if time.monotonic() - self._committed > _COMMIT_EVERY:
@@ -304,6 +311,24 @@ class Output:
         else:
             what = _change(header["source"], now["source"])
         raise OutputError(f"{self.path}: its input {self.source.path} {what}, or delete {self.folder}")
+
+
+def follow(
+    before: Mapping[str, Sequence[int]], after: Mapping[str, Sequence[int]], path: str
+) -> dict[str, tuple[int, int]]:
+    """`Labeled.order` of two pieces of a source, the second of which comes after the first.
+
+    Raises:
+        JobError: the second piece begins before the end of the first one in a labeler's files.
+    """
+    order = {name: (first, last) for name, (first, last) in before.items()}
+    for name, (first, last) in after.items():
+        if name in order and first <= order[name][1]:
+            raise JobError(
+                f"{path}: its documents are not in the order of the files of the labeler {name!r}; {IN_ORDER}"
+            )
+        order[name] = order[name][0] if name in order else first, last
+    return order
 
 
 def _change(before, now) -> str:

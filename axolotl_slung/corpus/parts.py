@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..labels.outcome import added
 from ..packed import PACKINGS
 from .chunks import Chunk
 from .found import summed
-from .output import STATE, Output
+from .output import STATE, Output, follow
 from .sources import Source
+from .tally import merged
 
 PARTS = "parts"
 """The subfolder of `STATE` that holds the outputs of parts until they are joined."""
@@ -219,12 +219,14 @@ def is_done(output: Output) -> bool:
 
 def _join(final: Output, outputs: Sequence[Output]) -> None:
     done = [output.recorded() for output in outputs]
+    orders = [one.order for one, _ in done]
     progress = replace(
         done[-1][0],
         read=final.source.size,
         found=summed([one.found for one, _ in done]),
         entries=_entries(outputs),
-        outcome=functools.reduce(added, [one.outcome for one, _ in done]),
+        tally=functools.reduce(merged, [one.tally for one, _ in done]),
+        order=functools.reduce(lambda before, after: follow(before, after, final.source.path), orders),
         **{name: sum(getattr(one, name) for one, _ in done) for name in ("size", "documents", "bad", "seconds")},
     )
     bad, lines = [], 0

@@ -80,7 +80,7 @@ def label_sources(
     if all(output.progress.finished and output.path.exists() for output in outputs):
         return outputs
     claim(folder, job)
-    write_cuts(folder, job.block.cuts_by_name())
+    write_cuts(folder, job.cuts)
     if workers is None:
         sizes = [cores() * CHUNK_BYTES if source.size is None else source.size for source in sources]
         # starting a process takes longer than labeling less than a chunk

@@ -111,11 +111,17 @@ def _examine(path: Path, tell) -> list[Finding]:
     findings.append(_labels(dataset_meta.train_dataset, setup))
 
     planted = None
-    if setup.fused_loss is None and isinstance(dataset_meta.train_dataset, Dataset):
+    if setup.fused_loss is None:
         planted = Planted(setup.buckets)
-        # not from a cache: `plant` must run to record what it plants
-        plant = {"with_indices": True, "num_proc": None, "load_from_cache_file": False}
-        dataset_meta.train_dataset = dataset_meta.train_dataset.map(planted.plant, **plant)
+        if isinstance(dataset_meta.train_dataset, Dataset):
+            # not from a cache: `plant` must run to record what it plants
+            plant = {"with_indices": True, "num_proc": None, "load_from_cache_file": False}
+            dataset_meta.train_dataset = dataset_meta.train_dataset.map(planted.plant, **plant)
+        elif not cfg.dataloader_num_workers:
+            numbers = itertools.count()  # a stream may be read several times, in another order
+            dataset_meta.train_dataset = dataset_meta.train_dataset.map(lambda row: planted.plant(row, next(numbers)))
+        else:
+            planted = None  # what other processes plant is not known here
 
     tell("loading the model")
     try:
@@ -151,7 +157,7 @@ def _labels(dataset, setup) -> Finding:
     from ..training.data.counts import count_labels
 
     if not isinstance(dataset, Dataset):
-        return Finding("labels", NOTE, "the data is streamed and labeled during training; no labels are planted in it")
+        return Finding("labels", NOTE, "the data is streamed and labeled during training; its labels are not counted here")
     counts: dict[str, int] = {}
     for row in itertools.islice(dataset, ROWS):
         for action, number in count_labels(np.asarray(row["labels"]), setup.buckets).items():
@@ -199,7 +205,14 @@ def _ignored(seen: Seen, trainer) -> Finding:
 def _batches(seen: Seen, planted: Planted | None, buckets, trainer) -> list[Finding]:
     collator = type(trainer.data_collator).__name__
     findings = []
-    if planted is not None:
+    if planted is None:
+        workers = f"`dataloader_num_workers: {trainer.args.dataloader_num_workers}` processes label the stream"
+        text = (
+            f"not checked: {workers}, and no labels are planted there, so whether all labels of a row reach the loss is not "
+            "known; to check it, set `dataloader_num_workers: 0`"
+        )
+        findings.append(Finding("labels in the batches", NOTE, text))
+    else:
         wrong = [row for row, counts in seen.planted.items() if counts != planted.rows.get(row)]
         total = sum(sum(counts.values()) for counts in seen.planted.values())
         by_action: dict[str, int] = {}

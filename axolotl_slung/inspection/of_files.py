@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..config import SlungConfig
 from ..corpus.sources import Source, SourceError
-from ..labeling.base import utf8_safe
-from ..labeling.rows.fields import get, path_of
+from ..errors import few
+from ..labeling.base import RowError, Span, utf8_safe
+from ..labeling.rows.fields import Layout, get, path_of, texts_of_chat
+from ..labeling.rows.found import found_in_columns
 from ..labeling.scores import Scale
-from ..labeling.spans import parse_spans
-from ..labels.documents import LabeledDocument, document
+from ..labeling.spans import SpansLabeler, parse_spans
+from ..labels.documents import LabeledDocument, document, joined
 from ..labels.offsets import Offsets
 
 
@@ -25,6 +27,7 @@ def documents_of_files(
     seed: int = 0,
     text_field: str = "text",
     spans_field: str = "spans",
+    messages_field: str | None = None,
     read: Any = None,
 ) -> Iterator[LabeledDocument]:
     """Tokenize labeled documents.
@@ -35,7 +38,9 @@ def documents_of_files(
         block: its buckets and overlap are used, and the cuts of its labeler, which is `spans`.
         limit: number of documents to draw at random; None yields all.
         seed: seed of the random draw.
-        text_field, spans_field: the columns. `a.b` is a text in a mapping.
+        text_field, spans_field: the columns. `a.b` is a text in a mapping. In chats, keys of messages.
+        messages_field: the column of a chat's messages; None if rows are not chats. A chat is one document, of all texts
+            that `slung label` labels in it, without a chat template.
         read: its attribute `rows` is increased by every line that is read, drawn or not.
 
     Yields:
@@ -56,16 +61,47 @@ def documents_of_files(
             row = json.loads(line)
         except (ValueError, RecursionError):
             row = None
-        path = path_of(row, text_field) if isinstance(row, dict) else None
-        if path is None or not isinstance(get(row, path), str) or spans_field not in row:
-            raise SourceError(
-                f"{where}: expected columns {text_field!r} and {spans_field!r}; give what `slung label` wrote"
-            )
-        text = get(row, path)
-        spans = parse_spans(row[spans_field], text, f"{where}, {spans_field!r}")
-        spans = spans if scale is None else scale.put(spans)
-        offsets = encode(utf8_safe(text), add_special_tokens=False)[1]
-        yield document(str(row.get("id", where)), text, offsets, spans, buckets, block.overlap)
+        if not isinstance(row, dict):
+            raise SourceError(f"{where}: not a JSON object; give what `slung label` wrote")
+        if messages_field is None:
+            texts = [_text_of(row, text_field, spans_field, where)]
+        else:
+            texts = _texts_of_chat(row, messages_field, text_field, spans_field, where)
+        made = []
+        for text, spans in texts:
+            spans = spans if scale is None else scale.put(spans)
+            offsets = encode(utf8_safe(text), add_special_tokens=False)[1]
+            made.append(document("", text, offsets, spans, buckets, block.overlap))
+        yield joined(str(row.get("id", where)), made)
+
+
+def _text_of(row: Mapping, text_field: str, spans_field: str, where: str) -> tuple[str, list[Span]]:
+    path = path_of(row, text_field)
+    if path is None or not isinstance(get(row, path), str) or spans_field not in row:
+        chat = next((key for key in ("messages", "conversations") if key in row), None)
+        raise SourceError(
+            f"{where}: expected columns {text_field!r} and {spans_field!r}; give what `slung label` wrote"
+            + (f", and for chats --messages-field {chat}" if chat else "")
+        )
+    text = get(row, path)
+    return text, parse_spans(row[spans_field], text, f"{where}, {spans_field!r}")
+
+
+def _texts_of_chat(row, messages_field, text_field, spans_field, where) -> list[tuple[str, list[Span]]]:
+    layout = Layout(messages_field, tools="tools")
+    messages = layout.opened(row).get(messages_field)
+    if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
+        raise SourceError(f"{where}: expected a list of messages in {messages_field!r}; choose from {few(row)}")
+    if not all(spans_field in holder for holder in (row, *messages)):
+        raise SourceError(f"{where}: a message has no {spans_field!r}; give what `slung label --messages-field` wrote")
+    try:
+        [found], _ = found_in_columns(SpansLabeler(where, spans_field), [row], layout, text_field)
+    except RowError as error:
+        raise SourceError(error.told(0)) from None
+    parsed = layout.parsed(row)
+    # a text in which nothing was found may be in no column
+    paths = dict.fromkeys([*texts_of_chat(parsed, layout, {spans_field}), *found])
+    return [(get(parsed, path), found.get(path, [])) for path in paths]
 
 
 def _lines(sources):

@@ -155,6 +155,13 @@ class Labeler(ABC):
         """The numbers of `listed` that were found since the last call. `~number`: only a part of the entry was found."""
         return set()
 
+    def take_order(self) -> tuple[int, int] | None:
+        """The first and last place, in the labeler's own files, of the rows of the last batch; then None.
+
+        None if the order of rows does not matter.
+        """
+        return None
+
     def annotate(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """`label` through the cache, on the labeler's scale. Spans without a name get this labeler's name."""
         if self.cache is None:

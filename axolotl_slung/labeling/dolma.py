@@ -16,6 +16,8 @@ from .spans import describe_row, parse_spans
 
 LOG = get_logger(__name__)
 
+IN_ORDER = "do not shuffle or shard before labeling: Dolma attribute files have the order of their documents"
+
 _Line = tuple[int, bytes]
 """A document's place in the files, and its spans as JSON."""
 
@@ -45,7 +47,7 @@ class DolmaLabeler(Labeler):
 
     scope = "document"
     reads_row = True
-    lazy = ("_documents",)
+    lazy = ("_documents", "_order")
 
     def __init__(self, key: str, path: str, attribute: str, id_field: str = "id", text_field: str | None = None):
         super().__init__(key)
@@ -54,6 +56,7 @@ class DolmaLabeler(Labeler):
         self.id_field = id_field
         self.text_field = text_field
         self._documents = None
+        self._order: tuple[int, int] | None = None
         self._told = False
 
     def check(self) -> None:
@@ -83,8 +86,7 @@ class DolmaLabeler(Labeler):
             number = list(known)[wrong]
             raise LabelerError(
                 f"{self.key}.path: {describe_row(number, rows[number], self.id_field)}: is not in the order of "
-                f"{self.path}; do not shuffle or shard before labeling: Dolma attribute files have the order of their "
-                "documents"
+                f"{self.path}; {IN_ORDER}"
             )
         places = dict(zip(known, ordered))
         labeled, problems = [], {}
@@ -99,7 +101,13 @@ class DolmaLabeler(Labeler):
                 problems[number] = str(error)
         if problems:
             raise RowError(f"{self.key}.path", problems)
+        # if several lines are possible, those that are the least likely to contradict other batches
+        self._order = (max(ordered[0]), min(ordered[-1])) if ordered else None
         return labeled
+
+    def take_order(self) -> tuple[int, int] | None:
+        order, self._order = self._order, None
+        return order
 
     def _no_id(self, row: Mapping) -> str:
         if row.get(self.id_field) is None:

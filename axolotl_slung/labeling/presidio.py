@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,11 @@ _SIZES = {"lg": 0, "md": 1, "sm": 2}
 """The order of preference if several spaCy models are installed. Other models come last."""
 
 
+ALLOWANCE, PER_MILLION = 60.0, 100.0
+"""Seconds of CPU time that Presidio may take in one process, without its model: so many, and so many more per million
+characters. English text takes 3 to 18 per million."""
+
+
 class PresidioLabeler(Labeler):
     """Everything that Presidio's recognizers find, with their scores.
 
@@ -29,6 +36,10 @@ class PresidioLabeler(Labeler):
     model: the one in `nlp_engine`, or an installed one for the language. Nothing is downloaded. It is an error to ask
     for such entities without a model. Without `nlp_engine`, Presidio's own configuration maps the model's labels to
     entities. Scores are stored unchanged, without a threshold.
+
+    Presidio's expressions and its search for context words take more than linear time on some texts. All texts of a
+    process share a budget of CPU time (`ALLOWANCE`). If it is exceeded, `label` raises a `LabelerError` that names the
+    slowest recognizer, and raises it at once from then on.
 
     Args:
         key: the labeler's place in the YAML.
@@ -41,7 +52,7 @@ class PresidioLabeler(Labeler):
     scope = "document"
     reads_escapes = True
     cached = True
-    lazy = ("_analyzer",)
+    lazy = ("_analyzer", "_budget")
     packages = ("presidio-analyzer", "phonenumbers", "regex", "spacy", "tldextract")
 
     def __init__(
@@ -53,6 +64,7 @@ class PresidioLabeler(Labeler):
         self.config = Path(nlp_engine).expanduser() if nlp_engine else None
         self._model_folder: Path | None = None
         self._analyzer = None
+        self._budget: _Budget | None = None
 
     def check(self) -> None:
         """Load the model, and check that each of the entities is available."""
@@ -92,9 +104,11 @@ class PresidioLabeler(Labeler):
             raise TextProblem(
                 f"expected at most {most} characters (spaCy's limit), got a text of {len(text)}; split it"
             )
+        budget: _Budget = self._budget  # pyright: ignore[reportAssignmentType] - opened with the analyzer
         try:
-            found = self.analyzer.analyze(text, language=self.language, entities=self.entities)
-        except TextProblem:
+            with budget.spent(len(text), self.key):
+                found = self.analyzer.analyze(text, language=self.language, entities=self.entities)
+        except (TextProblem, LabelerError):
             raise
         except Exception as error:
             # from None: Presidio's errors quote the text
@@ -150,9 +164,9 @@ class PresidioLabeler(Labeler):
         for entity in self.entities or []:
             if entity not in known:
                 raise self._unknown(entity, sorted(known), SpacyRecognizer.ENTITIES)
-        return AnalyzerEngine(
-            registry=registry, nlp_engine=_engine(nlp, self.language, ner), supported_languages=[self.language]
-        )
+        engine = _engine(nlp, self.language, ner)
+        self._budget = _Budget(registry.recognizers, engine)
+        return AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=[self.language])
 
     def _unknown(self, entity: str, known: list[str], of_models: list[str]) -> LabelerError:
         message = f"{self.key}.entities: {entity!r}: is not available; "
@@ -223,6 +237,86 @@ class PresidioLabeler(Labeler):
             return action()
         except Exception as error:
             raise LabelerError(f"{self.key}.{field}: {first_line(error)}") from error
+
+
+class _Budget:
+    """The CPU time of Presidio over all texts of a process.
+
+    Args:
+        recognizers: of the registry. Each gets a clock.
+        engine: runs the model, whose time does not count.
+    """
+
+    def __init__(self, recognizers: Sequence[Any], engine: Any):
+        self._characters, self._used, self._started = 0, 0.0, 0.0
+        self._message: str | None = None
+        self._by_recognizer: Counter[str] = Counter()
+        self._entities = {one.name: one.supported_entities for one in recognizers}
+        for recognizer in recognizers:
+            recognizer.analyze = self._clocked(recognizer.analyze, recognizer.name)
+        engine.process_text = self._clocked(engine.process_text, "")
+
+    def _clocked(self, call, name: str):
+        def clocked(*args, **kwargs):
+            started = time.process_time()
+            try:
+                with _regex_timeout(self._left() - (started - self._started)):
+                    return call(*args, **kwargs)
+            finally:
+                self._by_recognizer[name] += time.process_time() - started
+
+        return clocked
+
+    def _left(self) -> float:
+        return ALLOWANCE + PER_MILLION * self._characters / 1e6 - self._used
+
+    @contextmanager
+    def spent(self, characters: int, key: str) -> Iterator[None]:
+        """Count the time inside as that of a text. Raises `LabelerError` if more than the budget was used."""
+        if self._message is not None:
+            raise LabelerError(self._message)
+        self._characters += characters
+        of_model, self._started, timed_out = self._by_recognizer[""], time.process_time(), False
+        try:
+            yield
+        except TextProblem:
+            timed_out = True
+            raise
+        finally:
+            self._used += time.process_time() - self._started - (self._by_recognizer[""] - of_model)
+            # an expression that was stopped for want of time leaves a little of it
+            if self._left() <= 0.1 * timed_out * (ALLOWANCE + PER_MILLION * self._characters / 1e6):
+                self._message = self._exceeded(key)  # a caller that tries again does not pay again
+                raise LabelerError(self._message) from None
+
+    def _exceeded(self, key: str) -> str:
+        times = {name: used for name, used in self._by_recognizer.items() if name}
+        slowest = max(times, key=times.__getitem__, default="")
+        context = self._used - sum(times.values())
+        where, advice = slowest, f"leave {', '.join(self._entities.get(slowest, ()))} out of `entities`"
+        if context > times.get(slowest, 0.0):
+            where, advice = "the search for context words", "ask for fewer `entities`"
+        return (
+            f"{key}: Presidio took more CPU time than its budget, {ALLOWANCE:g} s and {PER_MILLION:g} s per million "
+            f"characters, most of it in {where}; {advice}, or remove texts that are mostly digits, dots or addresses"
+        )
+
+
+@contextmanager
+def _regex_timeout(seconds: float) -> Iterator[None]:
+    """Let no expression of Presidio's recognizers take longer than this. Its own limit, if lower, stays."""
+    name = "REGEX_TIMEOUT_SECONDS"
+    modules = [
+        one for key, one in [*sys.modules.items()] if key.startswith("presidio_analyzer.") and hasattr(one, name)
+    ]
+    before = [getattr(one, name) for one in modules]
+    for module, limit in zip(modules, before):
+        setattr(module, name, max(min(limit, seconds), 1e-3) if limit > 1e-3 else limit)
+    try:
+        yield
+    finally:
+        for module, limit in zip(modules, before):
+            setattr(module, name, limit)
 
 
 def _entities_of(nlp, ner) -> set[str]:

@@ -81,6 +81,25 @@ def document(
     )
 
 
+def joined(name: str, documents: Sequence[LabeledDocument]) -> LabeledDocument:
+    """Several documents as one, with an empty line between them."""
+    tokens: list[str] = []
+    for one in documents:
+        if tokens and one.tokens:
+            tokens[-1] += "\n\n"
+        tokens += one.tokens
+    labelers = sorted({labeler for one in documents for labeler in one.scores})
+    scores = {
+        labeler: np.concatenate([one.scores.get(labeler, np.zeros(len(one.tokens))) for one in documents])
+        for labeler in labelers
+    }
+    score, trainable, partial = (
+        np.concatenate([np.zeros(0, kind), *(getattr(one, key) for one in documents)])
+        for key, kind in (("score", float), ("trainable", bool), ("partial", bool))
+    )
+    return LabeledDocument(name, tokens, scores, score, trainable, partial)
+
+
 def _pieces(text: str, offsets) -> list[str]:
     """The text cut at the ends of the tokens. The pieces always join to the whole text."""
     pieces, position = [], 0

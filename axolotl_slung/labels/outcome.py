@@ -125,11 +125,3 @@ class Outcome:
                 f"{self.lost / self.trainable:.1%} of the {self.trainable:,} trainable {self.unit} lose their loss; "
                 "`slung sweep` shows what other cuts or buckets would do"
             )
-
-
-def added(first: Sequence, second: Sequence) -> list:
-    """The sum of two results of `Outcome.to_json`."""
-    both = Outcome((), ())
-    both.add_json(first)
-    both.add_json(second)
-    return both.to_json()

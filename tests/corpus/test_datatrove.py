@@ -27,7 +27,7 @@ def corpus(tmp_path):
         lines = [json.dumps({"id": f"{number}-{n}", "text": text}) for n, text in enumerate(texts)] + ["{broken"]
         folder = tmp_path / "in" / ("deep" if number % 2 else "")
         (folder / f"{number}.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
-    (tmp_path / "names.txt").write_text("Zoë", encoding="utf-8")
+    (tmp_path / "names.txt").write_text("Zoë\nBo Li", encoding="utf-8")
     config = tmp_path / "config.yml"
     config.write_text(f"slung: {{labelers: [{{type: entities, path: {tmp_path / 'names.txt'}}}]}}")
     slung = [BIN / "slung", "label", tmp_path / "in", "-o", tmp_path / "single", "-c", config]
@@ -45,14 +45,17 @@ def run(folder, executor, environment=(), options=()):
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    labeled = (".jsonl", ".gz", ".zst", ".bad_lines.txt")
+    labeled = (".jsonl", ".gz", ".zst", ".bad_lines.txt", ".never_found.txt")
     kept = (path for path in folder.rglob("*") if path.is_file() and path.name.endswith(labeled))
     return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
 
 
 def test_local(corpus):
     run(corpus, "local")
-    assert files(corpus / "out") == files(corpus / "single") and len(files(corpus / "out")) == 8
+    assert files(corpus / "out") == files(corpus / "single") and len(files(corpus / "out")) == 9
+    assert files(corpus / "out")[".slung/entities.never_found.txt"] == b"# never found\n2\tBo Li\n"
+    logs = "".join(path.read_text() for path in (corpus / "logs" / "logs").iterdir())
+    assert logs.count("slung: entities: 1 of 2 listed names were never found") == 1
     stats = json.loads((corpus / "logs" / "stats.json").read_text())
     assert stats[0]["stats"]["documents"]["total"] == 200 and stats[0]["stats"]["bad_lines"]["total"] == 4
 

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from axolotl_slung.cli import main
 from axolotl_slung.cli.block import read_block
 from axolotl_slung.corpus.inputs import find_sources
-from axolotl_slung.corpus.job import Job
+from axolotl_slung.corpus.job import Job, JobError
 from axolotl_slung.corpus.run import label_sources
 from axolotl_slung.corpus.sources import Source
 from axolotl_slung.labeling.entities import EntitiesLabeler
@@ -147,6 +147,44 @@ def test_attribute_files_are_what_the_dolma_labeler_reads(tmp_path, names):
     result = label(tmp_path / "documents", "-o", tmp_path / "again", "-l", dolma)
     assert result.exit_code == 0, result.output
     assert read(tmp_path / "again" / "a.json.gz") == expected(rows)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("swapped", ["chunks", "resumed", "in order"])
+def test_the_order_of_attribute_files_holds_across_chunks(tmp_path, names, monkeypatch, workers, swapped):
+    monkeypatch.setattr("axolotl_slung.corpus.chunks.CHUNK_BYTES", 1000)
+    # lines of one length; the last one has the id of the first one
+    rows = [{"id": f"d{n % 59:02}", "text": f"{n % 10} {TEXTS[0]}" * 4, "n": 1} for n in range(60)]
+    (tmp_path / "a.jsonl").write_bytes(as_lines(rows))
+    assert label(tmp_path / "a.jsonl", "-o", tmp_path / "out", "-l", names, "--form", "dolma").exit_code == 0
+    cuts = [chunk.end["line"] for chunk in Source("a.jsonl", str(tmp_path / "a.jsonl"), "json").chunks()]
+    middle = cuts[len(cuts) // 2]
+    if swapped != "in order":  # each chunk has the files' order
+        rows = rows[middle:] + rows[:middle]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_bytes(as_lines(rows))
+    dolma = f"{{type: dolma, path: {tmp_path / 'out'}, attribute: entities}}"
+    sources, job = find_sources([str(tmp_path / "in")]), Job(read_block(None, [dolma]))
+    if swapped == "resumed":
+        monkeypatch.setattr("axolotl_slung.corpus.output._COMMIT_EVERY", -1)
+
+        def stop(source, progress):
+            if progress.documents:
+                raise KeyboardInterrupt
+
+        for _ in range(60):  # one chunk per run
+            try:
+                label_sources(sources, tmp_path / "again", job, 1, stop)
+            except (KeyboardInterrupt, JobError) as error:
+                if isinstance(error, JobError):
+                    break
+    if swapped == "in order":
+        label_sources(sources, tmp_path / "again", job, workers)
+        return
+    with pytest.raises(
+        JobError, match=r"in/a\.jsonl: its documents are not in the order of the files of the labeler 'dolma'; do not"
+    ):
+        label_sources(sources, tmp_path / "again", job, workers)
 
 
 def test_what_cannot_be_labeled_is_listed_and_the_rest_is_labeled(tmp_path, names, monkeypatch):

@@ -97,6 +97,25 @@ def test_counts_of_planted_labels_are_those_of_the_batches(config):
     assert verdicts(findings)["labels"] == NOTE and "the labelers found nothing risky" in text_of(findings, "labels")
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [{}, {"sample_packing": True, "pretrain_multipack_buffer_size": 20}, {"dataloader_num_workers": 1}],
+    ids=str,
+)
+def test_labels_are_planted_in_streams_too(config, overrides, tmp_path):
+    stream = [{"path": "json", "data_files": str(tmp_path / "rows.jsonl"), "type": "pretrain"}]
+    keys = {"datasets": None, "pretraining_dataset": stream, "sequence_len": 128}
+    findings = examine(config(**keys, **overrides), 3, print)
+    apart = "dataloader_num_workers" in overrides
+    notes = {"labels": NOTE, "labels in the batches": NOTE if apart else OK}
+    assert verdicts(findings) == {**dict.fromkeys(ALL_CHECKS, OK), **notes}
+    text = text_of(findings, "labels in the batches")
+    if apart:
+        assert text.startswith("not checked: `dataloader_num_workers: 1` processes label the stream")
+    else:
+        assert re.fullmatch(r"all planted labels of the \d rows in 3 batches passed .*: mask \d+, unlikelihood \d+", text)
+
+
 def test_a_collator_that_rewrites_labels_is_found(config):
     findings = examine(config(plugins=["helpers.rivals.RewritesLabels"]), 1, print)
     assert findings[-1].verdict == FAILED and "do not match their token ids" in findings[-1].text

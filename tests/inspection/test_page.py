@@ -294,3 +294,46 @@ def test_with_a_method_the_yaml_says_the_cuts_of_each_labeler(open_page):
     assert written["profanity"] == [0.3, 0.8] and written["presidio"] == "any"
     assert [moved(cut, own["insults"], (0.2, 0.9)) for cut in written["insults"]] == pytest.approx([0.3, 0.8])
     assert SlungConfig(labelers=[{"type": "spans", "cuts": written}]).scale() == (0.3, 0.8)
+
+
+def lines_of(page):
+    """The tops of the tokens of each line, and which tokens are in it."""
+    return page.js(
+        "return [...document.querySelectorAll('.text .token')].map((token) => {"
+        " const box = token.getBoundingClientRect(); return [box.top, box.left, box.right]; })"
+    )
+
+
+def test_no_line_ends_inside_a_word(open_page):
+    """Words of one to nine tokens, at several widths; a row of the page ends between words, too."""
+    rng = np.random.default_rng(0)
+    words = [[(" " if k == 0 else "") + "abc"[: 1 + n % 3] for k in range(n)] for n in rng.integers(1, 10, 400)]
+    tokens = [token for word in words for token in word]
+    page = open_page([labeled(tokens)])
+    for width in (1300, 700, 380):
+        page.driver.set_window_size(width, 900)
+        page.js("for (const row of documents[0].rows) fill(row)")
+        boxes, at, lines = lines_of(page), 0, set()
+        assert len(boxes) == len(tokens)
+        for word in words:
+            tops = {round(top) for top, _, _ in boxes[at : at + len(word)]}
+            assert len(tops) == 1, (width, at, word)
+            at, lines = at + len(word), lines | tops
+        assert len(lines) > 5
+    page.driver.set_window_size(1300, 900)
+
+
+def test_a_word_longer_than_a_line_does_not_overflow(open_page):
+    documents = [labeled([" see", " http", *["://a.b/c"] * 90, " end"]), labeled(["中文"] * 200), labeled(["x" * 4000])]
+    page = open_page(documents)
+    for width in (1300, 380):
+        page.driver.set_window_size(width, 900)
+        page.js("for (const doc of documents) for (const row of doc.rows) fill(row)")
+        edge = page.js("return document.documentElement.clientWidth")
+        assert page.js("return document.documentElement.scrollWidth") <= edge
+        assert max(right for _, _, right in lines_of(page)) <= edge
+    page.driver.set_window_size(1300, 900)
+    # a line of Chinese ends between any two tokens: the first one is as wide as the page
+    boxes = lines_of(page)[93:293]
+    first = [box for box in boxes if round(box[0]) == round(boxes[0][0])]
+    assert len(first) > 5

@@ -7,6 +7,7 @@ import yaml
 from click.testing import CliRunner
 from helpers.axolotl_run import base_config, prepare_in_process
 from helpers.tiny import tiny_model, write_jsonl
+from transformers import AutoTokenizer
 
 from axolotl_slung.cli import main
 from axolotl_slung.labels.codec import FIRST_CODE
@@ -125,3 +126,50 @@ def test_mistakes(project, monkeypatch, arguments, says):
     monkeypatch.chdir(project[0])
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code and says in " ".join(result.output.split()), (result.output, result.exception)
+
+
+def test_labeled_chats_are_counted_text_by_text(project):
+    folder, config = project
+    call = {"type": "function", "function": {"name": "send", "arguments": '{"to": "Maria Hernandez"}'}}
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"{n} Who is Maria Hernandez?"},
+                {"role": "assistant", "content": "Somebody.", "tool_calls": [call] if n else []},
+            ],
+            "tools": [{"type": "function", "function": {"name": "send", "description": "asks Maria Hernandez"}}],
+        }
+        for n in range(2)
+    ]
+    write_jsonl(folder / "chats.jsonl", rows)
+    chats, given = folder / "chats", ["--messages-field", "messages", "-c", folder / "config.yml"]
+    run("label", folder / "chats.jsonl", "-o", chats, *given, "-j", 1)
+    # all strings but roles and types, a token per byte: here the names of arguments, too
+    texts = [
+        [f"{n} Who is Maria Hernandez?", "Somebody.", *(["send", "to", "Maria Hernandez"] if n else []), "send",
+         "asks Maria Hernandez"]
+        for n in range(2)
+    ]  # fmt: skip
+    encode = AutoTokenizer.from_pretrained(config["base_model"])
+    tokens = sum(len(encode(text, add_special_tokens=False)["input_ids"]) for of_row in texts for text in of_row)
+    named = sum(text.count("Maria Hernandez") for of_row in texts for text in of_row)
+    output = run("stats", chats, *given, "--json", folder / "s.json")
+    figures = json.loads((folder / "s.json").read_text())
+    masked = figures["outcomes"]["mask"]
+    assert (figures["documents"], figures["tokens"], named) == (2, tokens, 5)
+    of_name = len(encode("Maria Hernandez", add_special_tokens=False)["input_ids"])
+    assert abs(masked - named * of_name) <= 2 * named and masked > 0
+    assert "labeled chats are read without a chat template" in output and "hernandez" in output
+    swept = run("sweep", chats, *given, "-t", "0.5", "--json", folder / "w.json")
+    assert json.loads((folder / "w.json").read_text())["cuts"][0]["outcomes"]["mask"] == masked
+    assert "without a chat template" in swept
+    seen = " ".join(run("inspect", chats, *given, "--terminal", "--all").split())
+    assert "[mask:" in seen and "Hernandez" in seen and "Somebody" in seen
+    # without the option, or for another column, it is said what to give
+    for options, says in (
+        (["-c", folder / "config.yml"], "and for chats --messages-field messages"),
+        (["--messages-field", "turns", "-c", folder / "config.yml"], "expected a list of messages in 'turns'"),
+        (["--spans-field", "marks", *given], "a message has no 'marks'"),
+    ):
+        result = CliRunner().invoke(main, ["stats", str(chats), *map(str, options)])
+        assert result.exit_code == 1 and says in result.output

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
 
-from axolotl_slung.labeling import LabelerError, PresidioLabeler
+from axolotl_slung.labeling import LabelerError, PresidioLabeler, RowError
 from axolotl_slung.storage import FileError
 
 KEY = "slung.labelers[0]"
@@ -249,6 +249,25 @@ def test_a_pattern_that_runs_out_of_time_is_an_error_and_no_silence(labeler, mon
         LabelerError, match=r"^slung\.labelers\[0\]: row 0 of the batch: one of Presidio's patterns timed out"
     ):
         labeler.label(["a1.b2-c3 " * 10_000], [{}])
+
+
+@pytest.mark.parametrize(
+    "entity, text, slowest",
+    [
+        ("URL", "a." * 20_000, "UrlRecognizer; leave URL out of `entities`"),
+        ("US_BANK_NUMBER", "12345678 " * 1000, "the search for context words; ask for fewer `entities`"),
+    ],
+)
+def test_presidio_has_a_budget_of_time(monkeypatch, entity, text, slowest):
+    monkeypatch.setattr("axolotl_slung.labeling.presidio.ALLOWANCE", 0.05)
+    monkeypatch.setattr("axolotl_slung.labeling.presidio.PER_MILLION", 0.0)
+    labeler = PresidioLabeler(KEY, [entity])
+    says = rf"^slung\.labelers\[0\]: Presidio took more CPU time than its budget, 0\.05 s .* most of it in {slowest}"
+    with pytest.raises(LabelerError, match=says) as first:
+        labeler.label([text], [{}])
+    with pytest.raises(LabelerError, match=says) as second:  # at once, for whatever text
+        labeler.label(["short"], [{}])
+    assert not isinstance(first.value, RowError) and str(first.value) == str(second.value)
 
 
 def test_errors_of_presidio_do_not_quote_the_text(model, engine, tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from axolotl_slung.labeling.base import Span
 from axolotl_slung.labels.buckets import Action, Bucket, preset
 from axolotl_slung.labels.documents import document
-from axolotl_slung.labels.outcome import Outcome, added
+from axolotl_slung.labels.outcome import Outcome
 from axolotl_slung.labels.tokens import buckets_of, char_scores
 
 LENGTH = 12
@@ -55,7 +55,8 @@ def test_tokens_and_characters_are_counted_one_by_one(spans, buckets):
     for outcome in (of_tokens, of_text):
         assert (outcome.trainable, outcome.lost, dict(outcome.trained)) == expected
     both = Outcome(buckets, ["presidio"])
-    both.add_json(added(of_tokens.to_json(), of_text.to_json()))
+    both.add_json(of_tokens.to_json())
+    both.add_json(of_text.to_json())
     assert both.trainable == 2 * expected[0] and both.lost == 2 * expected[1]
     assert dict(both.trained) == {key: 2 * number for key, number in expected[2].items()}
 

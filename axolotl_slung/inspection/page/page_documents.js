@@ -156,13 +156,24 @@ function draw(doc, index) {
   return doc.card;
 }
 
-// Rows end at a line break if there is one.
+// Scripts without spaces between words: a line may end between any two of their tokens.
+const UNSPACED =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+
+// Whether a word begins at a token. It goes on to the next token that begins with a blank, or follows one.
+function beginsWord(doc, i) {
+  const [before, token] = [doc.tokens[i - 1] ?? " ", doc.tokens[i] ?? " "];
+  return /^\s/.test(token) || /\s$/.test(before) || (UNSPACED.test(before) && UNSPACED.test(token));
+}
+
+// Rows end at a line break if there is one, or else between words.
 function cut(doc) {
   const rows = [];
   let start = 0;
   for (let i = 0; i < doc.tokens.length; i++) {
     const length = i + 1 - start;
-    if (length >= ROW * 2 || (length >= ROW && doc.tokens[i].includes("\n"))) {
+    const between = length >= ROW * 2 && (length >= ROW * 4 || beginsWord(doc, i + 1));
+    if (between || (length >= ROW && doc.tokens[i].includes("\n"))) {
       rows.push([start, i + 1]);
       start = i + 1;
     }
@@ -177,15 +188,19 @@ function fill(row) {
   const cells = doc.sides.map((_, side) => {
     const cell = make("div", "cell");
     cell.dir = "auto";
+    let word = cell; // lines are only broken between words, or inside one that is longer than a line
     for (let i = start; i < end; i++) {
+      if (beginsWord(doc, i)) word = i + 1 < end && !beginsWord(doc, i + 1) ? make("span", "word") : cell;
+      if (word !== cell && !word.parentNode) cell.append(word);
       const token = show(make("span"), doc.tokens[i]);
       token.dataset.index = i;
       token.dataset.side = side;
       token.tabIndex = -1;
       row.tokens[side].push(token);
-      cell.append(token);
+      word.append(token);
       const breaks = doc.tokens[i].split("\n").length - 1;
       for (let k = 0; k < Math.min(breaks, 2); k++) cell.append(make("br"));
+      if (breaks) word = cell;
     }
     return cell;
   });

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, List, Value
 
-from ...labeling.base import Labeler
+from ...labeling.base import Labeler, Span
 from ...labels.codec import FIRST_CODE, IGNORE, decode
+from ...labels.documents import document
+from ...labels.outcome import Outcome
 from ...labels.tokens import buckets_of, char_scores
+from . import outcomes
 from .policy import Policy
 from .row_labels import SlungDataError
 from .tagging import TaggingTokenizer
@@ -18,7 +25,8 @@ def label_pretokenized(dataset: Dataset, policy: Policy, tagging: TaggingTokeniz
     """The data set with actions in `labels`, which become int64.
 
     With a `spans` labeler, its column holds `[start, end, score]`, counted in tokens of `input_ids`. The column is
-    removed. Without one, `labels` must already hold codes (or -100 for masked tokens) from an earlier run.
+    removed. Without one, `labels` must already hold codes (or -100 for masked tokens) from an earlier run. The result has
+    the columns that `outcomes.take` removes.
 
     Args:
         dataset: a data set with `input_ids` and `labels`.
@@ -43,16 +51,21 @@ def label_pretokenized(dataset: Dataset, policy: Policy, tagging: TaggingTokeniz
         drop = [labeler.field for labeler in by_span if getattr(labeler, "field", None) in dataset.column_names]
         label = _Spans(by_span, tagging, policy)
         return dataset.map(label, batched=True, remove_columns=drop, desc="Labeling token spans")
-    codes = 0
+    codes, counts = 0, []
     for start in range(0, len(dataset), 1000):
         rows = dataset[start : start + 1000]
-        for ids, labels in zip(rows["input_ids"], rows["labels"]):
-            codes += _check(np.asarray(ids), np.asarray(labels, dtype=np.int64), len(policy.buckets), where)
+        for ids, given in zip(rows["input_ids"], rows["labels"]):
+            labels = np.asarray(given, dtype=np.int64)
+            codes += _check(np.asarray(ids), labels, len(policy.buckets), where)
+            # whether -100 was masked by slung is not known, nor which tokens were found and trained
+            counts.append(outcomes.columns(Counter(), *outcomes.counted(labels != IGNORE, labels, policy, True)))
     if not codes:
         raise SlungDataError(
             f"{where}: it is already tokenized, so {on_text[0].key} has no text to read, and `labels` hold no codes; "
             "give raw text, or a column of token spans (`type: spans`)"
         )
+    for name in counts[0]:
+        dataset = dataset.add_column(name, [row[name] for row in counts])
     return dataset
 
 
@@ -93,11 +106,25 @@ class _Spans:
         # spans count tokens here: a text with one character per token has the right bounds
         texts = ["x" * len(row["input_ids"]) for row in rows]
         found = [labeler.annotate(texts, rows) for labeler in self.labelers]
-        labels = []
+        out: dict[str, list] = {"labels": []}
         for index, row in enumerate(rows):
-            ids = np.asarray(row["input_ids"], dtype=np.int64)
-            scores = char_scores(len(ids), [span for spans in found for span in spans[index]])
+            ids, given = (np.asarray(row[name], dtype=np.int64) for name in ("input_ids", "labels"))
+            spans = [span for of_labeler in found for span in of_labeler[index]]
+            scores = char_scores(len(ids), spans)
             actions = self.tagging.labels(ids, buckets_of(scores, self.policy.buckets), scores)
-            given = np.asarray(row["labels"], dtype=np.int64)
-            labels.append(np.where(given == IGNORE, IGNORE, actions).tolist())
-        return {"labels": labels}
+            labels = np.where(given == IGNORE, IGNORE, actions)
+            numbers = outcomes.counted(given != IGNORE, labels, self.policy, self.tagging.code_masked)
+            counts = outcomes.columns(self._trained_finds(ids, spans, given != IGNORE), *numbers)
+            for name, value in {"labels": labels.tolist(), **counts}.items():
+                out.setdefault(name, []).append(value)
+        return out
+
+    def _trained_finds(self, ids: np.ndarray, spans: Sequence[Span], trainable: np.ndarray) -> Counter:
+        """See `Outcome.trained_finds`."""
+        policy = self.policy
+        if not any(span.labeler in policy.finders for span in spans):
+            return Counter()
+        each = np.arange(len(ids))
+        row = document("", "x" * len(ids), np.stack([each, each + 1], 1), spans, policy.buckets, "any")
+        row = replace(row.reordered(self.tagging.order(ids)), trainable=trainable)
+        return Outcome(policy.buckets, policy.finders).trained_finds(row)

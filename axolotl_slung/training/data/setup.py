@@ -48,6 +48,7 @@ class Setup:
     Attributes:
         config: the block.
         buckets: in ascending order.
+        cuts: the known cuts of each name that spans can have.
         finders: the names of spans whose scores are not compared with cuts: whatever was found is risky.
         fused_loss: the fused loss that the config uses instead of slung's, or None.
         code_masked: whether masked tokens are written as codes. Their nll can only be logged if they are.
@@ -59,8 +60,8 @@ class Setup:
         config = SlungConfig.model_validate(block.to_dict() if hasattr(block, "to_dict") else dict(block))
         recorded = recorded_cuts(_paths(cfg)) if any(labeler.type == "spans" for labeler in config.labelers) else {}
         self.config = config.with_recorded(recorded)
-        found = {**recorded, **self.config.cuts_by_name()}
-        self.finders = frozenset(name for name, cuts in found.items() if cuts == ANY)
+        self.cuts = {**recorded, **self.config.cuts_by_name()}
+        self.finders = frozenset(name for name, cuts in self.cuts.items() if cuts == ANY)
         self.buckets: tuple[Bucket, ...] = self.config.resolved_buckets()
         self.fused_loss = fused_loss(cfg)
         monitor = self.config.monitor_masked

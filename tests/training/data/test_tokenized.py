@@ -98,3 +98,49 @@ def test_codes_of_an_earlier_run_are_counted_in_the_shard_alone(tmp_path, slung,
     entry = {"path": str(tmp_path / "rows.parquet"), "ds_type": "parquet", "type": "completion", "shards": 4}
     prepare_in_process(base_config(tmp_path, base_model=str(tiny_model(tmp_path)), datasets=[entry], **slung()))
     assert "slung: datasets[0]: 6 tokens: train 4" in caplog.text
+
+
+def said(caplog):
+    texts = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    return [text.removeprefix("slung: datasets[0]: ") for text in texts if text.startswith("slung: datasets[0]: ")]
+
+
+def test_finds_that_are_trained_are_warned_of_as_for_text(tmp_path, slung, caplog):
+    buckets = [{"name": "fine", "below": 0.5, "action": "train"}, {"name": "risky", "action": "mask"}]
+    (tmp_path / ".slung").mkdir()
+    (tmp_path / ".slung" / "cuts.yml").write_text("phones: any\nrude: [0.2, 0.9]\n")
+    spans = ['{"phones": [[0, 2, 0.4], [2, 3, 0.4]], "rude": [[1, 2, 0.3]]}', '{"phones": [[0, 2, 0.9]]}']
+    table = columns(pa.list_(pa.int64()), [[40, 41, IGNORE], [40, 41, 42]], spans=pa.array(spans))
+    rows = prepared(tmp_path, table, slung(labelers=[{"type": "spans"}], buckets=buckets))
+    assert sorted(rows.column_names) == ["attention_mask", "input_ids", "labels"]
+    # 2 of 5 trainable tokens lose their loss, and 2 that were found are trained; the third is not trainable
+    assert said(caplog) == [
+        "the model learns to say what phones found: 2 tokens are in the bucket 'fine', whose action is train "
+        "(2 with the score 0.4)"
+    ]
+
+
+@pytest.mark.parametrize("lost", [50, 51])
+@pytest.mark.parametrize("coded", [False, True])
+def test_a_lost_loss_is_warned_of_as_for_text(tmp_path, slung, caplog, lost, coded):
+    labels = [[40, 41, IGNORE, 42] for _ in range(100 // 3)] + [[40, IGNORE, IGNORE, IGNORE]]
+    spans, left = [], lost
+    for row in labels:
+        here = [n for n, label in enumerate(row) if label != IGNORE][:left]
+        left -= len(here)
+        spans.append([[n, n + 1, 1.0] for n in here])
+        if coded:
+            for n in here:
+                row[n] = int(encode(row[n], 2, 1.0))
+    table = {
+        "input_ids": pa.array([[40, 41, 7, 42]] * len(labels)),
+        "attention_mask": pa.array([[1] * 4] * len(labels)),
+        "labels": pa.array(labels),
+    }
+    if not coded:
+        table["spans"] = pa.array(spans)
+    prepared(tmp_path, table, slung(labelers=[{"type": "profanity" if coded else "spans"}]))
+    warning = (
+        "51.0% of the 100 trainable tokens lose their loss; `slung sweep` shows what other cuts or buckets would do"
+    )
+    assert said(caplog) == ([warning] if lost == 51 else [])
