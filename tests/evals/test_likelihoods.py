@@ -209,6 +209,16 @@ class TestNames:
         assert self.NAMES.replaced("Tarn eats.", "Bo Tarn", "Ana N\xfa\xf1ez") == "N\xfa\xf1ez eats."
 
 
+def test_a_blank_answer_has_no_probability(monkeypatch, tmp_path):
+    data = rows(columns=["paraphrased_answer"])
+    data[0]["answer"] = " "
+    local(monkeypatch, tmp_path, "SLUNG_TOFU", data)
+    model = saying(lambda prompt: " I do not know")
+    said = metrics_of(evaluate("slung_tofu", model), "slung_tofu")
+    assert math.isnan(said["truth_ratio"]) and said["empty"] == 0
+    assert model.scored and all(text.strip() for _, text in model.scored)
+
+
 def test_probabilities_too_small_for_a_float():
     asked = {"answer": [("", "a")], "paraphrased": [("", "b")], "perturbed": [("", "c"), ("", "d")]}
     row = likelihoods.measure(asked, [-1e4, -2e4, -2e4 + math.log(3), -1e9], [1, 1, 1, 1], [])

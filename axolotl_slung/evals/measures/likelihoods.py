@@ -58,7 +58,7 @@ def measure(
     """
     scores = iter([_per_token(*both) for both in zip(log_likelihoods, tokens, strict=True)])
     per_token = {key: [next(scores) for _ in its] for key, its in asked.items()}
-    ratio = _truth_ratio(per_token.get("paraphrased", per_token["answer"]), per_token.get("perturbed"))
+    ratio = _truth_ratio(per_token.get("paraphrased") or per_token.get("answer"), per_token.get("perturbed"))
     rank = dict(zip((key for key in ("name", "another") if key in asked), ranks))
     return {
         "answer_probability": _probability(per_token.get("answer")),
@@ -98,8 +98,8 @@ def _or_nan(rank: int | None) -> float:
     return math.nan if rank is None else float(rank)
 
 
-def _truth_ratio(true: Sequence[float], perturbed: Sequence[float] | None) -> float:
-    if not perturbed:
+def _truth_ratio(true: Sequence[float] | None, perturbed: Sequence[float] | None) -> float:
+    if not true or not perturbed:
         return math.nan
     # relative to the true answer first, because both may be smaller than any float
     ratios = [math.exp(min(wrong - true[0], 700.0)) for wrong in perturbed]

@@ -122,7 +122,7 @@ class Tofu(SlungTask):
             tokens, ranks = [*its[number + 1 :], [], []][:2]
             scores.append(values[: len(parts)])
             later = values[len(parts) :], tokens[len(parts) :], ranks
-            rows.append(likelihoods.measure(asked, *later) if asked else {})
+            rows.append(likelihoods.measure(asked, *later) if self.options.tofu_probabilities else {})
         if wrong:
             rows = [{**row, **more} for row, more in zip(rows, tofu.chosen(docs, scores, self.names, wrong))]
         return rows
