@@ -100,7 +100,14 @@ def test_vllm_measures_as_hf(engine, measured, of_hf, vllm, monkeypatch):
         def _model_generate(self, requests, generate, sampling_params=None, **_):
             return engine.outputs(requests, sampling_params if generate else None)
 
-    attributes = {"add_bos_token": None, "think_end_token": None, "truncation_side": "left", "_max_gen_toks": 256}
+    attributes = {
+        "add_bos_token": None,
+        "enable_thinking": True,
+        "chat_template_args": {},
+        "think_end_token": None,
+        "truncation_side": "left",
+        "_max_gen_toks": 256,
+    }
     model = bare(Stubbed, engine.tokenizer, 514, **attributes)
     with pytest.raises(NotImplementedError, match="slung_civilcomments: .*Stubbed returns none; use --model hf"):
         measured("slung", model)
