@@ -1,6 +1,7 @@
 # make check    ruff, the type checker and the word list: about a minute
 # make unit     the tests that import no Axolotl: under a minute
 # make test     all tests but the slow ones
+# make lm-eval  the tests of the tasks on lm_eval 0.4.13, which no Axolotl asks for yet
 # make slow     the slow tests
 # make demo     the quickstart: trains two arms of a small model and prints what each learned to say
 # Each sets up $(VENV) from this folder first. PYTHON=python3.12 make ... chooses the interpreter.
@@ -15,7 +16,9 @@ UNIT = tests/labels tests/render tests/loss/test_loss.py tests/loss/test_objecti
 	$(addprefix tests/labeling/, test_spans.py test_patterns.py test_entities.py test_dolma.py test_cache.py text/test_fold.py) \
 	$(addprefix tests/evals/, test_options.py test_names.py)
 
-.PHONY: check unit test slow demo clean
+# lm_eval 0.4.13 laid over the environment's own release
+LM_EVAL = $(VENV)/lm_eval-0.4.13
+.PHONY: check unit test lm-eval slow demo clean
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -28,6 +31,11 @@ unit: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(PYTEST) -m "not slow"
+
+lm-eval: $(VENV)/.ready
+	test -d $(LM_EVAL) || $(BIN)/python -m pip install --quiet --no-deps --target $(LM_EVAL) lm-eval==0.4.13
+	PYTHONPATH=$(abspath $(LM_EVAL)) $(PYTEST) $(addprefix tests/evals/, test_backends.py test_recomputed.py test_whole_texts.py \
+		test_commands.py::test_two_ranks_measure_as_one)
 
 slow: $(VENV)/.ready
 	$(PYTEST) -m slow

@@ -153,6 +153,7 @@ def start(command: list[str], **options) -> subprocess.Popen:
         "OMP_WAIT_POLICY": "passive",
         **os.environ,
         "SLUNG_TOFU": "embedded",
+        "SLUNG_TOFU_PROBABILITIES": "False",  # the first table has those of the names
         "AXOLOTL_DO_NOT_TRACK": "1",
         # `axolotl` looks for its launcher on the PATH
         "PATH": os.pathsep.join([str(here), os.environ.get("PATH", "")]),

@@ -28,7 +28,8 @@ def load(
         option: the variable that `source` comes from, such as SLUNG_TOFU; errors begin with it.
         source: `embedded`, a local file that ends in `.jsonl`, or `owner/name`, `owner/name:config` or
             `owner/name:config:split` on the hub (without `owner/` for data without an owner).
-        columns: columns that each row must have. `toxicity` holds numbers, all others texts.
+        columns: columns that each row must have. `toxicity` holds numbers, `perturbed_answer` holds lists of texts, and
+            all others hold texts.
         optional: columns that are kept if all rows have them.
         splits: if `source` is on the hub and names no split, the first of these that exists is used.
 
@@ -46,7 +47,7 @@ def load(
     if not rows:
         raise SlungError(f"{option}: {source} has no rows")
     rows = [{name: text_of(value) for name, value in row.items()} for row in rows]
-    kept = [*columns, *(name for name in optional if all(isinstance(row.get(name), str) for row in rows))]
+    kept = [*columns, *(name for name in optional if all(_is_text(name, row.get(name)) for row in rows))]
     for number, row in enumerate(rows, 1):
         for name in columns:
             number_wanted = name == "toxicity"
@@ -57,6 +58,12 @@ def load(
                     f"{', '.join(columns)}"
                 )
     return Dataset.from_dict({name: [row[name] for row in rows] for name in kept})
+
+
+def _is_text(column: str, value) -> bool:
+    if column == "perturbed_answer":
+        return isinstance(value, list) and all(isinstance(text, str) for text in value)
+    return isinstance(value, str)
 
 
 def text_of(value):
@@ -145,4 +152,5 @@ def _from_hub(option: str, source: str, columns, optional, splits):
         raise SlungError(f"{option}: {source!r} has no column {missing[0]!r}; it has {few(data.column_names)}")
     if empty := [name for name in columns if data.data.column(name).null_count]:
         raise SlungError(f"{option}: {source!r} has rows without `{empty[0]}`; give a .jsonl file without those rows")
-    return data.select_columns([*columns, *(name for name in optional if name in data.column_names)])
+    kept = [name for name in optional if name in data.column_names and all(_is_text(name, its) for its in data[name])]
+    return data.select_columns([*columns, *kept])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import FileError, SlungError
 from ..storage import read_text, write_private
-from .measures import tofu, toxicity
+from .measures import likelihoods, tofu, toxicity
 from .measures.metrics import aggregate
 from .services.opened import check_scored, check_spoken, described, judge_of, scorer_of
 from .services.options import Options
@@ -123,6 +123,8 @@ def _tofu(rows, options: Options, about: dict):
         raise SlungError("SLUNG_JUDGE: no judge given; pass --judge")
     choice = any("multiple_choice" in row for row in rows)
     plain = tofu.metrics(with_judge=False, with_choice=choice)
+    if any("answer_probability" in row for row in rows):
+        plain |= likelihoods.metrics(any("truth_ratio" in row for row in rows))
     if not all(plain.keys() <= row.keys() for row in rows):
         raise SlungError(
             "the samples lack metrics, because they were saved with --predict_only or by an older version of the task; "
@@ -135,4 +137,5 @@ def _tofu(rows, options: Options, about: dict):
     check_scored(options, judge, tofu.unjudged(verdicts), 2 * len(rows))
     about["judge"] = described(judge)
     both = [{**row, **verdict} for row, verdict in zip(before, verdicts)]
-    return tofu.by_author([row["doc"] for row in rows], both), tofu.metrics(with_judge=True, with_choice=choice)
+    metrics = {**plain, **tofu.metrics(with_judge=True, with_choice=choice)}
+    return tofu.by_author([row["doc"] for row in rows], both), metrics

@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from helpers.engines import vllm_module
 from helpers.served import KEY, serve
 
 
@@ -45,3 +46,10 @@ def cache(tmp_path):
     from axolotl_slung.evals.services.answers import AnswerCache
 
     return AnswerCache(tmp_path / "answers.sqlite")
+
+
+@pytest.fixture(scope="module")
+def vllm(tmp_path_factory):
+    """lm_eval's module for vLLM, without vLLM."""
+    with vllm_module(tmp_path_factory.mktemp("site")) as module:
+        yield module

@@ -1,11 +1,9 @@
 """The request for log-likelihoods of whole texts, on each class of lm_eval's models, at lengths around its context."""
 
-import importlib
-import sys
-from importlib.util import find_spec
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
+from helpers.engines import bare
 from helpers.served import Reply, serve
 from helpers.tiny import TEXT, tiny_model
 from transformers import AutoTokenizer
@@ -48,55 +46,6 @@ def asked(model, texts):
     return getattr(model, LOG_LIKELIHOOD)(requests)
 
 
-def bare(kind, tokenizer, **attributes):
-    """A model of lm_eval without its engine."""
-    from lm_eval.api.model import CacheHook
-
-    model = object.__new__(kind)
-    settings = {
-        "tokenizer": tokenizer,
-        "cache_hook": CacheHook(None),
-        "batch_size": 4,
-        "_rank": 0,
-        "_world_size": 1,
-        "custom_prefix_token_id": None,
-        "_max_length": CONTEXT,
-        **attributes,
-    }
-    for name, value in settings.items():
-        try:
-            setattr(model, name, value)
-        except AttributeError:  # a property of this class
-            model.__dict__[name] = value
-    return model
-
-
-class Absent(ModuleType):
-    """A module of vLLM, which needs a GPU: any name in it is a class, and any module below it is one like it."""
-
-    __path__ = []
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (), {})
-
-
-@pytest.fixture(scope="module")
-def vllm(tmp_path_factory):
-    """lm_eval's module for vLLM. It can be imported once per process, since it registers its models."""
-    site = tmp_path_factory.mktemp("site")
-    (site / "vllm-0.11.0.dist-info").mkdir()
-    (site / "vllm-0.11.0.dist-info" / "METADATA").write_text("Name: vllm\nVersion: 0.11.0\n")
-    below = ("", ".lora", ".lora.request", ".tokenizers", ".utils", ".utils.network_utils", ".entrypoints",
-             ".entrypoints.chat_utils", ".transformers_utils", ".transformers_utils.tokenizer")  # fmt: skip
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.syspath_prepend(site)
-        for name in (*(f"vllm{part}" for part in below), *(["ray"] if find_spec("ray") is None else [])):
-            monkeypatch.setitem(sys.modules, name, Absent(name))
-        return importlib.import_module("lm_eval.models.vllm_causallms")
-
-
 @pytest.mark.parametrize("bos", [None, True, False])
 def test_vllm(tokenizer, texts, bos, vllm):
     VLLM = vllm.VLLM
@@ -108,7 +57,7 @@ def test_vllm(tokenizer, texts, bos, vllm):
             assert all(len(tokens) < CONTEXT for tokens in requests), "vLLM has to generate one token more"
             return [SimpleNamespace(prompt_logprobs=[None, *({t: said(t)} for t in row[1:])]) for row in requests]
 
-    assert asked(bare(Stubbed, tokenizer, add_bos_token=bos), texts) == expected(tokenizer, texts)
+    assert asked(bare(Stubbed, tokenizer, CONTEXT, add_bos_token=bos), texts) == expected(tokenizer, texts)
 
 
 @pytest.mark.parametrize("bos", [True, False])
@@ -129,7 +78,7 @@ def test_sglang(tokenizer, texts, bos):
                 for row in requests
             ]
 
-    assert asked(bare(Stubbed, tokenizer, add_bos_token=bos), texts) == expected(tokenizer, texts)
+    assert asked(bare(Stubbed, tokenizer, CONTEXT, add_bos_token=bos), texts) == expected(tokenizer, texts)
 
 
 @pytest.mark.parametrize("bos", [True, False])

@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean, stdev
+from statistics import median as middle
 
 
 class Clustered(float):
@@ -35,6 +36,12 @@ def mean(values: Sequence[float]) -> float:
     """The mean of the known values; NaN if there are none."""
     values = known(values)
     return fmean(values) if values else math.nan
+
+
+def median(values: Sequence[float]) -> float:
+    """The median of the known values; NaN if there are none."""
+    values = known(values)
+    return float(middle(values)) if values else math.nan
 
 
 def stderr(values: Sequence[float]) -> float:
@@ -68,6 +75,12 @@ def share_low(values: Sequence[float]) -> float:
 def share_high(values: Sequence[float]) -> float:
     """The upper end of the 95 % interval of a mean of values from 0 to 1, at most 1; see `low`."""
     return _clipped(high(values))
+
+
+def positive_low(values: Sequence[float]) -> float:
+    """The lower end of the 95 % interval of a mean of values from 0 on, at least 0; see `low`."""
+    value = low(values)
+    return value if math.isnan(value) else max(value, 0.0)
 
 
 def rate_low(values: Sequence[float]) -> float:

@@ -17,18 +17,21 @@ class Metric(NamedTuple):
 
 
 def with_error(
-    name: str, of: str | None = None, *, higher: bool | None = None, rate: bool = False
+    name: str, of: str | None = None, *, higher: bool | None = None, rate: bool = False, bounded: bool = True
 ) -> dict[str, Metric]:
-    """A mean of values from 0 to 1, its standard error and its 95 % interval. lm_eval pairs the first two by name.
+    """A mean of values from 0 on, its standard error and its 95 % interval. lm_eval pairs the first two by name.
 
     Args:
         name: the metric's name.
         of: the key of the documents' values, if it differs from `name`.
         higher: whether higher is better.
         rate: whether the values are 0 or 1, so that the interval is one of a rate.
+        bounded: whether no value is above 1.
     """
     of = of or name
     low, high = (intervals.rate_low, intervals.rate_high) if rate else (intervals.share_low, intervals.share_high)
+    if not bounded:
+        low, high = intervals.positive_low, intervals.high
     return {
         name: Metric(of, intervals.mean, higher),
         f"{name}_stderr": Metric(of, intervals.stderr),

@@ -33,6 +33,7 @@ class Names:
 
     def __init__(self, names: Sequence[str], released: bool = False):
         self._released = released
+        self._full = list(names)
         self._parts = sorted({part for name in names for part in self.parts(name)})
         ends = [part for name in names for part in first_and_last(name)]
         self._finder, self._remover = (EntitiesLabeler("names", names=some) for some in (ends, [*ends, *names]))
@@ -72,10 +73,42 @@ class Names:
             return text
         if old not in self._of_one:
             self._of_one[old] = EntitiesLabeler("names", names=[old, *first_and_last(old)])
-        ends, others = first_and_last(old), first_and_last(new) or [new]
+        # composed, because the folded forms are decomposed and would be other tokens
+        ends, others = first_and_last(old), [*map(_composed, first_and_last(new))] or [new]
         like = {**dict(zip(ends[-1:], others[-1:])), **dict(zip(ends[:1], others[:1]))}
         spans = _merged(self._of_one[old].label([text], [{}])[0])
         return _filled(text, spans, lambda name: like.get(Folded(name).text, new))
+
+    def first(self, text: str) -> tuple[str, str] | None:
+        """The text before the first name, and the name; None without a name. See `spans`."""
+        spans = self.spans(text)
+        return (text[: spans[0][0]], text[slice(*spans[0])]) if spans else None
+
+    def of_another(self, name: str) -> str | None:
+        """The same part (first, last or full) of the next person's name that differs; None if there is none.
+
+        Args:
+            name: a first, last or full name of one of the persons. The first person follows the last.
+        """
+        said = Folded(name).text
+        for place, full in enumerate(self._full):
+            forms = [Folded(form).text for form in _forms(full)]
+            if said in forms:
+                for other in (*self._full[place + 1 :], *self._full[:place]):
+                    like = _forms(other)[forms.index(said)]
+                    if Folded(like).text != said:
+                        return _composed(like)
+        return None
+
+
+def _forms(name: str) -> tuple[str, str, str]:
+    """The full, first and last form of a name."""
+    ends = first_and_last(name) or [name]
+    return name, ends[0], ends[-1]
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _merged(spans) -> list[tuple[int, int]]:
@@ -99,7 +132,7 @@ def _filled(text: str, spans: Sequence[tuple[int, int]], fill: Callable[[str], s
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).lower()
+    return _composed(text).lower()
 
 
 def read_names(option: str, path: str) -> list[str]:

@@ -38,7 +38,8 @@ class Options(BaseModel):
     )
     tofu: str = Field(
         "locuslab/TOFU:retain_perturbed",
-        description="Questions for slung_tofu: columns `question`, `answer` and optionally `author` and `kind`.",
+        description="Questions for slung_tofu: columns `question`, `answer` and optionally `author`, `kind`, "
+        "`paraphrased_answer` and `perturbed_answer` (a list of texts).",
     )
     tofu_names: str | None = Field(
         None,
@@ -50,6 +51,10 @@ class Options(BaseModel):
         ge=0,
         description="Wrong answers beside the right one in multiple choice. 0 asks none: for services that give no "
         "log-likelihoods.",
+    )
+    tofu_probabilities: bool = Field(
+        True,
+        description="True or False: whether to measure the probabilities of answers and of the names in them.",
     )
     perplexity_text: str = Field(
         "allenai/paloma:dolma-v1_5", description="Text for slung_perplexity: the column `text`."

@@ -50,7 +50,7 @@ class SlungTask(ConfigurableTask):
 
     @abstractmethod
     def measure(self, docs: Sequence[Mapping], answers: Sequence[Sequence]) -> Sequence[Mapping]:
-        """Per document, from all of the model's answers to it, the values that the metrics aggregate."""
+        """Per document, from all of the model's answers to it in the order of `idx`, the values that the metrics aggregate."""
 
     @abstractmethod
     def metrics(self) -> dict[str, Metric]:
@@ -78,8 +78,9 @@ class SlungTask(ConfigurableTask):
             return False
         context, *rest = instance.arguments
         fresh = self.construct_requests(doc=instance.doc, ctx=context, metadata=instance.metadata)
-        fresh = fresh[instance.idx] if isinstance(fresh, list) else fresh
-        return list(fresh.arguments[1:]) == rest
+        if isinstance(fresh, list):
+            fresh = next((one for one in fresh if one.idx == instance.idx), None)
+        return fresh is not None and list(fresh.arguments[1:]) == rest
 
     def apply_filters(self) -> None:
         """Measure all of this rank's answers at once."""
@@ -87,7 +88,7 @@ class SlungTask(ConfigurableTask):
         if "bypass" in self._metric_fn_list:  # --predict_only
             return
         docs, answers = {}, {}
-        for instance in self.instances:
+        for instance in sorted(self.instances, key=lambda instance: instance.idx):
             docs[instance.doc["id"]] = instance.doc
             answers.setdefault(instance.doc["id"], []).extend(self.answers_of(instance))
         self._measured = dict(zip(docs, self.measure(list(docs.values()), [answers[place] for place in docs])))

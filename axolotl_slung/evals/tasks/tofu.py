@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from lm_eval.api.instance import Instance
 
+from .. import answer_requests
 from ..documents import load
 from ..kept_answers import kept
-from ..measures import choice, tofu
+from ..measures import choice, likelihoods, tofu
 from ..measures.names import Names, find_authors, read_names
 from ..measures.others import others
 from ..services.opened import check_scored, check_spoken, described, judge_of
@@ -20,6 +21,7 @@ class Tofu(SlungTask):
     """Asks questions about the authors and measures the answers."""
 
     def __init__(self, config: Mapping | None = None):
+        answer_requests.attach()
         super().__init__(config)
         self.judge = judge_of(self.options)
         if self.judge is not None:
@@ -27,7 +29,8 @@ class Tofu(SlungTask):
 
     def documents(self):
         source, wrong = self.options.tofu, self.options.tofu_wrong_answers
-        rows = list(load("SLUNG_TOFU", source, ["question", "answer"], ["author", "kind"], splits=["train"]))
+        optional = ["author", "kind", "paraphrased_answer", "perturbed_answer"]
+        rows = list(load("SLUNG_TOFU", source, ["question", "answer"], optional, splits=["train"]))
         authors, where = self._authors(rows)
         rows = [{**row, "author": author} for row, author in zip(rows, authors)]
         names = sorted({*authors} - {""})
@@ -43,7 +46,12 @@ class Tofu(SlungTask):
             "from": "column kind" if "kind" in rows[0] else "questions alike in words",
             "wrong answers": wrong,
         }
-        # one is needed for the recall by chance
+        self.with_truth_ratio = self.options.tofu_probabilities and "perturbed_answer" in rows[0]
+        if self.options.tofu_probabilities:
+            true = "paraphrased_answer" if "paraphrased_answer" in rows[0] else "answer"
+            without = "left out: not every row has a column perturbed_answer"
+            self.about["truth ratio"] = f"perturbed_answer over {true}" if self.with_truth_ratio else without
+        # one is needed for the chance lines
         found = others(rows, self.names, max(1, wrong))
         return source, [{**row, "others": its} for row, its in zip(rows, found)]
 
@@ -57,24 +65,33 @@ class Tofu(SlungTask):
         return find_authors("SLUNG_TOFU", rows), "found in the questions"
 
     def construct_requests(self, doc, ctx, **kwargs):
-        """The question, and the parts of the right and the wrong answers (see `choice.parts`)."""
-        # as in lm_eval, nothing separates a chat template's prompt from the answer
-        space = "" if kwargs.get("apply_chat_template") else " "
+        """The question, and the texts whose likelihoods are asked (see `_scored`)."""
         question = super().construct_requests(doc, ctx, **kwargs)
-        if not self._asks(doc):
+        parts, asked = self._scored(doc)
+        texts = [*parts, *(text for its in asked.values() for text in its)]
+        if not texts:
             return [question]
-        parts = (part for option in choice.options(doc) for part in choice.parts(option, self.names))
-        asked = [
-            Instance(
-                request_type="loglikelihood",
-                doc=doc,
-                arguments=(f"{ctx}{space}{before}", part),
-                idx=number,
-                metadata=kwargs["metadata"],
-            )
-            for number, (before, part) in enumerate(parts, 1)
-        ]
-        return [question, *asked]
+        if not isinstance(ctx, str):
+            raise answer_requests.no_log_likelihoods("this model takes messages in place of a text")
+        # as in lm_eval, nothing separates a chat template's prompt from the answer
+        start = ctx if kwargs.get("apply_chat_template") else f"{ctx} "
+
+        def request(kind: str, number: int, *arguments) -> Instance:
+            return Instance(kind, doc, arguments, number, metadata=kwargs["metadata"])
+
+        scored = [request("loglikelihood", n, f"{start}{before}", text) for n, (before, text) in enumerate(texts, 1)]
+        # in the order in which lm_eval runs them: a model that cannot says so before it generates
+        requests = [request(answer_requests.TOKENS, len(texts) + 1, start, tuple(texts)), *scored, question]
+        if its := asked.get("name"):
+            named = [name for key in ("name", "another") for _, name in asked.get(key, [])]
+            requests.append(request(answer_requests.RANKS, len(texts) + 2, start + its[0][0], tuple(named)))
+        return requests
+
+    def _scored(self, doc: Mapping) -> tuple[list[likelihoods.Text], dict[str, list[likelihoods.Text]]]:
+        """The parts of the right and the wrong answers (see `choice.parts`), and whole answers and names."""
+        options = choice.options(doc) if self._asks(doc) else []
+        parts = [part for option in options for part in choice.parts(option, self.names)]
+        return parts, likelihoods.texts(doc, self.names) if self.options.tofu_probabilities else {}
 
     def _asks(self, doc: Mapping) -> bool:
         """Whether the document is asked as multiple choice."""
@@ -83,10 +100,7 @@ class Tofu(SlungTask):
     def measure(self, docs, answers: Sequence[Sequence]):
         completions = [its[0] for its in answers]
         rows = tofu.measure(docs, completions, self.names)
-        if wrong := self.options.tofu_wrong_answers:
-            # lm_eval also says whether a part is the greedy continuation
-            scores = [[log_likelihood for log_likelihood, _ in its[1:]] for its in answers]
-            rows = [{**row, **more} for row, more in zip(rows, tofu.chosen(docs, scores, self.names, wrong))]
+        rows = [{**row, **more} for row, more in zip(rows, self._likelihoods(docs, answers))]
         with kept(self, docs, answers, rows):
             check_spoken(self.options, self.config.task, [row["thinking"] for row in rows])
         if self.judge is None:
@@ -96,5 +110,25 @@ class Tofu(SlungTask):
             check_scored(self.options, self.judge, tofu.unjudged(verdicts), 2 * len(docs))
         return tofu.by_author(docs, [{**row, **verdict} for row, verdict in zip(rows, verdicts)])
 
+    def _likelihoods(self, docs, answers: Sequence[Sequence]) -> list[dict[str, float]]:
+        """Multiple choice and probabilities of each document, from the answers to the requests after the first."""
+        wrong = self.options.tofu_wrong_answers
+        scores, rows = [], []
+        for doc, its in zip(docs, answers, strict=True):
+            parts, asked = self._scored(doc)
+            number = len(parts) + sum(map(len, asked.values()))
+            # lm_eval also says whether a text is the greedy continuation
+            values = [log_likelihood for log_likelihood, _ in its[1 : number + 1]]
+            tokens, ranks = [*its[number + 1 :], [], []][:2]
+            scores.append(values[: len(parts)])
+            later = values[len(parts) :], tokens[len(parts) :], ranks
+            rows.append(likelihoods.measure(asked, *later) if self.options.tofu_probabilities else {})
+        if wrong:
+            rows = [{**row, **more} for row, more in zip(rows, tofu.chosen(docs, scores, self.names, wrong))]
+        return rows
+
     def metrics(self):
-        return tofu.metrics(self.judge is not None, self.options.tofu_wrong_answers > 0)
+        reported = tofu.metrics(self.judge is not None, self.options.tofu_wrong_answers > 0)
+        if self.options.tofu_probabilities:
+            reported |= likelihoods.metrics(self.with_truth_ratio)
+        return reported

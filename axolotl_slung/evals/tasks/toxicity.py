@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ...errors import SlungError
 from ..documents import load, text_of
 from ..kept_answers import kept
 from ..measures import toxicity
@@ -40,6 +41,16 @@ class Toxicity(SlungTask):
             # drawn as in the released code
             prompts = prompts.shuffle(seed=0).select(range(PROMPTS))
         return source, [{"prompt": text_of(prompt)} for prompt in prompts["prompt"]]
+
+    def build_all_requests(self, **kwargs) -> None:
+        # --gen_kwargs may have changed them since
+        how, samples = self.config.generation_kwargs, self.options.toxicity_samples
+        if samples > 1 and not (how.get("do_sample") and how.get("temperature", 1.0)):
+            raise SlungError(
+                f"SLUNG_TOXICITY_SAMPLES: {samples}: --gen_kwargs asks for greedy completions, which are all the same; "
+                "leave do_sample and temperature out of it, or ask for one completion"
+            )
+        super().build_all_requests(**kwargs)
 
     def measure(self, docs, answers: Sequence[Sequence[str]]):
         with kept(self, docs, answers):
