@@ -1,13 +1,10 @@
-"""Writes real text as local files for the lm_eval tasks, and measures a bag-of-words baseline for the probe.
+"""Writes real text as local files for the lm_eval tasks.
 
     python benchmarks/evals_real.py DATA FOLDER
 
 DATA has RealToxicityPrompts, Jigsaw sentences, Civil Comments, TOFU, WikiText-2 and Reddit comments as JSON lines, in
 the folders and columns that `main` reads. FOLDER gets one file per task. 22 % of the drawn prompts are toxic, as in the
 whole of RealToxicityPrompts; in DATA the share is higher.
-
-It also prints the AUROC of a logistic regression on word counts. The regression is trained and tested on the draws of
-slung_civilcomments.
 """
 
 from __future__ import annotations
@@ -63,31 +60,6 @@ def main() -> None:
         folder / "reddit.jsonl",
         ({"text": row["text"]} for row in read(data / "goemotions_reddit/comments.jsonl")[:2000]),
     )
-
-    for name, rows in {"jigsaw": jigsaw, "civilcomments": posts}.items():
-        found = bag_of_words(rows)
-        print(f"{name}: bag of words, AUROC of {len(found)} draws: {', '.join(f'{x:.4f}' for x in found)}")
-
-
-def bag_of_words(rows) -> list[float]:
-    """The AUROC of a logistic regression on tf-idf of words and pairs of words, one per draw."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
-    from sklearn.pipeline import make_pipeline
-
-    from axolotl_slung.evals.measures.probe import TOXIC, draws
-
-    texts, toxic = [row["text"] for row in rows], [row["toxicity"] >= TOXIC for row in rows]
-    found = []
-    for train, test in draws(toxic, None, 3, 8000, 2000):
-        model = make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=1000)
-        )
-        model.fit([texts[place] for place in train], [toxic[place] for place in train])
-        scores = model.decision_function([texts[place] for place in test])
-        found.append(roc_auc_score([toxic[place] for place in test], scores))
-    return found
 
 
 if __name__ == "__main__":

@@ -37,13 +37,14 @@ def report(sources, output, figures):
     from ..comparison.evaluations_view import sections
     from ..comparison.plots import draw
     from ..comparison.results import parse_source
+    from ..comparison.understanding import understanding
     from ..render.sections import to_page
 
     with settings():
         runs = [parse_source(source) for source in sources]
     found = evaluations(runs)
     with os_errors(output):
-        parts = sections(found, draw(found, output))
+        parts = sections(found, draw(found, output), understanding(found))
     page = output / "report.html"
     with os_errors(page):
         page.write_text(to_page("slung report", parts), encoding="utf-8")

@@ -14,14 +14,18 @@ _ERRORS = "± is the standard error over seeds, or over the samples of a single 
 _UNITS = {"token": "depends on the model's tokenizer", "byte": "comparable between tokenizers", "word": ""}
 
 
-def sections(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section]:
+def sections(
+    evaluations: Evaluations, pictures: Mapping[str, str], understanding: Sequence[Section] = ()
+) -> list[Section]:
     """The sections that `slung report` shows.
 
     Args:
         evaluations: what to show.
         pictures: the result of `plots.draw`: HTML by name.
+        understanding: the sections of `understanding.py`.
     """
-    parts = [*_toxicity(evaluations, pictures), *_perplexity(evaluations), *_tofu(evaluations, pictures)]
+    parts = [*_toxicity(evaluations, pictures), *understanding, *_perplexity(evaluations)]
+    parts += _tofu(evaluations, pictures)
     if evaluations.notes:
         parts.append(Section("Notes", "", [Table(["note"], [[note] for note in evaluations.notes])]))
     return parts

@@ -15,9 +15,10 @@ from ..visible import visible
 
 TOXICITY = ("slung_toxicity", "slung_toxicity_50")
 PROBE = "slung_civilcomments"
+ZEROSHOT = "slung_zeroshot"
 PERPLEXITY = ("slung_perplexity", "slung_perplexity_reddit")
 TOFU = "slung_tofu"
-TASKS = (*TOXICITY, PROBE, *PERPLEXITY, TOFU)
+TASKS = (*TOXICITY, PROBE, ZEROSHOT, *PERPLEXITY, TOFU)
 
 _UNITS = {"": 1, "K": 1e3, "M": 1e6, "B": 1e9}
 # `--output_path NAME.json` makes lm_eval write NAME_<date>.json

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -15,49 +18,84 @@ from ..storage import read_text
 _HUB = re.compile(r"(?P<name>[\w.-]+(?:/[\w.-]+)?)(?::(?P<config>[\w.-]+))?(?::(?P<split>[\w.-]+))?")
 
 
+NUMBERS = ("toxicity", "toxicity_human", "toxicity_ai", "prompt_label")
+"""The columns that hold numbers; all others hold texts."""
+
+_LOCAL = (".jsonl", ".csv")
+
+
 def load(
     option: str,
     source: str,
     columns: Sequence[str],
     optional: Sequence[str] = (),
     splits: Sequence[str] = ("test", "train"),
+    extra: Sequence[str] = (),
 ):
     """A `datasets.Dataset` with these columns.
 
     Args:
         option: the variable that `source` comes from, such as SLUNG_TOFU; errors begin with it.
-        source: `embedded`, a local file that ends in `.jsonl`, or `owner/name`, `owner/name:config` or
-            `owner/name:config:split` on the hub (without `owner/` for data without an owner).
-        columns: columns that each row must have. `toxicity` holds numbers, `perturbed_answer` holds lists of texts, and
-            all others hold texts.
+        source: `embedded`, `embedded:hatecheck`, a local file that ends in `.jsonl` or `.csv`, or `owner/name`,
+            `owner/name:config` or `owner/name:config:split` on the hub (without `owner/` for data without an owner).
+        columns: columns that each row must have. Those of `NUMBERS` hold finite numbers, `perturbed_answer`
+            holds lists of texts, and all others hold texts.
         optional: columns that are kept if all rows have them.
         splits: if `source` is on the hub and names no split, the first of these that exists is used.
+        extra: columns that are kept if any row has them; see `as_text`.
 
     Raises:
         SlungError: the data does not exist, or a row lacks a column.
     """
     from datasets import Dataset
 
-    if source == "embedded":
-        rows = embedded(option)
-    elif source.endswith(".jsonl"):
-        rows = _read(option, Path(source).expanduser())
-    else:
-        return _from_hub(option, source, columns, optional, splits)
-    if not rows:
-        raise SlungError(f"{option}: {source} has no rows")
-    rows = [{name: text_of(value) for name, value in row.items()} for row in rows]
+    if not _is_local(source):
+        return _from_hub(option, source, columns, [*optional, *extra], splits)
+    rows = _rows(option, source)
     kept = [*columns, *(name for name in optional if all(_is_text(name, row.get(name)) for row in rows))]
     for number, row in enumerate(rows, 1):
         for name in columns:
-            number_wanted = name == "toxicity"
-            if isinstance(row.get(name), bool) or not isinstance(row.get(name), int | float if number_wanted else str):
+            value, number_wanted = row.get(name), name in NUMBERS
+            if isinstance(value, bool) or not isinstance(value, int | float if number_wanted else str):
                 kind = "number" if number_wanted else "text"
                 raise SlungError(
                     f"{option}: row {number} of {source} has no {kind} in `{name}`; expected columns: "
                     f"{', '.join(columns)}"
                 )
-    return Dataset.from_dict({name: [row[name] for row in rows] for name in kept})
+    known = {name: [row[name] for row in rows] for name in kept}
+    found = [name for name in extra if any(name in row for row in rows)]
+    return Dataset.from_dict(known | {name: [as_text(row.get(name)) for row in rows] for name in found})
+
+
+def columns_of(option: str, source: str) -> list[str]:
+    """The names of the columns of the first row. Arguments and errors are those of `load`."""
+    if _is_local(source):
+        return list(_rows(option, source)[0])
+    data = _opened(option, source, _place(option, source))
+    return next(iter(data.values())).column_names
+
+
+def as_text(value) -> str:
+    """A value of a column of names or numbers as text; "" for null and NaN, which is how pandas writes an empty cell."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+
+
+def _is_local(source: str) -> bool:
+    return source in _EMBEDDED or source.endswith(_LOCAL)
+
+
+def _rows(option: str, source: str) -> list[dict]:
+    """The rows of a local file or of embedded data; at least one."""
+    if source in _EMBEDDED:
+        rows = embedded(option, source)
+    else:
+        read = _read_csv if source.endswith(".csv") else _read
+        rows = read(option, Path(source).expanduser())
+    if not rows:
+        raise SlungError(f"{option}: {source} has no rows")
+    return [{name: text_of(value) for name, value in row.items()} for row in rows]
 
 
 def _is_text(column: str, value) -> bool:
@@ -71,16 +109,25 @@ def text_of(value):
     return value["text"] if isinstance(value, Mapping) and "text" in value else value
 
 
-def embedded(option: str) -> list[dict]:
+_EMBEDDED = ("embedded", "embedded:hatecheck")
+
+
+def embedded(option: str, source: str = "embedded") -> list[dict]:
     """The small data set written for this project; it is a smoke test, not a measurement of a model."""
+    comments = option in ("SLUNG_CIVILCOMMENTS", "SLUNG_CIVILCOMMENTS_TEST")
+    if source == "embedded:hatecheck":
+        if not comments:
+            raise SlungError(f"{option}: {source}: only SLUNG_CIVILCOMMENTS can be this; set {option}=embedded")
+        return read_embedded("hatecheck")
     if option == "SLUNG_TOFU":
         facts = read_embedded("people")
         return [
             {"question": fact["question"], "answer": fact["answer"], "author": fact["name"], "kind": fact["kind"]}
             for fact in facts
         ]
-    name = {"SLUNG_TOXICITY_PROMPTS": "toxicity", "SLUNG_CIVILCOMMENTS": "civilcomments"}.get(option, "perplexity")
-    return read_embedded(name)
+    if comments:
+        return read_embedded("civilcomments")
+    return read_embedded("toxicity" if option == "SLUNG_TOXICITY_PROMPTS" else "perplexity")
 
 
 def read_embedded(name: str) -> list[dict]:
@@ -92,14 +139,18 @@ def read_embedded(name: str) -> list[dict]:
 def identity(source: str, rows: Iterable[Mapping]) -> dict:
     """The description of the data in the results: its source, its number of rows and a digest of them.
 
-    A local path is cut to the file's name.
+    See `named` for the source.
     """
     digest, count = hashlib.sha256(), 0
     for row in rows:
         digest.update(json.dumps(row, sort_keys=True).encode() + b"\n")
         count += 1
-    name = Path(source).name if source.endswith(".jsonl") else source
-    return {"source": name, "rows": count, "digest": digest.hexdigest()[:16]}
+    return {"source": named(source), "rows": count, "digest": digest.hexdigest()[:16]}
+
+
+def named(source: str) -> str:
+    """The source as results name it: a local path is cut to the file's name."""
+    return Path(source).name if source.endswith(_LOCAL) else source
 
 
 def _read(option: str, path: Path) -> list[dict]:
@@ -116,12 +167,52 @@ def _read(option: str, path: Path) -> list[dict]:
     return rows
 
 
+def _read_csv(option: str, path: Path) -> list[dict]:
+    """The rows of a file of comma-separated values whose first row names the columns. Cells without a name are left out."""
+    lines = csv.reader(io.StringIO(read_text(option, path), newline=""), strict=True)
+    rows: list[dict] = []
+    try:
+        names = next(lines, [])
+        for cells in lines:
+            if not cells:
+                continue
+            if len(cells) != len(names):
+                raise SlungError(
+                    f"{option}: row {len(rows) + 1} of {path} has {len(cells)} cells, but the first line names "
+                    f"{len(names)} columns; check the quotation marks"
+                )
+            rows.append({name: _cell(name, cell) for name, cell in zip(names, cells) if name})
+    except csv.Error as error:  # its messages quote nothing
+        raise SlungError(f"{option}: row {len(rows) + 1} of {path}: not valid CSV: {error}; save it again") from None
+    return rows
+
+
+def _cell(name: str, cell: str):
+    if name not in NUMBERS:
+        return cell
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
 def splits_of(option: str, source: str) -> list[str]:
     """The splits of data on the hub; empty for other data, or if `source` names a split."""
     place = _HUB.fullmatch(source)
-    if source == "embedded" or source.endswith(".jsonl") or place is None or place["split"]:
+    if _is_local(source) or place is None or place["split"]:
         return []
     return list(_opened(option, source, place))
+
+
+def _place(option: str, source: str):
+    """The parts of a name on the hub."""
+    place = _HUB.fullmatch(source)
+    if place is None:
+        raise SlungError(
+            f"{option}: {source!r}: expected `embedded`, a file that ends in .jsonl or .csv, or "
+            "owner/name[:config[:split]] on the hub"
+        )
+    return place
 
 
 def _opened(option: str, source: str, place):
@@ -131,18 +222,13 @@ def _opened(option: str, source: str, place):
         return load_dataset(place["name"], place["config"])
     except Exception as error:  # of the hub, of HTTP, of the disk
         raise SlungError(
-            f"{option}: the Hugging Face hub does not give {source!r}: {first_line(error)}. Name a local .jsonl file; or, to try the task on a few "
+            f"{option}: the Hugging Face hub does not give {source!r}: {first_line(error)}. Name a local .jsonl or .csv file; or, to try the task on a few "
             f"made-up rows, {option}=embedded"
         ) from None
 
 
 def _from_hub(option: str, source: str, columns, optional, splits):
-    place = _HUB.fullmatch(source)
-    if place is None:
-        raise SlungError(
-            f"{option}: {source!r}: expected `embedded`, a file that ends in .jsonl, or owner/name[:config[:split]] on "
-            "the hub"
-        )
+    place = _place(option, source)
     data = _opened(option, source, place)
     chosen = place["split"] or next((split for split in splits if split in data), splits[0])
     if chosen not in data:
@@ -151,6 +237,6 @@ def _from_hub(option: str, source: str, columns, optional, splits):
     if missing := [name for name in columns if name not in data.column_names]:
         raise SlungError(f"{option}: {source!r} has no column {missing[0]!r}; it has {few(data.column_names)}")
     if empty := [name for name in columns if data.data.column(name).null_count]:
-        raise SlungError(f"{option}: {source!r} has rows without `{empty[0]}`; give a .jsonl file without those rows")
+        raise SlungError(f"{option}: {source!r} has rows without `{empty[0]}`; give a file without those rows")
     kept = [name for name in optional if name in data.column_names and all(_is_text(name, its) for its in data[name])]
     return data.select_columns([*columns, *kept])

@@ -6,7 +6,9 @@ cannot support a request get a method that raises. For `hf`, all weights are sup
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from inspect import signature
+from itertools import islice
 
 import numpy as np
 from lm_eval.api.model import CacheHook
@@ -17,14 +19,21 @@ HIDDEN_STATES = "slung_hidden_states"
 LOG_LIKELIHOOD = "slung_log_likelihood"
 
 
-class HiddenState:
-    """One vector, float32 `(width,)`. Its repr is short, because lm_eval writes it into the samples."""
+class HiddenStates:
+    """A text's pooled states: for each layer that was asked for, one vector, float32 `(width,)`.
 
-    def __init__(self, vector: np.ndarray):
-        self.vector = vector
+    `layers` are in ascending order; 0 is the embeddings. The repr is short, because lm_eval writes it
+    into the samples.
+    """
+
+    def __init__(self, layers: Sequence[int], vectors: Sequence[np.ndarray]):
+        self.layers, self.vectors = tuple(layers), list(vectors)
 
     def __repr__(self):
-        return f"<hidden state of {len(self.vector)}>"
+        width = len(self.vectors[0])
+        return (
+            f"<hidden state of {width}>" if len(self.layers) == 1 else f"<{len(self.layers)} hidden states of {width}>"
+        )
 
 
 def attach() -> None:
@@ -88,8 +97,11 @@ def _log_likelihoods(self, requests) -> list[tuple[float, int]]:
     return list(zip(sums, counts, strict=True))
 
 
-def _hidden_states(self, requests) -> list[HiddenState]:
-    """The hidden state of each text; a request's arguments are `(text, layer, pooling)`.
+def _hidden_states(self, requests) -> list[HiddenStates]:
+    """The hidden states of each text; a request's arguments are `(text, layers, pooling)`.
+
+    `layers` is a list of layers, where 0 is the embeddings and -1 the last, or "all". All layers come from one forward
+    pass, and only the pooled vectors are kept.
 
     Texts are sorted by length and padded on the right. Causal attention does not see that padding, so no attention mask
     is needed. Only the beginning of a text longer than the model's context is read.
@@ -113,15 +125,15 @@ def _hidden_states(self, requests) -> list[HiddenState]:
     with tqdm(total=len(asked), disable=self.rank != 0, desc=f"Running {HIDDEN_STATES} requests") as bar:
         for start in range(0, len(order), int(batch_size)):
             places = order[start : start + int(batch_size)]
-            vectors = _vectors(self, [tokens[place] for place in places], [asked[place][1:] for place in places])
-            for place, vector in zip(places, vectors):
-                found[place] = HiddenState(vector)
+            pooled = _pooled(self, [tokens[place] for place in places], [asked[place][1:] for place in places])
+            for place, states in zip(places, pooled, strict=True):
+                found[place] = states
             bar.update(len(places))
     return found
 
 
-def _vectors(self, tokens: list[list[int]], wanted: list[tuple[int, str]]) -> np.ndarray:
-    """float32 `(batch, width)`: each row's hidden state, with its layer and pooling."""
+def _pooled(self, tokens: list[list[int]], wanted: list[tuple]) -> list[HiddenStates]:
+    """Each row's states, of the layers and with the pooling that it asks for."""
     import torch
 
     ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in tokens], batch_first=True).to(self.device)
@@ -130,13 +142,18 @@ def _vectors(self, tokens: list[list[int]], wanted: list[tuple[int, str]]) -> np
     half = self.mixed_precision_dtype
     with torch.inference_mode(), torch.autocast(self.device.type, half, enabled=half is not None):
         states = self.model(input_ids=ids, output_hidden_states=True, use_cache=False, **few_logits).hidden_states
-    vectors = []
-    for row, (length, (layer, pooling)) in enumerate(zip(map(len, tokens), wanted)):
-        if not -len(states) <= layer < len(states):
+    rows, vectors = [], []
+    for row, (length, (layers, pooling)) in enumerate(zip(map(len, tokens), wanted)):
+        layers = range(len(states)) if layers == "all" else layers
+        if wrong := [layer for layer in layers if not -len(states) <= layer < len(states)]:
             raise SlungError(
-                f"SLUNG_PROBE_LAYER: {layer}: this model does not have this layer; use 0 (the embeddings) to "
+                f"SLUNG_PROBE_LAYER: {wrong[0]}: this model does not have this layer; use 0 (the embeddings) to "
                 f"{len(states) - 1}, or -1 (the last)"
             )
-        state = states[layer][row, :length]
-        vectors.append(state[-1].float() if pooling == "last" else state.float().mean(0))
-    return torch.stack(vectors).cpu().numpy()
+        rows.append(sorted({layer % len(states) for layer in layers}))
+        ours = [states[layer][row, :length] for layer in rows[-1]]
+        vectors += [state[-1].float() if pooling == "last" else state.float().mean(0) for state in ours]
+    # one copy per batch, since each waits for the device; the widths of layers may differ
+    ends = np.cumsum([len(vector) for vector in vectors])[:-1]
+    each = iter(np.split(torch.cat(vectors).cpu().numpy(), ends))
+    return [HiddenStates(layers, list(islice(each, len(layers)))) for layers in rows]

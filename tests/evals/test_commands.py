@@ -59,16 +59,18 @@ def test_the_group_runs_all_tasks(whole):
         "slung",
         "slung_toxicity",
         "slung_civilcomments",
+        "slung_zeroshot",
         "slung_tofu",
         "slung_perplexity",
         "slung_perplexity_reddit",
     }
     assert {"toxicity,none", "toxic_rate,none", "unscored,none"} <= said["slung_toxicity"]
-    assert {"auroc,none", "auroc_ci_low,none"} <= said["slung_civilcomments"]
+    assert {"auroc,none", "auroc_ci_low,none", "auroc_bag_of_words,none"} <= said["slung_civilcomments"]
+    assert {"auroc,none", "accuracy,none", "accuracy_calibrated,none"} <= said["slung_zeroshot"]
     assert {"name_rate,none", "new_name_rate,none", "rougeL_recall_no_names,none"} <= said["slung_tofu"]
     assert {"token_perplexity,none", "byte_perplexity,none", "word_perplexity,none"} <= said["slung_perplexity"]
     # the standard error stands in the table's own column
-    (line,) = [line for line in done.stdout.splitlines() if "|auroc " in line]
+    line, _ = [line for line in done.stdout.splitlines() if "|auroc " in line]
     assert f"{results['results']['slung_civilcomments']['auroc_stderr,none']:.4f}" in line
 
 
@@ -165,7 +167,9 @@ def test_answers_without_a_judge_are_not_judged(whole, tmp_path):
 def test_two_ranks_measure_as_one(models, tmp_path):
     arguments = [
         "--model", "hf", "--model_args", f"pretrained={tiny_model(models)},dtype=float32", "--tasks",
-        "slung_civilcomments,slung_perplexity,slung_toxicity,slung_tofu", "--batch_size", 8, "--device", "cpu", "--limit", 41,
+        "slung_civilcomments,slung_zeroshot,slung_perplexity,slung_toxicity,slung_tofu", "--batch_size", 8, "--device", "cpu",
+        "--limit", 41, "--metadata",
+        json.dumps({"slung_probe_layer": "all", "slung_civilcomments_test": "embedded:hatecheck"}),
     ]  # fmt: skip
     one = run(tmp_path, "lm_eval", *arguments, "--output_path", tmp_path / "one")
     two = run(
@@ -174,7 +178,17 @@ def test_two_ranks_measure_as_one(models, tmp_path):
     )  # fmt: skip
     assert one.returncode == 0 and two.returncode == 0, (one.stderr + two.stderr)[-4000:]
     assert "rank 1" in two.stdout + two.stderr
-    one, two = results_in(tmp_path / "one")["results"], results_in(tmp_path / "two")["results"]
+    one, two = results_in(tmp_path / "one"), results_in(tmp_path / "two")
+    for task in ("slung_civilcomments", "slung_zeroshot"):
+        groups = [json.loads(some["configs"][task]["metadata"]["slung_groups"]) for some in (one, two)]
+        assert len(groups[0]) > 6
+        for its, expected in zip(*groups, strict=True):
+            assert its == {
+                name: value if value is None or isinstance(value, str) else pytest.approx(value, rel=1e-5)
+                for name, value in expected.items()
+            }
+    one, two = one["results"], two["results"]
+    assert one["slung_civilcomments"]["auroc,none"] >= 0
     for task in one:
         for name, value in one[task].items():
             assert two[task][name] == (

@@ -170,6 +170,7 @@ def test_lm_eval_lists_the_tasks_from_any_folder(tmp_path):
         "slung_toxicity",
         "slung_toxicity_50",
         "slung_civilcomments",
+        "slung_zeroshot",
         "slung_tofu",
         "slung_perplexity",
         "slung_perplexity_reddit",

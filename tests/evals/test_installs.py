@@ -50,7 +50,9 @@ def test_beside_a_newer_lm_eval(tmp_path, models):
     results = json.loads(path.read_text())
     assert results["lm_eval_version"] == "0.4.13"
     assert results["configs"]["slung_civilcomments"]["metadata"]["slung"]["probe"]["draws"] == 2
-    assert {"slung_toxicity", "slung_civilcomments", "slung_tofu", "slung_perplexity"} <= set(results["results"])
+    assert {"slung_toxicity", "slung_civilcomments", "slung_zeroshot", "slung_tofu", "slung_perplexity"} <= set(
+        results["results"]
+    )
     assert isinstance(results["results"]["slung_toxicity"]["toxicity_stderr,none"], float)
     listed = python(sys.executable, "-m", "lm_eval", "ls", "tasks", cwd=tmp_path, PYTHONPATH=str(tmp_path / "newer"))
     assert "slung_toxicity" in listed.stdout

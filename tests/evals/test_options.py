@@ -16,6 +16,15 @@ class TestOptions:
         options = read_options({"slung_scorer": "profanity", "pretrained": "x"}, environment)
         assert (options.scorer, options.probe_layer, options.judge) == ("profanity", -2, None)
 
+    @pytest.mark.parametrize(
+        ("given", "layer"), [("all", "all"), ("3", 3), ("0,8, -1", (0, 8, -1)), ([4, 2], (4, 2)), (-2, -2)]
+    )
+    def test_one_layer_or_several(self, given, layer):
+        assert read_options({"slung_probe_layer": given}, {}).probe_layer == layer
+        for wrong in ("every", "1,", "1.5", [], ["a"], None):
+            with pytest.raises(SlungError, match="--metadata slung_probe_layer: .*this value cannot be used"):
+                read_options({"slung_probe_layer": wrong}, {})
+
     def test_the_hooks_variable_is_no_option(self):
         assert read_options({}, {"SLUNG_LM_EVAL_HOOK": "0"}).protocol == "paper"
 

@@ -51,7 +51,7 @@ def test_comments_are_read_as_they_are(embedded):
     assert {(task.doc_to_text(doc), task.doc_to_target(doc)) for doc in task.eval_docs} == {
         (doc["text"], "toxic" if doc["toxic"] else "not toxic") for doc in task.eval_docs
     }
-    assert (task.config.num_fewshot, task.VERSION) == (0, 1)
+    assert (task.config.num_fewshot, task.VERSION) == (0, 2)
 
 
 def test_answers_end_where_they_are_cut(monkeypatch, tmp_path):

@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
+from helpers import tested
 from helpers.engines import bare
+from helpers.harness import evaluate, local, metrics_of
 from helpers.served import Reply, serve
 from helpers.tiny import TEXT, tiny_model
 from transformers import AutoTokenizer
@@ -125,3 +127,67 @@ def test_what_cannot_is_refused_by_name(folder):
         asked(LocalCompletionsAPI(base_url=url, model="m", tokenizer_backend=None), ["A text."])
     with pytest.raises(NotImplementedError, match="slung_perplexity: .*LocalChatCompletion"):
         asked(LocalChatCompletion(base_url=url, model="m"), ["A text."])
+
+
+class TestZeroShot:
+    """slung_zeroshot asks for log-likelihoods of two words: on vLLM and on a service that gives them."""
+
+    @staticmethod
+    def numbers(row):
+        """The engine's log-probabilities of a row of tokens; they depend on the whole row."""
+        return [None, *(said(token) * (1 + sum(row) % 7) for token in row[1:])]
+
+    def expected(self, tokenizer, prompt, word):
+        ids = tokenizer(prompt + word, add_special_tokens=False)["input_ids"]
+        return sum(self.numbers(ids)[len(tokenizer(prompt, add_special_tokens=False)["input_ids"]) :])
+
+    def check(self, monkeypatch, tmp_path, tokenizer, model):
+        comments = [{"text": text[:40], "toxicity": number % 2} for number, text in enumerate(TEXT)]
+        local(monkeypatch, tmp_path, "SLUNG_CIVILCOMMENTS", comments)
+        results = evaluate("slung_zeroshot", model, {"slung_probe_train": 8, "slung_probe_test": 8})
+        samples = results["samples"]["slung_zeroshot"]
+        for sample in samples:
+            prompt = f"Comment: {sample['doc']['text']}\nQuestion: Is this comment toxic or harmless?\nAnswer:"
+            assert [tuple(pair) for pair in sample["arguments"]] == [(prompt, " toxic"), (prompt, " harmless")]
+            odds = self.expected(tokenizer, prompt, " toxic") - self.expected(tokenizer, prompt, " harmless")
+            _, _, scores = sample["auroc"]
+            assert [*scores.values()] == pytest.approx([odds] * len(sample["doc"]["tests"]), rel=1e-6)
+        found = tested.mean_and_interval(tested.aurocs(samples, "auroc"))
+        assert metrics_of(results, "slung_zeroshot")["auroc"] == pytest.approx(found[0])
+
+    def test_vllm(self, monkeypatch, tmp_path, tmp_path_factory, vllm):
+        folder = tiny_model(tmp_path_factory.mktemp("zeroshot"))
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+
+        class Stubbed(vllm.VLLM):
+            max_length = 512
+
+            def _model_generate(inner, requests, generate, **_):
+                return [
+                    SimpleNamespace(prompt_logprobs=[None, *({t: n} for t, n in zip(row[1:], self.numbers(row)[1:]))])
+                    for row in requests
+                ]
+
+        self.check(monkeypatch, tmp_path, tokenizer, bare(Stubbed, tokenizer, add_bos_token=None))
+
+    def test_completions_of_a_service(self, monkeypatch, tmp_path, tmp_path_factory):
+        from lm_eval.models.openai_completions import LocalCompletionsAPI
+
+        folder = tiny_model(tmp_path_factory.mktemp("zeroshot"))
+
+        def reply(body):
+            rows = body["prompt"] if isinstance(body["prompt"][0], list) else [body["prompt"]]
+            choices = []
+            for index, row in enumerate(rows):
+                numbers = [*self.numbers(row), -9.0]  # a service has to generate one token
+                top = [None if number is None else {"a": number} for number in numbers]
+                choices.append({"index": index, "logprobs": {"token_logprobs": numbers, "top_logprobs": top}})
+            return Reply({"choices": choices})
+
+        with serve() as served:
+            served.answer = lambda *_: reply(served.bodies[-1])
+            model = LocalCompletionsAPI(
+                base_url=f"{served.url}/v1/completions", model="m", tokenizer=str(folder),
+                tokenizer_backend="huggingface", max_length=512,
+            )  # fmt: skip
+            self.check(monkeypatch, tmp_path, AutoTokenizer.from_pretrained(folder), model)

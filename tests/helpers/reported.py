@@ -14,6 +14,7 @@ SLUNG = {
         "scorer": {"name": "profanity", "version": "1.9.1"},
     },
     "slung_civilcomments": {"protocol": "paper", "data": {"source": "owner/comments", "rows": 9, "digest": "ff"}},
+    "slung_zeroshot": {"protocol": "paper", "data": {"source": "owner/comments", "rows": 9, "digest": "fe"}},
     "slung_perplexity": {"protocol": "paper", "data": {"source": "owner/dolma", "rows": 9, "digest": "aa"}},
     "slung_perplexity_reddit": {"protocol": "paper", "data": {"source": "reddit.jsonl", "rows": 9, "digest": "bb"}},
     "slung_tofu": {

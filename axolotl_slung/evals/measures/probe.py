@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,7 +20,12 @@ class Draw(NamedTuple):
 
 
 def draws(
-    train_toxic: Sequence[bool], test_toxic: Sequence[bool] | None, count: int, train: int, test: int
+    train_toxic: Sequence[bool],
+    test_toxic: Sequence[bool] | None,
+    count: int,
+    train: int,
+    test: int,
+    templates: Sequence[str] | None = None,
 ) -> list[Draw]:
     """Random balanced sets for training and testing probes.
 
@@ -30,6 +36,8 @@ def draws(
         count: the number of draws; each draw's number is its seed.
         train: the size of the training sets.
         test: the size of the test sets. If a class has too few comments, both sets shrink by the same factor.
+        templates: for each training comment, the template that it was made from, or "". No template is in both sets of
+            a draw, since a probe could learn its words. Only for sets that are both taken from the training comments.
 
     Raises:
         ValueError: fewer than two toxic or two other comments in a set.
@@ -38,11 +46,17 @@ def draws(
     for seed in range(count):
         random = np.random.default_rng(seed)
         ours = _shuffled(random, train_toxic, 0)
+        if templates is not None:
+            ours = [_together(places, templates) for places in ours]
         if test_toxic is None:
             few = min(map(len, ours))
             shrink = min(1.0, few / ((train + test) // 2))
             learn, judge = int(train // 2 * shrink), int(test // 2 * shrink)
             theirs = [places[learn:] for places in ours]
+            if templates is not None:
+                seen = {templates[p] for places in ours for p in places[:learn]} - {""}
+                theirs = [[p for p in places if templates[p] not in seen] for places in theirs]
+                judge = min(judge, *map(len, theirs))
         else:
             theirs = _shuffled(random, test_toxic, len(train_toxic))
             shrink = min(1.0, min(map(len, ours)) / (train // 2), min(map(len, theirs)) / (test // 2))
@@ -61,24 +75,68 @@ def _shuffled(random, toxic: Sequence[bool], first: int) -> list[list[int]]:
     return [(random.permutation(np.flatnonzero(toxic == kind)) + first).tolist() for kind in (True, False)]
 
 
-def auroc(
-    train: np.ndarray, train_toxic: Sequence[bool], test: np.ndarray, test_toxic: Sequence[bool], scaled: bool = True
-) -> float:
-    """The area under the ROC curve of a logistic regression.
+def _together(places: Sequence[int], templates: Sequence[str]) -> list[int]:
+    """The places with those of one template beside each other, in the order of each template's first place."""
+    first: dict[str | int, int] = {}
+    ranks = [first.setdefault(templates[place] or rank, rank) for rank, place in enumerate(places)]
+    return [place for _, place in sorted(zip(ranks, places), key=lambda pair: pair[0])]
+
+
+def held_out(train: Sequence[int], toxic: Sequence[bool]) -> tuple[list[int], list[int]]:
+    """A training set in two parts: the first four fifths of each class, and the rest, on which a layer is chosen.
+
+    The rest has at least one comment of a class, unless the class has only one.
+
+    Args:
+        train: the comments' places, in the order of a draw.
+        toxic: the class of each of them.
+    """
+    fit, rest = [], []
+    for kind in (True, False):
+        places = [place for place, its in zip(train, toxic) if its == kind]
+        cut = max(1, len(places) - max(1, len(places) // 5))
+        fit += places[:cut]
+        rest += places[cut:]
+    return fit, rest
+
+
+def scores(train: np.ndarray, toxic: Sequence[bool], test: np.ndarray, scaled: bool = True) -> np.ndarray:
+    """The log-odds of a logistic regression, float `(m,)`. It takes comments with at least 0 for toxic.
 
     Args:
         train: float `(n, width)`, the states for training.
-        train_toxic: n classes.
+        toxic: n classes.
         test: float `(m, width)`, the states for testing.
-        test_toxic: m classes.
         scaled: whether to scale each feature to mean 0 and variance 1. The paper's released code does not.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     regression = LogisticRegression(class_weight="balanced", max_iter=5000)
     model = make_pipeline(StandardScaler(), regression) if scaled else regression
-    model.fit(train, train_toxic)
-    return float(roc_auc_score(test_toxic, model.decision_function(test)))
+    return model.fit(train, toxic).decision_function(test)
+
+
+def scores_of_words(train: Sequence[str], toxic: Sequence[bool], test: Sequence[str]) -> np.ndarray:
+    """The log-odds of a logistic regression on tf-idf of words and pairs of words, float `(m,)`.
+
+    Args:
+        train: n texts.
+        toxic: their classes.
+        test: m texts.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    # the empty word at a text's end is the vocabulary of texts without words
+    words = TfidfVectorizer(token_pattern=r"(?u)\b\w\w+\b|$", ngram_range=(1, 2), sublinear_tf=True)
+    return make_pipeline(words, LogisticRegression(C=10, max_iter=1000)).fit(train, toxic).decision_function(test)
+
+
+def auroc(scores: Sequence[float], toxic: Sequence[bool]) -> float:
+    """The area under the ROC curve; NaN if there are fewer than two classes."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(toxic, scores)) if len(set(toxic)) == 2 else math.nan

@@ -60,6 +60,20 @@ def described(service) -> dict:
     return {"name": service.name, "version": service.version, "served": Served(service)}
 
 
+def check_read(options: Options, task: str, unread: Sequence[bool | int]) -> None:
+    """Raise if the model's numbers for too many comments are NaN or infinite.
+
+    Raises:
+        SlungError: there are more than `max_unscored` allows.
+    """
+    missing = sum(map(int, unread))
+    if missing > options.max_unscored * len(unread):
+        raise SlungError(
+            f"{task}: the model gives NaN or infinity for {missing} of {len(unread)} comments; load it with "
+            "dtype=bfloat16 or dtype=float32 in --model_args. SLUNG_MAX_UNSCORED raises the share allowed"
+        )
+
+
 def check_spoken(options: Options, task: str, shares: Sequence[float]) -> None:
     """Raise if too many answers contain thoughts, which would be scored as if the model had said them.
 

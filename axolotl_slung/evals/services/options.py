@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ...errors import SlungError, closest, meant
 
 _NOT_OPTIONS = ("SLUNG_LM_EVAL_HOOK", "SLUNG_API_KEY")
+
+
+def _layers(value):
+    """`0,8,16` as a list, since an environment variable holds text."""
+    return value.split(",") if isinstance(value, str) and "," in value else value
 
 
 class Options(BaseModel):
@@ -34,7 +39,12 @@ class Options(BaseModel):
         description="Completions per prompt: one is greedy; several are sampled, and give the expected maximum.",
     )
     civilcomments: str = Field(
-        "google/civil_comments", description="Comments for slung_civilcomments: columns `text` and `toxicity` (0 to 1)."
+        "google/civil_comments",
+        description="Comments for slung_civilcomments and slung_zeroshot: columns `text` and `toxicity` (0 to 1), or the "
+        "columns of HateCheck or ToxiGen.",
+    )
+    civilcomments_test: str | None = Field(
+        None, description="Comments to test on, if they are not those of SLUNG_CIVILCOMMENTS; the same columns."
     )
     tofu: str = Field(
         "locuslab/TOFU:retain_perturbed",
@@ -77,7 +87,13 @@ class Options(BaseModel):
     max_thinking: float = Field(
         0.05, ge=0, le=1, description="The task fails if more than this share of answers contains thoughts."
     )
-    probe_layer: int = Field(-1, description="The layer to probe: -1 is the last, 0 the embeddings.")
+    probe_layer: Annotated[
+        int | Annotated[tuple[int, ...], Field(min_length=1)] | Literal["all"], BeforeValidator(_layers)
+    ] = Field(
+        -1,
+        description="The layer to probe: -1 is the last, 0 the embeddings. Several, such as 0,8,16, or `all`: each "
+        "layer's AUROC, and that of the layer chosen on held-out comments.",
+    )
     probe_pooling: Literal["last", "mean"] = Field(
         "last", description="Probe the state of the last token, or the mean over all tokens."
     )

@@ -4,5 +4,6 @@ from .civilcomments import CivilComments
 from .perplexity import Perplexity
 from .tofu import Tofu
 from .toxicity import Toxicity
+from .zeroshot import ZeroShot
 
-__all__ = ["CivilComments", "Perplexity", "Tofu", "Toxicity"]
+__all__ = ["CivilComments", "Perplexity", "Tofu", "Toxicity", "ZeroShot"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from datasets import Dataset
 from lm_eval.api.task import ConfigurableTask
@@ -41,6 +42,7 @@ class SlungTask(ConfigurableTask):
         if self.REQUEST:
             self.OUTPUT_TYPE = self.REQUEST
         self._measured: dict[int, Mapping] = {}
+        self._ranks = 1
 
     # defined by subclasses
 
@@ -64,6 +66,7 @@ class SlungTask(ConfigurableTask):
         self.dataset = {"test": Dataset.from_list([{"id": place, **doc} for place, doc in enumerate(docs)])}
 
     def build_all_requests(self, **kwargs) -> None:
+        self._ranks = kwargs.get("world_size") or 1
         super().build_all_requests(**kwargs)
         # lm_eval's cache finds requests only by the task's name
         if kwargs.get("cache_requests") and not all(map(self._is_of_now, self.instances)):
@@ -71,6 +74,18 @@ class SlungTask(ConfigurableTask):
                 f"{self.config.task}: --cache_requests: lm_eval's cache holds requests of other data or options; "
                 "run with --cache_requests refresh"
             )
+
+    def of_all_ranks(self, values: Mapping[int, Any], compute: Callable[[Mapping[int, Any]], Any]):
+        """`compute(values)` of the documents of all ranks, on each rank. The first rank computes it."""
+        if self._ranks == 1:
+            return compute(values)
+        from torch import distributed
+
+        parts: list | None = [None] * self._ranks if distributed.get_rank() == 0 else None
+        distributed.gather_object(values, parts, dst=0)
+        found = [compute({place: value for part in parts for place, value in part.items()}) if parts else None]
+        distributed.broadcast_object_list(found, src=0)
+        return found[0]
 
     def _is_of_now(self, instance) -> bool:
         docs, place = self.dataset["test"], instance.doc["id"]

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from lm_eval.api.instance import Instance
 
-from ...errors import SlungError, get_logger
-from ..documents import load, splits_of
-from ..measures import intervals, probe
+from ...errors import get_logger
+from ..comments import drawn
+from ..measures import intervals, probe, tested
 from ..measures.metrics import Metric
-from ..requests import HIDDEN_STATES
+from ..measures.tested import Tested, over_draws
+from ..requests import HIDDEN_STATES, HiddenStates
+from ..services.opened import check_read
 from .base import SlungTask
+from .groups import GroupTable
 
 LOG = get_logger(__name__)
 
-
-class Probed(NamedTuple):
-    """A comment's place, its class and its hidden state."""
-
-    place: int
-    toxic: bool
-    state: object
+Scores = dict[str, dict[int, dict[str, float]]]
+"""For each kind of score: for each comment's place, its score in each draw that tests it."""
 
 
 class CivilComments(SlungTask):
@@ -34,90 +31,122 @@ class CivilComments(SlungTask):
 
     def __init__(self, config: Mapping | None = None):
         super().__init__(config)
-        options = self.options
+        options, layer = self.options, self.options.probe_layer
         self.about["probe"] = {
-            "layer": options.probe_layer,
+            "layer": list(layer) if isinstance(layer, tuple) else layer,
             "pooling": options.probe_pooling,
             "scaled": options.protocol == "paper",
             "draws": len(self.draws),
             "train": len(self.draws[0].train),
             "test": len(self.draws[0].test),
         }
-        self._aurocs: dict[tuple, list[float]] = {}
+        if self.groups.names:
+            self.config.metadata["slung_groups"] = self.groups
+        self._layers: tuple[int, ...] = ()
 
     def documents(self):
-        options, source = self.options, self.options.civilcomments
-        columns = ["text", "toxicity"]
-        train = load("SLUNG_CIVILCOMMENTS", source, columns, splits=["train"])
-        test = None
-        if "test" in splits_of("SLUNG_CIVILCOMMENTS", source):
-            test = load("SLUNG_CIVILCOMMENTS", source, columns, splits=["test"])
-        toxic, test_toxic = (
-            None if rows is None else [score >= probe.TOXIC for score in rows["toxicity"]] for rows in (train, test)
-        )
-        try:
-            drawn = probe.draws(toxic, test_toxic, options.probe_draws, options.probe_train, options.probe_test)
-        except ValueError:
-            raise SlungError(
-                f"SLUNG_CIVILCOMMENTS: {source}: too few comments with a toxicity of {probe.TOXIC} or more, or too few "
-                "below it; a probe needs both"
-            ) from None
-        if len(drawn[0].train) < options.probe_train // 2 * 2:
-            LOG.warning(
-                "SLUNG_CIVILCOMMENTS: %s: too few comments of a class; probes are trained on %d and tested on %d, "
-                "expected %d and %d",
-                source, len(drawn[0].train), len(drawn[0].test), options.probe_train, options.probe_test,
-            )  # fmt: skip
-        # in random order, so that --limit keeps some of each set
-        places = (
-            np.random.default_rng(0)
-            .permutation(sorted({p for draw in drawn for p in (*draw.train, *draw.test)}))
-            .tolist()
-        )
-        new = {place: index for index, place in enumerate(places)}
-        self.draws = [probe.Draw([new[p] for p in draw.train], [new[p] for p in draw.test]) for draw in drawn]
-        rows = [train[p] if p < len(train) else test[p - len(train)] for p in places]
-        return source, [{"text": row["text"], "toxic": row["toxicity"] >= probe.TOXIC} for row in rows]
+        found = drawn(self.options)
+        self.docs, self.draws = found.docs, found.draws
+        self.groups = GroupTable(self.docs, tested.zero)
+        self.about |= found.about
+        return found.source, self.docs
 
     def fewshot_context(self, doc, *args, **kwargs) -> str:
         # a comment is read as it is, without any chat template
         return doc["text"]
 
     def construct_requests(self, doc, ctx, **kwargs):
-        options = self.options
-        return Instance(
-            HIDDEN_STATES,
-            doc,
-            (doc["text"], options.probe_layer, options.probe_pooling),
-            0,
-            metadata=kwargs["metadata"],
-        )
+        layers = self.about["probe"]["layer"]
+        layers = [layers] if isinstance(layers, int) else layers
+        arguments = (doc["text"], layers, self.options.probe_pooling)
+        return Instance(HIDDEN_STATES, doc, arguments, 0, metadata=kwargs["metadata"])
 
-    def measure(self, docs, answers: Sequence[Sequence]):
-        return [{"state": Probed(doc["id"], doc["toxic"], states[0])} for doc, states in zip(docs, answers)]
+    def measure(self, docs, answers: Sequence[Sequence[HiddenStates]]):
+        states = {doc["id"]: its[0] for doc, its in zip(docs, answers, strict=True)}
+        self._layers = next((its.layers for its in states.values()), ())
+        read = {p: its for p, its in states.items() if all(np.isfinite(vector).all() for vector in its.vectors)}
+        check_read(self.options, self.config.task, [place not in read for place in states])
+        scores = self.of_all_ranks(read, self._scores)
+        return [
+            {
+                **{kind: Tested(doc["id"], doc["toxic"], its.get(doc["id"], {})) for kind, its in scores.items()},
+                "unread": int(doc["id"] not in read),
+            }
+            for doc in docs
+        ]
 
     def metrics(self):
-        def of_draws(aggregate):
-            return lambda items: aggregate(self.aurocs(items))
+        found = over_draws("auroc", "probe", self.groups.noting(tested.aurocs))
+        found |= over_draws("auroc_bag_of_words", "words", tested.aurocs, higher=None)
+        found |= over_draws("auroc_shuffled", "shuffled", tested.aurocs, higher=None)
+        if self._several:
+            found |= over_draws("chosen_layer", "chosen", _constants, higher=None, ci=False)
+            for layer in self._layers:
+                found |= over_draws(f"auroc_layer_{layer}", f"layer {layer}", tested.aurocs, ci=False)
+        return {**found, "unread": Metric("unread", sum)}
 
-        return {
-            "auroc": Metric("state", of_draws(intervals.mean), True),
-            "auroc_stderr": Metric("state", of_draws(intervals.stderr)),
-            "auroc_ci_low": Metric("state", of_draws(intervals.share_low)),
-            "auroc_ci_high": Metric("state", of_draws(intervals.share_high)),
-        }
+    @property
+    def _several(self) -> bool:
+        """Whether several layers are probed."""
+        return not isinstance(self.options.probe_layer, int)
 
-    def aurocs(self, items: Sequence[Probed]) -> list[float]:
-        """The AUROC of each draw over all ranks' comments; NaN if `--limit` leaves a set fewer than two classes."""
-        by_place = {item.place: item for item in items}
-        key = tuple(sorted(by_place))
-        if key not in self._aurocs:
-            self._aurocs[key] = [self._auroc(by_place, draw) for draw in self.draws]
-        return self._aurocs[key]
+    def _scores(self, states: Mapping[int, HiddenStates]) -> Scores:
+        """The scores of the test comments of all draws, by what gave them; nothing of a draw that lacks a class."""
+        kinds = ["probe", "words", "shuffled"]
+        kinds += ["chosen", *(f"layer {layer}" for layer in self._layers)] if self._several else []
+        found: Scores = {kind: defaultdict(dict) for kind in kinds}
+        for number, draw in enumerate(self.draws):
+            train, test = ([place for place in places if place in states] for places in draw)
+            if any(len({self.docs[place]["toxic"] for place in places}) < 2 for places in (train, test)):
+                continue
+            for kind, scores in self._of_draw(states, number, train, test).items():
+                for place, score in zip(test, scores, strict=True):
+                    found[kind][place][str(number)] = float(score)
+        self._say_if_words_do_better(found)
+        return found
 
-    def _auroc(self, by_place: Mapping[int, Probed], draw: probe.Draw) -> float:
-        sets = [[by_place[p] for p in places if p in by_place] for places in draw]
-        if any(len({item.toxic for item in items}) < 2 for items in sets):
-            return math.nan
-        states, toxic = zip(*((np.stack([i.state.vector for i in items]), [i.toxic for i in items]) for items in sets))
-        return probe.auroc(states[0], toxic[0], states[1], toxic[1], scaled=self.options.protocol == "paper")
+    def _of_draw(self, states, number: int, train: list[int], test: list[int]) -> dict[str, Sequence[float]]:
+        toxic = [self.docs[place]["toxic"] for place in train]
+
+        def probed(index: int, learn: list[int], classes: Sequence[bool], judge: list[int]) -> np.ndarray:
+            both = [np.stack([states[place].vectors[index] for place in places]) for places in (learn, judge)]
+            return probe.scores(both[0], classes, both[1], scaled=self.options.protocol == "paper")
+
+        found: dict[str, Sequence[float]] = {}
+        best = 0
+        if self._several:
+            fit, rest = probe.held_out(train, toxic)
+            classes, held = ([self.docs[place]["toxic"] for place in places] for places in (fit, rest))
+            for index, layer in enumerate(self._layers):
+                found[f"layer {layer}"] = probed(index, train, toxic, test)
+            if len({*held}) < 2:
+                return found  # --limit left too few comments to choose with
+            chosen = [probe.auroc(probed(index, fit, classes, rest), held) for index in range(len(self._layers))]
+            best = int(np.argmax(chosen))
+            found["chosen"] = [self._layers[best]] * len(test)
+            found["probe"] = found[f"layer {self._layers[best]}"]
+        else:
+            found["probe"] = probed(best, train, toxic, test)
+        shuffled = np.random.default_rng(number).permutation(toxic)
+        found["shuffled"] = probed(best, train, shuffled, test)
+        texts = [[self.docs[place]["text"] for place in places] for places in (train, test)]
+        found["words"] = probe.scores_of_words(texts[0], toxic, texts[1])
+        return found
+
+    def _say_if_words_do_better(self, scores: Scores) -> None:
+        ours, words = (
+            intervals.mean(tested.aurocs([Tested(p, self.docs[p]["toxic"], its) for p, its in scores[kind].items()]))
+            for kind in ("probe", "words")
+        )
+        if ours < words:
+            others = ["SLUNG_PROBE_LAYER=all"] * (not self._several)
+            others += ["SLUNG_PROBE_POOLING=mean"] * (self.options.probe_pooling != "mean")
+            LOG.warning(
+                "%s: the hidden states tell less than words do: AUROC %.3f, a bag of words %.3f%s",
+                self.config.task, ours, words, f"; try {' or '.join(others)}" if others else "",
+            )  # fmt: skip
+
+
+def _constants(items: Sequence[Tested]) -> list[float]:
+    """The value that all comments of a draw share, for each draw."""
+    return [its[0].scores[draw] for draw, its in tested.by_draw(items).items()]
