@@ -85,7 +85,7 @@ class LocalJudge(Judge):
     def _read(self, asked: list[tuple[str, str]]) -> list[Read | None]:
         import torch
 
-        keys = [digest(("verdict 2", self.name, self.version, str(REPLY_TOKENS), *one)) for one in asked]
+        keys = [digest(("verdict 3", self.name, self.version, str(REPLY_TOKENS), *one)) for one in asked]
         found = {key: Read(str(word)) for key, word in self._cache.read(keys).items()}
         todo = {key: (one[0], self._ids(one[1])) for key, one in zip(keys, asked) if key not in found}
         try:

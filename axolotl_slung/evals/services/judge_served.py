@@ -54,7 +54,7 @@ class ServedJudge(Judge):
     def _read(self, asked: list[tuple[str, str]]) -> list[Read | None]:
         # the key of the cache has the settings that are asked for first
         settings = repr({"temperature": 0, "seed": 0, self._limit: REPLY_TOKENS})
-        requests = [("verdict 2", self.name, self._service.url, settings, *one) for one in asked]
+        requests = [("verdict 3", self.name, self._service.url, settings, *one) for one in asked]
         answers = ask_all(requests, lambda one: self._ask(*one[-2:]), self._cache, what=self.name, **self._limits)
         self.failures.update(answers.failures)
         self._served.update(answer["served"] for answer in answers.values if answer and answer["served"])
