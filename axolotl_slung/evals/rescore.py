@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ..errors import FileError, SlungError
 from ..storage import read_text, write_private
-from .measures import tofu, toxicity
+from .measures import controls, tofu, toxicity
 from .measures.metrics import aggregate
-from .services.opened import check_scored, check_spoken, described, judge_of, scorer_of
+from .services.opened import check_scored, check_spoken, checked_judge, described, judge_of, scorer_of
 from .services.options import Options
 
 _SAMPLES = re.compile(r"samples_(?P<task>slung_\w+?)_(?P<date>\d{4}-\d\d-\d\dT.+)\.jsonl")
@@ -131,8 +131,10 @@ def _tofu(rows, options: Options, about: dict):
     # the metrics that need no judge keep their values
     before = [{metric.of: row[name] for name, metric in plain.items()} for row in rows]
     check_spoken(options, "slung_tofu", [row["thinking"] for row in rows])
-    verdicts = tofu.judged([row["doc"] for row in rows], [_answers(row, 1)[0] for row in rows], judge)
-    check_scored(options, judge, tofu.unjudged(verdicts), 2 * len(rows))
+    docs = [row["doc"] for row in rows]
+    found = checked_judge(options, judge, docs)
+    verdicts = tofu.judged(docs, [_answers(row, 1)[0] for row in rows], judge)
+    check_scored(options, judge, tofu.unjudged(verdicts), 2 * sum(not row["empty"] for row in rows))
     about["judge"] = described(judge)
-    both = [{**row, **verdict} for row, verdict in zip(before, verdicts)]
-    return tofu.by_author([row["doc"] for row in rows], both), tofu.metrics(with_judge=True, with_choice=choice)
+    both = [{**row, **its, **controls.row(found.get(doc["id"], ()))} for row, its, doc in zip(before, verdicts, docs)]
+    return tofu.by_author(docs, both), tofu.metrics(with_judge=True, with_choice=choice) | controls.metrics()

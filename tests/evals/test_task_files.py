@@ -43,7 +43,10 @@ def test_prompt_and_target_are_the_yamls(monkeypatch, tmp_path, name):
     task = load_task(name)
     (doc,) = task.eval_docs
     assert (task.doc_to_text(doc), task.doc_to_target(doc)) == (prompt, target)
-    assert (task.config.num_fewshot, task.VERSION) == (0, 1 if "perplexity" in name else 2)
+    assert (task.config.num_fewshot, task.VERSION) == (
+        0,
+        {"perplexity": 1, "toxicity": 2, "tofu": 3}[name.split("_")[1]],
+    )
 
 
 def test_comments_are_read_as_they_are(embedded):

@@ -33,8 +33,7 @@ class LocalJudge(Judge):
     batch_size = 8
 
     def __init__(self, said: str, model: str, cache: AnswerCache):
-        super().__init__()
-        self._cache = cache
+        super().__init__(cache)
         try:
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -82,10 +81,13 @@ class LocalJudge(Judge):
             pad_token_id=padding or 0,
         )
 
+    def _keys(self, asked: list[tuple[str, str]]) -> list[bytes]:
+        return [digest(("verdict 3", self.name, self.version, str(REPLY_TOKENS), *one)) for one in asked]
+
     def _read(self, asked: list[tuple[str, str]]) -> list[Read | None]:
         import torch
 
-        keys = [digest(("verdict 3", self.name, self.version, str(REPLY_TOKENS), *one)) for one in asked]
+        keys = self._keys(asked)
         found = {key: Read(str(word)) for key, word in self._cache.read(keys).items()}
         todo = {key: (one[0], self._ids(one[1])) for key, one in zip(keys, asked) if key not in found}
         try:

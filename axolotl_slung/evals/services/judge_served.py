@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ...errors import SlungError
-from .answers import AnswerCache
+from .answers import AnswerCache, digest
 from .judge import REPLY_TOKENS, THINKING_TOKENS, Judge
 from .remote import Unkept, ask_all
 from .remote_scorers import is_openai, openai_service, served_model
@@ -29,7 +29,7 @@ class ServedJudge(Judge):
     def __init__(
         self, said, model: str, url: str | None, concurrency: int, per_second: float | None, cache: AnswerCache
     ):
-        super().__init__()
+        super().__init__(cache)
         official = url is None or is_openai(url)
         if official and not _DATE.search(model):
             raise SlungError(
@@ -37,7 +37,7 @@ class ServedJudge(Judge):
                 "name, such as openai:gpt-4o-2024-11-20"
             )
         self._service = openai_service(said, url)
-        self._model, self._cache = model, cache
+        self._model = model
         self._limits = {"concurrency": concurrency, "per_second": per_second}
         # newer OpenAI models accept only the first name, most other services only the second
         self._limit = "max_completion_tokens" if official else "max_tokens"
@@ -51,10 +51,16 @@ class ServedJudge(Judge):
         refused = [] if "temperature" in self._parameters else ["temperature not accepted"]
         return ", ".join([*sorted(self._served), *refused])
 
-    def _read(self, asked: list[tuple[str, str]]) -> list[Read | None]:
+    def _requests(self, asked: list[tuple[str, str]]) -> list[tuple[str, ...]]:
         # the key of the cache has the settings that are asked for first
         settings = repr({"temperature": 0, "seed": 0, self._limit: REPLY_TOKENS})
-        requests = [("verdict 3", self.name, self._service.url, settings, *one) for one in asked]
+        return [("verdict 3", self.name, self._service.url, settings, *one) for one in asked]
+
+    def _keys(self, asked: list[tuple[str, str]]) -> list[bytes]:
+        return [digest(request) for request in self._requests(asked)]
+
+    def _read(self, asked: list[tuple[str, str]]) -> list[Read | None]:
+        requests = self._requests(asked)
         answers = ask_all(requests, lambda one: self._ask(*one[-2:]), self._cache, what=self.name, **self._limits)
         self.failures.update(answers.failures)
         self._served.update(answer["served"] for answer in answers.values if answer and answer["served"])

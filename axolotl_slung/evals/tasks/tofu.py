@@ -9,10 +9,10 @@ from lm_eval.api.instance import Instance
 
 from ..documents import load
 from ..kept_answers import kept
-from ..measures import choice, tofu
+from ..measures import choice, controls, tofu
 from ..measures.names import Names, find_authors, read_names
 from ..measures.others import others
-from ..services.opened import check_scored, check_spoken, described, judge_of
+from ..services.opened import check_scored, check_spoken, checked_judge, described, judge_of
 from .base import SlungTask
 
 
@@ -22,6 +22,7 @@ class Tofu(SlungTask):
     def __init__(self, config: Mapping | None = None):
         super().__init__(config)
         self.judge = judge_of(self.options)
+        self._controls: Mapping[int, list[controls.Judged]] = {}
         if self.judge is not None:
             self.about["judge"] = described(self.judge)
 
@@ -55,6 +56,13 @@ class Tofu(SlungTask):
         if self.options.tofu_names:
             return [""] * len(rows), where
         return find_authors("SLUNG_TOFU", rows), "found in the questions"
+
+    def build_all_requests(self, **kwargs) -> None:
+        super().build_all_requests(**kwargs)
+        if self.judge is not None and "bypass" not in self._metric_fn_list:
+            # before anything is generated; all ranks ask the same, so that a judge is refused by all or by none
+            docs = [doc for _, doc in self.doc_iterator(limit=kwargs.get("limit"), samples=kwargs.get("samples"))]
+            self._controls = checked_judge(self.options, self.judge, docs)
 
     def construct_requests(self, doc, ctx, **kwargs):
         """The question, and the parts of the right and the wrong answers (see `choice.parts`)."""
@@ -93,8 +101,11 @@ class Tofu(SlungTask):
             return tofu.by_author(docs, rows)
         with kept(self, docs, answers, rows):
             verdicts = tofu.judged(docs, completions, self.judge)
-            check_scored(self.options, self.judge, tofu.unjudged(verdicts), 2 * len(docs))
-        return tofu.by_author(docs, [{**row, **verdict} for row, verdict in zip(rows, verdicts)])
+            check_scored(self.options, self.judge, tofu.unjudged(verdicts), 2 * sum(not row["empty"] for row in rows))
+        rows = [{**row, **verdict} for row, verdict in zip(rows, verdicts)]
+        rows = [{**row, **controls.row(self._controls.get(doc["id"], ()))} for doc, row in zip(docs, rows)]
+        return tofu.by_author(docs, rows)
 
     def metrics(self):
-        return tofu.metrics(self.judge is not None, self.options.tofu_wrong_answers > 0)
+        reported = tofu.metrics(self.judge is not None, self.options.tofu_wrong_answers > 0)
+        return reported | (controls.metrics() if self.judge is not None else {})
