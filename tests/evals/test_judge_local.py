@@ -15,6 +15,7 @@ from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.services.answers import AnswerCache
 from axolotl_slung.evals.services.judge import CORRECT, PARTIALLY_CORRECT, fill
 from axolotl_slung.evals.services.judge_kinds import open_judge
+from axolotl_slung.evals.services.verdicts import read
 
 NAN = math.nan
 pytestmark = pytest.mark.usefixtures("quick")
@@ -97,6 +98,49 @@ def test_garbage_of_a_local_model_is_counted(folder):
     # a prompt that it has no room for is not cut: that would be another prompt
     long = judge.judge(["q", "q"], ["a", "a"], ["word " * 600, "b"])
     assert same(long, [(NAN, NAN, 2, 0), (NAN, NAN, 0, 2)]) and judge.failures["too long"] == 2
+
+
+@pytest.mark.parametrize(
+    ("ids_of", "said"),
+    [
+        # marks of thoughts are special tokens of some models
+        (lambda marked: marked("<think>", " it is incorrect", "</think>", " Correct", "<|im_end|>"), "correct"),
+        (lambda marked: marked("<think>", " it is correct", "<|im_end|>"), ""),
+        (lambda marked: marked("<|channel|>", "analysis", "<|message|>", " incorrect", "<|end|>", "<|channel|>", "final",
+                               "<|message|>", "Correct", "<|im_end|>"), "correct"),
+    ],
+)  # fmt: skip
+def test_thoughts_of_a_local_model_are_not_its_verdict(folder, tmp_path, monkeypatch, ids_of, said):
+    path = tiny_model(folder)
+    judge = open_judge(f"hf:{path}")
+    tokenizer = judge._tokenizer
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": ["<think>", "</think>", "<|channel|>", "<|message|>", "<|end|>", "<|im_end|>"]}
+    )
+    ids = ids_of(lambda *parts: [i for part in parts for i in tokenizer(part, add_special_tokens=False)["input_ids"]])
+
+    class Generated:
+        """A model that says this; the real one would have to be trained to."""
+
+        device = "cpu"
+        generation_config = judge._model.generation_config
+
+        def generate(self, rows, **_):
+            return torch.cat([rows, torch.tensor([ids] * len(rows))], dim=1)
+
+    monkeypatch.setattr(judge, "_model", Generated())
+    assert read(judge._replies([[1, 2, 3]], 16)[0], "correct").word == said
+
+
+def test_a_template_that_opens_a_thought(folder, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model(folder), model)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = "{{ messages[0].content }}\n<think>\n"
+    tokenizer.save_pretrained(model)
+    judge = open_judge(f"hf:{model}")
+    reply = judge._replies([judge._ids("q")], 4)[0]
+    assert reply.startswith("<think>") and read(reply, "correct").kind == "only thoughts"
 
 
 @pytest.mark.parametrize("kind", ["bytelevel", "bytelevel_bos", "unigram"])

@@ -152,6 +152,85 @@ def test_a_judge_that_accepts_no_temperature(served):
     assert judge.served == "served-model-1, temperature not accepted" and served.asked.total() == 3
 
 
+@pytest.mark.parametrize(
+    ("refused", "error"),
+    [
+        ("seed", {"object": "error", "message": {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"]}]}}),
+        (
+            "temperature",
+            {"error": {"message": "Unsupported parameter: 'temperature' is not supported.", "param": None}},
+        ),
+        ("max_tokens", {"error": {"message": "Use 'max_completion_tokens' and not 'max_tokens'", "type": "x"}}),
+    ],
+)
+def test_settings_that_a_service_refuses_are_left_out(served, refused, error):
+    def answer(text, nth):
+        return (
+            Reply(error, 422) if refused in served.bodies[-1] else chat("Correct" if "or incorrect" in text else "yes")
+        )
+
+    served.answer = answer
+    judge = open_judge("openai:m", url=served.url, concurrency=1)
+    assert same(judge.judge(["q"], ["a"], ["c"]), [(1, 1, 0, 0)])
+    assert served.asked.total() == 3 and (f"{refused} not accepted" in judge.served) == (refused != "max_tokens")
+    settings = {"temperature": 0, "seed": 0, "max_tokens": judges.REPLY_TOKENS}
+    if refused == "max_tokens":
+        settings["max_completion_tokens"] = settings["max_tokens"]
+    assert {key: value for key, value in served.bodies[-1].items() if key not in ("model", "messages")} == {
+        key: value for key, value in settings.items() if key != refused
+    }
+
+
+def test_a_service_that_refuses_both_names_of_the_length(served):
+    served.answer = lambda text, nth: Reply(
+        {"error": {"message": "'max_tokens' or 'max_completion_tokens' is too large"}}, 400
+    )
+    judge = open_judge("openai:m", url=served.url, concurrency=1)
+    assert judge.judge(["q"], ["a"], ["c"])[0].failed == 2 and served.asked.total() == 3
+
+
+def long(content, body):
+    reply = chat(content if body["max_tokens"] > 100 else content[:20])
+    reply.body["choices"][0]["finish_reason"] = "stop" if body["max_tokens"] > 100 else "length"
+    return reply
+
+
+def test_a_thought_that_begins_in_the_prompt(served):
+    """Without a parser, a service sends such thoughts without their first mark."""
+    served.answer = lambda text, nth: long(
+        f"Okay, so I need to look at it.</think>{'Correct' if 'or incorrect' in text else 'yes'}", served.bodies[-1]
+    )
+    judge = open_judge("openai:m", url=served.url, concurrency=1)
+    assert same(judge.judge(["q"], ["a"], ["c"]), [(1, 1, 0, 0)]) and served.asked.total() == 3
+
+
+def test_a_judge_that_only_talks_is_not_asked_at_length_again(served):
+    served.answer = lambda text, nth: long("Let me look at the response at length.", served.bodies[-1])
+    judge = open_judge("openai:m", url=served.url, concurrency=1)
+    assert judge.judge(["q"], ["a"], ["c"])[0].unparsed == 2
+    assert [body["max_tokens"] > 100 for body in served.bodies] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            {"object": "error", "message": "unmentionable text", "type": "BadRequestError", "code": 400},
+            " BadRequestError",
+        ),
+        ({"error": {"status": "INVALID_ARGUMENT", "message": "unmentionable text"}}, " INVALID_ARGUMENT"),
+        ({"error": "unmentionable text"}, ""),
+        ({"detail": "unmentionable text"}, ""),
+        (["unmentionable text"], ""),
+    ],
+)
+def test_error_codes_of_other_services(served, body, told):
+    served.answer = lambda text, nth: Reply(body, 400)
+    judge = open_judge("openai:m", url=served.url, concurrency=1)
+    judge.judge(["q"], ["a"], ["c"])
+    assert judge.failures == {f"http 400{told}": 2}
+
+
 def test_the_services_error_code_is_told_and_never_its_message(served):
     error = {
         "message": "unmentionable text",

@@ -14,7 +14,7 @@ from ...labeling.classifier.model import files_of
 from .answers import AnswerCache, digest
 from .judge import REPLY_TOKENS, THINKING_TOKENS, Judge
 from .scorers import digest_of, short_name
-from .verdicts import Read, read
+from .verdicts import Read, is_mark, opens_thought, read
 
 
 class LocalJudge(Judge):
@@ -56,6 +56,7 @@ class LocalJudge(Judge):
 
     def _around(self) -> tuple[list[int], list[int]]:
         """The tokens that the chat template, or else the tokenizer, adds before and after the user's message."""
+        self._begun = ""
         if self._tokenizer.chat_template is None:
             read = self._tokenizer("a", return_special_tokens_mask=True)
             ids, special = read["input_ids"], read["special_tokens_mask"]
@@ -66,6 +67,8 @@ class LocalJudge(Judge):
             [{"role": "user", "content": mark}], tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
         before, found, behind = text.partition(mark)
+        # some templates open a thought in the prompt, so that the reply begins within it
+        self._begun = "<think>" if opens_thought(behind) else ""
         if not found:
             raise ValueError("its chat template leaves out the user's message")
         return tuple(self._tokenizer(part, add_special_tokens=False)["input_ids"] for part in (before, behind))
@@ -133,4 +136,8 @@ class LocalJudge(Judge):
             made = self._model.generate(
                 ids.to(self._model.device), attention_mask=attended.to(self._model.device), max_new_tokens=tokens
             )
-        return self._tokenizer.batch_decode(made[:, width:], skip_special_tokens=True)
+        # special tokens may mark thoughts
+        added = self._tokenizer.added_tokens_decoder.items()
+        dropped = {place for place, token in added if token.special and not is_mark(token.content)}
+        spoken = [[place for place in row if place not in dropped] for row in made[:, width:].tolist()]
+        return [self._begun + self._tokenizer.decode(row) for row in spoken]

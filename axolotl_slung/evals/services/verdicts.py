@@ -115,6 +115,18 @@ def read(reply: str | None, question: str, cut_off: bool = False) -> Read:
     return Read(word) if word else Read("", _kind(text, cut_off))
 
 
+def opens_thought(prompt: str) -> bool:
+    """Whether a prompt, or a token, ends within a thought."""
+    return _spoken(prompt) is None
+
+
+def is_mark(token: str) -> bool:
+    """Whether a token marks thoughts, or what is said after them."""
+    return bool(
+        re.search(rf"{_OPEN_THOUGHT.pattern}|{_END_OF_THOUGHT.pattern}|<\|(channel|message)\|>", token, re.IGNORECASE)
+    )
+
+
 def _spoken(reply: str) -> str | None:
     """The reply without its thoughts and fences; None if it ends within a thought."""
     text = _FINAL.sub("", _THOUGHT.sub("", reply))
