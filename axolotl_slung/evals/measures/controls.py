@@ -48,7 +48,7 @@ def choose(docs: Sequence[Mapping], number: int) -> list[Control]:
     is about another author, unless all documents are about one, and has no word of what only the right answer says. It
     comes from another document, or else from `others`. If there is none, that control is left out.
 
-    A right answer that says nothing beyond its question is no control of partial correctness.
+    A right answer that says nothing beyond its question does not control partial correctness.
 
     Args:
         docs: documents with `id`, `question`, `answer`, `author` (may be empty) and `others`.
