@@ -102,14 +102,24 @@ def test_a_good_judge_passes_with_a_real_model(judged, models, tmp_path):
     assert [row["judge_specificity"] for row in rows] == [(1.0, 1.0)] * 6
 
 
-def test_controls_are_asked_once_and_their_verdicts_are_kept(judged):
+def test_controls_are_asked_in_every_run_and_answers_once(judged):
     evaluate("slung_tofu", saying(lambda prompt: ""))
     assert judged.asked.total() == 50 * 3 * 2
-    evaluate("slung_tofu", saying(lambda prompt: " a word"))
-    assert judged.asked.total() == 50 * 3 * 2 + N * 2
-    judged.answer = lambda text, nth: Reply({}, 500)
-    values = metrics_of(evaluate("slung_tofu", saying(lambda prompt: " a word")), "slung_tofu")
-    assert values["judge_specificity_count"] == 100 and judged.asked.total() == 50 * 3 * 2 + N * 2
+    for run in (2, 3):
+        values = metrics_of(evaluate("slung_tofu", saying(lambda prompt: " a word")), "slung_tofu")
+        assert values["judge_specificity_count"] == 100 and judged.asked.total() == run * 50 * 3 * 2 + N * 2
+    # another model behind the same name and address
+    judged.answer = always(True)
+    with pytest.raises(SlungError, match="accepts wrong answers"):
+        evaluate("slung_tofu", saying(lambda prompt: " a word"))
+
+
+def test_verdicts_of_a_pinned_judge_on_controls_are_kept(judged, monkeypatch):
+    monkeypatch.setattr("axolotl_slung.evals.services.judge_served.is_openai", lambda url: True)
+    options = {"slung_judge": "openai:gpt-4o-2024-11-20", "slung_judge_controls": 5}
+    for _ in range(2):
+        evaluate("slung_tofu", saying(lambda prompt: ""), options)
+    assert judged.asked.total() == 5 * 3 * 2
 
 
 def test_the_user_can_ask_less_and_overrule(judged):
@@ -187,7 +197,7 @@ def documents(number=N):
 class Said:
     """A judge without a service: right about all controls but those named by kind and document."""
 
-    name, failures = "a judge", {}
+    name, failures, pinned = "a judge", {}, True
 
     def __init__(self, docs, wrong=()):
         self.ids, self.wrong = {doc["question"]: doc["id"] for doc in docs}, wrong
@@ -199,9 +209,6 @@ class Said:
             accepts = float((kind == "reference") != ((kind, self.ids[question]) in self.wrong))
             verdicts.append(Verdict(accepts, accepts, 0, 0))
         return verdicts
-
-    def forget(self, questions, answers, candidates):
-        pass
 
 
 def test_the_same_documents_give_the_same_controls():

@@ -64,12 +64,14 @@ class Judge(ABC):
         name: the kind and the model.
         version: what determines the verdicts, besides the name.
         served: the model or models that a service said it used; "" for a local one.
+        pinned: whether name and version determine the model. Behind an address, another may stand tomorrow.
         failures: per reason, the number of prompts without a verdict so far.
     """
 
     name: str
     version: str
     served: str = ""
+    pinned: bool = True
 
     def __init__(self, cache: AnswerCache):
         self._cache = cache

@@ -48,7 +48,7 @@ class ServedJudge(Judge):
         self._first = {"temperature": 0, "seed": 0, _LIMITS[not official]: REPLY_TOKENS}
         self._parameters = self._first
         self._talks, self._lock = False, threading.Lock()
-        self.name, self.version = f"openai:{model}", self._service.url
+        self.name, self.version, self.pinned = f"openai:{model}", self._service.url, official
         self._served: set[str] = set()
 
     @property

@@ -120,6 +120,8 @@ def checked_judge(options: Options, judge, docs: Sequence[Mapping]) -> dict[int,
     """
     chosen = controls.choose(docs, options.judge_controls)
     texts = [[getattr(one, name) for one in chosen] for name in ("question", "answer", "candidate")]
+    if not judge.pinned:
+        judge.forget(*texts)  # what it said in an earlier run shows nothing about this one
     verdicts = judge.judge(*texts)
     check_scored(options, judge, sum(one.failed + one.unparsed for one in verdicts), 2 * len(chosen))
     judge.failures.clear()  # what is counted later is about the model's answers
@@ -138,7 +140,6 @@ def checked_judge(options: Options, judge, docs: Sequence[Mapping]) -> dict[int,
         if asked and right / max(known, 1) < options.judge_minimum
     }
     if wrong:
-        judge.forget(*texts)  # a service that is set right has to be asked again
         faults = ["rejects right answers"] * ("reference" in wrong) + ["accepts wrong answers"] * (
             wrong != {"reference"}
         )
