@@ -26,6 +26,7 @@ def judged(served, monkeypatch):
     monkeypatch.setenv("SLUNG_TOFU", "embedded")
     monkeypatch.setenv("SLUNG_TOFU_WRONG_ANSWERS", "0")
     monkeypatch.setenv("SLUNG_JUDGE", "openai:m")
+    monkeypatch.setenv("SLUNG_JUDGE_CONTROLS", "10")
     monkeypatch.setenv("SLUNG_JUDGE_URL", served.url)
     served.answer = good
     return served
@@ -79,7 +80,7 @@ def test_a_judge_that_is_wrong_is_refused_before_anything_is_generated(judged, j
     judged.answer = judge
     model = saying(lambda prompt: " something")
     with pytest.raises(SlungError, match=says) as error:
-        evaluate("slung_tofu", model, {"slung_judge_controls": 10})
+        evaluate("slung_tofu", model)
     assert not model.asked and not model.scored
     texts = [row[key] for row in embedded("SLUNG_TOFU") for key in ("question", "answer")]
     assert not any(text in str(error.value) for text in texts)
@@ -102,16 +103,20 @@ def test_a_good_judge_passes_with_a_real_model(judged, models, tmp_path):
     assert [row["judge_specificity"] for row in rows] == [(1.0, 1.0)] * 6
 
 
-def test_controls_are_asked_in_every_run_and_answers_once(judged):
-    evaluate("slung_tofu", saying(lambda prompt: ""))
-    assert judged.asked.total() == 50 * 3 * 2
-    for run in (2, 3):
+def test_controls_are_asked_in_every_run_and_answers_once(judged, monkeypatch):
+    for run in (1, 2):
         values = metrics_of(evaluate("slung_tofu", saying(lambda prompt: " a word")), "slung_tofu")
-        assert values["judge_specificity_count"] == 100 and judged.asked.total() == run * 50 * 3 * 2 + N * 2
+        assert values["judge_specificity_count"] == 20 and judged.asked.total() == run * 10 * 3 * 2 + N * 2
     # another model behind the same name and address
     judged.answer = always(True)
     with pytest.raises(SlungError, match="accepts wrong answers"):
         evaluate("slung_tofu", saying(lambda prompt: " a word"))
+    # by default there are fifty
+    judged.asked.clear()
+    monkeypatch.delenv("SLUNG_JUDGE_CONTROLS")
+    with pytest.raises(SlungError, match="50 of 50 references, 0 of 50 answers"):
+        evaluate("slung_tofu", saying(lambda prompt: " a word"))
+    assert judged.asked.total() == 50 * 3 * 2
 
 
 def test_verdicts_of_a_pinned_judge_on_controls_are_kept(judged, monkeypatch):
@@ -183,7 +188,7 @@ def test_rescoring_checks_its_judge_too(judged, tmp_path):
     # a service that was set right is asked again
     judged.answer = good
     values = json.loads(Path(rescore(samples, other, tmp_path / "new")).read_text())["results"]["slung_tofu"]
-    assert values["judge_specificity_count,none"] == 100
+    assert values["judge_specificity_count,none"] == 20
 
 
 # ------------------------------------------------------------------------------------------------------ which controls
