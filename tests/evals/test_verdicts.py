@@ -2,6 +2,7 @@
 
 import pytest
 
+from axolotl_slung.evals.services.judge import QUESTIONS, fill
 from axolotl_slung.evals.services.verdicts import WORDS, read
 
 CLEAR = {
@@ -118,3 +119,39 @@ def test_what_is_not_clear_is_no_verdict(question, reply):
 )
 def test_kinds(reply, cut_off, kind):
     assert read(reply, "correct", cut_off).kind == kind
+
+
+TEXTS = [
+    (
+        "Was Bo Tarn's book written in Nessary?",
+        "Yes. It was written in Nessary, in two years.",
+        "No. It was written at sea.",
+    ),
+    (
+        "Is it correct that Bo Tarn is a clockmaker?",
+        "Correct. Bo Tarn mends clocks.",
+        "Incorrect. He is a sailor, they say.",
+    ),
+    ("Who?", "Yes, there is one: Bo Tarn.", "No, it does not say."),
+    ("Correct: what?", "The answer is correct. It is Bo.", "The response is incorrect because of the date."),
+]
+
+
+@pytest.mark.parametrize("texts", TEXTS)
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_no_part_of_the_prompt_is_a_verdict(question, texts):
+    """Base models go on with the prompt, or repeat it from anywhere."""
+    prompt = fill(QUESTIONS[question], *texts)
+    words = prompt.split()
+    for start in range(len(words)):
+        for length in (4, 5, 8, 16, len(words)):
+            for before in ("", "Answer: ", "\n", "**"):
+                reply = before + " ".join(words[start : start + length])
+                assert not read(reply, question, prompt=prompt).word, reply
+
+
+def test_a_reply_may_use_the_words_of_the_instructions():
+    prompt = fill(QUESTIONS["relevant"], *TEXTS[0])
+    assert read("The candidate response contains relevant information", "relevant", prompt=prompt).word == "yes"
+    assert read("Yes. It was in the correct answer", "relevant", prompt=prompt).word == "yes"
+    assert read("Yes.", "relevant", prompt=prompt).word == "yes"

@@ -92,7 +92,7 @@ class LocalJudge(Judge):
 
         keys = self._keys(asked)
         found = {key: Read(str(word)) for key, word in self._cache.read(keys).items()}
-        todo = {key: (one[0], self._ids(one[1])) for key, one in zip(keys, asked) if key not in found}
+        todo = {key: (*one, self._ids(one[1])) for key, one in zip(keys, asked) if key not in found}
         try:
             if todo:
                 self._model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -105,17 +105,17 @@ class LocalJudge(Judge):
         self.failures.update("too long" for key in keys if key not in found)
         return [found.get(key) for key in keys]
 
-    def _generated(self, todo: dict[bytes, tuple[str, list[int]]], tokens: int) -> dict[bytes, Read]:
+    def _generated(self, todo: dict[bytes, tuple[str, str, list[int]]], tokens: int) -> dict[bytes, Read]:
         """The replies of at most this many tokens, read, to all prompts that leave room for them."""
         room = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or math.inf
-        fitting = [key for key, (_, ids) in todo.items() if len(ids) + tokens <= room]
-        fitting.sort(key=lambda key: len(todo[key][1]))
+        fitting = [key for key, (_, _, ids) in todo.items() if len(ids) + tokens <= room]
+        fitting.sort(key=lambda key: len(todo[key][-1]))
         found = {}
         starts = range(0, len(fitting), self.batch_size)
         for first in tqdm(starts, desc=self.name, file=sys.stderr, disable=not fitting):
             some = fitting[first : first + self.batch_size]
-            for key, reply in zip(some, self._replies([todo[key][1] for key in some], tokens)):
-                found[key] = read(reply, todo[key][0])
+            for key, reply in zip(some, self._replies([todo[key][-1] for key in some], tokens)):
+                found[key] = read(reply, todo[key][0], prompt=todo[key][1])
                 if found[key].word:
                     self._cache.write(key, found[key].word)
         return found

@@ -75,7 +75,7 @@ class ServedJudge(Judge):
         settings = self._parameters
         body = {"model": self._model, "messages": [{"role": "user", "content": prompt}], **settings}
         try:
-            reply = self._service.post("/chat/completions", body, lambda reply: _parsed(reply, question))
+            reply = self._service.post("/chat/completions", body, lambda reply: _parsed(reply, question, prompt))
         except Refused as refused:
             if refused.again or not self._do_without(settings, refused.fields):
                 raise
@@ -115,11 +115,11 @@ class ServedJudge(Judge):
             return True
 
 
-def _parsed(reply: dict, question: str) -> dict:
+def _parsed(reply: dict, question: str, prompt: str) -> dict:
     # only the verdict: the reply may quote the texts, which must not get into the cache
     choice = reply["choices"][0]
     content = choice["message"].get("content")
     if content is not None and not isinstance(content, str):
         raise TypeError
-    word, kind = read(content, question, cut_off=choice.get("finish_reason") == "length")
+    word, kind = read(content, question, choice.get("finish_reason") == "length", prompt)
     return {"word": word, "served": served_model(reply), **({"kind": kind} if kind else {})}

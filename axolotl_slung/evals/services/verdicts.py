@@ -98,19 +98,22 @@ _KEYS = re.compile(
 """Keys of a JSON reply that hold its verdict."""
 
 
-def read(reply: str | None, question: str, cut_off: bool = False) -> Read:
+def read(reply: str | None, question: str, cut_off: bool = False, prompt: str = "") -> Read:
     """Read a reply.
 
     Args:
         reply: the judge's text; None if the service sent none.
         question: a key of `WORDS`.
         cut_off: whether the reply ended at its longest length.
+        prompt: what the judge was asked. A reply that begins with words of its texts in the same order repeats them.
     """
     text = _spoken(reply or "")
     if text is None:
         return Read("", "only thoughts")
     if not text.strip():
         return Read("", "empty, cut off" if cut_off else "empty")
+    if _repeats(text, prompt):
+        return Read("", "the prompt's words")
     word = _of_json(text, question) if text.lstrip().startswith("{") else _word(text, question)
     return Read(word) if word else Read("", _kind(text, cut_off))
 
@@ -140,10 +143,25 @@ def _spoken(reply: str) -> str | None:
     return boxed[1] if boxed else text
 
 
+def _unlabeled(text: str) -> list[str]:
+    """The text, and what is left of it after each label at its beginning, such as "Answer:"."""
+    left = [text]
+    while (label := _LABEL.match(left[-1])) and label.end() > 0:
+        left.append(left[-1][label.end() :])
+    return left
+
+
+def _repeats(text: str, prompt: str) -> bool:
+    """Whether a text begins with three or four words that stand in the texts of the prompt in the same order."""
+    texts = prompt.partition(" Question: ")[2]  # without the instructions, whose words a reply may use
+    known, *beginnings = (re.findall(r"\w+", some.lower()) for some in (texts, *_unlabeled(text)))
+    spoken = f" {' '.join(known)} "
+    return any(len(words) > 2 and f" {' '.join(words[:4])} " in spoken for words in beginnings)
+
+
 def _word(text: str, question: str) -> str:
     positive, negative = WORDS[question]
-    while (label := _LABEL.match(text)) and label.end() > 0:
-        text = text[label.end() :]
+    text = _unlabeled(text)[-1]
     first = re.match(rf"{_SIGNS}({positive}|{negative})(?![\w/|])", text, re.IGNORECASE)
     if first:
         word = first[1].lower()
