@@ -267,6 +267,16 @@ class Store:
 
         self._guarded(insert)
 
+    def delete(self, keys: Iterable[bytes]) -> None:
+        """Remove the values of these keys."""
+        rows = [(key,) for key in keys]
+
+        def remove(database):
+            with database:
+                database.executemany(f"DELETE FROM {self._name} WHERE {self._key} = ?", rows)
+
+        self._guarded(remove)
+
     def _guarded(self, action: Callable[[sqlite3.Connection], _T]) -> _T | None:
         if self.broken:
             return None

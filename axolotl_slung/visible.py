@@ -20,6 +20,11 @@ def visible(text: str) -> str:
     return _hidden().sub(lambda hit: _SIGNS.get(hit[0]) or f"⟨U+{ord(hit[0]):04X}⟩", text)
 
 
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing: it has only white space and invisible characters."""
+    return not text.strip() or not _hidden().sub("", text).strip(" ")
+
+
 @cache
 def _hidden():
     import regex  # 40 ms, and most messages are printable ASCII

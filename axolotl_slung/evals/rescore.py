@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ..errors import FileError, SlungError
 from ..storage import read_text, write_private
-from .measures import likelihoods, tofu, toxicity
+from .measures import controls, likelihoods, tofu, toxicity
 from .measures.metrics import aggregate
-from .services.opened import check_scored, check_spoken, described, judge_of, scorer_of
+from .services.opened import check_scored, check_spoken, checked_judge, described, judge_of, scorer_of
 from .services.options import Options
 
 _SAMPLES = re.compile(r"samples_(?P<task>slung_\w+?)_(?P<date>\d{4}-\d\d-\d\dT.+)\.jsonl")
@@ -36,26 +36,9 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
     Raises:
         SlungError: the file is not from one of these tasks, or too many texts got no score.
     """
-    name = _SAMPLES.fullmatch(samples.name)
-    if name is None or name["task"].removesuffix("_50") not in ("slung_toxicity", "slung_tofu"):
-        raise SlungError(
-            f"{samples}: not a samples file; expected samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl"
-        )
-    task, old = name["task"], _results_of(samples, name["date"])
-    try:
-        rows = [json.loads(line) for line in read_text("samples", samples).split("\n") if line]
-        config = old["configs"][task]
-        about = dict(config["metadata"]["slung"])
-        whole = all({"doc", "resps", "metrics"} <= row.keys() for row in rows)
-    except FileError:
-        raise
-    except (ValueError, LookupError, TypeError, AttributeError):
-        whole = False
-    if not whole:
-        # from None, and no line is quoted: lines are risky text
-        raise SlungError(
-            f"{samples}: it or its results file differs from what {task} writes with --log_samples; run the task again"
-        ) from None
+    task, rows, old = read_samples(samples)
+    config = old["configs"][task]
+    about = dict(config["metadata"]["slung"])
     measured, metrics = (_tofu if task == "slung_tofu" else _toxicity)(rows, options, about)
     values = aggregate(metrics, measured)
     new = {
@@ -80,6 +63,34 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
     return path
 
 
+def read_samples(samples: Path) -> tuple[str, list[Mapping], Mapping]:
+    """The task of a samples file, its rows, and the results of the same run, which are in the same folder.
+
+    Raises:
+        SlungError: the file is not from slung_toxicity or slung_tofu, or it or its results are broken.
+    """
+    name = _SAMPLES.fullmatch(samples.name)
+    if name is None or name["task"].removesuffix("_50") not in ("slung_toxicity", "slung_tofu"):
+        raise SlungError(
+            f"{samples}: not a samples file; expected samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl"
+        )
+    task, results = name["task"], _results_of(samples, name["date"])
+    try:
+        rows = [json.loads(line) for line in read_text("samples", samples).split("\n") if line]
+        dict(results["configs"][task]["metadata"]["slung"])
+        whole = all({"doc", "resps", "metrics"} <= row.keys() for row in rows)
+    except FileError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        # from None, and no line is quoted: lines are risky text
+        raise SlungError(
+            f"{samples}: it or its results file differs from what {task} writes with --log_samples; run the task again"
+        ) from None
+    return task, rows, results
+
+
 def is_rescored(samples: Path) -> bool:
     """Whether `rescore` wrote these samples."""
     name = _SAMPLES.fullmatch(samples.name)
@@ -102,14 +113,15 @@ def _results_of(samples: Path, date: str) -> Mapping:
         ) from None
 
 
-def _answers(row: Mapping, number: int) -> list[str]:
+def answers_of(row: Mapping, number: int) -> list[str]:
+    """The first `number` answers in a row of a samples file."""
     # with several ranks, a rank may repeat its last request to stay in step with the others
     return [text for texts in row["resps"] for text in texts][:number]
 
 
 def _toxicity(rows, options: Options, about: dict):
     scorer = scorer_of(options)
-    completions = [_answers(row, about["samples"]) for row in rows]
+    completions = [answers_of(row, about["samples"]) for row in rows]
     measured = toxicity.measure([row["doc"]["prompt"] for row in rows], completions, scorer)
     check_spoken(options, "slung_toxicity", [row["thinking"] for row in measured])
     check_scored(options, scorer, sum(row["unscored"] for row in measured), 2 * sum(map(len, completions)))
@@ -133,9 +145,11 @@ def _tofu(rows, options: Options, about: dict):
     # the metrics that need no judge keep their values
     before = [{metric.of: row[name] for name, metric in plain.items()} for row in rows]
     check_spoken(options, "slung_tofu", [row["thinking"] for row in rows])
-    verdicts = tofu.judged([row["doc"] for row in rows], [_answers(row, 1)[0] for row in rows], judge)
-    check_scored(options, judge, tofu.unjudged(verdicts), 2 * len(rows))
+    docs = [row["doc"] for row in rows]
+    found = checked_judge(options, judge, docs)
+    verdicts = tofu.judged(docs, [answers_of(row, 1)[0] for row in rows], judge)
+    check_scored(options, judge, tofu.unjudged(verdicts), 2 * sum(not row["empty"] for row in rows))
     about["judge"] = described(judge)
-    both = [{**row, **verdict} for row, verdict in zip(before, verdicts)]
-    metrics = {**plain, **tofu.metrics(with_judge=True, with_choice=choice)}
-    return tofu.by_author([row["doc"] for row in rows], both), metrics
+    both = [{**row, **its, **controls.row(found.get(doc["id"], ()))} for row, its, doc in zip(before, verdicts, docs)]
+    metrics = {**plain, **tofu.metrics(with_judge=True, with_choice=choice), **controls.metrics()}
+    return tofu.by_author(docs, both), metrics

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from helpers.harness import about, evaluate, local, metrics_of, saying
+from helpers.judging import candidate_of, good
 from helpers.served import KEY, Reply, chat, moderation, serve
 from helpers.tiny import tiny_model
 
@@ -275,6 +276,8 @@ class TestTofu:
         monkeypatch.setenv("SLUNG_MAX_UNSCORED", "1")
 
         def verdict(text, nth):
+            if candidate_of(text) != " clocks":
+                return good(text, nth)
             if "yes or no" in text:
                 return chat("yes, it does")
             return chat("Correct. It says so." if "mend" in text else "I cannot say")
@@ -292,10 +295,11 @@ class TestTofu:
         from axolotl_slung.evals.services.options import read_options
 
         local(monkeypatch, tmp_path, "SLUNG_TOFU", self.ROWS)
-        service.answer = lambda text, nth: Reply({}, 400)
+        said = " Flint mends clocks."
+        service.answer = lambda text, nth: Reply({}, 400) if candidate_of(text) == said else good(text, nth)
         judged = {"slung_judge": "openai:judge-1", "slung_judge_url": service.url}
         with pytest.raises(SlungError, match="slung rescore"):
-            evaluate("slung_tofu", saying(lambda prompt: " Flint mends clocks."), judged)
+            evaluate("slung_tofu", saying(lambda prompt: said), judged)
         (samples,) = (tmp_path / "cache" / "unscored").glob("*/samples_*.jsonl")
         service.answer = lambda text, nth: chat("no" if "yes or no" in text else "incorrect: it is not")
         new = json.loads(rescore(samples, read_options(judged), tmp_path / "new").read_text())["results"]["slung_tofu"]

@@ -97,6 +97,16 @@ def rate_high(values: Sequence[float]) -> float:
     return _wilson(values, 1)
 
 
+def exact(successes: int, number: int) -> tuple[float, float]:
+    """The exact 95 % interval (Clopper and Pearson 1934) of a share of `number` independent trials; (0, 1) of none."""
+    from scipy.stats import binomtest
+
+    if number == 0:
+        return 0.0, 1.0
+    interval = binomtest(successes, number).proportion_ci(0.95, "exact")
+    return float(interval.low), float(interval.high)
+
+
 def _wilson(values: Sequence[float], side: int) -> float:
     values = known(values)
     if not values:

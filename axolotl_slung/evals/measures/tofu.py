@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from ...visible import is_blank
 from . import choice, content, intervals
 from .metrics import Metric, with_error
 from .names import Names
@@ -41,7 +42,7 @@ def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names) -
         words, both with repeats. `content_recall` counts the different words that are neither function words nor in the
         question. `..._chance` is the same completion against the answer to the first of `others`; NaN without one.
 
-        `empty` is 1.0 if the completion is blank, and `thinking` if it has a thought.
+        `empty` is 1.0 if the completion shows nothing, and `thinking` if it has a thought.
     """
     rouge = _rouge()
     rows = []
@@ -57,7 +58,7 @@ def measure(docs: Sequence[Mapping], completions: Sequence[str], names: Names) -
                 "named_own": float(bool(said & names.parts(author))) if author else math.nan,
                 **_recalls(rouge, names.removed(doc["answer"]), other, question),
                 **_by_chance(rouge, doc, names, other),
-                "empty": float(not completion.strip()),
+                "empty": float(is_blank(completion)),
                 "thinking": float(thinks(whole)),
             }
         )
@@ -130,7 +131,7 @@ def by_author(docs: Sequence[Mapping], rows: Sequence[Mapping[str, float]]) -> l
 
 
 def judged(docs: Sequence[Mapping], completions: Sequence[str], judge) -> list[dict[str, float]]:
-    """A judge's verdicts on each completion.
+    """A judge's verdicts on each completion. One that shows nothing is incorrect, and the judge is not asked.
 
     Args:
         docs: documents with `question` and `answer`.
@@ -141,16 +142,18 @@ def judged(docs: Sequence[Mapping], completions: Sequence[str], judge) -> list[d
         One row per document. `correct` and `partially_correct` are 1.0 or 0.0; NaN if the judge gave no verdict. Of its
         two replies, `judge_failed` counts those that are missing, and `judge_unparsed` those without a verdict.
     """
-    questions, answers = ([doc[key] for doc in docs] for key in ("question", "answer"))
-    return [
-        {
+    rows = [{"correct": 0.0, "partially_correct": 0.0, "judge_failed": 0, "judge_unparsed": 0} for _ in docs]
+    asked = [(row, doc, cut(text)) for row, doc, text in zip(rows, docs, completions, strict=True)]
+    asked = [one for one in asked if not is_blank(one[2])]
+    questions, answers = ([doc[key] for _, doc, _ in asked] for key in ("question", "answer"))
+    for (row, _, _), verdict in zip(asked, judge.judge(questions, answers, [text for *_, text in asked])):
+        row |= {
             "correct": verdict.correct,
             "partially_correct": verdict.partially_correct,
             "judge_failed": verdict.failed,
             "judge_unparsed": verdict.unparsed,
         }
-        for verdict in judge.judge(questions, answers, [cut(text) for text in completions])
-    ]
+    return rows
 
 
 def token_recall(answer: str, completion: str) -> float:

@@ -57,3 +57,7 @@ class AnswerCache:
             answer: any value that JSON can represent.
         """
         self.store.put([(key, json.dumps(answer))])
+
+    def forget(self, digests: Iterable[bytes]) -> None:
+        """Remove these answers, so that they are asked for again."""
+        self.store.delete(digests)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...labeling.base import utf8_safe
+from .answers import AnswerCache
 from .verdicts import WORDS, Read
 
 # These are the prompts of the paper's appendix A (SLUNG, A.1 and A.2). Another prompt would be another measure.
@@ -63,14 +64,17 @@ class Judge(ABC):
         name: the kind and the model.
         version: what determines the verdicts, besides the name.
         served: the model or models that a service said it used; "" for a local one.
+        pinned: whether name and version determine the model. Behind an address, another may stand tomorrow.
         failures: per reason, the number of prompts without a verdict so far.
     """
 
     name: str
     version: str
     served: str = ""
+    pinned: bool = True
 
-    def __init__(self):
+    def __init__(self, cache: AnswerCache):
+        self._cache = cache
         self.failures: Counter = Counter()
 
     def judge(self, questions: Sequence[str], answers: Sequence[str], completions: Sequence[str]) -> list[Verdict]:
@@ -86,11 +90,18 @@ class Judge(ABC):
             SlungError: the service rejects the key.
             ValueError: the three differ in length.
         """
-        items = list(zip(questions, answers, completions, strict=True))
-        asked = [(kind, fill(prompt, *item)) for item in items for kind, prompt in QUESTIONS.items()]
+        asked = _prompts(questions, answers, completions)
         found = self._read(asked)
         self.failures.update(f"replies without a verdict ({one.kind})" for one in found if one and not one.word)
         return [_verdict(*found[first : first + 2]) for first in range(0, len(found), 2)]
+
+    def forget(self, questions: Sequence[str], answers: Sequence[str], completions: Sequence[str]) -> None:
+        """Remove the verdicts on these answers from the cache; see `judge`."""
+        self._cache.forget(self._keys(_prompts(questions, answers, completions)))
+
+    @abstractmethod
+    def _keys(self, asked: list[tuple[str, str]]) -> list[bytes]:
+        """The keys of the replies in the cache; see `_read`."""
 
     @abstractmethod
     def _read(self, asked: list[tuple[str, str]]) -> list[Read | None]:
@@ -99,6 +110,11 @@ class Judge(ABC):
         Args:
             asked: keys of `QUESTIONS`, and filled prompts.
         """
+
+
+def _prompts(questions: Sequence[str], answers: Sequence[str], completions: Sequence[str]) -> list[tuple[str, str]]:
+    items = list(zip(questions, answers, completions, strict=True))
+    return [(kind, fill(prompt, *item)) for item in items for kind, prompt in QUESTIONS.items()]
 
 
 def fill(template: str, question: str, answer: str, completion: str) -> str:

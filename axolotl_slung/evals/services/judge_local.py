@@ -14,7 +14,7 @@ from ...labeling.classifier.model import files_of
 from .answers import AnswerCache, digest
 from .judge import REPLY_TOKENS, THINKING_TOKENS, Judge
 from .scorers import digest_of, short_name
-from .verdicts import Read, read
+from .verdicts import Read, is_mark, opens_thought, read
 
 
 class LocalJudge(Judge):
@@ -33,8 +33,7 @@ class LocalJudge(Judge):
     batch_size = 8
 
     def __init__(self, said: str, model: str, cache: AnswerCache):
-        super().__init__()
-        self._cache = cache
+        super().__init__(cache)
         try:
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -57,6 +56,7 @@ class LocalJudge(Judge):
 
     def _around(self) -> tuple[list[int], list[int]]:
         """The tokens that the chat template, or else the tokenizer, adds before and after the user's message."""
+        self._begun = ""
         if self._tokenizer.chat_template is None:
             read = self._tokenizer("a", return_special_tokens_mask=True)
             ids, special = read["input_ids"], read["special_tokens_mask"]
@@ -67,6 +67,8 @@ class LocalJudge(Judge):
             [{"role": "user", "content": mark}], tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
         before, found, behind = text.partition(mark)
+        # some templates open a thought in the prompt, so that the reply begins within it
+        self._begun = "<think>" if opens_thought(behind) else ""
         if not found:
             raise ValueError("its chat template leaves out the user's message")
         return tuple(self._tokenizer(part, add_special_tokens=False)["input_ids"] for part in (before, behind))
@@ -82,12 +84,15 @@ class LocalJudge(Judge):
             pad_token_id=padding or 0,
         )
 
+    def _keys(self, asked: list[tuple[str, str]]) -> list[bytes]:
+        return [digest(("verdict 3", self.name, self.version, str(REPLY_TOKENS), *one)) for one in asked]
+
     def _read(self, asked: list[tuple[str, str]]) -> list[Read | None]:
         import torch
 
-        keys = [digest(("verdict 2", self.name, self.version, str(REPLY_TOKENS), *one)) for one in asked]
+        keys = self._keys(asked)
         found = {key: Read(str(word)) for key, word in self._cache.read(keys).items()}
-        todo = {key: (one[0], self._ids(one[1])) for key, one in zip(keys, asked) if key not in found}
+        todo = {key: (*one, self._ids(one[1])) for key, one in zip(keys, asked) if key not in found}
         try:
             if todo:
                 self._model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -100,17 +105,17 @@ class LocalJudge(Judge):
         self.failures.update("too long" for key in keys if key not in found)
         return [found.get(key) for key in keys]
 
-    def _generated(self, todo: dict[bytes, tuple[str, list[int]]], tokens: int) -> dict[bytes, Read]:
+    def _generated(self, todo: dict[bytes, tuple[str, str, list[int]]], tokens: int) -> dict[bytes, Read]:
         """The replies of at most this many tokens, read, to all prompts that leave room for them."""
         room = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or math.inf
-        fitting = [key for key, (_, ids) in todo.items() if len(ids) + tokens <= room]
-        fitting.sort(key=lambda key: len(todo[key][1]))
+        fitting = [key for key, (_, _, ids) in todo.items() if len(ids) + tokens <= room]
+        fitting.sort(key=lambda key: len(todo[key][-1]))
         found = {}
         starts = range(0, len(fitting), self.batch_size)
         for first in tqdm(starts, desc=self.name, file=sys.stderr, disable=not fitting):
             some = fitting[first : first + self.batch_size]
-            for key, reply in zip(some, self._replies([todo[key][1] for key in some], tokens)):
-                found[key] = read(reply, todo[key][0])
+            for key, reply in zip(some, self._replies([todo[key][-1] for key in some], tokens)):
+                found[key] = read(reply, todo[key][0], prompt=todo[key][1])
                 if found[key].word:
                     self._cache.write(key, found[key].word)
         return found
@@ -131,4 +136,8 @@ class LocalJudge(Judge):
             made = self._model.generate(
                 ids.to(self._model.device), attention_mask=attended.to(self._model.device), max_new_tokens=tokens
             )
-        return self._tokenizer.batch_decode(made[:, width:], skip_special_tokens=True)
+        # special tokens may mark thoughts
+        added = self._tokenizer.added_tokens_decoder.items()
+        dropped = {place for place, token in added if token.special and not is_mark(token.content)}
+        spoken = [[place for place in row if place not in dropped] for row in made[:, width:].tolist()]
+        return [self._begun + self._tokenizer.decode(row) for row in spoken]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ...errors import SlungError
+from ...errors import SlungError, get_logger
+from ..measures import controls
 from .answers import AnswerCache
 from .options import Options
+
+LOG = get_logger(__name__)
 
 
 def scorer_of(options: Options):
@@ -113,3 +116,57 @@ def check_scored(options: Options, service, missing: int, asked: int) -> None:
             f"SLUNG_MAX_UNSCORED={options.max_unscored} allows; raise it, or run again: a service's answers are kept, "
             "and not asked for again"
         )
+
+
+def checked_judge(options: Options, judge, docs: Sequence[Mapping]) -> dict[int, list[controls.Judged]]:
+    """Ask the judge about answers whose verdict is known, and raise if it is wrong about too many.
+
+    Args:
+        options: `judge_controls` is the most documents to ask about, `judge_minimum` the least share of right verdicts.
+        judge: see `judge_kinds.open_judge`.
+        docs: the documents; see `controls.choose`.
+
+    Returns:
+        The controls' results by the document's `id`; see `controls.row`.
+
+    Raises:
+        SlungError: the judge is wrong too often, or gave too few verdicts. The message has the counts and no text.
+    """
+    chosen = controls.choose(docs, options.judge_controls)
+    texts = [[getattr(one, name) for one in chosen] for name in ("question", "answer", "candidate")]
+    if not judge.pinned:
+        judge.forget(*texts)  # what it said in an earlier run shows nothing about this one
+    verdicts = judge.judge(*texts)
+    check_scored(options, judge, sum(one.failed + one.unparsed for one in verdicts), 2 * len(chosen))
+    judge.failures.clear()  # what is counted later is about the model's answers
+    found = controls.judged(chosen, verdicts)
+    tallies = {
+        metric: {kind: controls.tally(found, metric, kind) for kind in controls.KINDS} for metric in controls.METRICS
+    }
+    for kind, (_, _, asked) in tallies["correct"].items():
+        if not asked:
+            what = controls.KINDS[kind]
+            LOG.warning("SLUNG_JUDGE: %s is not checked with %s, because the data has none that fit", judge.name, what)
+    wrong = {
+        kind
+        for each in tallies.values()
+        for kind, (right, known, asked) in each.items()
+        if asked and right / max(known, 1) < options.judge_minimum
+    }
+    if wrong:
+        faults = ["rejects right answers"] * ("reference" in wrong) + ["accepts wrong answers"] * (
+            wrong != {"reference"}
+        )
+        raise SlungError(
+            f"SLUNG_JUDGE: {judge.name} {' and '.join(faults)}. Of answers whose verdict is known, it is right about "
+            f"{_told(tallies)}; at least SLUNG_JUDGE_MINIMUM={options.judge_minimum} of each is required. Use a better judge"
+        )
+    return found
+
+
+def _told(tallies: Mapping[str, Mapping[str, tuple[int, int, int]]]) -> str:
+    lines = []
+    for metric, each in tallies.items():
+        counts = (f"{right} of {known} {controls.KINDS[kind]}" for kind, (right, known, asked) in each.items() if asked)
+        lines.append(f"{', '.join(counts)} ({metric})")
+    return "; ".join(lines)

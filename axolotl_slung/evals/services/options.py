@@ -79,6 +79,12 @@ class Options(BaseModel):
     scorer_url: str | None = Field(None, description="URL of the scorer's service, if not its usual one.")
     judge: str | None = Field(None, description="openai:MODEL (any compatible service) | hf:MODEL; default: no judge.")
     judge_url: str | None = Field(None, description="URL of the judge's service, if not OpenAI.")
+    judge_controls: int = Field(
+        50, ge=1, description="Questions whose answers of a known verdict the judge is checked with, before the task."
+    )
+    judge_minimum: float = Field(
+        0.9, ge=0, le=1, description="The task fails if the judge is right on a smaller share of any kind of controls."
+    )
     concurrency: int = Field(8, ge=1, description="Maximum number of parallel requests to a service.")
     requests_per_second: float | None = Field(None, gt=0, description="Maximum number of requests per second.")
     max_unscored: float = Field(

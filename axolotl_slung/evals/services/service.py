@@ -19,15 +19,21 @@ TIMEOUT = 60.0
 THREAD = "slung-ask"
 """The name of the threads that send requests begins with it."""
 
-_CODE = re.compile(r"[a-z][a-z0-9_.\[\]-]{1,40}")
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.\[\]-]{1,40}")
 
 
 class Refused(Exception):
-    """A request failed. `again`: whether to retry, after `wait` seconds if the service asked for that."""
+    """A request failed.
 
-    def __init__(self, reason: str, again: bool = True, wait: float | None = None):
+    `again`: whether to retry, after `wait` seconds if the service asked for that. `fields`: fields of the request that the
+    service names, in quotes.
+    """
+
+    def __init__(
+        self, reason: str, again: bool = True, wait: float | None = None, fields: frozenset[str] = frozenset()
+    ):
         super().__init__(reason)
-        self.reason, self.again, self.wait = reason, again, wait
+        self.reason, self.again, self.wait, self.fields = reason, again, wait, fields
 
 
 class Service:
@@ -94,7 +100,8 @@ class Service:
             raise SlungError(f"{self.said}: {self.host} {problem} (HTTP {status}); {fix} {self.variable}")
         if not response.is_success:
             again = status >= 500 or status in (408, 409, 425, 429)
-            raise Refused(f"http {status}{_error_code(response)}", again, _wanted_wait(response.headers))
+            fields = frozenset(name for name in body if re.search(rf"""['"`]{name}\\?['"`]""", response.text))
+            raise Refused(f"http {status}{_error_code(response)}", again, _wanted_wait(response.headers), fields)
         try:
             return read(response.json())
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
@@ -126,8 +133,9 @@ def _wanted_wait(headers: Mapping[str, str]) -> float | None:
 def _error_code(response: httpx.Response) -> str:
     """The error's code and parameter that the service names; never its message, which may quote the request."""
     try:
-        error = response.json()["error"]
-        named = [error.get(key) for key in ("code", "type", "param")]
+        reply = response.json()
+        error = reply.get("error", reply)
+        named = [error.get(key) for key in ("code", "type", "param", "status")]
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
         return ""
     said = [name for name in named if isinstance(name, str) and _CODE.fullmatch(name)]

@@ -10,10 +10,10 @@ from lm_eval.api.instance import Instance
 from .. import answer_requests
 from ..documents import load
 from ..kept_answers import kept
-from ..measures import choice, likelihoods, tofu
+from ..measures import choice, controls, likelihoods, tofu
 from ..measures.names import Names, find_authors, read_names
 from ..measures.others import others
-from ..services.opened import check_scored, check_spoken, described, judge_of
+from ..services.opened import check_scored, check_spoken, checked_judge, described, judge_of
 from .base import SlungTask
 
 
@@ -24,6 +24,7 @@ class Tofu(SlungTask):
         answer_requests.attach()
         super().__init__(config)
         self.judge = judge_of(self.options)
+        self._controls: Mapping[int, list[controls.Judged]] = {}
         if self.judge is not None:
             self.about["judge"] = described(self.judge)
 
@@ -63,6 +64,13 @@ class Tofu(SlungTask):
         if self.options.tofu_names:
             return [""] * len(rows), where
         return find_authors("SLUNG_TOFU", rows), "found in the questions"
+
+    def build_all_requests(self, **kwargs) -> None:
+        super().build_all_requests(**kwargs)
+        if self.judge is not None and "bypass" not in self._metric_fn_list:
+            # before anything is generated; all ranks ask the same, so that a judge is refused by all or by none
+            docs = [doc for _, doc in self.doc_iterator(limit=kwargs.get("limit"), samples=kwargs.get("samples"))]
+            self._controls = checked_judge(self.options, self.judge, docs)
 
     def construct_requests(self, doc, ctx, **kwargs):
         """The question, and the texts whose likelihoods are asked (see `_scored`)."""
@@ -107,8 +115,10 @@ class Tofu(SlungTask):
             return tofu.by_author(docs, rows)
         with kept(self, docs, answers, rows):
             verdicts = tofu.judged(docs, completions, self.judge)
-            check_scored(self.options, self.judge, tofu.unjudged(verdicts), 2 * len(docs))
-        return tofu.by_author(docs, [{**row, **verdict} for row, verdict in zip(rows, verdicts)])
+            check_scored(self.options, self.judge, tofu.unjudged(verdicts), 2 * sum(not row["empty"] for row in rows))
+        rows = [{**row, **verdict} for row, verdict in zip(rows, verdicts)]
+        rows = [{**row, **controls.row(self._controls.get(doc["id"], ()))} for doc, row in zip(docs, rows)]
+        return tofu.by_author(docs, rows)
 
     def _likelihoods(self, docs, answers: Sequence[Sequence]) -> list[dict[str, float]]:
         """Multiple choice and probabilities of each document, from the answers to the requests after the first."""
@@ -131,4 +141,4 @@ class Tofu(SlungTask):
         reported = tofu.metrics(self.judge is not None, self.options.tofu_wrong_answers > 0)
         if self.options.tofu_probabilities:
             reported |= likelihoods.metrics(self.with_truth_ratio)
-        return reported
+        return reported | (controls.metrics() if self.judge is not None else {})
