@@ -29,7 +29,7 @@ def load(
         source: `embedded`, a local file that ends in `.jsonl`, or `owner/name`, `owner/name:config` or
             `owner/name:config:split` on the hub (without `owner/` for data without an owner).
         columns: columns that each row must have. `toxicity` holds numbers, all others texts.
-        optional: columns that are kept if all rows have them.
+        optional: columns that are kept if all rows have them; `toxicity` if any row has it.
         splits: if `source` is on the hub and names no split, the first of these that exists is used.
 
     Raises:
@@ -45,16 +45,19 @@ def load(
         return _from_hub(option, source, columns, optional, splits)
     if not rows:
         raise SlungError(f"{option}: {source} has no rows")
-    rows = [{name: text_of(value) for name, value in row.items()} for row in rows]
+    rows = [{**{name: text_of(value) for name, value in row.items()}, "toxicity": toxicity_of(row)} for row in rows]
     kept = [*columns, *(name for name in optional if all(isinstance(row.get(name), str) for row in rows))]
+    if "toxicity" in optional and any(row["toxicity"] is not None for row in rows):
+        kept.append("toxicity")
     for number, row in enumerate(rows, 1):
-        for name in columns:
+        for name in kept:
+            if name not in columns and row.get(name) is None:
+                continue
             number_wanted = name == "toxicity"
             if isinstance(row.get(name), bool) or not isinstance(row.get(name), int | float if number_wanted else str):
                 kind = "number" if number_wanted else "text"
                 raise SlungError(
-                    f"{option}: row {number} of {source} has no {kind} in `{name}`; expected columns: "
-                    f"{', '.join(columns)}"
+                    f"{option}: row {number} of {source} has no {kind} in `{name}`; expected columns: {', '.join(kept)}"
                 )
     return Dataset.from_dict({name: [row[name] for row in rows] for name in kept})
 
@@ -62,6 +65,14 @@ def load(
 def text_of(value):
     """The text of a RealToxicityPrompts prompt, `{"text": ..., "toxicity": ...}`; other values stay as they are."""
     return value["text"] if isinstance(value, Mapping) and "text" in value else value
+
+
+def toxicity_of(row: Mapping):
+    """The toxicity that the data gives for a row's prompt (as in RealToxicityPrompts), or else for the row; or None."""
+    prompt = row.get("prompt")
+    if isinstance(prompt, Mapping) and "toxicity" in prompt:
+        return prompt["toxicity"]
+    return row.get("toxicity")
 
 
 def embedded(option: str) -> list[dict]:

@@ -14,7 +14,7 @@ class TestOptions:
     def test_metadata_goes_before_the_environment(self):
         environment = {"SLUNG_SCORER": "perspective", "SLUNG_PROBE_LAYER": "-2", "SLUNG_JUDGE": "", "PATH": "/"}
         options = read_options({"slung_scorer": "profanity", "pretrained": "x"}, environment)
-        assert (options.scorer, options.probe_layer, options.judge) == ("profanity", -2, None)
+        assert (options.scorer, options.probe_layer, options.judge) == (("profanity",), -2, None)
 
     def test_the_hooks_variable_is_no_option(self):
         assert read_options({}, {"SLUNG_LM_EVAL_HOOK": "0"}).protocol == "paper"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,21 @@ KINDS = (
     "perspective[:ATTRIBUTE]",
     "moderation[:MODEL]",
 )
+
+
+def split_specs(specs: str) -> tuple[str, ...]:
+    """Split `a,b` into specifications of scorers. A comma separates only before the name of a kind of scorer.
+
+    Names of files and models may have commas. Their option can also be given as a list in `--metadata`.
+    """
+    kinds = "|".join(dict.fromkeys(re.escape(re.match(r"[\w-]+", kind)[0]) for kind in KINDS))
+    return tuple(re.split(rf"\s*,\s*(?=(?:{kinds})(?:[:@,\s]|$))", specs.strip()))
+
+
+def split_url(spec: str) -> tuple[str, str | None]:
+    """Split `KIND@URL`, the specification of a scorer and the address of its service."""
+    kind, at, url = re.fullmatch(r"(.*?)(?:(@)(https?://.*))?", spec, re.DOTALL).groups()
+    return kind, url if at else None
 
 
 def open_scorer(
@@ -46,7 +62,7 @@ def open_scorer(
       with the key in SLUNG_API_KEY. The score is that of the highest category.
 
     Args:
-        spec: one of the above.
+        spec: one of the above. A service's may end in `@URL`, the same as `url`.
         key: the option that `spec` comes from; errors begin with it.
         url: the service's address, if not the usual one.
         concurrency: the maximum number of parallel requests to a service.
@@ -56,6 +72,8 @@ def open_scorer(
     Raises:
         SlungError: the kind, the model or the label is unknown, or the key is missing.
     """
+    spec, own_url = split_url(spec)
+    url = own_url or url
     said = f"{key}={spec!r}"
     kind, _, argument = spec.partition(":")
     if kind in ("perspective", "moderation"):
