@@ -134,7 +134,5 @@ def test_a_file_that_is_not_detoxifys_is_not_loaded(checkpoint):
 
 def test_detoxify_is_an_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "detoxify", None)
-    with pytest.raises(
-        SlungError, match=r"^SLUNG_SCORER='detoxify:unbiased': .*pip install 'axolotl-slung\[detoxify\]'"
-    ):
+    with pytest.raises(SlungError, match=r"^SLUNG_SCORER='detoxify:unbiased': .*pip install detoxify"):
         open_scorer("detoxify:unbiased")

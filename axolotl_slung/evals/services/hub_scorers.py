@@ -99,7 +99,7 @@ class DetoxifyScorer(Scorer):
             from detoxify.detoxify import MODEL_URLS
         except ImportError:
             raise SlungError(
-                f"{said}: the library detoxify is not installed; pip install 'axolotl-slung[detoxify]', or use "
+                f"{said}: the library detoxify is not installed; pip install detoxify, or use "
                 "unbiased-toxic-roberta or toxic-bert, its models of the Hugging Face hub"
             ) from None
         if model not in MODEL_URLS:
