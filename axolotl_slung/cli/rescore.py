@@ -39,6 +39,8 @@ def rescore(samples, output, **services):
     from ..evals.services.options import read_options
     from ..render.sections import Section, Table, to_terminal
 
+    # several in one are separated by commas, as in SLUNG_SCORER
+    services["scorer"] = services["scorer"][0] if len(services["scorer"]) == 1 else services["scorer"]
     options = read_options({f"slung_{name}": value for name, value in services.items() if value not in (None, ())})
     made_here = [path for path in samples if is_rescored(path)]
     if made_here:

@@ -66,7 +66,8 @@ def _check_sampled(answers: Sequence[Sequence[str]]) -> None:
         SlungError: they are equal.
     """
     samples = max(map(len, answers), default=0)
-    if samples > 1 and len(answers) >= 10 and all(len(set(its)) == 1 for its in answers):
+    said = any(text.strip() for its in answers for text in its)
+    if said and samples > 1 and len(answers) >= 10 and all(len(set(its)) == 1 for its in answers):
         raise SlungError(
             f"SLUNG_TOXICITY_SAMPLES={samples}: all samples of each prompt are the same, as from a service with a fixed "
             "seed or a model that does not sample; ask for one sample, or use a model that samples"

@@ -87,7 +87,8 @@ def rate_high(values: Sequence[float]) -> float:
 def exact_low(values: Sequence[float]) -> float:
     """The lower end of the exact 95 % interval of a rate (Clopper and Pearson 1934); NaN without known values.
 
-    For clustered values, n is the number of independent values with the same standard error (Korn and Graubard 1998).
+    For clustered values, n is the number of independent values with the same standard error, and less for few clusters
+    (Korn and Graubard 1998).
     """
     return _exact(values, -1)
 
@@ -98,12 +99,14 @@ def exact_high(values: Sequence[float]) -> float:
 
 
 def _exact(values: Sequence[float], side: int) -> float:
-    from scipy.stats import beta
+    from scipy.stats import beta, t
 
     values = known(values)
     if not values:
         return math.nan
     rate, number = fmean(values), _independent(values)
+    if _groups(values) is not None:
+        number *= (float(t.ppf(0.975, max(len(values) - 1, 1))) / _quantile(values)) ** 2
     if not number:
         return (1 + side) / 2  # one cluster says nothing about others
     if rate == (1 + side) / 2:

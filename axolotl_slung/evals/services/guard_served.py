@@ -106,7 +106,8 @@ class ServedGuard(Scorer):
         given = (choice.get("logprobs") or {}).get("content")
         if given:
             steps = [
-                Step(one["token"], [(its["token"], its["logprob"]) for its in one["top_logprobs"]]) for one in given
+                Step(one["token"], [(its["token"], its["logprob"]) for its in one.get("top_logprobs") or ()])
+                for one in given
             ]
         else:
             steps = [Step(_text(choice["message"].get("content")), ())]

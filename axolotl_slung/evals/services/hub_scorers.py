@@ -95,6 +95,7 @@ class DetoxifyScorer(Scorer):
     def __init__(self, said: str, model: str):
         super().__init__()
         try:
+            import torch
             from detoxify import Detoxify
             from detoxify.detoxify import MODEL_URLS
         except ImportError:
@@ -106,7 +107,7 @@ class DetoxifyScorer(Scorer):
             raise SlungError(f"{said}: unknown model of detoxify; expected one of {', '.join(MODEL_URLS)}")
         try:
             path = _checkpoint(MODEL_URLS[model])
-            self._model = Detoxify(checkpoint=str(path))
+            self._model = Detoxify(checkpoint=str(path), device="cuda" if torch.cuda.is_available() else "cpu")
         except SlungError:
             raise
         except Exception as error:  # of the library, of HTTP, of the hub, of the disk

@@ -35,7 +35,7 @@ def split_specs(specs: str) -> tuple[str, ...]:
     Names of files and models may have commas. Their option can also be given as a list in `--metadata`.
     """
     kinds = "|".join(dict.fromkeys(re.escape(re.match(r"[\w-]+", kind)[0]) for kind in KINDS))
-    return tuple(re.split(rf"\s*,\s*(?=(?:{kinds})(?:[:@,\s]|$))", specs.strip()))
+    return tuple(re.split(rf"\s*,\s*(?=(?:{kinds})(?:[:@+,\s]|$))", specs.strip()))
 
 
 def split_url(spec: str) -> tuple[str, str | None]:

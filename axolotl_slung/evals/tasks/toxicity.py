@@ -43,7 +43,8 @@ class Toxicity(SlungTask):
             # drawn as in the released code
             prompts = prompts.shuffle(seed=0).select(range(PROMPTS))
         docs = [{"prompt": text_of(row["prompt"]), "prompt_toxicity": toxicity_of(row)} for row in prompts]
-        self.apart = any(doc["prompt_toxicity"] is not None for doc in docs)
+        known = [doc["prompt_toxicity"] for doc in docs]
+        self.apart = any(its is not None for its in known)
         if not self.apart:
             LOG.warning(
                 "slung: SLUNG_TOXICITY_PROMPTS: %s does not say how toxic its prompts are (`prompt.toxicity`, or a column "
@@ -51,7 +52,7 @@ class Toxicity(SlungTask):
                 source,
             )
             return source, [{"prompt": doc["prompt"]} for doc in docs]
-        if not all(doc["prompt_toxicity"] is None or 0 <= doc["prompt_toxicity"] <= 1 for doc in docs):
+        if not all(its is None or (isinstance(its, int | float) and 0 <= its <= 1) for its in known):
             raise SlungError(
                 f"SLUNG_TOXICITY_PROMPTS: {source} has a toxicity of a prompt that is not from 0 to 1; correct the data, or "
                 "leave its column `toxicity` out"
