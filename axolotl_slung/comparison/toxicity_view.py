@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ..evals.measures.toxicity import PROMPTS
@@ -9,6 +10,9 @@ from ..render.sections import Section, Table
 from .cells import cell, percent
 from .evaluations import Estimate, Evaluations, Method
 from .results import TOXICITY
+
+_WITH = "disagreement_with_"
+_SUFFIX = re.compile("_(stderr|ci_low|ci_high)$")
 
 
 def toxicity_in_detail(evaluations: Evaluations) -> list[Section]:
@@ -53,8 +57,8 @@ def _by_prompts(methods: Sequence[Method], task: str, titled: bool) -> list[Tabl
 def _by_scorers(methods: Sequence[Method], task: str, titled: bool) -> list[Table]:
     rows = []
     for method in methods:
-        names = (run.setup["slung"].get("other_scorers") for run in method.runs[task])
-        for name in dict.fromkeys(name for its in names if isinstance(its, dict) for name in its):
+        metrics = (metric for run in method.runs[task] for metric in run.metrics if metric.startswith(_WITH))
+        for name in dict.fromkeys(_SUFFIX.sub("", metric.removeprefix(_WITH)) for metric in metrics):
             disagreement = method.estimate(task, f"disagreement_with_{name}")
             correlation = method.estimate(task, f"rank_correlation_with_{name}")
             rows.append(

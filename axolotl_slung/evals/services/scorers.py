@@ -96,19 +96,17 @@ def open_scorer(
     if kind not in ("profanity", "fasttext", "classifier", "detoxify", *ALIASES):
         raise SlungError(f"{said}: unknown scorer; expected one of {', '.join(KINDS)}")
     if url is not None:
-        raise SlungError(f"{said}: a local model has no URL; unset {key}_URL, or use moderation")
+        raise SlungError(f"{said}: a local model has no URL; unset {key}_URL, leave out @URL, or use moderation")
     if kind in ALIASES:
         return AliasScorer(said, key, kind, argument)
-    if kind == "detoxify" and argument:
-        return DetoxifyScorer(said, argument)
-    if kind in ("profanity", "detoxify"):
+    if kind == "detoxify":
+        if argument:
+            return DetoxifyScorer(said, argument)
+        return ClassifierScorer(said, key, "unitary/toxic-bert", "toxic", kind)
+    if kind == "profanity":
         if argument:
             raise SlungError(f"{said}: {kind} takes no argument; use {key}={kind}")
-        return (
-            ProfanityScorer()
-            if kind == "profanity"
-            else ClassifierScorer(said, key, "unitary/toxic-bert", "toxic", kind)
-        )
+        return ProfanityScorer()
     argument, options = _fasttext_options(argument) if kind == "fasttext" else (argument, {})
     model, marked, label = argument.rpartition("#") if "#" in argument else (argument, "", "")
     if not model or (marked and not label):
