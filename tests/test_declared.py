@@ -19,6 +19,7 @@ DISTRIBUTIONS = {
 
 EXTRAS = {
     "datatrove": "datatrove",
+    "detoxify": "detoxify",
     "gguf": "demo",
     "presidio_analyzer": "presidio",
     "spacy": "presidio",

@@ -9,8 +9,8 @@ import click
 
 @click.command()
 @click.argument("samples", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--scorer", help="For slung_toxicity: profanity, fasttext:MODEL#label, classifier:MODEL#label, detoxify, "
-              "perspective, moderation.")  # fmt: skip
+@click.option("--scorer", multiple=True, help="For slung_toxicity: profanity, classifier:MODEL#label or another kind of "
+              "docs/evaluation.md. May be repeated; the first is the main one.")  # fmt: skip
 @click.option("--scorer-url", help="URL of the scorer's service.")
 @click.option("--judge", help="For slung_tofu: openai:MODEL or hf:MODEL.")
 @click.option("--judge-url", help="URL of the judge's service.")
@@ -20,7 +20,8 @@ def rescore(samples, output, **services):
     """Score a model's saved answers again with another scorer or judge, without generating again.
 
     \b
-        slung rescore results/*/samples_slung_toxicity_*.jsonl --scorer detoxify
+        slung rescore results/*/samples_slung_toxicity_*.jsonl --scorer toxic-bert
+        slung rescore results/*/samples_slung_toxicity_*.jsonl --scorer toxic-bert --scorer profanity
         slung rescore results/*/samples_slung_tofu_*.jsonl --judge openai:my-judge --judge-url http://localhost:8000/v1
 
     SAMPLES are files samples_slung_toxicity_*.jsonl or samples_slung_tofu_*.jsonl. `lm_eval --log_samples
@@ -38,7 +39,9 @@ def rescore(samples, output, **services):
     from ..evals.services.options import read_options
     from ..render.sections import Section, Table, to_terminal
 
-    options = read_options({f"slung_{name}": value for name, value in services.items() if value is not None})
+    # several in one are separated by commas, as in SLUNG_SCORER
+    services["scorer"] = services["scorer"][0] if len(services["scorer"]) == 1 else services["scorer"]
+    options = read_options({f"slung_{name}": value for name, value in services.items() if value not in (None, ())})
     made_here = [path for path in samples if is_rescored(path)]
     if made_here:
         click.echo(f"left out: {len(made_here)} samples files that slung rescore wrote itself", err=True)

@@ -231,8 +231,9 @@ def _check_alike(task: str, runs: Sequence[Run]) -> None:
     for path in dict.fromkeys(path for setup in flat for path in setup):
         folders = defaultdict(list)
         for setup, run in zip(flat, runs):
-            # a scorer that does not name its served model may be the same as one that does
-            if setup.get(path) is not None or path[-1] != "served":
+            # a scorer that does not name its served model may be the same as one that does, and only some runs may
+            # have a second scorer
+            if setup.get(path) is not None or (path[-1] != "served" and path[:2] != ("slung", "other_scorers")):
                 folders[_said(setup.get(path))].append(str(run.file.parent))
         if len(folders) > 1:
             differences[path] = folders
@@ -244,7 +245,7 @@ def _check_alike(task: str, runs: Sequence[Run]) -> None:
         for path, folders in differences.items()
     )
     fix = "measure again with the same settings, or make separate reports"
-    if all(path[:2] in (("slung", "scorer"), ("slung", "judge")) for path in differences):
+    if all(path[:2] in (("slung", "scorer"), ("slung", "other_scorers"), ("slung", "judge")) for path in differences):
         fix = "score the saved generations again with `slung rescore`, " + fix
     raise SlungError(visible(f"{task}: runs were measured differently and cannot share a table: {says}; {fix}"))
 

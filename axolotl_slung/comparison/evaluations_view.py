@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from ..evals.measures.intervals import rate_high
 from ..render.formats import count
 from ..render.sections import Figure, Section, Table
+from .cells import cell as _cell
+from .cells import percent as _percent
 from .evaluations import Estimate, Evaluations, Method
 from .results import PERPLEXITY, PROBE, TOFU, TOXICITY
+from .toxicity_view import toxicity_in_detail
 
 _ERRORS = "± is the standard error over seeds, or over the samples of a single run. n/a: the files do not say."
 _UNITS = {"token": "depends on the model's tokenizer", "byte": "comparable between tokenizers", "word": ""}
@@ -59,7 +62,7 @@ def _toxicity(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Sec
         f"Pareto frontier if no other method is better in one mean and at least as good in the other. {_ERRORS}"
     )
     blocks += [Figure(pictures["plane"])] if "plane" in pictures else []
-    drawn = [Section("Toxicity: generation against understanding", note, blocks)]
+    drawn = [Section("Toxicity: generation against understanding", note, blocks), *toxicity_in_detail(evaluations)]
     if "quantity" in pictures:
         how = "Up and to the left is better. Dotted lines are methods without a quantity."
         drawn.append(Section("The quantity of risky data", how, [Figure(pictures["quantity"])]))
@@ -135,19 +138,8 @@ def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section
     ]
 
 
-def _cell(estimate: Estimate | None, digits: int, scale: float = 1, unit: str = "") -> str:
-    if estimate is None:
-        return "n/a"
-    error = "" if estimate.stderr is None else f" ± {scale * estimate.stderr:.{digits}f}"
-    return f"{scale * estimate.mean:.{digits}f}{unit}{error}"
-
-
 def _mean(estimate: Estimate | None, digits: int, scale: float = 1, unit: str = "") -> str:
     return "n/a" if estimate is None else f"{scale * estimate.mean:.{digits}f}{unit}"
-
-
-def _percent(estimate: Estimate | None) -> str:
-    return _cell(estimate, 1, 100, "%")
 
 
 def _rate(method: Method, task: str, metric: str) -> str:

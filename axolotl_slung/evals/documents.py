@@ -40,7 +40,7 @@ def load(
             `owner/name:config` or `owner/name:config:split` on the hub (without `owner/` for data without an owner).
         columns: columns that each row must have. Those of `NUMBERS` hold finite numbers, `perturbed_answer`
             holds lists of texts, and all others hold texts.
-        optional: columns that are kept if all rows have them.
+        optional: columns that are kept if all rows have them; `toxicity` if any row has it.
         splits: if `source` is on the hub and names no split, the first of these that exists is used.
         extra: columns that are kept if any row has them; see `as_text`.
 
@@ -50,19 +50,22 @@ def load(
     from datasets import Dataset
 
     if not _is_local(source):
-        return _from_hub(option, source, columns, [*optional, *extra], splits)
+        return _from_hub(option, source, columns, optional, splits, extra)
     rows = _rows(option, source)
     kept = [*columns, *(name for name in optional if all(_is_text(name, row.get(name)) for row in rows))]
+    if "toxicity" in optional and any(row.get("toxicity") is not None for row in rows):
+        kept.append("toxicity")
     for number, row in enumerate(rows, 1):
-        for name in columns:
+        for name in kept:
+            if name not in columns and row.get(name) is None:
+                continue
             value, number_wanted = row.get(name), name in NUMBERS
             if isinstance(value, bool) or not isinstance(value, int | float if number_wanted else str):
                 kind = "number" if number_wanted else "text"
                 raise SlungError(
-                    f"{option}: row {number} of {source} has no {kind} in `{name}`; expected columns: "
-                    f"{', '.join(columns)}"
+                    f"{option}: row {number} of {source} has no {kind} in `{name}`; expected columns: {', '.join(kept)}"
                 )
-    known = {name: [row[name] for row in rows] for name in kept}
+    known = {name: [row.get(name) for row in rows] for name in kept}
     found = [name for name in extra if any(name in row for row in rows)]
     return Dataset.from_dict(known | {name: [as_text(row.get(name)) for row in rows] for name in found})
 
@@ -95,7 +98,8 @@ def _rows(option: str, source: str) -> list[dict]:
         rows = read(option, Path(source).expanduser())
     if not rows:
         raise SlungError(f"{option}: {source} has no rows")
-    return [{name: text_of(value) for name, value in row.items()} for row in rows]
+    known = [({} if (its := toxicity_of(row)) is None else {"toxicity": its}) for row in rows]
+    return [{name: text_of(value) for name, value in row.items()} | its for row, its in zip(rows, known)]
 
 
 def _is_text(column: str, value) -> bool:
@@ -107,6 +111,14 @@ def _is_text(column: str, value) -> bool:
 def text_of(value):
     """The text of a RealToxicityPrompts prompt, `{"text": ..., "toxicity": ...}`; other values stay as they are."""
     return value["text"] if isinstance(value, Mapping) and "text" in value else value
+
+
+def toxicity_of(row: Mapping):
+    """The toxicity that the data gives for a row's prompt (as in RealToxicityPrompts), or else for the row; or None."""
+    prompt = row.get("prompt")
+    if isinstance(prompt, Mapping) and "toxicity" in prompt:
+        return prompt["toxicity"]
+    return row.get("toxicity")
 
 
 _EMBEDDED = ("embedded", "embedded:hatecheck")
@@ -227,7 +239,7 @@ def _opened(option: str, source: str, place):
         ) from None
 
 
-def _from_hub(option: str, source: str, columns, optional, splits):
+def _from_hub(option: str, source: str, columns, optional, splits, extra):
     place = _place(option, source)
     data = _opened(option, source, place)
     chosen = place["split"] or next((split for split in splits if split in data), splits[0])
@@ -238,5 +250,6 @@ def _from_hub(option: str, source: str, columns, optional, splits):
         raise SlungError(f"{option}: {source!r} has no column {missing[0]!r}; it has {few(data.column_names)}")
     if empty := [name for name in columns if data.data.column(name).null_count]:
         raise SlungError(f"{option}: {source!r} has rows without `{empty[0]}`; give a file without those rows")
-    kept = [name for name in optional if name in data.column_names and all(_is_text(name, its) for its in data[name])]
-    return data.select_columns([*columns, *kept])
+    there = [name for name in optional if name in data.column_names]
+    kept = [name for name in there if name in NUMBERS or all(_is_text(name, its) for its in data[name])]
+    return data.select_columns([*columns, *kept, *(name for name in extra if name in data.column_names)])

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from ..errors import FileError, SlungError
 from ..storage import read_text, write_private
-from .measures import controls, likelihoods, tofu, toxicity
+from . import completions
+from .measures import controls, likelihoods, tofu
 from .measures.metrics import aggregate
-from .services.opened import check_scored, check_spoken, checked_judge, described, judge_of, scorer_of
+from .services.opened import check_scored, check_spoken, checked_judge, described, judge_of, scorers_of
 from .services.options import Options
 
 _SAMPLES = re.compile(r"samples_(?P<task>slung_\w+?)_(?P<date>\d{4}-\d\d-\d\dT.+)\.jsonl")
@@ -39,7 +40,7 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
     task, rows, old = read_samples(samples)
     config = old["configs"][task]
     about = dict(config["metadata"]["slung"])
-    measured, metrics = (_tofu if task == "slung_tofu" else _toxicity)(rows, options, about)
+    measured, metrics = (_tofu if task == "slung_tofu" else _toxicity)(task, rows, options, about)
     values = aggregate(metrics, measured)
     new = {
         "results": {task: {"alias": task, **{f"{key},none": value for key, value in values.items()}}},
@@ -119,17 +120,19 @@ def answers_of(row: Mapping, number: int) -> list[str]:
     return [text for texts in row["resps"] for text in texts][:number]
 
 
-def _toxicity(rows, options: Options, about: dict):
-    scorer = scorer_of(options)
-    completions = [answers_of(row, about["samples"]) for row in rows]
-    measured = toxicity.measure([row["doc"]["prompt"] for row in rows], completions, scorer)
-    check_spoken(options, "slung_toxicity", [row["thinking"] for row in measured])
-    check_scored(options, scorer, sum(row["unscored"] for row in measured), 2 * sum(map(len, completions)))
-    about["scorer"] = described(scorer)
-    return measured, toxicity.metrics(about["samples"])
+def _toxicity(task: str, rows, options: Options, about: dict):
+    scorers, docs = scorers_of(options), [row["doc"] for row in rows]
+    answers = [answers_of(row, about["samples"]) for row in rows]
+    toxicities = [doc.get("prompt_toxicity") for doc in docs]
+    apart = any(toxicity is not None for toxicity in toxicities)
+    prompts = [doc["prompt"] for doc in docs]
+    measured = completions.measure(options, task, prompts, answers, toxicities if apart else None, scorers)
+    about.pop("other_scorers", None)
+    about |= completions.about(scorers)
+    return measured, completions.metrics(about["samples"], apart, scorers)
 
 
-def _tofu(rows, options: Options, about: dict):
+def _tofu(task: str, rows, options: Options, about: dict):
     judge = judge_of(options)
     if judge is None:
         raise SlungError("SLUNG_JUDGE: no judge given; pass --judge")
@@ -144,7 +147,7 @@ def _tofu(rows, options: Options, about: dict):
         )
     # the metrics that need no judge keep their values
     before = [{metric.of: row[name] for name, metric in plain.items()} for row in rows]
-    check_spoken(options, "slung_tofu", [row["thinking"] for row in rows])
+    check_spoken(options, task, [row["thinking"] for row in rows])
     docs = [row["doc"] for row in rows]
     found = checked_judge(options, judge, docs)
     verdicts = tofu.judged(docs, [answers_of(row, 1)[0] for row in rows], judge)

@@ -14,7 +14,7 @@ class TestOptions:
     def test_metadata_goes_before_the_environment(self):
         environment = {"SLUNG_SCORER": "perspective", "SLUNG_PROBE_LAYER": "-2", "SLUNG_JUDGE": "", "PATH": "/"}
         options = read_options({"slung_scorer": "profanity", "pretrained": "x"}, environment)
-        assert (options.scorer, options.probe_layer, options.judge) == ("profanity", -2, None)
+        assert (options.scorer, options.probe_layer, options.judge) == (("profanity",), -2, None)
 
     @pytest.mark.parametrize(
         ("given", "layer"), [("all", "all"), ("3", 3), ("0,8, -1", (0, 8, -1)), ([4, 2], (4, 2)), (-2, -2)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from axolotl_slung.errors import SlungError
-from axolotl_slung.evals.services.scorers import KINDS, open_scorer
+from axolotl_slung.evals.services.scorers import KINDS, open_scorer, split_specs
 from axolotl_slung.labeling.profanity.model import probabilities
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -151,6 +151,30 @@ def test_fasttext_reads_on_behind_its_own_end_of_line(binary):
     assert glued == pytest.approx(fasttexts_own(binary, "see</s>noon have a lovely day"), abs=2e-6)
 
 
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ("#lowercase", {"lowercase": True}),
+        ("#spaced_punctuation=.!,#", {"spaced_punctuation": ".!,#"}),
+        ("#__label__clean#lowercase#spaced_punctuation=!", {"lowercase": True, "spaced_punctuation": "!"}),
+    ],
+)
+def test_fasttext_reads_texts_as_its_labeler_prepares_them(binary, options, settings):
+    from axolotl_slung.labeling.fasttext.labeler import FastTextLabeler
+
+    scorer = open_scorer(f"fasttext:{binary}{options}")
+    label = "__label__clean" if "clean" in options else "__label__toxic"
+    texts = ["You STUPID Idiot!", "idiot!you, fool", "Have a lovely day."]
+    labeler = FastTextLabeler("key", str(binary), label, **settings)
+    labeler.check()
+    scores = check(scorer, texts)
+    assert scores == pytest.approx(labeler.score_texts(texts), abs=1e-6)
+    assert not np.allclose(scores, open_scorer(f"fasttext:{binary}#{label}").score(texts), atol=1e-3)
+    # the results tell it from the scorer without them
+    assert scorer.name == f"fasttext:{binary.name}#{label}{options.removeprefix('#__label__clean')}"
+    assert len(split_specs(f"fasttext:{binary}{options},profanity")) == 2
+
+
 def test_fasttext_that_does_not_report_the_label(folder):
     hierarchical = train(folder, loss="hs")
     scores = check(open_scorer(f"fasttext:{hierarchical}"), ["have a lovely day", "you are a stupid idiot", "zz"])
@@ -228,7 +252,7 @@ def test_a_classifier_of_any_unicode(classifier):
         ("nonsense", "unknown scorer"),
         ("Profanity", "unknown scorer"),
         ("profanity:en", "takes no argument"),
-        ("detoxify:small", "takes no argument"),
+        ("toxic-bert:/nowhere/model", "is not a folder here"),
         ("fasttext", "no model, or no label"),
         ("fasttext:", "no model, or no label"),
         ("fasttext:#label", "no model, or no label"),
@@ -249,6 +273,7 @@ def test_specs(spec, says):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_kinds_that_are_told_of_exist(kind):
     word = kind.partition(":")[0].partition("[")[0]
+    word = kind.replace("NAME", "llama-guard") if word == "guard" else word
     with pytest.raises(
         SlungError, match=r"a local model has no URL|no model, or no label|expected an http\(s\) address"
     ):

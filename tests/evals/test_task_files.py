@@ -27,6 +27,7 @@ def test_the_defaults_in_the_comments_are_the_options(file):
     assert said or file.stem in ("slung", "slung_toxicity_50")
     for name, default in said.items():
         default_of = Options.model_fields[name.lower()].default
+        default_of = ",".join(default_of) if isinstance(default_of, tuple) else default_of
         assert default == ("" if default_of is None else str(default_of)), name
 
 
@@ -36,6 +37,15 @@ def test_every_option_of_a_measurement_is_in_a_comment():
     assert Options.model_fields.keys() - said == {"scorer_url", "judge_url", "concurrency", "requests_per_second"}
 
 
+VERSIONS = {
+    "slung_toxicity": 3,
+    "slung_toxicity_50": 3,
+    "slung_tofu": 3,
+    "slung_perplexity": 1,
+    "slung_perplexity_reddit": 1,
+}
+
+
 @pytest.mark.parametrize("name", ASKED)
 def test_prompt_and_target_are_the_yamls(monkeypatch, tmp_path, name):
     option, row, prompt, target = ASKED[name]
@@ -43,7 +53,7 @@ def test_prompt_and_target_are_the_yamls(monkeypatch, tmp_path, name):
     task = load_task(name)
     (doc,) = task.eval_docs
     assert (task.doc_to_text(doc), task.doc_to_target(doc)) == (prompt, target)
-    assert (task.config.num_fewshot, task.VERSION) == (0, {"slung_tofu": 3}.get(name, 1 if "perplexity" in name else 2))
+    assert (task.config.num_fewshot, task.VERSION) == (0, VERSIONS[name])
 
 
 def test_comments_are_read_as_they_are(embedded):

@@ -107,17 +107,57 @@ def exact(successes: int, number: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def exact_low(values: Sequence[float]) -> float:
+    """The lower end of the exact 95 % interval of a rate (Clopper and Pearson 1934); NaN without known values.
+
+    For clustered values, n is the number of independent values with the same standard error, and less for few clusters
+    (Korn and Graubard 1998).
+    """
+    return _exact(values, -1)
+
+
+def exact_high(values: Sequence[float]) -> float:
+    """The upper end of the exact 95 % interval of a rate; see `exact_low`."""
+    return _exact(values, 1)
+
+
+def _exact(values: Sequence[float], side: int) -> float:
+    from scipy.stats import beta, t
+
+    values = known(values)
+    if not values:
+        return math.nan
+    rate, number = fmean(values), _independent(values)
+    if _groups(values) is not None:
+        number *= (float(t.ppf(0.975, max(len(values) - 1, 1))) / _quantile(values)) ** 2
+    if not number:
+        return (1 + side) / 2  # one cluster says nothing about others
+    if rate == (1 + side) / 2:
+        return rate
+    events = rate * number
+    upper = side > 0
+    return float(beta.ppf(0.975 if upper else 0.025, events + upper, number - events + (not upper)))
+
+
+def _independent(values: Sequence[float]) -> float:
+    """The number of independent values of a rate with the same standard error; 0 if there is one cluster."""
+    rate, number = fmean(values), len(values)
+    if _groups(values) is None:
+        return number
+    error, independent = stderr(values), math.sqrt(rate * (1 - rate) / number)
+    if math.isnan(error):
+        return 0
+    return number * (independent / error) ** 2 if error > independent > 0 else number
+
+
 def _wilson(values: Sequence[float], side: int) -> float:
     values = known(values)
     if not values:
         return math.nan
-    rate, number, quantile = fmean(values), len(values), 1.959963984540054
+    rate, number, quantile = fmean(values), _independent(values), 1.959963984540054
+    if not number:
+        return (1 + side) / 2  # one cluster says nothing about others
     if _groups(values) is not None:
-        error, independent = stderr(values), math.sqrt(rate * (1 - rate) / number)
-        if math.isnan(error):
-            return (1 + side) / 2  # one cluster says nothing about others
-        if error > independent > 0:
-            number *= (independent / error) ** 2
         quantile = _quantile(values)
     if rate == (1 + side) / 2:
         return rate  # rounding would miss it by a hair

@@ -7,19 +7,38 @@ from collections.abc import Mapping, Sequence
 
 from ...errors import SlungError, get_logger
 from ..measures import controls
+from ..measures.several import short
 from .answers import AnswerCache
+from .base import Scorer
 from .options import Options
 
 LOG = get_logger(__name__)
 
 
-def scorer_of(options: Options):
-    """The scorer named by the options, opened and checked."""
+def scorers_of(options: Options) -> dict[str, Scorer]:
+    """The scorers named by the options, opened and checked, by their short names; the main one is the first.
+
+    Raises:
+        SlungError: one cannot be opened, two have one name, or several share SLUNG_SCORER_URL.
+    """
     from .scorers import open_scorer
 
-    # Google's default limit per key
-    usual = 1.0 if options.scorer.startswith("perspective") else None
-    return open_scorer(options.scorer, url=options.scorer_url, **_service(options, usual))
+    if len(options.scorer) > 1 and options.scorer_url is not None:
+        raise SlungError(
+            "SLUNG_SCORER_URL: there are several scorers; unset it, and give each service its own address: "
+            "SLUNG_SCORER=profanity,moderation:MODEL@http://localhost:8000/v1"
+        )
+    opened = {}
+    for spec in options.scorer:
+        # Google's default limit per key
+        usual = 1.0 if spec.startswith("perspective") else None
+        scorer = open_scorer(spec, url=options.scorer_url, **_service(options, usual))
+        if short(scorer.name) in opened:
+            raise SlungError(
+                f"SLUNG_SCORER: two scorers are called {scorer.name}; leave one out, or rename its file or folder"
+            )
+        opened[short(scorer.name)] = scorer
+    return opened
 
 
 def judge_of(options: Options):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from ...errors import SlungError, closest, meant
 
@@ -72,11 +72,15 @@ class Options(BaseModel):
     perplexity_reddit: str = Field(
         "allenai/paloma:dolma_100_subreddits", description="Text for slung_perplexity_reddit: the column `text`."
     )
-    scorer: str = Field(
-        "profanity",
-        description="profanity | fasttext:MODEL#label | classifier:MODEL#label | detoxify | perspective | moderation",
+    scorer: tuple[str, ...] = Field(
+        ("profanity",),
+        min_length=1,
+        description="One of the kinds in docs/evaluation.md, such as profanity or classifier:MODEL#label. Several are "
+        "separated by commas; the first is the main one.",
     )
-    scorer_url: str | None = Field(None, description="URL of the scorer's service, if not its usual one.")
+    scorer_url: str | None = Field(
+        None, description="URL of the scorer's service, if not its usual one. With several scorers: KIND@URL."
+    )
     judge: str | None = Field(None, description="openai:MODEL (any compatible service) | hf:MODEL; default: no judge.")
     judge_url: str | None = Field(None, description="URL of the judge's service, if not OpenAI.")
     judge_controls: int = Field(
@@ -106,6 +110,13 @@ class Options(BaseModel):
     probe_draws: int = Field(3, ge=1, description="How many times training and test sets are drawn.")
     probe_train: int = Field(8000, ge=4, description="Comments to train a probe on, half of them toxic.")
     probe_test: int = Field(2000, ge=4, description="Comments to test a probe on, half of them toxic.")
+
+    @field_validator("scorer", mode="before")
+    @classmethod
+    def _split(cls, value):
+        from .scorers import split_specs
+
+        return split_specs(value) if isinstance(value, str) else value
 
 
 def read_options(metadata: Mapping | None = None, environment: Mapping[str, str] | None = None) -> Options:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,12 +16,32 @@ from .base import Scorer
 
 KINDS = (
     "profanity",
-    "fasttext:MODEL[#label]",
+    "fasttext:MODEL[#label][#lowercase][#spaced_punctuation=CHARACTERS]",
     "classifier:MODEL[#label]",
-    "detoxify",
+    "toxic-bert[:FOLDER]",
+    "unbiased-toxic-roberta[:FOLDER]",
+    "roberta-toxicity[:FOLDER]",
+    "deberta-perspective[:FOLDER]",
+    "detoxify[:NAME]",
+    "guard:NAME:MODEL",
     "perspective[:ATTRIBUTE]",
     "moderation[:MODEL]",
 )
+
+
+def split_specs(specs: str) -> tuple[str, ...]:
+    """Split `a,b` into specifications of scorers. A comma separates only before the name of a kind of scorer.
+
+    Names of files and models may have commas. Their option can also be given as a list in `--metadata`.
+    """
+    kinds = "|".join(dict.fromkeys(re.escape(re.match(r"[\w-]+", kind)[0]) for kind in KINDS))
+    return tuple(re.split(rf"\s*,\s*(?=(?:{kinds})(?:[:@+,\s]|$))", specs.strip()))
+
+
+def split_url(spec: str) -> tuple[str, str | None]:
+    """Split `KIND@URL`, the specification of a scorer and the address of its service."""
+    kind, at, url = re.fullmatch(r"(.*?)(?:(@)(https?://.*))?", spec, re.DOTALL).groups()
+    return kind, url if at else None
 
 
 def open_scorer(
@@ -36,17 +57,20 @@ def open_scorer(
 
     - `profanity` is the model of alt-profanity-check.
     - `fasttext:MODEL#label` takes a file, or an alias of `labeling.fasttext.ALIASES`. The default label is
-      __label__toxic.
+      __label__toxic. `#lowercase` and `#spaced_punctuation=.,!?` behind it are the options of `FastTextLabeler`.
     - `classifier:MODEL#label` takes a folder, or a model of the Hugging Face hub. A long text gets the score of its
       worst window. The default label is toxic.
-    - `detoxify` is classifier:unitary/toxic-bert#toxic.
+    - `toxic-bert`, `unbiased-toxic-roberta`, `roberta-toxicity` and `deberta-perspective` are classifiers of the hub
+      with their own label and activation; see `hub_scorers.ALIASES`.
+    - `detoxify` is classifier:unitary/toxic-bert#toxic; `detoxify:NAME` is a model of the library Detoxify.
+    - `guard:NAME:MODEL` is a generative guard (see `guards.GUARDS`): a local model, or one that a service at `url` runs.
     - `perspective:ATTRIBUTE` is the Perspective API, with the key in PERSPECTIVE_API_KEY. The default is one request
       per second.
     - `moderation:MODEL` is OpenAI's moderation endpoint, with the key in OPENAI_API_KEY, or a compatible one at `url`,
       with the key in SLUNG_API_KEY. The score is that of the highest category.
 
     Args:
-        spec: one of the above.
+        spec: one of the above. A service's may end in `@URL`, the same as `url`.
         key: the option that `spec` comes from; errors begin with it.
         url: the service's address, if not the usual one.
         concurrency: the maximum number of parallel requests to a service.
@@ -56,6 +80,8 @@ def open_scorer(
     Raises:
         SlungError: the kind, the model or the label is unknown, or the key is missing.
     """
+    spec, own_url = split_url(spec)
+    url = own_url or url
     said = f"{key}={spec!r}"
     kind, _, argument = spec.partition(":")
     if kind in ("perspective", "moderation"):
@@ -63,24 +89,58 @@ def open_scorer(
 
         kinds = {"perspective": PerspectiveScorer, "moderation": ModerationScorer}
         return kinds[kind](said, argument, url, concurrency, per_second, AnswerCache() if cache is None else cache)
-    if kind not in ("profanity", "fasttext", "classifier", "detoxify"):
+    if kind == "guard":
+        return _open_guard(said, argument, url, concurrency, per_second, AnswerCache() if cache is None else cache)
+    from .hub_scorers import ALIASES, AliasScorer, DetoxifyScorer
+
+    if kind not in ("profanity", "fasttext", "classifier", "detoxify", *ALIASES):
         raise SlungError(f"{said}: unknown scorer; expected one of {', '.join(KINDS)}")
     if url is not None:
-        raise SlungError(f"{said}: a local model has no URL; unset {key}_URL, or use moderation")
-    if kind in ("profanity", "detoxify"):
+        raise SlungError(f"{said}: a local model has no URL; unset {key}_URL, leave out @URL, or use moderation")
+    if kind in ALIASES:
+        return AliasScorer(said, key, kind, argument)
+    if kind == "detoxify":
+        if argument:
+            return DetoxifyScorer(said, argument)
+        return ClassifierScorer(said, key, "unitary/toxic-bert", "toxic", kind)
+    if kind == "profanity":
         if argument:
             raise SlungError(f"{said}: {kind} takes no argument; use {key}={kind}")
-        return (
-            ProfanityScorer()
-            if kind == "profanity"
-            else ClassifierScorer(said, key, "unitary/toxic-bert", "toxic", kind)
-        )
+        return ProfanityScorer()
+    argument, options = _fasttext_options(argument) if kind == "fasttext" else (argument, {})
     model, marked, label = argument.rpartition("#") if "#" in argument else (argument, "", "")
     if not model or (marked and not label):
         raise SlungError(f"{said}: no model, or no label after #; expected {kind}:MODEL or {kind}:MODEL#label")
     if kind == "classifier":
         return ClassifierScorer(said, key, model, label or "toxic")
-    return FastTextScorer(said, key, model, label or "__label__toxic")
+    return FastTextScorer(said, key, model, label or "__label__toxic", **options)
+
+
+def _fasttext_options(argument: str) -> tuple[str, dict]:
+    """Split off how a fastText model's texts are prepared: `#lowercase`, then `#spaced_punctuation=` and characters."""
+    argument, _, characters = argument.partition("#spaced_punctuation=")
+    bare = argument.removesuffix("#lowercase")
+    options = {"lowercase": True} if bare != argument else {}
+    return bare, options | ({"spaced_punctuation": characters} if characters else {})
+
+
+def _open_guard(
+    said: str, argument: str, url: str | None, concurrency: int, per_second: float | None, cache: AnswerCache
+) -> Scorer:
+    from .guards import GUARDS
+
+    kind, _, model = argument.partition(":")
+    if kind not in GUARDS or not model:
+        raise SlungError(
+            f"{said}: unknown guard, or no model; expected guard:NAME:MODEL with a NAME of {', '.join(GUARDS)}"
+        )
+    if url is None:
+        from .guard_local import LocalGuard
+
+        return LocalGuard(said, kind, model, cache)
+    from .guard_served import ServedGuard
+
+    return ServedGuard(said, kind, model, url, concurrency, per_second, cache)
 
 
 class ProfanityScorer(Scorer):
@@ -103,15 +163,25 @@ class ProfanityScorer(Scorer):
 class FastTextScorer(Scorer):
     """A fastText classifier on whole texts, each as one line."""
 
-    def __init__(self, said: str, key: str, model: str, label: str):
+    def __init__(
+        self,
+        said: str,
+        key: str,
+        model: str,
+        label: str,
+        lowercase: bool = False,
+        spaced_punctuation: str | None = None,
+    ):
         super().__init__()
         from ...labeling.fasttext.labeler import FastTextLabeler
 
         if model.startswith(("https://", "http://")):
             raise SlungError(f"{said}: expected a file, got a URL; download the model and give its file")
-        self._labeler = FastTextLabeler(key, model, label)
+        self._labeler = FastTextLabeler(key, model, label, lowercase=lowercase, spaced_punctuation=spaced_punctuation)
         _check(said, key, self._labeler)
-        self.name = f"fasttext:{short_name(model)}#{label}"
+        self.name = f"fasttext:{short_name(model)}#{label}{'#lowercase' * lowercase}"
+        if spaced_punctuation:
+            self.name += f"#spaced_punctuation={spaced_punctuation}"
         self.version = f"sha256 {digest_of(self._labeler.files())}"
 
     def _score(self, texts: list[str]) -> np.ndarray:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ...errors import SlungError
-from ..documents import load, text_of
+from ...errors import SlungError, get_logger
+from .. import completions
+from ..documents import load, text_of, toxicity_of
 from ..kept_answers import kept
-from ..measures import toxicity
-from ..services.opened import check_scored, check_spoken, described, scorer_of
+from ..services.opened import scorers_of
 from .base import SlungTask
+
+LOG = get_logger(__name__)
 
 PROMPTS = 2000
 """The number of prompts in the paper."""
@@ -30,34 +32,50 @@ class Toxicity(SlungTask):
         elif self.options.toxicity_samples > 1:
             generation |= {"do_sample": True, "top_k": 0, "top_p": 0.9, "temperature": 1.0}
         self.config.repeats = self.options.toxicity_samples
-        self.scorer = scorer_of(self.options)
-        self.about["scorer"] = described(self.scorer)
+        self.scorers = scorers_of(self.options)
+        self.about |= completions.about(self.scorers)
         self.about["samples"] = self.options.toxicity_samples
 
     def documents(self):
         source = self.options.toxicity_prompts
-        prompts = load("SLUNG_TOXICITY_PROMPTS", source, ["prompt"], splits=["train"])
+        prompts = load("SLUNG_TOXICITY_PROMPTS", source, ["prompt"], ["toxicity"], splits=["train"])
         if len(prompts) > PROMPTS:
             # drawn as in the released code
             prompts = prompts.shuffle(seed=0).select(range(PROMPTS))
-        return source, [{"prompt": text_of(prompt)} for prompt in prompts["prompt"]]
+        docs = [{"prompt": text_of(row["prompt"]), "prompt_toxicity": toxicity_of(row)} for row in prompts]
+        known = [doc["prompt_toxicity"] for doc in docs]
+        self.apart = any(its is not None for its in known)
+        if not self.apart:
+            LOG.warning(
+                "slung: SLUNG_TOXICITY_PROMPTS: %s does not say how toxic its prompts are (`prompt.toxicity`, or a column "
+                "`toxicity`); toxic and harmless prompts are not reported apart",
+                source,
+            )
+            return source, [{"prompt": doc["prompt"]} for doc in docs]
+        if not all(its is None or (isinstance(its, int | float) and 0 <= its <= 1) for its in known):
+            raise SlungError(
+                f"SLUNG_TOXICITY_PROMPTS: {source} has a toxicity of a prompt that is not from 0 to 1; correct the data, or "
+                "leave its column `toxicity` out"
+            )
+        return source, docs
 
     def build_all_requests(self, **kwargs) -> None:
-        # --gen_kwargs may have changed them since
-        how, samples = self.config.generation_kwargs, self.options.toxicity_samples
-        if samples > 1 and not (how.get("do_sample") and how.get("temperature", 1.0)):
+        # --gen_kwargs come after the task was made
+        generation = self.config.generation_kwargs
+        greedy = not generation.get("do_sample") or not generation.get("temperature", 1) or generation.get("top_k") == 1
+        if self.options.toxicity_samples > 1 and greedy:
             raise SlungError(
-                f"SLUNG_TOXICITY_SAMPLES: {samples}: --gen_kwargs asks for greedy completions, which are all the same; "
-                "leave do_sample and temperature out of it, or ask for one completion"
+                f"SLUNG_TOXICITY_SAMPLES={self.options.toxicity_samples}: --gen_kwargs turn sampling off, so that all "
+                "completions of a prompt would be the same; set do_sample=True and a temperature above 0, or ask for one "
+                "sample"
             )
         super().build_all_requests(**kwargs)
 
     def measure(self, docs, answers: Sequence[Sequence[str]]):
+        prompts = [doc["prompt"] for doc in docs]
+        toxicities = [doc["prompt_toxicity"] for doc in docs] if self.apart else None
         with kept(self, docs, answers):
-            rows = toxicity.measure([doc["prompt"] for doc in docs], answers, self.scorer)
-            check_spoken(self.options, self.config.task, [row["thinking"] for row in rows])
-            check_scored(self.options, self.scorer, sum(row["unscored"] for row in rows), 2 * sum(map(len, answers)))
-        return rows
+            return completions.measure(self.options, self.config.task, prompts, answers, toxicities, self.scorers)
 
     def metrics(self):
-        return toxicity.metrics(self.options.toxicity_samples)
+        return completions.metrics(self.options.toxicity_samples, self.apart, self.scorers)
