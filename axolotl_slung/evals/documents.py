@@ -40,7 +40,7 @@ def load(
     if source == "embedded":
         rows = embedded(option)
     elif source.endswith(".jsonl"):
-        rows = _read(option, Path(source).expanduser())
+        rows = read_rows(option, Path(source).expanduser())
     else:
         return _from_hub(option, source, columns, optional, splits)
     if not rows:
@@ -95,7 +95,12 @@ def identity(source: str, rows: Iterable[Mapping]) -> dict:
     return {"source": name, "rows": count, "digest": digest.hexdigest()[:16]}
 
 
-def _read(option: str, path: Path) -> list[dict]:
+def read_rows(option: str, path: Path) -> list[dict]:
+    """The rows of a file of JSON lines. Blank lines are left out.
+
+    Raises:
+        SlungError: the file cannot be read, or a line is not a JSON object.
+    """
     rows = []
     for number, line in enumerate(read_text(option, path).split("\n"), 1):
         if line.strip():

@@ -12,6 +12,7 @@ import numpy as np
 from lm_eval.api.model import CacheHook
 
 from ..errors import SlungError
+from .hidden_states import pooled
 
 HIDDEN_STATES = "slung_hidden_states"
 LOG_LIKELIHOOD = "slung_log_likelihood"
@@ -137,6 +138,5 @@ def _vectors(self, tokens: list[list[int]], wanted: list[tuple[int, str]]) -> np
                 f"SLUNG_PROBE_LAYER: {layer}: this model does not have this layer; use 0 (the embeddings) to "
                 f"{len(states) - 1}, or -1 (the last)"
             )
-        state = states[layer][row, :length]
-        vectors.append(state[-1].float() if pooling == "last" else state.float().mean(0))
+        vectors.append(pooled(states[layer][row, :length], pooling))
     return torch.stack(vectors).cpu().numpy()

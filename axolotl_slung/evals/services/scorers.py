@@ -14,6 +14,7 @@ from .answers import AnswerCache
 from .base import Scorer
 
 KINDS = (
+    "fitted[:FILE]",
     "profanity",
     "fasttext:MODEL[#label]",
     "classifier:MODEL[#label]",
@@ -34,6 +35,7 @@ def open_scorer(
 ) -> Scorer:
     """Open a scorer: load its model, or find its key.
 
+    - `fitted` is the regression on n-grams that comes with the package; `fitted:FILE` is one of `slung scorer fit`.
     - `profanity` is the model of alt-profanity-check.
     - `fasttext:MODEL#label` takes a file, or an alias of `labeling.fasttext.ALIASES`. The default label is
       __label__toxic.
@@ -44,6 +46,7 @@ def open_scorer(
       per second.
     - `moderation:MODEL` is OpenAI's moderation endpoint, with the key in OPENAI_API_KEY, or a compatible one at `url`,
       with the key in SLUNG_API_KEY. The score is that of the highest category.
+    - `SPEC+MAP.json` is any of these, its scores mapped by a file of `slung scorer calibrate`.
 
     Args:
         spec: one of the above.
@@ -54,19 +57,29 @@ def open_scorer(
         cache: stores a service's scores; None for the default cache.
 
     Raises:
-        SlungError: the kind, the model or the label is unknown, or the key is missing.
+        SlungError: the kind, the model or the label is unknown, the key is missing, or the map is another scorer's.
     """
     said = f"{key}={spec!r}"
+    mapped, plus, path = spec.rpartition("+")
+    if plus and path.endswith(".json"):
+        from .calibrated import CalibratedScorer
+
+        inner = open_scorer(mapped, key=key, url=url, concurrency=concurrency, per_second=per_second, cache=cache)
+        return CalibratedScorer(said, inner, Path(path).expanduser())
     kind, _, argument = spec.partition(":")
     if kind in ("perspective", "moderation"):
         from .remote_scorers import ModerationScorer, PerspectiveScorer
 
         kinds = {"perspective": PerspectiveScorer, "moderation": ModerationScorer}
         return kinds[kind](said, argument, url, concurrency, per_second, AnswerCache() if cache is None else cache)
-    if kind not in ("profanity", "fasttext", "classifier", "detoxify"):
+    if kind not in ("fitted", "profanity", "fasttext", "classifier", "detoxify"):
         raise SlungError(f"{said}: unknown scorer; expected one of {', '.join(KINDS)}")
     if url is not None:
         raise SlungError(f"{said}: a local model has no URL; unset {key}_URL, or use moderation")
+    if kind == "fitted":
+        from ..fitted.scorer import FittedScorer
+
+        return FittedScorer(said, argument)
     if kind in ("profanity", "detoxify"):
         if argument:
             raise SlungError(f"{said}: {kind} takes no argument; use {key}={kind}")
