@@ -1,13 +1,14 @@
 """Makes the scorer that comes with the package, and measures scorers on prompts and sentences that none was fitted to.
 
     python benchmarks/toxicity_scorer.py DATA                        the table
-    python benchmarks/toxicity_scorer.py DATA --model SmolLM2-135M   with a regression on its hidden states
+    python benchmarks/toxicity_scorer.py DATA --model SmolLM2-135M --rows 400    of regressions on hidden states, one way
     python benchmarks/toxicity_scorer.py DATA --write                writes axolotl_slung/evals/fitted/rtp_ngrams.npz
 
 DATA is a folder with JSON lines:
 
     rtp/prompts.jsonl                  prompt, toxicity, continuation, continuation_toxicity (RealToxicityPrompts)
     jigsaw_sentences/sentences.jsonl   text, toxic
+    goemotions_reddit/comments.jsonl   text, nearly all of it harmless
 
 The prompts are halved by their digest. Each scorer is fitted to one half and measured on the other, both ways. The
 probes are the 209 sentences of benchmarks/labeler_quality.py, after HateCheck. None of them is fitted to. The harmless
@@ -40,6 +41,8 @@ JIGSAW = {False: 0.15, True: 0.75}
 """What a toxic and another sentence of Jigsaw count as. People marked them, and gave no score."""
 
 JIGSAW_WEIGHT, HARMLESS_SCORE = 0.3, 0.03
+REDDIT, REDDIT_SCORE, REDDIT_WEIGHT = 5000, 0.15, 0.1
+"""So many comments count as harmless. Prompts are chosen for being toxic, and most text is not."""
 
 GROUPS = """
 women|men|girls|boys|mothers|transgender people|trans men|trans women|nonbinary people|gay people|gay men|lesbians
@@ -126,25 +129,32 @@ def more(data: Path, folder: Path) -> list[Path]:
         {"text": row["text"], "toxicity": JIGSAW[bool(row["toxic"])], "weight": JIGSAW_WEIGHT}
         for row in rows_of(data / "jigsaw_sentences" / "sentences.jsonl")
     ]
+    reddit = [
+        {"text": row["text"], "toxicity": REDDIT_SCORE, "weight": REDDIT_WEIGHT}
+        for row in rows_of(data / "goemotions_reddit" / "comments.jsonl")[:REDDIT]
+    ]
     ours = [{"text": text, "toxicity": HARMLESS_SCORE} for text in harmless()]
-    return [write_rows(folder / "jigsaw.jsonl", jigsaw), write_rows(folder / "harmless.jsonl", ours)]
+    sets = {"harmless": ours, "jigsaw": jigsaw, "reddit": reddit}
+    return [write_rows(folder / f"{name}.jsonl", rows) for name, rows in sets.items()]
 
 
-def halves(data: Path, folder: Path) -> list[Path]:
-    """The rows whose prompt's digest is even, and the others."""
+def halves(data: Path, folder: Path, most: int | None) -> list[Path]:
+    """The rows whose prompt's digest is even, and the others; of each at most so many, from the beginning."""
     rows = rows_of(data / "rtp" / "prompts.jsonl")
     odd = [hashlib.sha256(row["prompt"].encode()).digest()[0] % 2 for row in rows]
     return [
-        write_rows(folder / f"half-{which}.jsonl", [row for row, its in zip(rows, odd) if its == which]) for which in (0, 1)
+        write_rows(folder / f"half-{which}.jsonl", [row for row, its in zip(rows, odd) if its == which][:most])
+        for which in (0, 1)
     ]
 
 
 def scorers(fitted_to: Path, also: list[Path], model: str | None, folder: Path) -> Iterator[tuple[str, Scorer]]:
     yield "profanity", open_scorer("profanity")
-    made = {"n-grams": lambda: fit_ngrams(fitted_to), "n-grams, more texts": lambda: fit_ngrams(fitted_to, also)}
+    made = {"n-grams": lambda: fit_ngrams(fitted_to)}
     if model:
         made["hidden states"] = lambda: fit_states(model, fitted_to)
-        made["hidden states, harmless sentences"] = lambda: fit_states(model, fitted_to, also[1:])
+    else:
+        made["n-grams, more texts"] = lambda: fit_ngrams(fitted_to, also)
     for name, fit in made.items():
         start = time.perf_counter()
         fitted = fit()
@@ -182,6 +192,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", help="a Hugging Face model, to fit to its hidden states too")
+    parser.add_argument("--rows", type=int, help="prompts per half; default: all")
     parser.add_argument("--write", action="store_true", help="write the package's file, and measure nothing")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -191,8 +202,8 @@ def main():
             file.write(BUNDLED, fit_ngrams(arguments.data / "rtp" / "prompts.jsonl", also))
             print(f"{BUNDLED.name}: {BUNDLED.stat().st_size:,} bytes")
             return
-        both = halves(arguments.data, folder)
-        for fitted_to, held_out in (both[::-1], both):
+        both = halves(arguments.data, folder, arguments.rows)
+        for fitted_to, held_out in (both[::-1], both)[: 1 if arguments.model else 2]:
             frozen = read_frozen("data", held_out)
             print(f"\nfitted to {fitted_to.stem}, measured on {held_out.stem}: {frozen.about}", flush=True)
             for title, scorer in scorers(fitted_to, also, arguments.model, folder):

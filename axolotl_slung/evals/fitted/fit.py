@@ -19,8 +19,8 @@ from . import ngrams, regression, states
 from .file import FORMAT, FittedFile, digests_of
 
 BUCKETS = 1 << 17
-NGRAM_PENALTIES = (1.0, 0.3, 0.1, 0.03)
-STATE_PENALTIES = (1000.0, 300.0, 100.0, 30.0)
+NGRAM_PENALTIES = (0.3, 0.1, 0.03)
+STATE_PENALTIES = (1000.0, 300.0, 100.0)
 HELD_OUT = 0.2
 """The share of prompts on which the penalty, layer and pooling are chosen."""
 
@@ -74,13 +74,13 @@ def fit_ngrams(data: Path, also: Sequence[Path] = (), seed: int = 0) -> FittedFi
     for penalty in NGRAM_PENALTIES:
         # each begins where the one before ended, which is faster and ends at the same place
         part = features[fitted], given.scores[fitted], given.weights[fitted]
-        coefficients = regression.fit(*part, penalty, coefficients)
+        coefficients = _fit_columns(*part, penalty, coefficients)
         tried.append(_tried(features[given.held_out], coefficients, given, {"penalty": penalty}))
     best = min(tried, key=lambda one: one.loss)
     # half precision is the file's: the weights are rounded before the coefficients are fitted to them
     weights = _rarity(counted, np.ones_like(fitted)).astype(np.float16)
     features = _matrix(counted, weights, len(given.texts))
-    coefficients = regression.fit(features, given.scores, given.weights, best.setting["penalty"])
+    coefficients = _fit_columns(features, given.scores, given.weights, best.setting["penalty"])
     card = _card("n-grams", given, tried, best, seed)
     return FittedFile(card, coefficients.astype(np.float16), weights, given.seen)
 
@@ -159,6 +159,15 @@ def _matrix(counted: list[ngrams.Cells], weights: np.ndarray, texts: int):
         rows, columns, values = ngrams.weighed(cells, weights, here)
         parts.append(csr_matrix((values, (rows, columns)), (here, len(weights))))
     return vstack(parts, format="csr")
+
+
+def _fit_columns(features, scores: np.ndarray, weights: np.ndarray, penalty: float, start: np.ndarray | None = None):
+    """`regression.fit` over the columns that a text has. The others' coefficients are 0, and most are such columns."""
+    used = np.unique(features.indices)
+    found = np.zeros(features.shape[1] + 1)
+    places = np.append(used, features.shape[1])
+    found[places] = regression.fit(features[:, used], scores, weights, penalty, None if start is None else start[places])
+    return found
 
 
 def _scaled(features: np.ndarray, fitted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

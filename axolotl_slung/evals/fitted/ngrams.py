@@ -105,9 +105,9 @@ def _characters(tokens: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
         if length not in CHARACTERS:
             continue
         starts = np.arange(len(hashed))
-        # within one token: no blank inside; and two blanks are the end of a text and the begin of the next
+        # within one token: no blank inside; two blanks are the end of a text and the beginning of the next
         inside = before[starts + length - 1] - before[starts + 1]
-        whole = (inside == 0) & ~(blank[: len(starts)] & blank[length - 1 :])
+        whole = (inside == 0) & ~(blank[starts] & blank[starts + 1])
         found.append((rows[: len(starts)][whole], hashed[whole] + np.uint64(length)))
     if not found:
         return np.zeros(0, np.int64), np.zeros(0, np.uint64)

@@ -32,7 +32,7 @@ def fit(
         return loss, np.append(turned @ errors + penalty * slopes, errors.sum())
 
     start = np.zeros(features.shape[1] + 1) if start is None else start
-    return minimize(loss_and_slope, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-8}).x
+    return minimize(loss_and_slope, start, jac=True, method="L-BFGS-B", options={"maxiter": 200, "ftol": 1e-7}).x
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
