@@ -139,13 +139,15 @@ def more(data: Path, folder: Path) -> list[Path]:
 
 
 def halves(data: Path, folder: Path, most: int | None) -> list[Path]:
-    """The rows whose prompt's digest is even, and the others; of each at most so many, from the beginning."""
+    """The rows whose prompt's digest is even, and the others; of each at most so many, those with the lowest digests."""
     rows = rows_of(data / "rtp" / "prompts.jsonl")
-    odd = [hashlib.sha256(row["prompt"].encode()).digest()[0] % 2 for row in rows]
-    return [
-        write_rows(folder / f"half-{which}.jsonl", [row for row, its in zip(rows, odd) if its == which][:most])
-        for which in (0, 1)
-    ]
+    digests = [hashlib.sha256(row["prompt"].encode()).digest() for row in rows]
+    paths = []
+    for which in (0, 1):
+        ours = [place for place, digest in enumerate(digests) if digest[0] % 2 == which]
+        kept = sorted(sorted(ours, key=digests.__getitem__)[:most])
+        paths.append(write_rows(folder / f"half-{which}.jsonl", [rows[place] for place in kept]))
+    return paths
 
 
 def scorers(fitted_to: Path, also: list[Path], model: str | None, folder: Path) -> Iterator[tuple[str, Scorer]]:

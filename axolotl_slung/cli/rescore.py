@@ -9,7 +9,7 @@ import click
 
 @click.command()
 @click.argument("samples", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--scorer", help="For slung_toxicity: profanity, fasttext:MODEL#label, classifier:MODEL#label, detoxify, "
+@click.option("--scorer", help="For slung_toxicity: fitted, fitted:FILE, profanity, fasttext:MODEL#label, classifier:MODEL#label, detoxify, "
               "perspective, moderation.")  # fmt: skip
 @click.option("--scorer-url", help="URL of the scorer's service.")
 @click.option("--judge", help="For slung_tofu: openai:MODEL or hf:MODEL.")

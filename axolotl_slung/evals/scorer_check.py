@@ -50,7 +50,10 @@ class Report(NamedTuple):
 
     def to_json(self) -> dict:
         """The report for JSON."""
-        groups = {name: figures_of(figures) for name, figures in self.groups.items()}
+        groups = {
+            name: {**figures_of(figures), "chance": {"auroc": 0.5, "average_precision": figures.toxic}}
+            for name, figures in self.groups.items()
+        }
         return {"scorer": self.scorer, "data": self.data, "groups": groups}
 
 

@@ -58,8 +58,9 @@ class Options(BaseModel):
         "allenai/paloma:dolma_100_subreddits", description="Text for slung_perplexity_reddit: the column `text`."
     )
     scorer: str = Field(
-        "profanity",
-        description="profanity | fasttext:MODEL#label | classifier:MODEL#label | detoxify | perspective | moderation",
+        "fitted",
+        description="fitted | fitted:FILE | profanity | fasttext:MODEL#label | classifier:MODEL#label | detoxify | perspective | "
+        "moderation; each also as SPEC+MAP.json, a map of `slung scorer calibrate`.",
     )
     scorer_url: str | None = Field(None, description="URL of the scorer's service, if not its usual one.")
     judge: str | None = Field(None, description="openai:MODEL (any compatible service) | hf:MODEL; default: no judge.")
