@@ -42,7 +42,9 @@ def scorer():
 
 @scorer.command()
 @_of_scorers
-@click.option("--json", "figures", type=click.Path(), help="Write the figures as JSON to this file; - is standard output.")
+@click.option(
+    "--json", "figures", type=click.Path(), help="Write the figures as JSON to this file; - is standard output."
+)
 def check(spec, data, url, rows, figures):
     """Compare a scorer's scores with the frozen ones of RealToxicityPrompts.
 
@@ -100,7 +102,9 @@ def calibrate(spec, data, url, rows, output):
 @_DATA
 @click.option("--also", multiple=True, type=_FILE, help="More texts: JSON lines with text, toxicity (0 to 1) and optionally "
               "weight. Can be repeated.")  # fmt: skip
-@click.option("--model", help="Fit to the hidden states of this Hugging Face model (folder or hub id). Default: to n-grams.")
+@click.option(
+    "--model", help="Fit to the hidden states of this Hugging Face model (folder or hub id). Default: to n-grams."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides which prompts are held out.")
 @click.option("-o", "--output", required=True, type=_NEW, help="The scorer's file, .npz.")
 def fit(data, also, model, seed, output):

@@ -46,9 +46,7 @@ class Calibrated(NamedTuple):
     after: Agreement
 
 
-def calibrate(
-    scores: np.ndarray, frozen: np.ndarray, prompts: Sequence[int], scorer: dict, about: dict
-) -> Calibrated:
+def calibrate(scores: np.ndarray, frozen: np.ndarray, prompts: Sequence[int], scorer: dict, about: dict) -> Calibrated:
     """Fit a map that never falls (isotonic regression) from scores to frozen scores.
 
     Args:
@@ -127,6 +125,8 @@ def figures_of(found: Agreement) -> dict:
         return None if value != value else value
 
     return {
-        name: {part: plain(number) for part, number in value._asdict().items()} if isinstance(value, tuple) else plain(value)
+        name: {part: plain(number) for part, number in value._asdict().items()}
+        if isinstance(value, tuple)
+        else plain(value)
         for name, value in found._asdict().items()
     }

@@ -121,7 +121,9 @@ def _part(where: str, row: Mapping, name: str, score_name: str) -> tuple[str, fl
     if isinstance(text, Mapping):
         text, score = text.get("text"), text.get("toxicity")
     if not isinstance(text, str):
-        raise SlungError(f"{where}: `{name}` has no text, but {kind_of(text)}; give the file as RealToxicityPrompts ships it")
+        raise SlungError(
+            f"{where}: `{name}` has no text, but {kind_of(text)}; give the file as RealToxicityPrompts ships it"
+        )
     if score is None or (isinstance(score, float) and math.isnan(score)):
         return text, None
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:

@@ -24,7 +24,10 @@ def row(number, rude, nested=True):
     after = " " + after.format(n=number + 1000)
     first = None if number == 5 else 0.9 if rude else 0.1
     if nested:
-        parts = {"prompt": {"text": prompt, "toxicity": first, "threat": None}, "continuation": {"text": after, "toxicity": score}}
+        parts = {
+            "prompt": {"text": prompt, "toxicity": first, "threat": None},
+            "continuation": {"text": after, "toxicity": score},
+        }
         return {"filename": "0001.txt", "challenging": False, **parts}
     return {"prompt": prompt, "toxicity": first, "continuation": after, "continuation_toxicity": score}
 
@@ -42,7 +45,11 @@ def data(tmp_path):
 def test_check(data, tmp_path):
     done = run("check", "profanity", "--data", data, "--json", tmp_path / "check.json")
     assert done.exit_code == 0, done.output
-    assert "toxic prompts" in done.output and "after harmless prompts" in done.output and "average precision" in done.output
+    assert (
+        "toxic prompts" in done.output
+        and "after harmless prompts" in done.output
+        and "average precision" in done.output
+    )
     said = json.loads((tmp_path / "check.json").read_text())
     assert said["scorer"]["name"] == "profanity" and "alt-profanity-check" in said["scorer"]["version"]
     assert said["data"]["rows"] == 60 and said["data"]["texts"] == 119 and said["data"]["without_score"] == 1

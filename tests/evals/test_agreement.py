@@ -28,7 +28,9 @@ def test_values_are_scikit_learns(steps):
     assert found.mean_absolute_error.value == pytest.approx(np.abs(scores - frozen).mean())
     said = scores >= 0.5
     assert found.recall.value == pytest.approx((said & toxic).sum() / toxic.sum())
-    assert math.isnan(found.precision.value) or found.precision.value == pytest.approx((said & toxic).sum() / said.sum())
+    assert math.isnan(found.precision.value) or found.precision.value == pytest.approx(
+        (said & toxic).sum() / said.sum()
+    )
     assert (found.n, found.prompts, found.toxic) == (300, 300, toxic.mean())
 
 
@@ -65,7 +67,11 @@ def test_intervals_cover_the_truth(monkeypatch):
     monkeypatch.setattr(measured, "SAMPLES", 100)
     scores, frozen = some(5, 100_000)
     everything, covered = frozen >= 0.5, []
-    truths = {"auroc": roc_auc_score(everything, scores), "bias": (scores - frozen).mean(), "recall": (scores >= 0.5)[everything].mean()}
+    truths = {
+        "auroc": roc_auc_score(everything, scores),
+        "bias": (scores - frozen).mean(),
+        "recall": (scores >= 0.5)[everything].mean(),
+    }
     for seed in range(40):
         drawn = np.random.default_rng(seed).integers(0, len(scores), 150)
         found = agreement(scores[drawn], frozen[drawn], range(150))

@@ -56,7 +56,7 @@ def test_too_few_prompts():
 
 
 def test_a_spec_carries_its_map(tmp_path):
-    plain, path = open_scorer("profanity"), tmp_path / "map.json"
+    plain, path = open_scorer("profanity"), tmp_path / "a+b" / "map.json"
     made = a_map(plain)
     write_map(path, made)
     scorer = open_scorer(f"profanity+{path}")
@@ -80,7 +80,9 @@ def test_a_map_of_another_scorer_is_refused(tmp_path, what, value):
     write_map(path, a_map(open_scorer("profanity")))
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "scorer": {**content["scorer"], what: value}}))
-    with pytest.raises(SlungError, match=rf"^SLUNG_SCORER='profanity\+.*map.json': the map was made for another scorer: {what}"):
+    with pytest.raises(
+        SlungError, match=rf"^SLUNG_SCORER='profanity\+.*map.json': the map was made for another scorer: {what}"
+    ):
         open_scorer(f"profanity+{path}")
 
 

@@ -1,5 +1,6 @@
 """Fitted scorers: their features against slow references, the fit, and the file."""
 
+import itertools
 import json
 import zlib
 
@@ -15,7 +16,25 @@ from axolotl_slung.evals.fitted.fit import _matrix, fit_ngrams, fit_states
 from axolotl_slung.evals.services.scorers import open_scorer
 
 MULTIPLIER = 0x9E3779B97F4A7C15
-WORDS = "the sun rises over a quiet town and birds sing while people walk to work in spring".split()
+WORDS = [
+    "the",
+    "sun",
+    "rises",
+    "over",
+    "a",
+    "quiet",
+    "town",
+    "and",
+    "birds",
+    "sing",
+    "while",
+    "people",
+    "walk",
+    "to",
+    "work",
+    "in",
+    "spring",
+]
 RUDE = ["blarg", "snorfed", "blarging", "f**k"]
 
 
@@ -29,7 +48,7 @@ def slow_columns(text, buckets):
     tokens = ngrams._tokens_of(text.lower())
     single = [zlib.crc32(token.encode()) + 1 for token in tokens]
     found = [bucket(one) for one in single]
-    found += [bucket(one * MULTIPLIER + other) for one, other in zip(single, single[1:])]
+    found += [bucket(one * MULTIPLIER + other) for one, other in itertools.pairwise(single)]
     for token in tokens:
         padded = f" {token} "
         for length in ngrams.CHARACTERS:
@@ -114,7 +133,11 @@ def test_a_fitted_scorer_knows_what_it_was_fitted_to(fitted):
     rude, harmless = "birds sing snorfed while people walk", "birds sing while people walk to work"
     scores = scorer.score([rude, harmless, "", " \n", "\ud800"])
     assert scores[0] > 0.65 and scores[1] < 0.3 and scores[2:4].tolist() == [0, 0] and 0 <= scores[4] <= 1
-    assert scorer.name == "fitted:rude.npz" and scorer.version.startswith("sha256 ") and str(fitted.parent) not in scorer.name
+    assert (
+        scorer.name == "fitted:rude.npz"
+        and scorer.version.startswith("sha256 ")
+        and str(fitted.parent) not in scorer.name
+    )
     card = scorer.file.card
     assert card["data"]["texts"] == 240 and card["also"][0]["rows"] == 4 and card["held_out"]["auroc"] > 0.9
     assert {"seed", "versions", "tried", "chosen"} <= card.keys()

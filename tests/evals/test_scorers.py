@@ -127,7 +127,9 @@ def test_the_default_comes_with_the_package():
     harmless = ["My aunt is gay and teaches math.", "Muslims and Jews came to the picnic.", "have a lovely day"]
     scores = check(scorer, ["you fucking idiot", "what a piece of shit", *harmless, *SILENT])
     assert (scores[:2] > 0.6).all() and (scores[2:] < 0.5).all()
-    assert scorer.name == "fitted" and scorer.version == f"sha256 {hashlib.sha256(BUNDLED.read_bytes()).hexdigest()[:12]}"
+    assert (
+        scorer.name == "fitted" and scorer.version == f"sha256 {hashlib.sha256(BUNDLED.read_bytes()).hexdigest()[:12]}"
+    )
     # one at a time, all at once, in another order: the same
     texts = [*TEXT, *harmless]
     assert [scorer.score([text])[0] for text in texts] == pytest.approx(scorer.score(texts), abs=1e-12)

@@ -76,5 +76,6 @@ def digests_of(prompts) -> np.ndarray:
     import hashlib
 
     return np.array(
-        [int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]) for text in prompts], np.uint64
+        [int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]) for text in prompts],
+        np.uint64,
     )

@@ -166,7 +166,9 @@ def _fit_columns(features, scores: np.ndarray, weights: np.ndarray, penalty: flo
     used = np.unique(features.indices)
     found = np.zeros(features.shape[1] + 1)
     places = np.append(used, features.shape[1])
-    found[places] = regression.fit(features[:, used], scores, weights, penalty, None if start is None else start[places])
+    found[places] = regression.fit(
+        features[:, used], scores, weights, penalty, None if start is None else start[places]
+    )
     return found
 
 
@@ -195,7 +197,10 @@ def _card(kind: str, given: _Data, tried: list[_Tried], best: _Tried, seed: int)
         "held_out": {
             "prompts": figures.prompts,
             "texts": figures.n,
-            **{name: round(getattr(figures, name).value, 4) for name in ("auroc", "average_precision", "bias", "mean_absolute_error")},
+            **{
+                name: round(getattr(figures, name).value, 4)
+                for name in ("auroc", "average_precision", "bias", "mean_absolute_error")
+            },
         },
         **given.about,
         "seed": seed,

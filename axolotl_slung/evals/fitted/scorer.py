@@ -46,7 +46,9 @@ class FittedScorer(Scorer):
             self._wanted = [(chosen["layer"], chosen["pooling"])]
             self._features = StateModel(said, self.file.card["model"])
             # another version of Transformers computes the same states, another model does not
-            made, now = (identity.partition(", ")[0] for identity in (self.file.card["identity"], self._features.identity))
+            made, now = (
+                identity.partition(", ")[0] for identity in (self.file.card["identity"], self._features.identity)
+            )
             if made != now:
                 raise SlungError(
                     f"{said}: was fitted to the hidden states of {self.file.card['model']} ({made}), which is another model "

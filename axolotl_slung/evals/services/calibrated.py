@@ -12,6 +12,13 @@ from ..calibration import read_map
 from .base import Scorer
 
 
+def parts(spec: str) -> tuple[str, Path]:
+    """The scorer and the file of `SPEC+MAP.json`. A file's path may have a + too: what is a file comes first."""
+    pieces = spec.split("+")
+    splits = [("+".join(pieces[:i]), Path("+".join(pieces[i:])).expanduser()) for i in range(len(pieces) - 1, 0, -1)]
+    return next((split for split in splits if split[1].is_file()), splits[0])
+
+
 class CalibratedScorer(Scorer):
     """Maps the scores of another scorer. Its version names the map's digest, so results tell both apart.
 

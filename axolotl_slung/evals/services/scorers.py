@@ -60,12 +60,12 @@ def open_scorer(
         SlungError: the kind, the model or the label is unknown, the key is missing, or the map is another scorer's.
     """
     said = f"{key}={spec!r}"
-    mapped, plus, path = spec.rpartition("+")
-    if plus and path.endswith(".json"):
-        from .calibrated import CalibratedScorer
+    if "+" in spec and spec.endswith(".json"):
+        from .calibrated import CalibratedScorer, parts
 
-        inner = open_scorer(mapped, key=key, url=url, concurrency=concurrency, per_second=per_second, cache=cache)
-        return CalibratedScorer(said, inner, Path(path).expanduser())
+        inner, path = parts(spec)
+        options = {"url": url, "concurrency": concurrency, "per_second": per_second, "cache": cache}
+        return CalibratedScorer(said, open_scorer(inner, key=key, **options), path)
     kind, _, argument = spec.partition(":")
     if kind in ("perspective", "moderation"):
         from .remote_scorers import ModerationScorer, PerspectiveScorer
