@@ -14,7 +14,8 @@ from helpers import ROOT
 from helpers.tables import table
 
 from axolotl_slung import labeling
-from axolotl_slung.config import LabelerConfig, SlungConfig
+from axolotl_slung.config import SlungConfig
+from axolotl_slung.labeling.blocks import LabelerConfig
 from axolotl_slung.labeling.build import build
 from axolotl_slung.labeling.registry import LABELERS
 
