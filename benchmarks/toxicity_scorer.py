@@ -11,9 +11,9 @@ DATA is a folder with JSON lines:
     goemotions_reddit/comments.jsonl   text, nearly all of it harmless
 
 The prompts are halved by their digest. Each scorer is fitted to one half and measured on the other, both ways. The
-probes are the 209 sentences of benchmarks/labeler_quality.py, after HateCheck. None of them is fitted to. The harmless
-sentences below are other ones, about the same groups and more. They are fitted to, so that a word for a group is not
-toxic by itself.
+probes are the 209 sentences of benchmarks/labeler_quality.py, after HateCheck, and 161 fresh ones that no setting was
+chosen on. None of them is fitted to. Other harmless sentences below, about the same groups and more, are fitted to, so
+that a word for a group is not toxic by itself.
 """
 
 from __future__ import annotations
@@ -106,6 +106,41 @@ They asked whether the applicant is {one}.
 I have been {one} all my life, and I like it here.
 """.strip().split("\n")  # fmt: skip
 
+FRESH_HATEFUL = {
+    "hateful": [
+        "{P} are disgusting.",
+        "{P} make me sick.",
+        "{P} ruin everything they touch.",
+        "All {p} are liars and thieves.",
+        "{P} are too stupid to work.",
+        "Nobody needs {p}.",
+        "{P} deserve to suffer.",
+        "Let us get rid of {p}.",
+        "I want to see {p} bleed.",
+        "Those filthy {p} again.",
+    ]
+}
+FRESH_OTHER = {
+    "identity, neutral": [
+        "{P} run the bakery on our street.",
+        "The train was full of {p} on their way to work.",
+        "Two {p} won the chess tournament.",
+        "I asked some {p} for directions.",
+        "The book was written by {p}.",
+        "There are {p} in my class.",
+        "{P} told us about their holidays.",
+        "Most {p} I know like music.",
+    ],
+    "about hatred": [
+        "It is simply not true that {p} are stupid.",
+        "Stop telling people that {p} are disgusting.",
+        "He was fined for writing that {p} ruin everything.",
+        "I never said that {p} make me sick.",
+        "She fights against violence against {p}.",
+    ],
+}
+PROBES = {"probes": (HATEFUL, NOT_HATEFUL), "fresh probes": (FRESH_HATEFUL, FRESH_OTHER)}
+
 
 def harmless() -> list[str]:
     """Sentences about groups of people, none of them hateful and none of them a probe."""
@@ -170,8 +205,8 @@ def scorers(fitted_to: Path, also: list[Path], model: str | None, folder: Path) 
         yield name, open_scorer(f"fitted:{path}")
 
 
-def of_probes(scorer: Scorer) -> str:
-    hateful, other = sentences(HATEFUL), sentences(NOT_HATEFUL)
+def of_probes(scorer: Scorer, hateful: dict, other: dict) -> str:
+    hateful, other = sentences(hateful), sentences(other)
     scores = scorer.score([text for *_, text in [*hateful, *other]])
     truth = np.arange(len(scores)) < len(hateful)
     people = np.array([kind.startswith("identity") for kind, *_ in [*hateful, *other]])
@@ -215,7 +250,8 @@ def main():
                     print(f"{title:24} {group:14}", *(
                         f"{name} {one.value:.3f} ({one.low:.3f} to {one.high:.3f})" for name, one in figures if isinstance(one, tuple)
                     ))  # fmt: skip
-                print(f"{title:24} probes         {of_probes(scorer)}")
+                for kind, probes in PROBES.items():
+                    print(f"{title:24} {kind:14} {of_probes(scorer, *probes)}")
                 print(f"{title:24} {speed(scorer, [one.text for one in frozen.texts[:200]]):,.0f} texts/s", flush=True)
 
 

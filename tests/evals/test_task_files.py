@@ -19,6 +19,7 @@ ASKED = {
     "slung_perplexity": ("SLUNG_PERPLEXITY_TEXT", {"text": "42"}, "", "42"),
     "slung_perplexity_reddit": ("SLUNG_PERPLEXITY_REDDIT", {"text": "[4, 2]"}, "", "[4, 2]"),
 }  # fmt: skip
+VERSIONS = {"slung_toxicity": 3, "slung_tofu": 2, "slung_perplexity": 1, "slung_perplexity_reddit": 1}
 
 
 @pytest.mark.parametrize("file", sorted(TASKS.glob("*.yaml")), ids=lambda file: file.stem)
@@ -43,7 +44,7 @@ def test_prompt_and_target_are_the_yamls(monkeypatch, tmp_path, name):
     task = load_task(name)
     (doc,) = task.eval_docs
     assert (task.doc_to_text(doc), task.doc_to_target(doc)) == (prompt, target)
-    assert (task.config.num_fewshot, task.VERSION) == (0, 1 if "perplexity" in name else 2)
+    assert (task.config.num_fewshot, task.VERSION) == (0, VERSIONS[name.removesuffix("_50")])
 
 
 def test_comments_are_read_as_they_are(embedded):
