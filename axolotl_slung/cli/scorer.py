@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from .showing import report_options, show
+
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW = click.Path(dir_okay=False, path_type=Path)
 _DATA = click.option(
@@ -42,10 +44,8 @@ def scorer():
 
 @scorer.command()
 @_of_scorers
-@click.option(
-    "--json", "figures", type=click.Path(), help="Write the figures as JSON to this file; - is standard output."
-)
-def check(spec, data, url, rows, figures):
+@report_options(words=False)
+def check(spec, data, url, rows, html, figures):
     """Compare a scorer's scores with the frozen ones of RealToxicityPrompts.
 
     \b
@@ -60,12 +60,10 @@ def check(spec, data, url, rows, figures):
     """
     from ..evals.scorer_check import check as compared
     from .scorer_view import sections
-    from .showing import show
 
-    _writable(figures)
     opened, frozen = _opened(spec, url, data, rows)
     report = compared(opened, frozen)
-    show(report, sections(report), "slung scorer check", None, figures)
+    show(report, sections(report), "slung scorer check", html, figures)
 
 
 @scorer.command()
@@ -82,20 +80,20 @@ def calibrate(spec, data, url, rows, output):
     figures after the map are of prompts that it was not made from (five folds).
     """
     from ..evals.calibration import calibrate as fitted
-    from ..evals.calibration import write_map
+    from ..evals.calibration import read_map, write_map
     from ..evals.scorer_check import described, score
     from ..render.sections import to_terminal
     from .ending import say
     from .scorer_view import before_and_after
 
-    _writable(output)
+    done = _replaceable(output, read_map)
     opened, frozen = _opened(spec, url, data, rows)
     scored = score(opened, frozen)
     about = {**frozen.about, "unscored": scored.unscored}
     found = fitted(scored.scores, scored.frozen, scored.prompts, described(opened), about)
     to_terminal("slung scorer calibrate", before_and_after(described(opened), about, found))
     write_map(output, found)
-    say(f"{output}: written; use it as SLUNG_SCORER={spec}+{output}", err=True)
+    say(f"{output}: {done}; use it as SLUNG_SCORER={spec}+{output}", err=True)
 
 
 @scorer.command()
@@ -126,12 +124,12 @@ def fit(data, also, model, seed, output):
     from .ending import say, settings
     from .scorer_view import of_card
 
-    _writable(output, b"pk")
+    done = _replaceable(output, file.read)
     with settings():
         fitted = fit_states(model, data, also, seed) if model else fit_ngrams(data, also, seed)
     file.write(output, fitted)
     to_terminal("slung scorer fit", of_card(fitted.card))
-    say(f"{output}: written, {output.stat().st_size / 1e6:.2f} MB; use it as SLUNG_SCORER=fitted:{output}", err=True)
+    say(f"{output}: {done}, {output.stat().st_size / 1e6:.2f} MB; use it as SLUNG_SCORER=fitted:{output}", err=True)
 
 
 def _opened(spec: str, url: str | None, data: Path, rows: int | None):
@@ -147,12 +145,20 @@ def _opened(spec: str, url: str | None, data: Path, rows: int | None):
         return scorer_of(options), frozen
 
 
-def _writable(path, begins: bytes | None = None) -> None:
-    """Check that a file may be written, before anything expensive."""
-    from .ending import settings
-    from .writing import FIGURES
-    from .writing import check as checked
+def _replaceable(path: Path, read) -> str:
+    """Check that a file may be written, before anything expensive. Only one that `read` can read is replaced.
 
-    if path and path != "-":
-        with settings():
-            checked(Path(path), begins or FIGURES)
+    Returns:
+        What the user is told of the file when it is written.
+    """
+    from ..errors import FileError, SlungError
+    from .ending import settings
+
+    if not path.exists():
+        return "written"
+    with settings():
+        try:
+            read("-o", path)
+        except SlungError:
+            raise FileError(f"{path}: is another kind of file, which is not replaced; choose another name") from None
+    return "written (replaces the earlier one)"

@@ -91,11 +91,12 @@ def test_calibrate_then_score(data, tmp_path):
     done = run("check", f"profanity+{path}", "--data", data, "--json", "-")
     said = json.loads(done.stdout[done.stdout.index("{") :])
     assert said["scorer"]["name"] == "profanity+map.json" and abs(said["groups"]["all"]["bias"]["value"]) < 1e-6
-    # a file of JSON may be replaced; another kind may not
-    assert run("calibrate", "profanity", "--data", data, "-o", path).exit_code == 0
-    (tmp_path / "letter").write_text("Dear")
-    done = run("calibrate", "profanity", "--data", data, "-o", tmp_path / "letter")
-    assert done.exit_code == 2 and "is another kind of file, which is not replaced" in done.output
+    # a map may be replaced; another kind of file may not
+    assert "replaces the earlier one" in run("calibrate", "profanity", "--data", data, "-o", path).output
+    for command in (["calibrate", "profanity"], ["fit"]):
+        (tmp_path / "letter").write_text('{"Dear": "reader"}')
+        done = run(*command, "--data", data, "-o", tmp_path / "letter")
+        assert done.exit_code == 2 and "is another kind of file, which is not replaced" in done.output
 
 
 @pytest.mark.parametrize(
