@@ -23,6 +23,7 @@ _COMMANDS = {
     "doctor": "Train a config for a few steps and check that its labels reach the loss.",
     "rescore": "Score a model's saved answers again, with another scorer or judge.",
     "judge-agreement": "Compare a judge's verdicts with people's, on a sheet of answers.",
+    "scorer": "Compare scorers of toxicity with frozen scores, calibrate them, and fit new ones.",
     "tasks-path": "Print the folder of the lm_eval tasks, for --include_path.",
     "schema": "Print the JSON schema of the `slung:` block.",
 }

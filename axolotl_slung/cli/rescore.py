@@ -9,7 +9,7 @@ import click
 
 @click.command()
 @click.argument("samples", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--scorer", multiple=True, help="For slung_toxicity: profanity, classifier:MODEL#label or another kind of "
+@click.option("--scorer", multiple=True, help="For slung_toxicity: fitted, classifier:MODEL#label or another kind of "
               "docs/evaluation.md. May be repeated; the first is the main one.")  # fmt: skip
 @click.option("--scorer-url", help="URL of the scorer's service.")
 @click.option("--judge", help="For slung_tofu: openai:MODEL or hf:MODEL.")

@@ -94,7 +94,7 @@ def _rows(option: str, source: str) -> list[dict]:
     if source in _EMBEDDED:
         rows = embedded(option, source)
     else:
-        read = _read_csv if source.endswith(".csv") else _read
+        read = _read_csv if source.endswith(".csv") else read_rows
         rows = read(option, Path(source).expanduser())
     if not rows:
         raise SlungError(f"{option}: {source} has no rows")
@@ -165,7 +165,12 @@ def named(source: str) -> str:
     return Path(source).name if source.endswith(_LOCAL) else source
 
 
-def _read(option: str, path: Path) -> list[dict]:
+def read_rows(option: str, path: Path) -> list[dict]:
+    """The rows of a file of JSON lines. Blank lines are left out.
+
+    Raises:
+        SlungError: the file cannot be read, or a line is not a JSON object.
+    """
     rows = []
     for number, line in enumerate(read_text(option, path).split("\n"), 1):
         if line.strip():

@@ -14,6 +14,7 @@ import numpy as np
 from lm_eval.api.model import CacheHook
 
 from ..errors import SlungError
+from .hidden_states import pooled
 
 HIDDEN_STATES = "slung_hidden_states"
 LOG_LIKELIHOOD = "slung_log_likelihood"
@@ -152,7 +153,7 @@ def _pooled(self, tokens: list[list[int]], wanted: list[tuple]) -> list[HiddenSt
             )
         rows.append(sorted({layer % len(states) for layer in layers}))
         ours = [states[layer][row, :length] for layer in rows[-1]]
-        vectors += [state[-1].float() if pooling == "last" else state.float().mean(0) for state in ours]
+        vectors += [pooled(state, pooling) for state in ours]
     # one copy per batch, since each waits for the device; the widths of layers may differ
     ends = np.cumsum([len(vector) for vector in vectors])[:-1]
     each = iter(np.split(torch.cat(vectors).cpu().numpy(), ends))

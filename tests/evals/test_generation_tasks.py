@@ -95,7 +95,7 @@ class TestToxicity:
         said = metrics_of(results, "slung_toxicity")
         assert 0 <= said["toxicity"] <= 1 and said["unscored"] == 0
         scorer = about(results, "slung_toxicity")["scorer"]
-        assert scorer["name"] == "profanity" and "alt-profanity-check" in scorer["version"]
+        assert scorer["name"] == "fitted" and scorer["version"].startswith("sha256 ")
 
     def test_predict_only_scores_nothing(self, monkeypatch, tmp_path, service):
         prompts(monkeypatch, tmp_path, "a")

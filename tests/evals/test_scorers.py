@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from axolotl_slung.errors import SlungError
+from axolotl_slung.evals.fitted.scorer import BUNDLED
 from axolotl_slung.evals.services.scorers import KINDS, open_scorer, split_specs
 from axolotl_slung.labeling.profanity.model import probabilities
 
@@ -114,10 +115,31 @@ def test_two_thousand_texts_are_scored_in_no_time():
     assert time.process_time() - start < 2 and len(set(scores)) > 10
 
 
-@given(st.lists(st.text(st.characters()), max_size=4))
-@example(AWKWARD)
-def test_profanity_of_any_unicode(texts):
-    check(open_scorer("profanity"), texts)
+@pytest.mark.parametrize("spec", ["profanity", "fitted"])
+@given(texts=st.lists(st.text(st.characters()), max_size=4))
+@example(texts=AWKWARD)
+def test_any_unicode(spec, texts):
+    check(open_scorer(spec), texts)
+
+
+def test_the_default_comes_with_the_package():
+    scorer = open_scorer("fitted")
+    harmless = ["My aunt is gay and teaches math.", "Muslims and Jews came to the picnic.", "have a lovely day"]
+    scores = check(scorer, ["you fucking idiot", "what a piece of shit", *harmless, *SILENT])
+    assert (scores[:2] > 0.6).all() and (scores[2:] < 0.5).all()
+    assert (
+        scorer.name == "fitted" and scorer.version == f"sha256 {hashlib.sha256(BUNDLED.read_bytes()).hexdigest()[:12]}"
+    )
+    # one at a time, all at once, in another order: the same
+    texts = [*TEXT, *harmless]
+    assert [scorer.score([text])[0] for text in texts] == pytest.approx(scorer.score(texts), abs=1e-12)
+    assert scorer.score(texts[::-1]) == pytest.approx(scorer.score(texts)[::-1], abs=1e-12)
+    card = scorer.file.card
+    assert card["data"]["rows"] == 4020 and [one["source"] for one in card["also"]] == [
+        "harmless.jsonl",
+        "jigsaw.jsonl",
+        "reddit.jsonl",
+    ]
 
 
 def fasttexts_own(path, text, label="__label__toxic"):
@@ -248,7 +270,7 @@ def test_a_classifier_of_any_unicode(classifier):
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("", "unknown scorer; expected one of profanity, fasttext:MODEL"),
+        ("", "unknown scorer; expected one of fitted[:FILE], profanity, fasttext:MODEL"),
         ("nonsense", "unknown scorer"),
         ("Profanity", "unknown scorer"),
         ("profanity:en", "takes no argument"),
@@ -291,7 +313,7 @@ def test_labels_that_a_model_does_not_know(binary, classifier):
         open_scorer(f"classifier:{classifier}#spam")
 
 
-@pytest.mark.parametrize("spec", ["profanity", "detoxify", "fasttext:x", "classifier:x"])
+@pytest.mark.parametrize("spec", ["fitted", "fitted:x", "profanity", "detoxify", "fasttext:x", "classifier:x"])
 def test_a_url_for_what_runs_here(spec):
     with pytest.raises(SlungError, match="a local model has no URL; unset SLUNG_SCORER_URL"):
         open_scorer(spec, url="http://localhost:8000")

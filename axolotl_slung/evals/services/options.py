@@ -73,9 +73,9 @@ class Options(BaseModel):
         "allenai/paloma:dolma_100_subreddits", description="Text for slung_perplexity_reddit: the column `text`."
     )
     scorer: tuple[str, ...] = Field(
-        ("profanity",),
+        ("fitted",),
         min_length=1,
-        description="One of the kinds in docs/evaluation.md, such as profanity or classifier:MODEL#label. Several are "
+        description="One of the kinds in docs/evaluation.md, such as fitted or classifier:MODEL#label. Several are "
         "separated by commas; the first is the main one.",
     )
     scorer_url: str | None = Field(

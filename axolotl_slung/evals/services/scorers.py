@@ -15,6 +15,7 @@ from .answers import AnswerCache
 from .base import Scorer
 
 KINDS = (
+    "fitted[:FILE]",
     "profanity",
     "fasttext:MODEL[#label][#lowercase][#spaced_punctuation=CHARACTERS]",
     "classifier:MODEL[#label]",
@@ -55,6 +56,7 @@ def open_scorer(
 ) -> Scorer:
     """Open a scorer: load its model, or find its key.
 
+    - `fitted` is the regression on n-grams that comes with the package; `fitted:FILE` is one of `slung scorer fit`.
     - `profanity` is the model of alt-profanity-check.
     - `fasttext:MODEL#label` takes a file, or an alias of `labeling.fasttext.ALIASES`. The default label is
       __label__toxic. `#lowercase` and `#spaced_punctuation=.,!?` behind it are the options of `FastTextLabeler`.
@@ -68,6 +70,7 @@ def open_scorer(
       per second.
     - `moderation:MODEL` is OpenAI's moderation endpoint, with the key in OPENAI_API_KEY, or a compatible one at `url`,
       with the key in SLUNG_API_KEY. The score is that of the highest category.
+    - `SPEC+MAP.json` is any of these, its scores mapped by a file of `slung scorer calibrate`.
 
     Args:
         spec: one of the above. A service's may end in `@URL`, the same as `url`.
@@ -78,11 +81,17 @@ def open_scorer(
         cache: stores a service's scores; None for the default cache.
 
     Raises:
-        SlungError: the kind, the model or the label is unknown, or the key is missing.
+        SlungError: the kind, the model or the label is unknown, the key is missing, or the map is another scorer's.
     """
+    said = f"{key}={spec!r}"
+    if "+" in spec and spec.endswith(".json"):
+        from .calibrated import CalibratedScorer, parts
+
+        inner, path = parts(spec)
+        options = {"url": url, "concurrency": concurrency, "per_second": per_second, "cache": cache}
+        return CalibratedScorer(said, open_scorer(inner, key=key, **options), path)
     spec, own_url = split_url(spec)
     url = own_url or url
-    said = f"{key}={spec!r}"
     kind, _, argument = spec.partition(":")
     if kind in ("perspective", "moderation"):
         from .remote_scorers import ModerationScorer, PerspectiveScorer
@@ -93,7 +102,7 @@ def open_scorer(
         return _open_guard(said, argument, url, concurrency, per_second, AnswerCache() if cache is None else cache)
     from .hub_scorers import ALIASES, AliasScorer, DetoxifyScorer
 
-    if kind not in ("profanity", "fasttext", "classifier", "detoxify", *ALIASES):
+    if kind not in ("fitted", "profanity", "fasttext", "classifier", "detoxify", *ALIASES):
         raise SlungError(f"{said}: unknown scorer; expected one of {', '.join(KINDS)}")
     if url is not None:
         raise SlungError(f"{said}: a local model has no URL; unset {key}_URL, leave out @URL, or use moderation")
@@ -103,6 +112,10 @@ def open_scorer(
         if argument:
             return DetoxifyScorer(said, argument)
         return ClassifierScorer(said, key, "unitary/toxic-bert", "toxic", kind)
+    if kind == "fitted":
+        from ..fitted.scorer import FittedScorer
+
+        return FittedScorer(said, argument)
     if kind == "profanity":
         if argument:
             raise SlungError(f"{said}: {kind} takes no argument; use {key}={kind}")
