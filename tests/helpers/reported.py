@@ -28,6 +28,7 @@ def write(folder, model, tasks, *, date=1.0, name="results_2026-01-01T00-00-00.j
     """One file of results; `change` alters its content."""
     content = {"results": {}, "configs": {}, "n-samples": {}, "date": date, "model_name": model}
     content["config"] = {"model": "hf", "model_args": f"dtype=float32,pretrained={model}"}
+    content |= {"model_source": "hf", "chat_template": None, "chat_template_sha": None, "system_instruction_sha": None}
     for task, metrics in tasks.items():
         content["results"][task] = {"alias": task, **{f"{metric},none": value for metric, value in metrics.items()}}
         about = deepcopy(SLUNG[task.removesuffix("_50")])

@@ -1,0 +1,9 @@
+"""The names of slung's tasks."""
+
+from __future__ import annotations
+
+TOXICITY = ("slung_toxicity", "slung_toxicity_50")
+PROBE = "slung_civilcomments"
+PERPLEXITY = ("slung_perplexity", "slung_perplexity_reddit")
+TOFU = "slung_tofu"
+TASKS = (*TOXICITY, PROBE, *PERPLEXITY, TOFU)
