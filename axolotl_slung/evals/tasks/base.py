@@ -12,7 +12,7 @@ from lm_eval.api.task import ConfigurableTask
 from ...errors import SlungError, end_without_traceback
 from ..documents import identity
 from ..measures.metrics import Metric
-from ..requests import attach
+from ..requests import attach, record_generation
 from ..services.options import read_options
 
 
@@ -64,6 +64,7 @@ class SlungTask(ConfigurableTask):
         self.dataset = {"test": Dataset.from_list([{"id": place, **doc} for place, doc in enumerate(docs)])}
 
     def build_all_requests(self, **kwargs) -> None:
+        record_generation()
         super().build_all_requests(**kwargs)
         # lm_eval's cache finds requests only by the task's name
         if kwargs.get("cache_requests") and not all(map(self._is_of_now, self.instances)):
