@@ -9,9 +9,9 @@ from .evaluations import Evaluations
 _NOTE = (
     "The difference is the method's value less that of {against}. Paired differences are over the same documents. The 95 % "
     "interval of a mean comes from a bootstrap over documents (clusters: questions about one author) and over runs; that of "
-    "a rate is Bonett and Price's. Documents that differ only by the run's noise are not counted twice. p of a rate is "
-    "McNemar's exact test, if there is one run each and no clusters. Holm: p, adjusted for all metrics of the method. "
-    "Better or worse: Holm's p is below 0.05. A single run per method does not show how much training runs differ."
+    "a rate is Bonett and Price's. p of a rate is McNemar's exact test, if there is one run each and no clusters. Holm: p, "
+    "adjusted for all metrics of the method. Better or worse: Holm's p is below 0.05. A single run per method does not show "
+    "how much training runs differ."
 )
 
 

@@ -199,15 +199,24 @@ def _moved_by_runs(values: Values, share: float, draw: np.random.Generator) -> n
 
 
 def _p_of_replicates(whole: float, moved: np.ndarray, freedom: float) -> float:
-    """Twice the share of replicates on the other side of 0, as Student's t sees it."""
-    from scipy.stats import norm, t
+    """Twice the share of replicates on the other side of 0, as Student's t sees it.
+
+    If there are fewer than 20, their standard deviation says how far away 0 is.
+    """
+    from scipy.stats import norm
 
     if not moved.any():
         return 1.0 if whole == 0 else 0.0
     across = int((whole + moved <= 0).sum() if whole > 0 else (whole + moved >= 0).sum())
-    share = (1 + across) / (1 + len(moved))
-    quantile = norm.ppf(min(share, 0.5))
-    return float(min(2 * (t.cdf(quantile, freedom) if math.isfinite(freedom) else norm.cdf(quantile)), 1.0))
+    if across < 20:
+        return _two_sided(-abs(whole) / float(moved.std()), freedom)
+    return _two_sided(float(norm.ppf(min((1 + across) / (1 + len(moved)), 0.5))), freedom)
+
+
+def _two_sided(quantile: float, freedom: float) -> float:
+    from scipy.stats import norm, t
+
+    return float(2 * (t.cdf(quantile, freedom) if math.isfinite(freedom) else norm.cdf(quantile)))
 
 
 def _of_rates(whole, one: Values, other: Values, clusters: Clusters, of_clusters: np.ndarray, runs: _Runs) -> Found:
@@ -215,11 +224,9 @@ def _of_rates(whole, one: Values, other: Values, clusters: Clusters, of_clusters
 
     With clusters, the number of documents is that of independent ones with the same standard error.
     """
-    from scipy.stats import norm, t
-
     differences = one.tops.mean(0) - other.tops.mean(0)
     number, squares = len(differences), float((differences**2).sum())
-    independent = (squares / number - whole**2) / number
+    independent = (squares / number - whole**2) / (number - 1)
     effect = max(_of_clusters(of_clusters) / independent, 1.0) if independent > 0 else 1.0
     more = number + 2 * effect
     center = float(differences.sum()) / more
@@ -232,8 +239,7 @@ def _of_rates(whole, one: Values, other: Values, clusters: Clusters, of_clusters
     low, high = max(center - half, -1.0), min(center + half, 1.0)
     if len(one.tops) == len(other.tops) == 1 and clusters.count == number:
         return Found(whole, low, high, mcnemar(int((differences > 0).sum()), int((differences < 0).sum())), True)
-    ratio = -abs(center) / error
-    return Found(whole, low, high, float(2 * (t.cdf(ratio, freedom) if math.isfinite(freedom) else norm.cdf(ratio))))
+    return Found(whole, low, high, _two_sided(-abs(center) / error, freedom))
 
 
 def mcnemar(only_one: int, only_other: int) -> float:
