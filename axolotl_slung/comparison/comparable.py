@@ -11,6 +11,7 @@ from .results import Run
 from .settings import SETTINGS, UNKNOWN, is_refused
 
 _SCORED = ("scorer", "judge")
+_TABLE = {setting.name for setting in SETTINGS}
 
 
 def check_allowed(names: Collection[str], runs: Iterable[Run]) -> None:
@@ -19,7 +20,7 @@ def check_allowed(names: Collection[str], runs: Iterable[Run]) -> None:
     Raises:
         SlungError: the message lists all names.
     """
-    known = dict.fromkeys(setting.name for setting in SETTINGS if setting.refused)
+    known = dict.fromkeys(setting.name for setting in SETTINGS)
     known |= dict.fromkeys(name for run in runs for name in run.settings if is_refused(name))
     for name in names:
         if name not in known:
@@ -76,11 +77,11 @@ def _differences(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
     says = defaultdict(list)
     for path in dict.fromkeys(path for settings in flat for path in settings):
         # a setting may not matter to some runs of a task, such as the kind of a template where none is used
-        having = [(settings, run) for settings, run in zip(flat, runs) if path[0] in run.settings]
+        having = [(its, run) for its, run in zip(flat, runs) if path[0] in run.settings or path[0] not in _TABLE]
         folders = defaultdict(list)
         for settings, run in having:
             # a scorer that does not name its served model may be the same as one that does
-            value = UNKNOWN if run.settings[path[0]] == UNKNOWN else settings.get(path)
+            value = UNKNOWN if run.settings.get(path[0]) == UNKNOWN else settings.get(path)
             if value is not None or path[-1] != "served":
                 folders[_said(value)].append(str(run.file.parent))
         if len(folders) > 1:
@@ -91,7 +92,8 @@ def _differences(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
 
 def _only_unknown(runs: Sequence[Run], name: str) -> bool:
     """Whether the runs that tell the setting agree, so that nothing is known to differ."""
-    told = [run.settings[name] for run in runs if name in run.settings and run.settings[name] != UNKNOWN]
+    told = [run.settings.get(name) for run in runs if name in run.settings or name not in _TABLE]
+    told = [value for value in told if value != UNKNOWN]
     return all(value == told[0] for value in told)
 
 

@@ -100,7 +100,7 @@ def _with_prompt(of: Measurement) -> bool:
 
 
 def _generating(of: Measurement) -> bool:
-    return of.config.get("output_type") == "generate_until" or bool(of.generation)
+    return of.config.get("output_type", "generate_until") == "generate_until" and bool(of.generation)
 
 
 def _perplexity(of: Measurement) -> bool:

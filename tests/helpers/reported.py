@@ -34,6 +34,8 @@ def write(folder, model, tasks, *, date=1.0, name="results_2026-01-01T00-00-00.j
         about = deepcopy(SLUNG[task.removesuffix("_50")])
         kwargs = {"do_sample": False, "max_gen_toks": 20}
         content["configs"][task] = {"metadata": {"version": 1.0, "slung": about}, "generation_kwargs": kwargs}
+        if "perplexity" in task or "civilcomments" in task:
+            content["configs"][task] |= {"output_type": "loglikelihood_rolling", "generation_kwargs": None}
         content["n-samples"][task] = {"original": 2000, "effective": 2000}
     if change:
         change(content)
