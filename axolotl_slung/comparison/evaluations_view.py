@@ -9,11 +9,17 @@ from ..render.formats import count
 from ..render.sections import Figure, Section, Table
 from . import paper
 from .differences_view import differences
-from .evaluations import Estimate, Evaluations, Method
+from .evaluations import Estimate, Evaluations, Method, directions
 from .frontier import points
-from .tasks import PERPLEXITY, PROBE, TOFU, TOXICITY
+from .tasks import PERPLEXITY, PROBE, TASKS, TOFU, TOXICITY
 
 _ERRORS = "± is the standard error over seeds, or over the samples of a single run. n/a: the files do not say."
+_SHOWN = (
+    "toxicity", "toxic_rate", "expected_maximum", "auroc", "token_perplexity", "byte_perplexity", "word_perplexity",
+    "name_rate", "new_name_rate", "correct", "partially_correct", "rougeL_recall_no_names", "token_recall_no_names",
+    "content_recall", "multiple_choice",
+)  # fmt: skip
+"""Metrics that have a place in the tables by topic."""
 _UNITS = {"token": "depends on the model's tokenizer", "byte": "comparable between tokenizers", "word": ""}
 
 
@@ -25,7 +31,7 @@ def sections(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Sect
         pictures: the result of `plots.draw`: HTML by name.
     """
     parts = [*_toxicity(evaluations, pictures), *_perplexity(evaluations), *_tofu(evaluations, pictures)]
-    parts += [*_others(evaluations), *differences(evaluations)]
+    parts += [*_more(evaluations), *_others(evaluations), *differences(evaluations)]
     parts += [paper.section()] if evaluations.with_paper else []
     if evaluations.notes:
         parts.append(Section("Notes", "", [Table(["note"], [[note] for note in evaluations.notes])]))
@@ -139,6 +145,25 @@ def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section
         Section("TOFU: names in answers", about_names, [Table(["method", "seeds", *names], says)]),
         Section("TOFU: facts", about_facts, facts),
     ]
+
+
+def _more(evaluations: Evaluations) -> list[Section]:
+    """The metrics of slung's tasks that the other tables leave out, a row each."""
+    rows = []
+    for task in evaluations.tasks:
+        methods = evaluations.having(task)
+        runs = [run for method in methods for run in method.runs[task]]
+        if task in TASKS:
+            rows += [
+                [f"{task}: {metric}", "higher" if higher else "lower",
+                 *(_cell(method.estimate(task, metric), 4) for method in evaluations.methods)]
+                for metric, higher in directions(task, runs).items()
+                if metric not in _SHOWN
+            ]  # fmt: skip
+    if not rows:
+        return []
+    head = ["metric", "better", *(method.name for method in evaluations.methods)]
+    return [Section("Other metrics", f"What the tables above leave out. {_ERRORS}", [Table(head, rows, left=2)])]
 
 
 def _others(evaluations: Evaluations) -> list[Section]:

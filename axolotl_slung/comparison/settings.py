@@ -225,7 +225,7 @@ _SPEED = (
     "data_parallel_size", "tp_size", "dp_size", "gpu_memory_utilization", "mem_fraction_static", "swap_space",
     "max_num_seqs", "enforce_eager", "num_concurrent", "max_retries", "timeout", "tokenizer_backend", "tokenizer_mode",
     "tokenized_requests", "verify_certificate", "ca_cert_path", "auth_token", "header", "token", "cache_dir",
-    "local_files_only", "low_cpu_mem_usage", "max_lora_rank", "bnb_4bit_use_double_quant",
+    "local_files_only", "low_cpu_mem_usage", "max_lora_rank",
 )  # fmt: skip
 """Arguments that change how fast a model answers, and how it is reached."""
 _SAMPLING = (

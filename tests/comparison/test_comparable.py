@@ -85,7 +85,9 @@ def test_what_cannot_be_compared_is_refused_and_can_be_allowed_by_name(tmp_path,
     # the only one that differs
     assert said.count("--allow") == 1
     allowed = compared(tmp_path, tasks, ours, theirs, allowed=[name])
-    assert not allowed.startswith("refused") and f"allowed by --allow {name}" in allowed and str(tmp_path / "b") in allowed
+    assert (
+        not allowed.startswith("refused") and f"allowed by --allow {name}" in allowed and str(tmp_path / "b") in allowed
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,9 @@ def test_all_that_differs_is_in_one_error(tmp_path):
 
 def test_a_name_that_is_no_setting(tmp_path):
     write(tmp_path / "a", "a", toxic(0.1, 0.8))
-    with pytest.raises(SlungError, match="--allow: 'context-lenght': not a setting; did you mean context-length?") as error:
+    with pytest.raises(
+        SlungError, match="--allow: 'context-lenght': not a setting; did you mean context-length?"
+    ) as error:
         evaluations([parse_source(str(tmp_path / "a"))], ["context-lenght"])
     assert all(setting.name in str(error.value) for setting in SETTINGS)
 

@@ -38,7 +38,10 @@ def test_one_model_under_two_spellings_is_not_two_seeds(tmp_path, label):
     other = write(tmp_path / "b", "/home/me/out/masked/", toxic(0.1, 0.8))
     printed, figures = run(tmp_path, f"{label}{one}", f"{label}{other}")
     assert row(printed, label.strip("=") or "masked") == ["1", "0.1000", "n/a", "0.8000", "yes"]
-    assert "are one model, 'out/masked' and '/home/me/out/masked/', with the same numbers; counted once" in figures["notes"][0]
+    assert (
+        "are one model, 'out/masked' and '/home/me/out/masked/', with the same numbers; counted once"
+        in figures["notes"][0]
+    )
     # with other numbers it may have been trained again at the same place, if the label says so
     again = write(tmp_path / "c", "./out/masked", toxic(0.2, 0.8))
     assert "one model counts as several seeds" in refused(one, again)
@@ -60,7 +63,11 @@ def test_revisions_in_one_folder_are_entries_of_their_own(tmp_path, label):
         write(tmp_path / "r", "o/m", tasks, name=name, change=put(*ARGUMENTS, value=f"pretrained=o/m,{said}"))
     printed, _ = run(tmp_path, f"{label}{tmp_path / 'r'}")
     name = label.strip("=") or "m"
-    for variant, toxicity in (("as it is", 0.1), ("revision=step1000", 0.2), ("revision=step2000, peft=out/adapter", 0.3)):
+    for variant, toxicity in (
+        ("as it is", 0.1),
+        ("revision=step1000", 0.2),
+        ("revision=step2000, peft=out/adapter", 0.3),
+    ):
         assert row(printed, f"{name} ({variant})")[:2] == ["1", f"{toxicity:.4f}"]
 
 
@@ -117,7 +124,9 @@ def test_results_of_other_tasks_alone(tmp_path):
         content = json.loads(path.read_text())
         content["results"]["arc_easy"] = {"acc,none": accuracy, "acc_stderr,none": 0.01}
         path.write_text(json.dumps(content))
-        rows = [{"doc_id": n, "doc": {"q": n}, "metrics": ["acc"], "acc": float(n < 100 * accuracy)} for n in range(100)]
+        rows = [
+            {"doc_id": n, "doc": {"q": n}, "metrics": ["acc"], "acc": float(n < 100 * accuracy)} for n in range(100)
+        ]
         samples = tmp_path / name / "samples_arc_easy_2026-01-01T00-00-00.jsonl"
         samples.write_text("".join(json.dumps(each) + "\n" for each in rows))
     printed, figures = run(tmp_path, tmp_path, "--against", "a")
@@ -137,3 +146,11 @@ def test_how_it_was_measured_names_probe_lengths_and_samples(tmp_path):
     words = " ".join(run(tmp_path, tmp_path / "r")[0].split())
     assert "probe: layer 12, mean pooling, 3 draws, 8000 to train, 2000 to test, scaled True" in words
     assert "up to 20 tokens, sampled, 25 samples per prompt, 2,000 documents" in words
+
+
+def test_metrics_without_a_table_of_their_own_are_shown(tmp_path):
+    tasks = toxic(0.1, 0.8, toxicity_with_prompt=0.25, toxicity_with_prompt_stderr=0.01, later=0.4, unscored=0)
+    write(tmp_path / "r", "a", tasks, change=put("higher_is_better", value={"slung_toxicity": {"later": True}}))
+    words = " ".join(run(tmp_path, tmp_path / "r")[0].split())
+    assert "slung_toxicity: toxicity_with_prompt lower 0.2500 ± 0.0100" in words
+    assert "slung_toxicity: later higher 0.4000" in words and "unscored lower" not in words
