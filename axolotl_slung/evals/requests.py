@@ -44,6 +44,9 @@ _BOOKKEEPING = ("transformers_version", "use_cache", "cache_implementation", "re
                 "max_new_tokens", "num_return_sequences")  # fmt: skip
 
 
+_MARK = "records_generation_config"
+
+
 def record_generation() -> None:
     """Let lm_eval's results say what the model's own generation config is. A second call changes nothing.
 
@@ -52,7 +55,7 @@ def record_generation() -> None:
     `config.model_generation_config`. Of other models nothing is known.
     """
     hf = sys.modules.get("lm_eval.models.huggingface")  # imported before a model of its classes exists
-    if hf is None or hasattr(hf.HFLM.get_model_info, "slung"):
+    if hf is None or hasattr(hf.HFLM.get_model_info, _MARK):
         return
     described = hf.HFLM.get_model_info
 
@@ -60,7 +63,7 @@ def record_generation() -> None:
     def with_generation(self) -> dict:
         return {**described(self), "model_generation_config": _generation_config(self.model)}
 
-    with_generation.slung = True
+    setattr(with_generation, _MARK, True)
     hf.HFLM.get_model_info = with_generation
 
 
