@@ -7,13 +7,22 @@ from collections.abc import Mapping, Sequence
 from ..evals.measures.intervals import rate_high
 from ..render.formats import count
 from ..render.sections import Figure, Section, Table
+from . import paper
 from .cells import cell as _cell
 from .cells import percent as _percent
-from .evaluations import Estimate, Evaluations, Method
-from .results import PERPLEXITY, PROBE, TOFU, TOXICITY
+from .differences_view import differences
+from .evaluations import Estimate, Evaluations, Method, directions
+from .frontier import points
+from .tasks import PERPLEXITY, PROBE, TASKS, TOFU, TOXICITY
 from .toxicity_view import toxicity_in_detail
 
 _ERRORS = "± is the standard error over seeds, or over the samples of a single run. n/a: the files do not say."
+_SHOWN = (
+    "toxicity", "toxic_rate", "expected_maximum", "auroc", "token_perplexity", "byte_perplexity", "word_perplexity",
+    "name_rate", "new_name_rate", "correct", "partially_correct", "rougeL_recall_no_names", "token_recall_no_names",
+    "content_recall", "multiple_choice",
+)  # fmt: skip
+"""Metrics that have a place in the tables by topic."""
 _UNITS = {"token": "depends on the model's tokenizer", "byte": "comparable between tokenizers", "word": ""}
 
 
@@ -29,6 +38,8 @@ def sections(
     """
     parts = [*_toxicity(evaluations, pictures), *understanding, *_perplexity(evaluations)]
     parts += _tofu(evaluations, pictures)
+    parts += [*_more(evaluations), *_others(evaluations), *differences(evaluations)]
+    parts += [paper.section()] if evaluations.with_paper else []
     if evaluations.notes:
         parts.append(Section("Notes", "", [Table(["note"], [[note] for note in evaluations.notes])]))
     return parts
@@ -40,8 +51,8 @@ def _toxicity(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Sec
     # results of only the probe are a table too
     for task in tasks or [TOXICITY[0]]:
         methods = evaluations.having(task, PROBE)
-        points = evaluations.points((task, "toxicity"), (PROBE, "auroc"))
-        best = {(point.method.label, point.method.quantity): point.best for point in points}
+        placed = points(evaluations, (task, "toxicity"), (PROBE, "auroc"))
+        on_frontier = {point.method: point.said for point in placed}
         sampled = any(method.estimate(task, "expected_maximum") for method in methods)
         rows = []
         for method in methods:
@@ -49,8 +60,7 @@ def _toxicity(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Sec
             if sampled:
                 cells.append(_cell(method.estimate(task, "expected_maximum"), 3))
             cells.append(_cell(method.estimate(PROBE, "auroc"), 4))
-            frontier = {True: "yes", False: "no", None: "n/a"}[best.get((method.label, method.quantity))]
-            rows.append([method.name, _seeds(method, task, PROBE), *cells, frontier])
+            rows.append([method.name, _seeds(method, task, PROBE), *cells, on_frontier.get(method, "n/a")])
         head = ["method", "seeds", "toxicity", "toxic rate", *["maximum"] * sampled, "AUROC", "frontier"]
         if rows:
             blocks += [Table(head, rows, task if len(tasks) > 1 else ""), _measured(evaluations, task, PROBE)]
@@ -58,8 +68,10 @@ def _toxicity(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Sec
         return []
     note = (
         "Toxicity is the mean score of generations (lower is better). The toxic rate is the share of prompts with a "
-        "score over 0.5. AUROC is that of a linear probe on hidden states (higher is better). A method is on the "
-        f"Pareto frontier if no other method is better in one mean and at least as good in the other. {_ERRORS}"
+        "score of at least 0.5. AUROC is that of a linear probe on hidden states (higher is better). A method is on the "
+        "Pareto frontier if no other method is better in one mean and at least as good in the other. Within noise: the "
+        "differences that decide this are not beyond their 95 % intervals (paired by document where samples are there). "
+        f"{_ERRORS}"
     )
     blocks += [Figure(pictures["plane"])] if "plane" in pictures else []
     drawn = [Section("Toxicity: generation against understanding", note, blocks), *toxicity_in_detail(evaluations)]
@@ -88,6 +100,7 @@ def _perplexity(evaluations: Evaluations) -> list[Section]:
             for method in evaluations.having(*tasks)
         ]
         if any(cell != "n/a" for row in rows for cell in row[2:]):
+            rows += paper.perplexity(tasks) if evaluations.with_paper and unit == "token" else []
             title = f"per {unit}" + (f" ({about})" if about else "")
             tables.append(Table(["method", "seeds", *heads], rows, title))
     note = f"Lower is better; the paper's Table 2. {_ERRORS}"
@@ -118,6 +131,9 @@ def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section
             )
         by_chance = _mean(method.estimate(TOFU, "multiple_choice_chance"), 1, 100, "%")
         chosen.append([method.name, _rate(method, TOFU, "multiple_choice"), by_chance])
+    if evaluations.with_paper:
+        says += paper.names()
+        knows += [[*cells, *["n/a"] * len(recalls)] for cells in paper.correct()] if judged else []
     about_names = (
         "Names is the share of answers that name a person of the data. New names is the share that name one who is not "
         f"in the question. Lower is better for both. The paper's Table 4. {_ERRORS}"
@@ -136,6 +152,40 @@ def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section
         Section("TOFU: names in answers", about_names, [Table(["method", "seeds", *names], says)]),
         Section("TOFU: facts", about_facts, facts),
     ]
+
+
+def _more(evaluations: Evaluations) -> list[Section]:
+    """The metrics of slung's tasks that the other tables leave out, a row each."""
+    rows = []
+    for task in evaluations.tasks:
+        methods = evaluations.having(task)
+        runs = [run for method in methods for run in method.runs[task]]
+        if task in TASKS:
+            rows += [
+                [f"{task}: {metric}", "higher" if higher else "lower",
+                 *(_cell(method.estimate(task, metric), 4) for method in evaluations.methods)]
+                for metric, higher in directions(task, runs).items()
+                if metric not in _SHOWN
+            ]  # fmt: skip
+    if not rows:
+        return []
+    head = ["metric", "better", *(method.name for method in evaluations.methods)]
+    return [Section("Other metrics", f"What the tables above leave out. {_ERRORS}", [Table(head, rows, left=2)])]
+
+
+def _others(evaluations: Evaluations) -> list[Section]:
+    """A column per task that is not slung's, with its main metric."""
+    columns = evaluations.others
+    if not columns:
+        return []
+    methods = evaluations.having(*columns)
+    rows = [
+        [method.name, _seeds(method, *columns), *(_cell(method.estimate(*column), 4) for column in columns.items())]
+        for method in methods
+    ]
+    head = ["method", "seeds", *(f"{task}: {metric}" for task, metric in columns.items())]
+    note = f"Each task's main metric: acc_norm if it has one, else acc, and so on. {_ERRORS}"
+    return [Section("Other tasks", note, [Table(head, rows), _measured(evaluations, *columns)])]
 
 
 def _mean(estimate: Estimate | None, digits: int, scale: float = 1, unit: str = "") -> str:
@@ -166,12 +216,12 @@ def _measured(evaluations: Evaluations, *tasks: str) -> Table:
 
 
 def measured(setup: Mapping) -> str:
-    """Scorer, judge, protocol, data and number of samples, in one line.
+    """Scorer, judge, protocol, data, lengths, probe and number of documents, in one line.
 
     Args:
         setup: a run's `setup`.
     """
-    slung, data = setup["slung"], _data(setup)
+    slung, data, generation = setup["slung"], _data(setup), setup["generation_kwargs"]
     parts = []
     for role in ("scorer", "judge"):
         if role in slung:
@@ -182,11 +232,35 @@ def measured(setup: Mapping) -> str:
     if data:
         digest = f"(digest {str(data['digest'])[:8]})" if "digest" in data else None
         parts.append(_joined(["data", data.get("source"), digest]))
+    parts += _probe(slung.get("probe"))
+    if "max_gen_toks" in generation:
+        how = "sampled" if generation.get("do_sample") else "greedy"
+        parts.append(f"up to {generation['max_gen_toks']} tokens, {how}")
+    if isinstance(number := slung.get("samples"), int) and number != 1:
+        parts.append(f"{number} samples per prompt")
+    if shots := setup.get("few-shot"):
+        parts.append(f"{shots} examples in the prompt")
     if not parts:
         parts.append("not stated in the file")
     if isinstance(number := setup["effective samples"], (int, float)):
-        parts.append(f"{count(number)} samples")
+        parts.append(f"{count(number)} documents")
     return ", ".join(parts)
+
+
+def _probe(probe) -> list[str]:
+    """The probe's settings. All are said, also those that this release does not know."""
+    if not isinstance(probe, Mapping):
+        return []
+    known = {
+        "layer": "layer {}",
+        "pooling": "{} pooling",
+        "draws": "{} draws",
+        "train": "{} to train",
+        "test": "{} to test",
+    }
+    said = [form.format(probe[name]) for name, form in known.items() if name in probe]
+    said += [f"{name} {value}" for name, value in probe.items() if name not in known]
+    return [f"probe: {', '.join(said)}"]
 
 
 def _data(setup: Mapping) -> Mapping:

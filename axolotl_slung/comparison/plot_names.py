@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# possible offsets of a name from its point, in typographic points (1/72 inch)
-_AROUND = ((18, 8), (-18, 8), (18, -8), (-18, -8), (0, 12), (0, -12), (23, 0), (-23, 0))
+# where a name can stand around its point, and its distance from it in typographic points (1/72 inch)
+_AROUND = (
+    *((across, up, 8, 3) for up in (1, -1) for across in (1, -1)),
+    *((0, up, 0, 7) for up in (1, -1)),
+    *((across, 0, 13, 0) for across in (1, -1)),
+)
 _MARK = 6
 
 Place = tuple[float, float]
@@ -33,9 +37,11 @@ def name_points(
         name = axes.annotate(words, place, (0, 0), textcoords="offset points", ha="center", va="center", fontsize=9)
         name.set(color=color, zorder=4, in_layout=False)
         choices = []
-        for far in (1.0, 1.4, 1.8):
-            for across, up in _AROUND:
-                name.xyann = (across * far, up * far)
+        box = name.get_window_extent()
+        wide, tall = (72 / axes.figure.dpi * length / 2 for length in (box.width, box.height))
+        for far in (1.0, 1.6, 2.4, 4.0):
+            for across, up, beside, above in _AROUND:
+                name.xyann = (across * (wide + beside * far), up * (tall + above * far))
                 box = name.get_window_extent()
                 hidden = 10 * sum(box.overlaps(other) for other in taken) + sum(_crosses(box, *line) for line in drawn)
                 inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1

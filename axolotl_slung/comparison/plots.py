@@ -11,14 +11,19 @@ from pathlib import Path
 
 from ..render.svg import text
 from ..visible import visible
-from .evaluations import Estimate, Evaluations, Method, Point
+from .evaluations import Estimate, Evaluations, Method
 from .evaluations_view import measured
+from .frontier import Point
+from .frontier import points as points_of
 from .plot_names import name_points
-from .results import PROBE, TOFU, TOXICITY, quantity_text
+from .results import quantity_text
+from .tasks import PROBE, TOFU, TOXICITY
 
 # Okabe and Ito's colors, without yellow, which is hard to see on white. With the markers, 56 methods look different.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
 _MARKERS = "osD^vP*X"
+_MOST_NAMES = 12
+"""If more methods are on the frontier, their names would hide the picture."""
 _INK = "#1d1f23"
 _SOFT = "#8a8f98"
 _STYLE = {
@@ -74,7 +79,7 @@ def draw(evaluations: Evaluations, folder: Path) -> dict[str, str]:
     looks = _looks(evaluations.methods)
     pages = {}
     for name, plane in _planes(evaluations).items():
-        points = evaluations.points(plane.low, plane.high)
+        points = points_of(evaluations, plane.low, plane.high)
         for old in (folder / f"{name}.png", folder / f"{name}.svg"):
             old.unlink(missing_ok=True)
         if not points or (name == "quantity" and all(point.method.quantity is None for point in points)):
@@ -93,7 +98,7 @@ def draw(evaluations: Evaluations, folder: Path) -> dict[str, str]:
 
 def _planes(evaluations: Evaluations) -> dict[str, Plane]:
     probe = (PROBE, "auroc")
-    task = next((task for task in TOXICITY if evaluations.points((task, "toxicity"), probe)), TOXICITY[0])
+    task = next((task for task in TOXICITY if _is_drawn(evaluations, (task, "toxicity"), probe)), TOXICITY[0])
     axes = ("toxicity of generations (lower is better)", "AUROC of the probe (higher is better)")
     title = "Toxicity of generations against understanding of toxicity"
     toxicity = Plane(title, (task, "toxicity"), probe, *axes)
@@ -107,6 +112,11 @@ def _planes(evaluations: Evaluations) -> dict[str, Plane]:
         recall = (TOFU, "content_recall")
         answers = Plane("Names against content recall", names, recall, across, up, (True, False), f"{recall[1]}_chance")
     return {"plane": toxicity, "quantity": by_quantity, "names": answers}
+
+
+def _is_drawn(evaluations: Evaluations, *axes: tuple[str, str]) -> bool:
+    """Whether a method has both values of a plane."""
+    return any(all(method.estimate(*axis) for axis in axes) for method in evaluations.methods)
 
 
 def _looks(methods: Sequence[Method]) -> dict[str, dict]:
@@ -134,7 +144,7 @@ def _alone(plane: Plane, points: Sequence[Point], looks):
     axes = figure.add_subplot()
     _draw_plane(axes, plane, points, looks)
     _legend(figure, points, looks, by_chance=any(_by_chance(plane, point) for point in points))
-    _name_quantities(axes, points, looks)
+    _name_places(axes, points, looks)
     return figure
 
 
@@ -165,7 +175,7 @@ def _curves(plane: Plane, points: Sequence[Point], looks):
     panels["low"].tick_params(labelbottom=False)
     panels["high"].set_xlabel("tokens of risky data")
     _legend(figure, points, looks)
-    _name_quantities(panels["plane"], points, looks)
+    _name_places(panels["plane"], points, looks)
     return figure
 
 
@@ -182,9 +192,12 @@ def _sparse(quantities: Sequence[int]) -> list[int]:
 def _draw_plane(axes, plane: Plane, points: Sequence[Point], looks) -> None:
     from matplotlib.ticker import PercentFormatter
 
+    beneath = _beneath(points)
     for point in points:
         x, y, look = [point.low.mean], [point.high.mean], looks[point.method.label]
-        _errorbar(axes, x, y, look, across=[point.low], up=[point.high], markersize=7, capsize=3, zorder=3)
+        # of points at one place the first is the largest, and is seen around the others
+        size = 7 + 5 * min(beneath[point], 6)
+        _errorbar(axes, x, y, look, across=[point.low], up=[point.high], markersize=size, capsize=3, zorder=3)
         if by_chance := _by_chance(plane, point):
             axes.plot(x, [by_chance.mean], linestyle="", color=look["color"], marker="_", markersize=14)
     axes.set_xlabel(plane.across)
@@ -200,6 +213,17 @@ def _draw_plane(axes, plane: Plane, points: Sequence[Point], looks) -> None:
     steps = [(best[0][0], bottom), *best, (right, best[-1][1])]
     axes.plot(*zip(*steps), drawstyle="steps-post", color=_SOFT, linestyle="--", linewidth=1.3, zorder=1)
     axes.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _beneath(points: Sequence[Point]) -> dict[Point, int]:
+    """For each point, how many later ones would hide it, since they are at its place as far as the eye can see."""
+    spans = [max(values) - min(values) for values in zip(*((p.low.mean, p.high.mean) for p in points))]
+
+    def is_near(one: Point, other: Point) -> bool:
+        moves = abs(one.low.mean - other.low.mean), abs(one.high.mean - other.high.mean)
+        return all(move <= 0.01 * span for move, span in zip(moves, spans))
+
+    return {point: sum(is_near(point, other) for other in points[place + 1 :]) for place, point in enumerate(points)}
 
 
 def _by_chance(plane: Plane, point: Point) -> Estimate | None:
@@ -244,17 +268,32 @@ def _wrapped(label: str) -> str:
     return "\n".join(textwrap.wrap(visible(label), 24, max_lines=3, placeholder=" …")) or "…"
 
 
-def _name_quantities(axes, points: Sequence[Point], looks) -> None:
-    names, lines, last = [], [], {}
+def _name_places(axes, points: Sequence[Point], looks) -> None:
+    """Write quantities beside their points, and the names of the frontier's members, unless there are too many."""
+    places, lines, last = {}, [], {}
+    best = [point for point in points if point.best]
     for point in points:
         x, y = place = point.low.mean, point.high.mean
         lines += [((end, y), place) for end in _ends(point.low)] + [((x, end), place) for end in _ends(point.high)]
         label, quantity = point.method.label, point.method.quantity
+        amount = [] if quantity is None else [quantity_text(quantity)]
+        named = [_short(label)] if point.best and len(best) <= _MOST_NAMES else []
+        if amount or named:
+            places.setdefault(place, []).append((" ".join(named + amount), looks[label]["color"]))
         if quantity is not None:
-            names.append((place, quantity_text(quantity), looks[label]["color"]))
             lines.append((last.get(label, place), place))
             last[label] = place
+    # methods at one place share a name
+    names = [
+        (place, "\n".join(words for words, _ in its), its[0][1] if len(its) == 1 else _INK)
+        for place, its in places.items()
+    ]
     name_points(axes, names, [(point.low.mean, point.high.mean) for point in points], lines)
+
+
+def _short(label: str) -> str:
+    words = " ".join(visible(label).split())
+    return words if len(words) <= 20 else f"{words[:19]}…"
 
 
 def _embedded(name: str, plane: Plane, points: Sequence[Point], evaluations: Evaluations, svg: str) -> str:

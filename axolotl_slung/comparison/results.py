@@ -6,23 +6,22 @@ import json
 import math
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os.path import exists
 from pathlib import Path
 
 from ..errors import SlungError
 from ..visible import visible
-
-TOXICITY = ("slung_toxicity", "slung_toxicity_50")
-PROBE = "slung_civilcomments"
-ZEROSHOT = "slung_zeroshot"
-PERPLEXITY = ("slung_perplexity", "slung_perplexity_reddit")
-TOFU = "slung_tofu"
-TASKS = (*TOXICITY, PROBE, ZEROSHOT, *PERPLEXITY, TOFU)
+from .general import measured_groups
+from .models import name_of, spelled, variant_of
+from .settings import UNKNOWN, Measurement, mapping, settings_of
+from .tasks import TASKS
 
 _UNITS = {"": 1, "K": 1e3, "M": 1e6, "B": 1e9}
 # `--output_path NAME.json` makes lm_eval write NAME_<date>.json
 _RESULTS = re.compile(r"results_.*\.json|.+_\d{4}-\d\d-\d\dT.+\.json", re.DOTALL)
+_DATE = re.compile(r"(?:results|.+)_(?P<date>\d{4}-\d\d-\d\dT.+)\.json", re.DOTALL)
 _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)([KMB]?)", re.IGNORECASE)
 
 
@@ -41,17 +40,32 @@ class Run:
 
     Attributes:
         file: the result file.
+        task: the task's name.
         model: the model's name or path from the file; empty if the file has none.
+        variant: the revision, adapter or quantization of the model; empty for the model as it is.
         metrics: the file's metrics; None if a number is missing.
-        setup: how the task was measured. Runs with equal setups are comparable.
+        better: whether a higher value is better, for the metrics of which the file says so.
+        setup: how the task was measured, to be shown.
+        settings: what has to be alike for runs to be comparable, by name (see `settings.py`).
         age: sort key; newer runs have larger keys.
     """
 
     file: Path
+    task: str
     model: str
+    variant: str
     metrics: dict[str, float | None]
+    better: dict[str, bool]
     setup: dict
+    settings: dict[str, object]
     age: tuple[float, str]
+
+    @property
+    def samples(self) -> Path | None:
+        """The file of the run's samples (`--log_samples`); None if there is none."""
+        date = _DATE.fullmatch(self.file.name)
+        path = self.file.with_name(f"samples_{self.task}_{date['date']}.jsonl") if date else None
+        return path if path is not None and path.is_file() else None
 
 
 def parse_source(argument: str) -> Source:
@@ -89,25 +103,36 @@ def quantity_text(quantity: int) -> str:
     return f"{quantity / _UNITS[unit]:g}{unit}"
 
 
-def runs_below(path: Path) -> dict[tuple[str, str], list[Run]]:
-    """All runs of a file, or of lm_eval's result files below a folder, by `(model, task)`, the newest last.
+def runs_below(path: Path) -> tuple[dict[tuple[str, str, str], list[Run]], list[str]]:
+    """All runs of a file, or of lm_eval's result files below a folder.
+
+    Returns:
+        The runs by `(model, variant, task)`, the newest last; and notes on files that are not results of lm_eval, such
+        as those of a run that was killed while it wrote.
 
     Raises:
-        SlungError: a file is not from lm_eval, or no file has a task of `TASKS`.
+        SlungError: no file has a task that was measured.
     """
-    found = defaultdict(list)
-    for file in (
-        sorted(file for file in path.rglob("*.json") if _RESULTS.fullmatch(file.name)) if path.is_dir() else [path]
-    ):
-        for task, run in _read(file).items():
+    found, broken = defaultdict(list), []
+    files = sorted(file for file in path.rglob("*.json") if _RESULTS.fullmatch(file.name)) if path.is_dir() else [path]
+    for file in files:
+        try:
+            runs = _read(file)
+        except SlungError as error:
+            broken.append(error)
+            continue
+        for task, run in runs.items():
             # models without a name are distinguished by their folders
-            found[run.model or str(file.parent), task].append(run)
+            found[spelled(run.model) or str(file.parent), run.variant, task].append(run)
+    if not found and broken:
+        raise broken[0]
     if not found:
         raise SlungError(
-            f"{visible(str(path))}: no result file of lm_eval with a task of {', '.join(TASKS)}; measure with `lm_eval --tasks "
-            "... --output_path ...`, and give that path"
+            f"{visible(str(path))}: no result file of lm_eval with a task that was measured, such as {', '.join(TASKS)}; "
+            "measure with `lm_eval --tasks ... --output_path ...`, and give that path"
         )
-    return {key: sorted(runs, key=lambda run: run.age) for key, runs in found.items()}
+    notes = [f"left out: {error}" for error in broken]
+    return {key: sorted(runs, key=lambda run: run.age) for key, runs in found.items()}, notes
 
 
 def _read(file: Path) -> dict[str, Run]:
@@ -120,40 +145,48 @@ def _read(file: Path) -> dict[str, Run]:
     if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
         raise SlungError(f"{visible(str(file))}: not a result file of lm_eval; remove it, or measure again")
     age = (_number(content.get("date")) or 0.0, file.name)
+    content = {**content, **measured_groups(content)}
     runs = {}
-    for task in TASKS:
-        values = _mapping(content["results"].get(task))
+    for task, given in content["results"].items():
+        values = mapping(given)
         # lm_eval --predict_only measures nothing
-        if not values or "bypass,none" in values:
+        if "bypass,none" in values:
             continue
-        config = _mapping(_mapping(content.get("configs")).get(task))
-        metadata = _mapping(config.get("metadata"))
+        metrics = _metrics(values)
+        if not metrics:
+            continue
+        config = mapping(mapping(content.get("configs")).get(task))
+        measurement = Measurement(task, content, config)
+        settings = settings_of(measurement)
         setup = {
-            "version": metadata.get("version"),
-            "slung": _mapping(metadata.get("slung")),
-            "generation_kwargs": _mapping(config.get("generation_kwargs")),
-            "effective samples": _mapping(_mapping(content.get("n-samples")).get(task)).get("effective"),
+            "version": settings["version"],
+            "slung": measurement.about,
+            "generation_kwargs": measurement.generation,
+            "effective samples": settings["documents"],
+            "few-shot": settings["few-shot"] if settings["few-shot"] != UNKNOWN else None,
             "chat template": content.get("chat_template_sha"),
             "system instruction": content.get("system_instruction_sha"),
         }
-        named = {name.removesuffix(",none"): value for name, value in values.items() if name.endswith(",none")}
-        metrics = {name: _number(value) for name, value in named.items()}
-        runs[task] = Run(file, _model(content), metrics, setup, age)
+        better = mapping(mapping(content.get("higher_is_better")).get(task))
+        better = {name: value for name, value in better.items() if isinstance(value, bool)}
+        model = name_of(content)
+        runs[task] = Run(file, task, model, variant_of(content), metrics, better, setup, settings, age)
     return runs
 
 
-def _mapping(value) -> dict:
-    return value if isinstance(value, dict) else {}
+def _metrics(values: Mapping) -> dict[str, float | None]:
+    """The numbers of a task by metric. lm_eval's key `name,filter` becomes `name`, or `name [filter]`."""
+    metrics = {}
+    for key, value in values.items():
+        name, comma, chosen = key.partition(",")
+        if not comma or not (value == "N/A" or isinstance(value, (int, float))):
+            continue
+        base = name.removesuffix("_stderr")
+        metrics[name if chosen == "none" else f"{base} [{chosen}]{name[len(base) :]}"] = _number(value)
+    return metrics
 
 
 def _number(value) -> float | None:
     # lm_eval writes N/A for a standard error that it cannot estimate
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number and math.isfinite(value) else None
-
-
-def _model(content: dict) -> str:
-    arguments = _mapping(content.get("config")).get("model_args")
-    if isinstance(arguments, str):
-        arguments = dict(part.partition("=")[::2] for part in arguments.split(","))
-    return str(content.get("model_name") or _mapping(arguments).get("pretrained") or "")

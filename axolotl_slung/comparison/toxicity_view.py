@@ -9,7 +9,7 @@ from ..evals.measures.toxicity import PROMPTS
 from ..render.sections import Section, Table
 from .cells import cell, percent
 from .evaluations import Estimate, Evaluations, Method
-from .results import TOXICITY
+from .tasks import TOXICITY
 
 _WITH = "disagreement_with_"
 _SUFFIX = re.compile("_(stderr|ci_low|ci_high)$")

@@ -13,7 +13,7 @@ from ..render.formats import count
 from ..render.sections import Section, Table
 from ..visible import visible
 from .evaluations import Estimate, Evaluations, Method
-from .results import PROBE, ZEROSHOT
+from .tasks import PROBE, ZEROSHOT
 
 _LAYER = re.compile(r"auroc_layer_(\d+)")
 _COLUMNS = {

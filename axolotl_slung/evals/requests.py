@@ -6,7 +6,9 @@ cannot support a request get a method that raises. For `hf`, all weights are sup
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from functools import wraps
 from inspect import signature
 from itertools import islice
 
@@ -46,6 +48,44 @@ def attach() -> None:
     setattr(HFLM, HIDDEN_STATES, _hidden_states)
     setattr(LM, LOG_LIKELIHOOD, _no_tokens)
     setattr(TemplateLM, LOG_LIKELIHOOD, _log_likelihoods)
+
+
+_BOOKKEEPING = ("transformers_version", "use_cache", "cache_implementation", "return_dict_in_generate", "max_length",
+                "max_new_tokens", "num_return_sequences")  # fmt: skip
+
+
+_MARK = "records_generation_config"
+
+
+def record_generation() -> None:
+    """Let lm_eval's results say what the model's own generation config is. A second call changes nothing.
+
+    lm_eval hands `hf` the task's settings, and Transformers takes all others from the model's `generation_config.json`,
+    such as a repetition penalty. lm_eval does not record them. Its results then have
+    `config.model_generation_config`. Of other models nothing is known.
+    """
+    hf = sys.modules.get("lm_eval.models.huggingface")  # imported before a model of its classes exists
+    if hf is None or hasattr(hf.HFLM.get_model_info, _MARK):
+        return
+    described = hf.HFLM.get_model_info
+
+    @wraps(described)
+    def with_generation(self) -> dict:
+        return {**described(self), "model_generation_config": _generation_config(self.model)}
+
+    setattr(with_generation, _MARK, True)
+    hf.HFLM.get_model_info = with_generation
+
+
+def _generation_config(model) -> dict:
+    """What of the model's generation config differs from Transformers' defaults and may change a text."""
+    config = getattr(model, "generation_config", None)
+    given = config.to_diff_dict() if config is not None else {}
+    return {
+        name: value
+        for name, value in given.items()
+        if name not in _BOOKKEEPING and not name.startswith(("_", "output_")) and not name.endswith("_token_id")
+    }
 
 
 def _no_hidden_states(self, requests):

@@ -19,7 +19,7 @@ from .services.options import Options
 
 _SAMPLES = re.compile(r"samples_(?P<task>slung_\w+?)_(?P<date>\d{4}-\d\d-\d\dT.+)\.jsonl")
 _KEPT = ("config", "lm_eval_version", "transformers_version", "model_name", "model_name_sanitized", "model_source",
-         "chat_template_sha", "system_instruction_sha")  # fmt: skip
+         "chat_template", "chat_template_sha", "system_instruction_sha", "max_length", "n-shot")  # fmt: skip
 
 
 def rescore(samples: Path, options: Options, output: Path | None = None) -> Path:
@@ -47,6 +47,7 @@ def rescore(samples: Path, options: Options, output: Path | None = None) -> Path
         "configs": {task: {**config, "metadata": {**config["metadata"], "slung": about}}},
         "versions": {task: config["metadata"]["version"]},
         "n-samples": {task: old.get("n-samples", {}).get(task, {"original": len(rows), "effective": len(rows)})},
+        "higher_is_better": {task: {name: metric.higher_is_better for name, metric in metrics.items()}},
         **{key: old[key] for key in _KEPT if key in old},
         "date": time.time(),
         "rescored": samples.name,

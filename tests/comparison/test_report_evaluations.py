@@ -133,10 +133,10 @@ def test_the_pareto_frontier(tmp_path):
         (put(*HOW, "slung", "data", "digest", value="ee"), "data.digest: 0123456789abcdef in A, ee in B", False),
         (put(*HOW, "slung", value={}), "protocol: paper in A, nothing in B", False),
         (put(*HOW, "version", value=2.0), "version: 1 in A, 2 in B", False),
-        (put(*TOX, "generation_kwargs", "until", value=9), "generation_kwargs.until: nothing in A, 9 in B", False),
-        (put("n-samples", "slung_toxicity", "effective", value=10), "effective samples: 2000 in A, 10 in B", False),
-        (put("chat_template_sha", value="c0ffee"), "chat template: nothing in A, c0ffee in B", False),
-        (put("system_instruction_sha", value="c0ffee"), "system instruction: nothing in A, c0ffee in B", False),
+        (put(*TOX, "generation_kwargs", "until", value=9), "generation.until: nothing in A, 9 in B", False),
+        (put("n-samples", "slung_toxicity", "effective", value=10), "documents: 2000 in A, 10 in B", False),
+        (put("chat_template_sha", value="c0ffee"), "chat-template: no in A, yes in B", False),
+        (put("system_instruction_sha", value="c0ffee"), "system-instruction: nothing in A, c0ffee in B", False),
         (put(*JUDGE, "served", value="other"), "judge.served: a-judge-3 in A, other in B", True),
         (put(*JUDGE[:-1], value={}), "judge.name: a-judge in A, nothing in B", False),
     ],
@@ -206,8 +206,9 @@ def test_the_tables_of_perplexity_and_tofu(tmp_path):
     assert re.search(r"\n +b +1 +10\.82 +n/a\n", printed)
     assert re.search(r"method +seeds +names +new names\n +a +2 +5\.0% ± 1\.0 +2\.5% ± 0\.5\n", printed)
     assert re.search(r"\n +a +30\.0% ± 10\.0 +30\.0% ± 10\.0 +n/a\n", printed)
-    assert "judge a-judge 2025-03, protocol paper, data owner/TOFU (digest cc), 2,000 samples" in " ".join(
-        printed.split()
+    assert (
+        "judge a-judge 2025-03, protocol paper, data owner/TOFU (digest cc), up to 20 tokens, greedy, 2,000 documents"
+        in " ".join(printed.split())
     )
     assert "partial correct" in printed and "ROUGE" not in printed
 
@@ -276,7 +277,7 @@ def test_mistakes(tmp_path):
     assert "label is missing" in refused("=r")
     assert "label is missing" in refused("@5M=r")
     (tmp_path / "empty").mkdir()
-    assert "no result file of lm_eval with a task of slung_toxicity" in refused("empty")
+    assert "no result file of lm_eval with a task that was measured, such as slung_toxicity" in refused("empty")
     predicted = {"slung_toxicity": {"bypass": 999}}
     assert "no result file of lm_eval with a task" in refused(write(tmp_path / "p", "a", predicted))
     for number, content in enumerate((b"{", b"[]", b'{"results": 3}', b"\xff", b"[" * 100_000)):

@@ -23,8 +23,11 @@ def test_quantities_are_curves_in_order(tmp_path):
     assert order == [("control", None), *itertools.product(["masked", "toxic baseline"], amounts)]
     assert row(printed, "masked @ 40M")[1] == "0.0900"
     picture = (tmp_path / "report" / "quantity.svg").read_text()
-    # twice in the plane, once on the panels' axis
-    assert [picture.count(f">{name}<") for name in ("20M", "40M", "80M", "1.5B")] == [3, 3, 3, 3]
+    # of the toxic baseline and of the panels' axis; the frontier's members have their method's name too
+    assert [picture.count(f">{name}<") for name in ("20M", "40M", "80M", "1.5B")] == [1, 2, 2, 2]
+    named = ["control", "masked 20M", "toxic baseline 20M", "masked 40M", "masked 80M", "masked 1.5B"]
+    # beside its point, and `control` in the legend too
+    assert [picture.count(f">{name}<") for name in named] == [2, 1, 1, 1, 1, 1]
     assert all(name in picture for name in ("toxicity of generations (lower is better)", "tokens of risky data"))
 
 

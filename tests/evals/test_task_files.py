@@ -1,6 +1,7 @@
 """lm_eval_tasks/: what a reader of the YAML sees is what runs."""
 
 import re
+from pathlib import Path
 
 import pytest
 from helpers.harness import TASKS, load_task, local
@@ -24,7 +25,7 @@ ASKED = {
 @pytest.mark.parametrize("file", sorted(TASKS.glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_defaults_in_the_comments_are_the_options(file):
     said = dict(match.groups() for match in map(OPTION.match, file.read_text().splitlines()) if match)
-    assert said or file.stem in ("slung", "slung_toxicity_50")
+    assert said or file.stem in ("slung", "slung_general", "slung_toxicity_50")
     for name, default in said.items():
         default_of = Options.model_fields[name.lower()].default
         default_of = ",".join(default_of) if isinstance(default_of, tuple) else default_of
@@ -67,3 +68,13 @@ def test_comments_are_read_as_they_are(embedded):
 def test_answers_end_where_they_are_cut(monkeypatch, tmp_path):
     local(monkeypatch, tmp_path, "SLUNG_TOFU", [{"question": "Who?", "answer": "Bo.", "author": "Bo Tarn"}])
     assert load_task("slung_tofu").config.generation_kwargs["until"] == list(NEXT_QUESTION)
+
+
+def test_the_general_group_names_tasks_that_lm_eval_has():
+    import lm_eval
+    import yaml
+
+    group = yaml.safe_load((TASKS / "slung_general.yaml").read_text())
+    files = Path(lm_eval.__file__).parent.joinpath("tasks").rglob("*.yaml")
+    known = {file.stem for file in files}
+    assert group["group"] == "slung_general" and len(group["task"]) == 3 and set(group["task"]) <= known

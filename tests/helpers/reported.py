@@ -29,11 +29,14 @@ def write(folder, model, tasks, *, date=1.0, name="results_2026-01-01T00-00-00.j
     """One file of results; `change` alters its content."""
     content = {"results": {}, "configs": {}, "n-samples": {}, "date": date, "model_name": model}
     content["config"] = {"model": "hf", "model_args": f"dtype=float32,pretrained={model}"}
+    content |= {"model_source": "hf", "chat_template": None, "chat_template_sha": None, "system_instruction_sha": None}
     for task, metrics in tasks.items():
         content["results"][task] = {"alias": task, **{f"{metric},none": value for metric, value in metrics.items()}}
         about = deepcopy(SLUNG[task.removesuffix("_50")])
         kwargs = {"do_sample": False, "max_gen_toks": 20}
         content["configs"][task] = {"metadata": {"version": 1.0, "slung": about}, "generation_kwargs": kwargs}
+        if "perplexity" in task or "civilcomments" in task:
+            content["configs"][task] |= {"output_type": "loglikelihood_rolling", "generation_kwargs": None}
         content["n-samples"][task] = {"original": 2000, "effective": 2000}
     if change:
         change(content)

@@ -13,7 +13,7 @@ from lm_eval.api.task import ConfigurableTask
 from ...errors import SlungError, end_without_traceback
 from ..documents import identity
 from ..measures.metrics import Metric
-from ..requests import attach
+from ..requests import attach, record_generation
 from ..services.options import read_options
 
 
@@ -67,6 +67,7 @@ class SlungTask(ConfigurableTask):
 
     def build_all_requests(self, **kwargs) -> None:
         self._ranks = kwargs.get("world_size") or 1
+        record_generation()
         super().build_all_requests(**kwargs)
         # lm_eval's cache finds requests only by the task's name
         if kwargs.get("cache_requests") and not all(map(self._is_of_now, self.instances)):
