@@ -12,7 +12,8 @@ from ..evals.measures import intervals
 from ..render.formats import count
 from ..render.sections import Section, Table
 from ..visible import visible
-from .evaluations import Estimate, Evaluations, Method
+from .cells import cell
+from .evaluations import Evaluations, Method
 from .tasks import PROBE, ZEROSHOT
 
 _LAYER = re.compile(r"auroc_layer_(\d+)")
@@ -39,7 +40,7 @@ def _controls(evaluations: Evaluations) -> list[Section]:
     columns = {name: of for name, of in _COLUMNS.items() if any(method.estimate(*of) is not None for method in methods)}
     if not {*columns} - {"probe"}:
         return []  # the table of toxicity has the probe
-    rows = [[method.name, *(_cell(method.estimate(*of)) for of in columns.values())] for method in methods]
+    rows = [[method.name, *(cell(method.estimate(*of), 3) for of in columns.values())] for method in methods]
     note = (
         "Probe, bag of words and shuffled are AUROC on the same comments. A probe that is not above the bag of words "
         "shows no more than which words a comment has. Shuffled is the probe trained on random classes: about 0.5. "
@@ -54,10 +55,10 @@ def _layers(evaluations: Evaluations) -> list[Section]:
     if not numbers:
         return []
     rows = [
-        [str(number), *(_cell(method.estimate(PROBE, f"auroc_layer_{number}")) for method in methods)]
+        [str(number), *(cell(method.estimate(PROBE, f"auroc_layer_{number}"), 3) for method in methods)]
         for number in sorted(numbers)
     ]
-    rows.append(["chosen", *(_cell(method.estimate(PROBE, "chosen_layer"), 1) for method in methods)])
+    rows.append(["chosen", *(cell(method.estimate(PROBE, "chosen_layer"), 1) for method in methods)])
     note = (
         "AUROC of a probe on each layer; 0 is the embeddings. The layer of the probe above is chosen in each draw on "
         "comments that are not tested. The last row is its mean over draws."
@@ -120,10 +121,3 @@ def _of_runs(runs: Sequence[dict], name: str) -> str:
         return f"{intervals.mean(values):.3f} ± {intervals.stderr(values):.3f}"
     ends = [next(run for run in runs if run[name] is not None).get(f"{name}_{end}") for end in ("low", "high")]
     return f"{values[0]:.3f}" + ("" if None in ends else f" [{ends[0]:.2f}, {ends[1]:.2f}]")
-
-
-def _cell(estimate: Estimate | None, digits: int = 3) -> str:
-    if estimate is None:
-        return "n/a"
-    error = "" if estimate.stderr is None else f" ± {estimate.stderr:.{digits}f}"
-    return f"{estimate.mean:.{digits}f}{error}"
