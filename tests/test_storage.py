@@ -23,6 +23,14 @@ def test_more_keys_than_a_statement_takes(tmp_path):
     assert store.get([]) == {} and not store.broken
 
 
+def test_deleted_values_are_gone_and_others_stay(tmp_path):
+    store = Store(tmp_path / "store.sqlite", TABLE, "delete it")
+    keys = [bytes([i]) for i in range(5)]
+    store.put([(key, key) for key in keys])
+    store.delete([*keys[:2], b"unknown"])
+    assert store.get(keys) == {key: key for key in keys[2:]}
+
+
 def test_a_broken_store_stays_broken_through_a_pickle_and_warns_once(tmp_path, caplog):
     path = tmp_path / "store.sqlite"
     path.write_bytes(b"not a database" * 100)

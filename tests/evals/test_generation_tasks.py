@@ -6,7 +6,7 @@ import re
 
 import pytest
 from helpers.harness import about, evaluate, local, metrics_of, saying
-from helpers.judging import candidate_of, good
+from helpers.judging import asked_of, candidate_of, good
 from helpers.served import KEY, Reply, chat, moderation, serve
 from helpers.tiny import tiny_model
 
@@ -293,7 +293,10 @@ class TestTofu:
         with pytest.raises(SlungError, match="slung rescore"):
             evaluate("slung_tofu", saying(lambda prompt: said), judged)
         (samples,) = (tmp_path / "cache" / "unscored").glob("*/samples_*.jsonl")
-        service.answer = lambda text, nth: chat("no" if "yes or no" in text else "incorrect: it is not")
+        no = {"correct": "incorrect: it is not", "relevant": "no"}
+        service.answer = lambda text, nth: (
+            chat(no[asked_of(text)[0]]) if candidate_of(text) == said else good(text, nth)
+        )
         new = json.loads(rescore(samples, read_options(judged), tmp_path / "new").read_text())["results"]["slung_tofu"]
         assert (new["correct,none"], new["partially_correct,none"], new["judge_failed,none"]) == (0, 0, 0)
         # what needs no judge is what the task had measured
