@@ -46,7 +46,7 @@ def scorer():
 @_of_scorers
 @report_options(words=False)
 def check(spec, data, url, rows, html, figures):
-    """Compare a scorer's scores with the frozen ones of RealToxicityPrompts.
+    """Compare a scorer with frozen scores.
 
     \b
         slung scorer check fitted --data rtp.jsonl
@@ -81,7 +81,7 @@ def calibrate(spec, data, url, rows, output):
     """
     from ..evals.calibration import calibrate as fitted
     from ..evals.calibration import read_map, write_map
-    from ..evals.scorer_check import described, score
+    from ..evals.scorer_check import described, score, seen
     from ..render.sections import to_terminal
     from .ending import say
     from .scorer_view import before_and_after
@@ -89,7 +89,7 @@ def calibrate(spec, data, url, rows, output):
     done = _replaceable(output, read_map)
     opened, frozen = _opened(spec, url, data, rows)
     scored = score(opened, frozen)
-    about = {**frozen.about, "unscored": scored.unscored}
+    about = {**frozen.about, "unscored": scored.unscored, "seen": seen(opened, frozen)}
     found = fitted(scored.scores, scored.frozen, scored.prompts, described(opened), about)
     to_terminal("slung scorer calibrate", before_and_after(described(opened), about, found))
     write_map(output, found)

@@ -40,10 +40,7 @@ def _about(scorer: dict, data: dict) -> Section:
     ]
     note = f"{scorer['version']}. {data['source']}, sha256 {data['sha256']}."
     if data.get("seen"):
-        note += (
-            f" The scorer was fitted to {count(data['seen'])} of these prompts: the figures are not of unseen text, and too "
-            "good."
-        )
+        note += f" The scorer was fitted to {count(data['seen'])} of these prompts, so its figures are too good."
     return Section(scorer["name"], note, [Facts(facts)])
 
 
