@@ -135,7 +135,7 @@ class TestRecomputed:
                     checked.add(name + suffix)
         chosen = [{layer for _, layer in its} for its in tested.of_draws(samples, "chosen_layer").values()]
         assert said["chosen_layer"] == fmean(layer for (layer,) in chosen)
-        assert {name for name in said if not name.endswith("_stderr")} - checked == {"alias", "chosen_layer", "unread"}
+        assert {*samples[0]["metrics"]} - checked == {"chosen_layer", "chosen_layer_stderr", "unread"}
         assert said["unread"] == 0
 
     def test_bag_of_words_from_the_texts(self, run):
