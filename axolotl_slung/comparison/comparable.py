@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from ..errors import SlungError, closest
 from ..visible import visible
@@ -84,11 +85,20 @@ def _differences(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
             # have a second scorer
             value = UNKNOWN if run.settings.get(path[0]) == UNKNOWN else settings.get(path)
             if value is not None or (path[-1] != "served" and path[0] != "other_scorers"):
-                folders[_said(value)].append(str(run.file.parent))
+                folders[_said(value)].append(run.file)
         if len(folders) > 1:
-            told = ", ".join(f"{value} in {listed(dict.fromkeys(where))}" for value, where in folders.items())
+            told = ", ".join(f"{value} in {listed(where)}" for value, where in _places(folders).items())
             says[path[0]].append(f"{'.'.join(path)}: {told}")
     yield from ((name, "; ".join(parts)) for name, parts in says.items())
+
+
+def _places(files: Mapping[str, Sequence[Path]]) -> dict[str, list[str]]:
+    """The folders of the files, or the files themselves if a folder has files of different values."""
+    folders = {value: list(dict.fromkeys(str(file.parent) for file in its)) for value, its in files.items()}
+    every = [folder for its in folders.values() for folder in its]
+    if len(set(every)) == len(every):
+        return folders
+    return {value: list(dict.fromkeys(map(str, its))) for value, its in files.items()}
 
 
 def _only_unknown(runs: Sequence[Run], name: str) -> bool:

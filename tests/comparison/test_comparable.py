@@ -150,6 +150,15 @@ def test_all_that_differs_is_in_one_error(tmp_path):
     assert "slung_toxicity: runs were" in said and "slung_perplexity: runs were" in said
 
 
+def test_files_of_one_folder_are_named(tmp_path):
+    for number, said in enumerate((False, True)):
+        name, change = f"results_2026-01-0{number + 1}T00-00-00.json", arguments({"load_in_4bit": said})
+        write(tmp_path, "o/m", TOXICITY, name=name, change=change)
+    with pytest.raises(SlungError) as error:
+        evaluations([parse_source(str(tmp_path))])
+    assert "nothing in " in str(error.value) and "01T00-00-00.json, True in " in str(error.value)
+
+
 def test_a_name_that_is_no_setting(tmp_path):
     write(tmp_path / "a", "a", toxic(0.1, 0.8))
     with pytest.raises(
