@@ -157,7 +157,9 @@ def _labels(dataset, setup) -> Finding:
     from ..training.data.counts import count_labels
 
     if not isinstance(dataset, Dataset):
-        return Finding("labels", NOTE, "the data is streamed and labeled during training; its labels are not counted here")
+        return Finding(
+            "labels", NOTE, "the data is streamed and labeled during training; its labels are not counted here"
+        )
     counts: dict[str, int] = {}
     for row in itertools.islice(dataset, ROWS):
         for action, number in count_labels(np.asarray(row["labels"]), setup.buckets).items():

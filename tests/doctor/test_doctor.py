@@ -113,7 +113,9 @@ def test_labels_are_planted_in_streams_too(config, overrides, tmp_path):
     if apart:
         assert text.startswith("not checked: `dataloader_num_workers: 1` processes label the stream")
     else:
-        assert re.fullmatch(r"all planted labels of the \d rows in 3 batches passed .*: mask \d+, unlikelihood \d+", text)
+        assert re.fullmatch(
+            r"all planted labels of the \d rows in 3 batches passed .*: mask \d+, unlikelihood \d+", text
+        )
 
 
 def test_a_collator_that_rewrites_labels_is_found(config):
