@@ -2,210 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .errors import SlungError
+from .labeling.blocks import Block, LabelerConfig, SpansConfig
 from .labeling.registry import LABELERS, names_of
-from .labeling.scores import ANY, Cuts, Pair, as_cuts, first_pair, missing
-from .labels.buckets import PAPER_CUTS, PRESETS, Action, Bucket, preset
+from .labeling.scores import ANY, PAPER_CUTS, Cuts, Pair, first_pair, missing
+from .labels.buckets import PRESETS, Action, Bucket, preset
 from .labels.codec import MAX_BUCKETS
 
 
-class _Block(BaseModel):
-    # a misspelled key is an error that names it; without this the setting would be ignored silently
-    model_config = ConfigDict(extra="forbid")
-
-
-class _LabelerBlock(_Block):
-    datasets: list[str] | None = Field(
-        None, min_length=1, description="The `path` of each data set to label. Default: all data sets."
-    )
-    name: str | None = Field(
-        None,
-        pattern="^[A-Za-z0-9_.-]+$",
-        description="Names its scores in files and reports. Default: the type.",
-    )
-    cuts: list[float] | Literal["any"] | dict[str, list[float] | Literal["any"]] | None = Field(
-        None,
-        description="For a `method`: [low, high], the scores at which its safe and its doubtful spans end. any: whatever "
-        "it finds is risky. For `spans` also a mapping from the names in its column to these. Default: those made for "
-        "its scores, if there are any.",
-    )
-
-    @field_validator("cuts", mode="before")
-    @classmethod
-    def _form_of_cuts(cls, value):
-        if isinstance(value, Mapping) and cls is SpansConfig:
-            return {name: _checked(cuts) for name, cuts in value.items()}
-        return None if value is None else _checked(value)
-
-    @model_validator(mode="after")
-    def _no_cuts_of_finds(self):
-        kind = self.type  # pyright: ignore[reportAttributeAccessIssue]
-        if self.cuts is not None and LABELERS[kind].cuts == ANY:
-            raise ValueError(
-                f"`cuts` has no effect with type: {kind}: whatever it finds is risky; remove it, or give `slung.buckets`"
-            )
-        return self
-
-    def cuts_made(self) -> Cuts | dict[str, Cuts] | None:
-        """The cuts for the labeler's scores: the config's, or those made for the labeler; None if there are none."""
-        if isinstance(self.cuts, dict):
-            return {name: as_cuts(cuts) for name, cuts in self.cuts.items()}
-        return as_cuts(self.cuts) if self.cuts else LABELERS[self.type].cuts  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _checked(cuts) -> list[float] | str:
-    """Raise `ValueError` unless `cuts` is a pair of ascending scores or `any`."""
-    if cuts == ANY:
-        return ANY
-    try:
-        low, high = map(float, cuts if isinstance(cuts, Sequence) and not isinstance(cuts, str) else ())
-        if 0 < low < high < 1:
-            return [low, high]
-    except (TypeError, ValueError):
-        pass
-    raise ValueError(f"{cuts!r}: expected [low, high] with 0 < low < high < 1, or any")
-
-
-class FastTextConfig(_LabelerBlock):
-    """Scores sentences with a fastText classifier, as Dolma's taggers do."""
-
-    type: Literal["fasttext"]
-    model: str = Field(description="An alias (jigsaw_hatespeech_sentence_v2), a file, or a URL. A URL needs `sha256`.")
-    label: str = Field("__label__toxic", description="The label whose probability is the score.")
-    sha256: str | None = Field(
-        None, pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the file, in hexadecimal. Required for a URL."
-    )
-    lowercase: bool = Field(
-        False, description="Convert sentences to lower case before scoring, for a model that was trained on such text."
-    )
-    spaced_punctuation: str | None = Field(
-        None,
-        pattern=r"^\S+$",
-        description="Characters to put spaces around before scoring, for a model that was trained on such text. "
-        "fastText's tutorial uses .!?,'/()",
-    )
-
-    def cuts_made(self) -> Cuts | dict[str, Cuts] | None:
-        """The config's cuts; for the paper's classifier otherwise the paper's."""
-        of_the_paper = (self.model, self.label) == ("jigsaw_hatespeech_sentence_v2", "__label__toxic")
-        return super().cuts_made() or (PAPER_CUTS if of_the_paper else None)
-
-
-class EntitiesConfig(_LabelerBlock):
-    """Finds names of a list, on word boundaries. Each has the score 1."""
-
-    type: Literal["entities"]
-    path: str | None = Field(None, description="A text file, one name per line.")
-    names: list[str] | None = Field(
-        None, description="The names themselves. Prefer a file: YAML ends up in logs and model cards."
-    )
-    parts: bool = Field(False, description="Also find each part of a name, such as the first or last name.")
-    case_sensitive: bool = Field(True, description="Whether `Will` and `will` differ. `WILL` is found in both cases.")
-    diacritics: bool = Field(True, description="Whether `Zoë` and `Zoe` differ.")
-
-    @model_validator(mode="after")
-    def _one_source(self):
-        if (self.path is None) == (self.names is None):
-            raise ValueError("give either `path` (a file of names) or `names` (a list), not both")
-        return self
-
-
-class PatternsConfig(_LabelerBlock):
-    """Finds what named regular expressions match."""
-
-    type: Literal["patterns"]
-    path: str = Field(description="A YAML file that maps names to expressions, or to {pattern, score, flags}.")
-
-
-class SpansConfig(_LabelerBlock):
-    """Reads spans from a column of the data set, as [start, end, score]."""
-
-    type: Literal["spans"]
-    field: str = Field("spans", description="The column with the spans. In chats: the key of each message.")
-    text_field: str | None = Field(
-        None,
-        description="The column whose characters the spans count. Default: the text column of a completion data set, "
-        "the content of a chat message.",
-    )
-
-
-class DolmaConfig(_LabelerBlock):
-    """Reads spans from Dolma attribute files, the output of any Dolma tagger."""
-
-    type: Literal["dolma"]
-    path: str = Field(description="A folder of attribute files, or one file.")
-    attribute: str = Field(description="The attribute's name. The tagger's prefix may be left out.")
-    id_field: str = Field("id", description="The data set's column of document ids.")
-    text_field: str | None = Field(None, description="As `text_field` of `spans`.")
-
-
-class ClassifierConfig(_LabelerBlock):
-    """Scores sentences, documents or tokens with a Hugging Face classifier."""
-
-    type: Literal["classifier"]
-    model: str = Field(description="A folder, or the name of a model on the Hugging Face hub.")
-    label: str = Field(
-        "toxic", description="The label whose probability is the score. For tokens: without the prefix B- or I-."
-    )
-    unit: Literal["sentence", "document", "token"] = Field(
-        "sentence", description="What gets one score each. `token` finds entities with a token classifier."
-    )
-    batch_size: int = Field(32, ge=1, description="Number of sentences per batch, or of windows of longer texts.")
-    revision: str | None = Field(None, description="Commit, tag or branch of a model on the hub.")
-
-
-class PresidioConfig(_LabelerBlock):
-    """Finds personal data with Microsoft Presidio."""
-
-    type: Literal["presidio"]
-    entities: list[str] | None = Field(
-        None,
-        min_length=1,
-        description="Entities by Presidio's names, such as EMAIL_ADDRESS. Default: all available ones.",
-    )
-    language: str = Field("en", description="The texts' language, as spaCy's code.")
-    nlp_engine: str | None = Field(
-        None, description="A YAML file with Presidio's NLP configuration. Default: an installed spaCy model, if any."
-    )
-
-
-class ProfanityConfig(_LabelerBlock):
-    """Scores English sentences with the model of alt-profanity-check, offline."""
-
-    type: Literal["profanity"]
-
-
-class CustomConfig(_LabelerBlock):
-    """Runs your own labeler class."""
-
-    type: Literal["custom"]
-    class_path: str = Field(
-        pattern=r"^.+:[^\W\d]\w*$", description="package.module:Class, or folder/file.py:Class. The code is run."
-    )
-    options: dict[str, JsonValue] = Field({}, description="Keyword arguments for the class.")
-
-
-LabelerConfig = Annotated[
-    FastTextConfig
-    | EntitiesConfig
-    | PatternsConfig
-    | SpansConfig
-    | DolmaConfig
-    | ClassifierConfig
-    | PresidioConfig
-    | ProfanityConfig
-    | CustomConfig,
-    Field(discriminator="type"),
-]
-
-
-class BucketConfig(_Block):
+class BucketConfig(Block):
     """A range of scores, and the action for its tokens."""
 
     name: str = Field(min_length=1, description="The name in messages and metrics.")
@@ -236,7 +47,7 @@ class BucketConfig(_Block):
         return self
 
 
-class SlungConfig(_Block):
+class SlungConfig(Block):
     """The `slung:` block."""
 
     labelers: list[LabelerConfig] = Field(

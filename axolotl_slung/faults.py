@@ -10,49 +10,14 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from .config import BucketConfig, LabelerConfig, SlungConfig
+from .config import BucketConfig, SlungConfig
 from .errors import SlungError, closest, kind_of
+from .fault_words import EXAMPLES, FORMS, KEYS, KINDS, WORDS
+from .labeling.blocks import LabelerConfig
 from .visible import visible
 
 _LABELERS: dict[str, type[BaseModel]] = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(LabelerConfig)[0])
-}
-
-_WORDS = {
-    "type": {"regex": "patterns", "regexp": "patterns", "name": "entities", "names": "entities", "words": "entities",
-             "wordlist": "entities", "list": "entities", "pii": "presidio", "toxicity": "profanity",
-             "toxic": "profanity", "huggingface": "classifier", "hf": "classifier", "transformers": "classifier",
-             "bert": "classifier", "column": "spans", "python": "custom", "class": "custom"},
-    "action": {"ignore": "mask", "skip": "mask", "keep": "train", "learn": "train", "unlearn": "unlikelihood",
-               "remove": "drop_span", "delete": "drop_span", "drop": "drop_document"},
-    "eos": {"keep": "train", "ignore": "mask", "skip": "mask"},
-    "method": {"slung": "masked", "baseline": "toxic_baseline", "filter": "low_risk", "unlearn": "unlikelihood"},
-}  # fmt: skip
-"""Words of other tools for our values, by the key."""
-
-_KEYS = {
-    "file": "path", "filename": "path", "list": "names", "column": "field", "class": "class_path",
-    "kwargs": "options", "args": "options", "max": "below", "upper": "below", "until": "below", "up_to": "below",
-    "less_than": "below", "above": "below", "do": "action", "loss": "action", "factor": "weight",
-}  # fmt: skip
-"""Words of other tools for our keys."""
-
-_EXAMPLES = {
-    "slung": ("slung:", "  labelers:", "    - {type: entities, path: names.txt}"),
-    "labelers": ("labelers:", "  - {type: entities, path: names.txt}"),
-    "buckets": ("buckets:", "  - {name: safe, below: 0.5, action: train}", "  - {name: risky, action: mask}"),
-    "datasets": ("datasets:", "  - train.jsonl"),
-    "names": ("names:", "  - Ada Example"),
-    "entities": ("entities:", "  - EMAIL_ADDRESS"),
-    "options": ("options:", "  language: en"),
-    "patterns": ("path: patterns.yml    # and in that file one line per pattern:", r"order: '\bA-\d{6}\b'"),
-}
-
-_PATTERNS = {
-    "class_path": "expected package.module:Class or folder/file.py:Class",
-    "objective": "expected package.module:function",
-    "sha256": "expected 64 hexadecimal digits",
-    "name": "expected only letters, digits and _ . -",
 }
 
 
@@ -173,23 +138,10 @@ def _told(problem: dict, path: str, block: Mapping | None) -> Fault:
     if problem["type"] == "float_parsing" and re.fullmatch(r"\d+,\d+", str(value)):
         number = float(value.replace(",", "."))
         return Fault(place, (f"{path}: {value}: expected a number; did you mean {number:g}?",), value=number)
-    for start, what in _KINDS:
+    for start, what in KINDS:
         if problem["type"].startswith(start):
             return Fault(place, _form(path, what, value, key, place))
     return Fault(place, (f"{path}: {kind_of(value)} cannot be used here; `slung schema` describes the key",))
-
-
-_KINDS = (
-    ("list_", "a list"),
-    ("model_", "a mapping"),
-    ("dict_", "a mapping"),
-    ("string_type", "text"),
-    ("bool_", "true or false"),
-    ("int_", "a whole number"),
-    ("float_", "a number"),
-    ("finite_number", "a finite number"),
-)
-"""The beginning of pydantic's names of problems, and what it expected."""
 
 
 def _unknown_key(place, path, block) -> Fault:
@@ -202,7 +154,7 @@ def _unknown_key(place, path, block) -> Fault:
     if owners := [name for name, keys in _owners() if key in keys]:
         return Fault(place, (f"{path}: is a key of {_listed(owners)}, not of {_listed([inside])}; move or remove it",))
     free = [one for one in known if one not in _at(block, place[:-1])]
-    other = _KEYS.get(str(key).lower())
+    other = KEYS.get(str(key).lower())
     if meant := closest(key, free) or (other if other in free else None):
         return Fault(place, (f"{path}: unknown key; did you mean `{meant}`?",), rename=meant)
     return Fault(place, (f"{path}: unknown key; the keys of {_listed([inside])} are {', '.join(known)}",))
@@ -233,7 +185,7 @@ def _unknown_value(place, path, key, value, expected: str) -> Fault:
     choices = re.findall(r"'([^']*)'", expected)
     meant = closest(value, choices)
     if meant is None and isinstance(value, str):
-        meant = _WORDS.get(key, {}).get(value.lower().replace("-", "_"))
+        meant = WORDS.get(key, {}).get(value.lower().replace("-", "_"))
         meant = meant if meant in choices else None
     guess = f"did you mean `{meant}`?" if meant else "choose one of them"
     return Fault(place, (f"{path}: {_shown(place, value)}: is not one of {', '.join(choices)}; {guess}",), value=meant)
@@ -252,7 +204,7 @@ def _no_type(place, path, value) -> Fault:
 
 
 def _missing(place, path, block) -> tuple[str, ...]:
-    if place[-1] in _EXAMPLES:
+    if place[-1] in EXAMPLES:
         return _with_example(f"{path}: missing", place[-1])
     if place[:1] == ("labelers",) and len(place) == 3 and block is not None:
         what = _LABELERS[_at(block, place[:2])["type"]].model_fields[place[-1]].description
@@ -267,12 +219,12 @@ def _misformed(place, path, key, value) -> Fault:
     if key == "name":
         meant = re.sub(r"[^A-Za-z0-9_.-]+", "_", value).strip("_") or None
     guess = f"; did you mean {meant}?" if meant else ""
-    text = f"{path}: {_shown(place, value)}: {_PATTERNS.get(key, 'has the wrong form')}{guess}"
+    text = f"{path}: {_shown(place, value)}: {FORMS.get(key, 'has the wrong form')}{guess}"
     return Fault(place, (text,), value=meant)
 
 
 def _own(place, path, message: str) -> Fault:
-    """An error of a validator in `config.py`, which begins with the key if it is about one key."""
+    """An error of a validator of the block, which begins with the key if it is about one key."""
     about = re.match(r"`(\w+)`: (.*)", message, re.DOTALL)
     if about:
         return Fault((*place, about[1]), (f"{path}.{about[1]}: {about[2]}",))
@@ -290,9 +242,9 @@ def _form(path: str, expected: str, value, key: str, place: tuple = ()) -> tuple
 
 
 def _with_example(text: str, key: str) -> tuple[str, ...]:
-    if key not in _EXAMPLES:
+    if key not in EXAMPLES:
         return (text,)
-    return (f"{text}; write", *(f"  {line}" for line in _EXAMPLES[key]))
+    return (f"{text}; write", *(f"  {line}" for line in EXAMPLES[key]))
 
 
 def _bound(context: Mapping) -> str | None:

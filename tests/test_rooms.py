@@ -24,7 +24,8 @@ ALLOWED = {
     "labeling": BASICS,
     "labels": {*BASICS, "labeling"},
     "config": {*BASICS, "labeling", "labels"},
-    "faults": {*BASICS, "labeling", "labels", "config"},
+    "fault_words": set(),
+    "faults": {*BASICS, "labeling", "labels", "config", "fault_words"},
     "loss": {*BASICS, "labels"},
     # Axolotl
     "training": {*BASICS, "labeling", "labels", "loss", "config", "faults"},

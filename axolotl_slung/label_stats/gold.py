@@ -14,9 +14,9 @@ from ..labeling.base import Labeler, RowError, Span, utf8_safe
 from ..labeling.build import build
 from ..labeling.rows.columns import described
 from ..labeling.rows.fields import Layout, get, path_of, spelled
-from ..labeling.scores import first_pair
+from ..labeling.scores import PAPER_CUTS, first_pair
 from ..labeling.spans import parse_spans
-from ..labels.buckets import PAPER_CUTS, preset
+from ..labels.buckets import preset
 from ..labels.offsets import Offsets
 from .qa import GoldDocument, QaReport, qa_report
 from .qa_names import name_spans

@@ -44,10 +44,10 @@ _PROBABILITY, _CONFIDENCE, _FIND = "a model's probability", "a fixed confidence 
 _GIVEN = "whatever was given"
 
 LABELERS = {
-    # the cuts of its alias are in `config.py`
+    # the cuts of its alias are in `blocks.py`
     "fasttext": Entry("fasttext", "FastTextLabeler", _PROBABILITY, requires=("fasttext", *_SENTENCES)),
     "entities": Entry("entities", "EntitiesLabeler", _FIND, ANY, requires=("ahocorasick_rs", "numba", "regex")),
-    "patterns": Entry("patterns", "PatternsLabeler", _CONFIDENCE, ANY, requires=("re2", "regex")),
+    "patterns": Entry("patterns", "PatternsLabeler", _CONFIDENCE, ANY, requires=("phonenumbers", "re2", "regex")),
     "spans": Entry("spans", "SpansLabeler", _GIVEN),
     "dolma": Entry("dolma", "DolmaLabeler", _GIVEN, requires=("zstandard",)),
     "classifier": Entry(
@@ -60,7 +60,7 @@ LABELERS = {
     "profanity": Entry("profanity", "ProfanityLabeler", _PROBABILITY, (0.2, 0.9), requires=_SENTENCES),
     "custom": Entry("custom", "CustomLabeler", _GIVEN),
 }
-"""Keys are the `type` in the YAML. Each has a config block in `config.py`."""
+"""Keys are the `type` in the YAML. Each has a config block in `blocks.py`."""
 
 
 def check_installed(kind: str, key: str) -> None:

@@ -21,6 +21,9 @@ Pair = tuple[float, float]
 
 Cuts = Pair | Literal["any"]
 
+PAPER_CUTS = (1.0e-4, 0.99)
+"""Between safe, doubtful and risky scores of the paper's classifier (section 4.1)."""
+
 
 def as_cuts(value: Sequence[float] | str) -> Cuts:
     """Cuts from their form in YAML or JSON, `[low, high]` or `any`."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from ..labeling.scores import PAPER_CUTS, Pair
+
 
 @dataclass(frozen=True)
 class Paint:
@@ -251,9 +253,6 @@ class Bucket:
         return self.action if self.action.traits.coded else Action.MASK
 
 
-PAPER_CUTS = (1.0e-4, 0.99)
-"""Between safe, doubtful and risky scores of the paper's classifier (section 4.1)."""
-
 PRESETS = {
     # Table 1 of the paper: the actions of each arm for safe, doubtful and risky tokens.
     "masked": (Action.TRAIN, Action.MASK, Action.MASK),
@@ -264,7 +263,7 @@ PRESETS = {
 }
 
 
-def preset(method: str, cuts: tuple[float, float] = PAPER_CUTS) -> tuple[Bucket, ...]:
+def preset(method: str, cuts: Pair = PAPER_CUTS) -> tuple[Bucket, ...]:
     """The three buckets of one of the paper's arms, with the scores at which the first two end."""
     names = ("safe", "doubtful", "risky")
     return tuple(Bucket(*bucket) for bucket in zip(names, (*cuts, None), PRESETS[method]))

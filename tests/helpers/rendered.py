@@ -5,7 +5,8 @@ import re
 import pytest
 
 from helpers.axolotl_run import base_config, prepare_in_process
-from helpers.chats import INSULT, spelt
+from helpers.chat_truth import spelt
+from helpers.chats import INSULT
 from helpers.tiny import tiny_model, write_jsonl
 
 MAIL = "ann.example@mail.com"

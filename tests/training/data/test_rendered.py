@@ -6,7 +6,8 @@ import re
 
 import pytest
 from helpers.axolotl_run import base_config, run_axolotl
-from helpers.chats import ASKED, INSULT, NAME, TOOLS, call, chat, spelt
+from helpers.chat_truth import spelt
+from helpers.chats import ASKED, INSULT, NAME, TOOLS, call, chat
 from helpers.rendered import MAIL, MAILS, PHRASES, SPANS, WHOLE, masked, runs
 from helpers.tiny import write_jsonl
 

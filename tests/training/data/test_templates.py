@@ -9,7 +9,8 @@ import logging
 from pathlib import Path
 
 import pytest
-from helpers.chats import ENTRIES, INSULT, KINDS, LABELERS, QUOTED, SEEN, Stage, differences, ranges, risky_tokens
+from helpers.chat_truth import differences, ranges, risky_tokens
+from helpers.chats import ENTRIES, INSULT, KINDS, LABELERS, QUOTED, SEEN, Stage
 
 from axolotl_slung.labeling.rows.fields import strings
 from axolotl_slung.training.data.placing import Placer
