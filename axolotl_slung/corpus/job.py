@@ -34,7 +34,6 @@ FORMAT_VERSION = 3
 
 
 Order = Mapping[str, tuple[int, int]]
-_NO_ORDER: Order = {}
 
 
 class JobError(SlungError):
@@ -57,9 +56,9 @@ class Labeled(NamedTuple):
     content: bytes
     documents: int
     bad: list[Bad]
-    found: summary.Found = summary.Found({}, {})
-    tally: Counts = {}
-    order: Order = _NO_ORDER
+    found: summary.Found
+    tally: Counts
+    order: Order
     seconds: float = 0.0
 
 

@@ -21,9 +21,11 @@ def told(outputs: Sequence[Output], folder: Path, job: Job) -> tuple[list[str], 
     """
     documents = sum(one.progress.documents for one in outputs)
     found = summed([one.progress.found for one in outputs])
-    own, lines = {*names_of(job.block.labelers)}, []
-    for name in sorted(own & found.keys(), key=list(found).index):
-        lines.append(f"{name}: {found[name][0]} spans in {found[name][1]} of {documents} documents")
+    own = {*names_of(job.block.labelers)}
+    lines = [
+        f"{name}: {found[name][0]} spans in {found[name][1]} of {documents} documents"
+        for name in sorted(own & found.keys(), key=list(found).index)
+    ]
     if others := [spans for name, (spans, _) in found.items() if name not in own]:
         # names in a column of spans are data
         lines.append(f"{len(others)} other names in the column of spans: {sum(others)} spans")

@@ -16,6 +16,8 @@ import pytest
 import zstandard
 from pyarrow import parquet
 
+from axolotl_slung.corpus.found import Found
+from axolotl_slung.corpus.job import Labeled
 from axolotl_slung.corpus.output import Output, OutputError
 from axolotl_slung.corpus.sources import Source
 
@@ -128,9 +130,7 @@ def test_an_output_shorter_than_its_journal_is_not_gone_on_with(tmp_path):
     source = Source("a.jsonl", str(tmp_path / "a.jsonl"), "json")
     output = Output(tmp_path / "out", source, {"job": 1})
     output.open()
-    from axolotl_slung.corpus.job import Labeled
-
-    output.add(Labeled(b"x" * 100, 1, []), {"line": 1, "byte": 13}, 13)
+    output.add(Labeled(b"x" * 100, 1, [], Found({}, {}), {}, {}), {"line": 1, "byte": 13}, 13)
     output._commit()
     output.close()
     (tmp_path / "out" / "a.jsonl.part").write_bytes(b"x" * 50)

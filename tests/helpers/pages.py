@@ -19,6 +19,25 @@ OPTIONS = {
     Action.CUSTOM: {"objective": "my_losses.own:loss"},
     Action.GOLDFISH: {"k": 4},
 }
+SUSPICIOUS = [
+    "Write",
+    " to",
+    " ann",
+    "a@",
+    "b.org",
+    ",",
+    " ask",
+    " Maria",
+    " Hern",
+    "andez",
+    " or",
+    " 555",
+    "-0199",
+    ".",
+    " AK",
+    "IAIOSFODNN7EXAMPLE",
+]
+"""Tokens with an address, a name, digits and a key."""
 STEP = 1 / 16
 """Between the bounds of `EVERY_ACTION`."""
 EVERY_ACTION = tuple(

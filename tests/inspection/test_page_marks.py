@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from helpers.pages import THREE, labeled, random_documents
+from helpers.pages import SUSPICIOUS, THREE, labeled, random_documents
 from helpers.tiny import write_jsonl
 
 from axolotl_slung.cli import main
@@ -48,28 +48,8 @@ def test_the_documents_with_scores_near_a_threshold_come_first(open_page):
     assert page.js(order) == list(range(8))
 
 
-TOKENS = [
-    "Write",
-    " to",
-    " ann",
-    "a@",
-    "b.org",
-    ",",
-    " ask",
-    " Maria",
-    " Hern",
-    "andez",
-    " or",
-    " 555",
-    "-0199",
-    ".",
-    " AK",
-    "IAIOSFODNN7EXAMPLE",
-]
-
-
 def test_suspicious_text_that_is_trained(open_page):
-    documents = [labeled(TOKENS), labeled(TOKENS, score=[0] * 7 + [1] * 3 + [0] * 6), labeled(["nothing"])]
+    documents = [labeled(SUSPICIOUS), labeled(SUSPICIOUS, score=[0] * 7 + [1] * 3 + [0] * 6), labeled(["nothing"])]
     page = open_page(documents, TRAIN_ALL)
     shown = "return [...document.querySelectorAll('#suspect-list li')].map((item) => item.textContent)"
     expected = [

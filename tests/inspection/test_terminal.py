@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.pages import EVERY_ACTION, STEP, THREE, labeled
+from helpers.pages import EVERY_ACTION, STEP, SUSPICIOUS, THREE, labeled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -120,23 +120,7 @@ def test_what_leaves_a_token_out_and_its_risk():
 
 
 def test_suspicious_text_that_is_trained_is_listed():
-    tokens = [
-        "Write",
-        " to",
-        " ann",
-        "a@",
-        "b.org",
-        ",",
-        " ask",
-        " Maria",
-        " Hern",
-        "andez",
-        " or",
-        " call",
-        " 555",
-        "-0199",
-        ".",
-    ]
+    tokens = SUSPICIOUS[:-2]  # without the key
     lines = list(terminal_view([labeled(tokens)] * 2, THREE, 100, color=False))
     found = lines[lines.index("trained, but suspicious: no labeler found these") + 1 :]
     assert found == [
@@ -144,7 +128,7 @@ def test_suspicious_text_that_is_trained_is_listed():
         "digits: 555-0199 (2 times)",
         "capitals: Maria Hernandez (2 times)",
     ]
-    masked = labeled(tokens, score=[0] * 2 + [1] * 3 + [0, 0] + [1] * 3 + [0] * 5)
+    masked = labeled(tokens, score=[0] * 2 + [1] * 3 + [0, 0] + [1] * 3 + [0] * 4)
     lines = list(terminal_view([masked], THREE, 100, color=False))
     assert lines[-1] == "digits: 555-0199" and lines[-2].startswith("trained, but")
 

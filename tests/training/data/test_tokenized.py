@@ -114,10 +114,8 @@ def test_finds_that_are_trained_are_warned_of_as_for_text(tmp_path, slung, caplo
     rows = prepared(tmp_path, table, slung(labelers=[{"type": "spans"}], buckets=buckets))
     assert sorted(rows.column_names) == ["attention_mask", "input_ids", "labels"]
     # 2 of 5 trainable tokens lose their loss, and 2 that were found are trained; the third is not trainable
-    assert said(caplog) == [
-        "the model learns to say what phones found: 2 tokens are in the bucket 'fine', whose action is train "
-        "(2 with the score 0.4)"
-    ]
+    bucket = "2 tokens are in the bucket 'fine', whose action is train (2 with the score 0.4)"
+    assert said(caplog) == [f"the model learns to say what phones found: {bucket}"]
 
 
 @pytest.mark.parametrize("lost", [50, 51])
