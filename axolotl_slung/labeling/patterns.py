@@ -27,9 +27,9 @@ _ADVICE = {
 }
 """By whether RE2 matches the pattern."""
 
-MOST_TIMES = 100_000
-"""The most times that a part of an expression may have to repeat. `regex` writes each of them out."""
-_TIMES = regex.compile(r"(?<!\\)\{(\d+)[,}]")
+MOST_REPEATED = 100_000
+"""The most parts that the repetitions of an expression may add to it. `regex` writes out those that have to be there."""
+_PIECES = regex.compile(r"\\.|\[\]?(?:\\.|[^\]\\])*+\]|\{(\d{1,9})\d*(?:,\d*)?\}|.", regex.DOTALL)
 
 _SHORT = {"i": "ignorecase", "m": "multiline", "s": "dotall"}
 _FLAGS = {"ignorecase": regex.IGNORECASE, "multiline": regex.MULTILINE, "dotall": regex.DOTALL}
@@ -161,8 +161,8 @@ class PatternsLabeler(Labeler):
             found = closest(wrong, _FLAGS) or _SHORT.get(str(wrong).lower())
             guess = f"; did you mean [{found}]?" if found else ""
             raise self._error(f"flags: expected a list of {', '.join(_FLAGS)}, got {_shown(wrong)}{guess}", name)
-        if any(int(times) > MOST_TIMES for times in _TIMES.findall(entry["pattern"])):
-            raise self._error(f"has a repetition of more than {MOST_TIMES:,} times; use a smaller number", name)
+        if _repeated(entry["pattern"]) > MOST_REPEATED:
+            raise self._error(f"repeats its parts more than {MOST_REPEATED:,} times; use smaller numbers", name)
         if "\b" in entry["pattern"]:
             raise self._error(r"contains a backspace, since YAML reads \b so in double quotes; use single quotes", name)
         try:
@@ -177,6 +177,25 @@ class PatternsLabeler(Labeler):
     def _error(self, problem: str, name=None) -> LabelerError:
         pattern = "" if name is None else f" pattern {name!r}:"
         return LabelerError(f"{self.key}.path: {self.path}:{pattern} {problem}")
+
+
+def _repeated(expression: str) -> int:
+    """How many parts the repetitions add: 9 for `a{10}`, 99 for `(a{10}){10}`."""
+    groups, last, pieces = [0], 0, 0
+    for piece in _PIECES.finditer(expression):
+        if piece[0] == "(":
+            groups.append(0)
+        elif piece[0] == ")" and len(groups) > 1:
+            last = groups.pop()
+            groups[-1] += last
+        elif piece[1]:
+            times = max(int(piece[1]), 1)
+            groups[-1] += last * (times - 1)
+            last *= times
+        else:
+            last, pieces = 1, pieces + 1
+            groups[-1] += 1
+    return sum(groups) - pieces
 
 
 def _shown(value) -> str:
