@@ -41,6 +41,11 @@ class _Commands(click.Group):
 
     def parse_args(self, ctx, args):
         with one_message(ctx):
+            for before, arg in zip(["", *args], args):
+                if arg == "" or (arg.startswith("--") and arg.endswith("=")):
+                    what = arg[:-1] or (before if before.startswith("-") else "an argument")
+                    # click reads it as the current folder
+                    raise click.UsageError(f"{what}: is empty; give a value, or set the shell variable it comes from")
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -239,8 +240,10 @@ class Job:
         if field not in row:
             return f"no column {field!r}; choose another --messages-field"
         messages = self.layout.opened(row)[field]
-        if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
+        if not isinstance(messages, list):
             return f"{field!r}: expected a list of messages, got {kind_of(row[field])}"
+        if odd := [number for number, message in enumerate(messages) if not isinstance(message, Mapping)]:
+            return f"{field!r}: message {odd[0]}: expected an object, got {kind_of(messages[odd[0]])}"
         if messages and not any(self.text_field in message for message in messages):
             return f"{field!r}: no message has {self.text_field!r}; choose another --text-field"
         try:
@@ -384,11 +387,17 @@ def _parsed(raw: bytes):
     except UnicodeDecodeError as error:
         raise _BadLine(f"not valid UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise _BadLine(f"not valid JSON: {error.msg.removesuffix(' at')} at character {error.pos}") from None
+        over_lines = raw.lstrip().startswith(b"[") or raw.strip() == b"{"
+        hint = "; write one object per line, and no array around them" if over_lines else ""
+        raise _BadLine(f"not valid JSON: {error.msg.removesuffix(' at')} at character {error.pos}{hint}") from None
     except _BadLine:
         raise
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise _BadLine(f"not valid JSON: {type(error).__name__}") from None
+    except RecursionError:
+        raise _BadLine("its lists and objects are nested too deeply") from None
+    except MemoryError:
+        raise _BadLine("there is not enough memory for it") from None
+    except ValueError:
+        raise _BadLine(f"a number has more than {sys.get_int_max_str_digits():,} digits") from None
 
 
 def _no_constant(name):

@@ -15,6 +15,9 @@ from .text.fold import Folded
 
 LOG = get_logger(__name__)
 
+LONGEST = 1000
+"""The most characters of a listed name."""
+
 _PLAIN = re.compile(r"(?! )(?:[A-Za-z0-9.,'-]| (?! ))*(?<! )")
 
 
@@ -96,7 +99,14 @@ class EntitiesLabeler(Labeler):
         if self.path is not None:
             lines = read_text(f"{self.key}.path", self.path).splitlines()
             lines = ["" if line.lstrip().startswith("#") else line for line in lines]
-        return [(number, line) for number, line in enumerate(lines or (), 1) if line.strip()]
+        entries = [(number, line) for number, line in enumerate(lines or (), 1) if line.strip()]
+        for number, line in entries:
+            if len(line) > LONGEST:  # the automaton would take minutes to build
+                where = f"path: {self.path}: line" if self.path else "names: name"
+                raise LabelerError(
+                    f"{self.key}.{where} {number} has more than {LONGEST:,} characters; write one name per line"
+                )
+        return entries
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span per name; see `Labeler.label`."""

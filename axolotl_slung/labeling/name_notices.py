@@ -43,6 +43,8 @@ _WORDS = frozenset(
 )
 _TABLE = re.compile(r"\t|;|,[^,]*,|,\S|[,;]\s*$|^\s*[\[{]|\w\S*\s+[^,\s]+\s*,\s*\S+\s+\S+|\S\|\S|\s\|\s")
 _QUOTED = re.compile(r"""^\s*(["'“‘«`].*["'”’»`]|[-*•+]\s.*|\d+[.):]\s.*)\s*$""")
+_LONGEST = 200
+"""Characters of the longest line that can be a name. The expressions above take quadratic time for longer ones."""
 _SHOWN = 5
 
 
@@ -65,10 +67,10 @@ def notices(
         shown = ", ".join(map(str, numbers[:_SHOWN]))
         return f"{len(numbers)} of {len(entries)} ({line}{'s' if len(numbers) > 1 else ''} {shown}{', ...' if len(numbers) > _SHOWN else ''})"
 
-    table = [number for number, text in entries if _TABLE.search(text)]
+    table = [number for number, text in entries if len(text) > _LONGEST or _TABLE.search(text)]
     if table:
         yield f"names that look like a row of a table or like several names: {where(table)}; write one name per line"
-    quoted = [number for number, text in entries if _QUOTED.match(text)]
+    quoted = [number for number, text in entries if len(text) <= _LONGEST and _QUOTED.match(text)]
     if quoted:
         yield (
             f"names in quotation marks or behind list marks: {where(quoted)}; remove the marks, which count as part of "

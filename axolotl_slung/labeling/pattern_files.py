@@ -20,9 +20,9 @@ from .text.linear import Linear
 
 BUILTIN = Path(__file__).with_name("builtin_patterns.yml")
 
-MOST_TIMES = 100_000
-"""The most times that a part of an expression may have to repeat. `regex` writes each of them out."""
-_TIMES = regex.compile(r"(?<!\\)\{(\d+)[,}]")
+MOST_REPEATED = 100_000
+"""The most parts that the repetitions of an expression may add to it. `regex` writes out those that have to be there."""
+_PIECES = regex.compile(r"\\.|\[\]?(?:\\.|[^\]\\])*+\]|\{(\d{1,9})\d*(?:,\d*)?\}|.", regex.DOTALL)
 
 _KEYS = ("pattern", "score", "flags", "check")
 _SHORT = {"i": "ignorecase", "m": "multiline", "s": "dotall"}
@@ -112,8 +112,8 @@ def _compiled(where: str, name, entry) -> Pattern:
         raise _error(
             where, f"check: expected one of {', '.join(CHECKS)}, got {_shown(check)}{meant(check, CHECKS)}", name
         )
-    if any(int(times) > MOST_TIMES for times in _TIMES.findall(entry["pattern"])):
-        raise _error(where, f"has a repetition of more than {MOST_TIMES:,} times; use a smaller number", name)
+    if _repeated(entry["pattern"]) > MOST_REPEATED:
+        raise _error(where, f"repeats its parts more than {MOST_REPEATED:,} times; use smaller numbers", name)
     if "\b" in entry["pattern"]:
         raise _error(where, r"contains a backspace, since YAML reads \b so in double quotes; use single quotes", name)
     try:
@@ -129,6 +129,25 @@ def _compiled(where: str, name, entry) -> Pattern:
 def _error(where: str, problem: str, name=None) -> LabelerError:
     pattern = "" if name is None else f" pattern {name!r}:"
     return LabelerError(f"{where}:{pattern} {problem}")
+
+
+def _repeated(expression: str) -> int:
+    """How many parts the repetitions add: 9 for `a{10}`, 99 for `(a{10}){10}`."""
+    groups, last, pieces = [0], 0, 0
+    for piece in _PIECES.finditer(expression):
+        if piece[0] == "(":
+            groups.append(0)
+        elif piece[0] == ")" and len(groups) > 1:
+            last = groups.pop()
+            groups[-1] += last
+        elif piece[1]:
+            times = max(int(piece[1]), 1)
+            groups[-1] += last * (times - 1)
+            last *= times
+        else:
+            last, pieces = 1, pieces + 1
+            groups[-1] += 1
+    return sum(groups) - pieces
 
 
 def _shown(value) -> str:

@@ -58,6 +58,9 @@ L = ["-l", "{type: entities, path: names.txt}"]
         (["label", "in.jsonl", "-o", "out", "-c", "nowhere.yml"], 2),
         (["label", "in.jsonl", "-o", "out", "-c", "names.txt"], 2),
         (["label", "in.jsonl", "-o", "names.txt", *L], 1),
+        (["label", "", "-o", "out", *L], 2),
+        (["label", "in.jsonl", "-o", "", *L], 2),
+        (["label", "in.jsonl", "-o", "out", "--spans-field=", *L], 2),
         (["label", "in.jsonl", "-o", "out", "--text-field", "txt", *L], 1),
         (["qa", "nowhere.jsonl", "--gold", "gold", *L], 2),
         (["qa", "in.jsonl", "--gold", "gold", *L], 1),
@@ -80,6 +83,7 @@ def test_the_status_follows_one_rule(here, arguments, status):
     result = run(*arguments)
     assert result.exit_code == status, result.output
     assert "Traceback" not in result.output
+    assert ("is empty; give a value" in result.output) == any(arg in ("", "--spans-field=") for arg in arguments)
     if status:
         assert sum(line.startswith("Error: ") for line in result.output.splitlines()) == 1
 

@@ -123,11 +123,11 @@ def test_what_is_not_a_chat_is_listed(label, labelers):
     lines += [f'{{"messages": [{{"role": "user", "content": "Zoë", "marks": [], "x": {deep}}}]}}' for deep in nested]
     result, written, bad = label(lines, "--messages-field", "messages", labelers=labelers)
     assert result.exit_code == 0 and len(written) >= 1 and len(written) + len(bad) == len(lines)
-    assert all("nested too deeply" in line or "RecursionError" in line for line in bad[5:])
+    assert all("nested too deeply" in line for line in bad[5:])
     assert [line.partition(": ")[2] for line in bad[:5]] == [
         "no column 'messages'; choose another --messages-field",
         "'messages': expected a list of messages, got a string",
-        "'messages': expected a list of messages, got a list",
+        "'messages': message 0: expected an object, got a list",
         "'messages': no message has 'content'; choose another --text-field",
         "'spans': already in a message; choose another --spans-field",
     ]

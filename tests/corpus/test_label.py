@@ -198,7 +198,7 @@ def test_what_cannot_be_labeled_is_listed_and_the_rest_is_labeled(tmp_path, name
         b'{"text": null}': "'text': expected a string, got null",
         b'{"text": 7}': "'text': expected a string, got a number",
         b'{"text": "a", "n": NaN}': "not valid JSON: NaN",
-        b"[" * 900: "not valid JSON: RecursionError|not valid JSON: Expecting value",
+        b"[" * 900: "its lists and objects are nested too deeply|not valid JSON: Expecting value",
         b'{"text": "' + b"x" * 5000 + b'"}': "longer than 1000 bytes",
         b'{"text": "a", "spans": []}': "'spans': already in the document; choose another --spans-field",
     }
@@ -220,6 +220,23 @@ def test_what_cannot_be_labeled_is_listed_and_the_rest_is_labeled(tmp_path, name
     for (_, _, reason), says in zip(places, [*bad.values(), *ends]):
         assert any(reason.startswith(one) for one in says.split("|")), (reason, says)
     assert "secret" not in result.output
+
+
+def test_the_reason_is_the_true_one(tmp_path, names):
+    lines = [
+        b'{"text": "Zo\xc3\xab", "n": ' + b"9" * 5000 + b"}",
+        b'{"text": "Zo\xc3\xab", "n": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'[{"text": "Zo\xc3\xab"},',
+        b"{",
+        b'{"text": "Zo\xc3\xab"}',
+    ]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
+    result = label(tmp_path / "a.jsonl", "-o", tmp_path / "out", "-l", names)
+    assert result.exit_code == 0, result.output
+    listed = (tmp_path / "out" / ".slung" / "a.jsonl.bad_lines.txt").read_text().splitlines()
+    reasons = [line.partition("a.jsonl:")[2] for line in listed]
+    assert reasons[:2] == ["1: a number has more than 4,300 digits", "2: its lists and objects are nested too deeply"]
+    assert all(line.endswith("; write one object per line, and no array around them") for line in reasons[2:])
 
 
 def test_a_labeler_that_refuses_a_row_does_not_take_the_others_with_it(tmp_path):

@@ -143,13 +143,12 @@ def test_hostile_labelers(names, tmp_path, body):
     check(result.output, *lists(), lines=1)
 
 
-def test_a_hostile_name_of_a_labeler_stays_in_the_file(names, tmp_path):
+def test_a_hostile_name_of_a_labeler_is_not_written(names, tmp_path):
     (tmp_path / "odd.py").write_text(LABELER.format(hostile=HOSTILE, body="return [[(0, 1, 1, hostile)]]"))
     (tmp_path / "in.jsonl").write_text('{"text": "Ada"}\n')
     result = label("in.jsonl", "-o", "out", "-l", "{type: custom, class_path: 'odd.py:Odd'}")
-    assert result.exit_code == 0
-    assert "Jane" not in result.output
-    assert not RAW.search((tmp_path / "out" / "in.jsonl").read_text())
+    assert result.exit_code == 1 and "its name: expected only letters, digits and _ . -" in result.output
+    check(result.output, *lists(), lines=1)
 
 
 # ---- the operating system

@@ -52,6 +52,14 @@ def test_names_in_literal_texts(text, names, pieces):
     assert found(text, names) == pieces
 
 
+def test_a_file_that_is_no_list_of_names(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("Ada\n" + "secret" * 100_000)
+    says = r"^k\.path: .*rows\.jsonl: line 2 has more than 1,000 characters; write one name per line$"
+    with pytest.raises(LabelerError, match=says):
+        EntitiesLabeler("k", path=str(path)).check()
+
+
 def test_vowel_signs_are_diacritics():
     labeler = EntitiesLabeler("k", names=["محمد", "أحمد", "שרה", "عليّ"], diacritics=False)
     text = "مُحَمَّد، احمد؛ שָׂרָה علي"

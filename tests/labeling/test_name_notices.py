@@ -28,6 +28,7 @@ def said(tmp_path, caplog, lines, **options):
         (["Zoë Quill | Oslo"], "a row of a table or like several names: 1 of 1 (line 1)"),
         (['{"name": "Zoë Quill"}', '["Bo Li"]'], "a row of a table or like several names: 2 of 2 (lines 1, 2)"),
         (["Zoë,Bo"], "a row of a table or like several names: 1 of 1 (line 1)"),
+        (["x" * 1000, "x 1. " * 200], "a row of a table or like several names: 2 of 2 (lines 1, 2)"),
         (["Zoë Quill,"], "a row of a table or like several names: 1 of 1 (line 1)"),
         (['"Zoë Quill"', "- Bo Li", "3. Cy Oz", "“Ann Ox”"], "quotation marks or behind list marks: 4 of 4 (lines 1, 2, 3, 4)"),
         (["X", "王", "Zoë Quill"], "a single letter, which is found wherever it stands by itself: 2 of 3 (lines 1, 2)"),

@@ -90,7 +90,8 @@ def test_it_travels_without_its_compiled_patterns(labeler):
         ("a: {patern: secret}", r"pattern 'a': has unknown keys \(patern\); .*; did you mean 'pattern'\?$"),
         ("a: {pattern: b, 1: secret}", r"pattern 'a': has unknown keys \(1\)"),
         ("a: ''", r"pattern 'a': is empty, and would find nothing"),
-        ("a: 'b{99999999}'", r"pattern 'a': has a repetition of more than 100,000 times"),
+        ("a: 'b{99999999}'", r"pattern 'a': repeats its parts more than 100,000 times; use smaller numbers$"),
+        ("a: '((b{999}){999,}[{]c){999}'", r"pattern 'a': repeats its parts more than 100,000 times"),
         ('a: "\\bsecret\\b"', r"pattern 'a': contains a backspace"),
         ("a: !!python/object/apply:os.getcwd []", r"is not valid YAML: could not determine a constructor"),
     ],
@@ -179,6 +180,13 @@ def test_flags_of_the_file_count_for_both_engines(labeler):
     found = patterns.label(["x\nÉ\nB\nÉ\nBc\né\nb"], [{}])
     assert [pattern.linear is None for pattern in patterns.patterns] == [False, True]
     assert found == [[Span(2, 5, 1.0)] * 2 + [Span(11, 14, 1.0)] * 2]
+
+
+def test_repetitions_that_are_not_too_many(labeler):
+    words = "|".join(f"word{number}" for number in range(3000))
+    patterns = labeler(rf"a: '(x{{300}}){{300}}|\{{9999999\}}|[{{9999999}}]{{2}}|b{{0,9999999}}|{words}'")
+    patterns.check()
+    assert patterns.label(["word2999 {9999999} {}"], [{}])[0][0] == Span(0, 5, 1.0)
 
 
 def test_a_deeply_nested_expression(labeler):
