@@ -13,7 +13,7 @@ Whole texts, scored by their highest span, against what people said of them. DAT
 
 Files that are not there are left out. The rest comes from this script: short sentences about seven groups of people,
 hateful and harmless, after the functional tests of HateCheck (Röttger et al. 2021, arXiv:2012.15606); personal data in
-sentences, for `presidio` (if it is installed) and for the secrets of example_configs/patterns/secrets.yml.
+sentences, for `presidio` (if it is installed) and for the package's own patterns.
 
 `--model` is a fastText classifier with the label `__label__toxic`. It is measured as it is, and with its text prepared.
 """
@@ -33,8 +33,8 @@ from scipy.stats import rankdata
 
 from axolotl_slung.labeling import FastTextLabeler, PatternsLabeler, ProfanityLabeler
 from axolotl_slung.labeling.base import Labeler
+from axolotl_slung.labeling.pattern_files import builtin_names
 
-SECRETS = Path(__file__).resolve().parents[1] / "example_configs" / "patterns" / "secrets.yml"
 CUTS = (0.2, 0.5, 0.9, 0.99)
 MOST = 20_000
 """Texts per set, from its beginning."""
@@ -257,7 +257,7 @@ def main() -> None:
         labelers["fasttext, text as it is"] = FastTextLabeler("--model", str(arguments.model))
         if any(prepared.values()):
             labelers["fasttext, text prepared"] = FastTextLabeler("--model", str(arguments.model), **prepared)
-    finders: dict[str, Labeler] = {"secrets.yml": PatternsLabeler("secrets", str(SECRETS))}
+    finders: dict[str, Labeler] = {"builtin": PatternsLabeler("builtin", builtin=builtin_names())}
     if find_spec("presidio_analyzer") and find_spec("spacy"):
         from axolotl_slung.labeling import PresidioLabeler
 

@@ -143,11 +143,28 @@ class EntitiesConfig(LabelerBlock):
         return self
 
 
+Builtin = Literal[
+    "email", "phone", "ip", "credit_card", "iban", "us_ssn", "url_credentials", "jwt", "private_key", "api_keys"
+]
+"""The names in `builtin_patterns.yml`."""
+
+
 class PatternsConfig(LabelerBlock):
     """Finds what named regular expressions match."""
 
     type: Literal["patterns"]
-    path: str = Field(description="A YAML file that maps names to expressions, or to {pattern, score, flags}.")
+    path: str | None = Field(
+        None, description="A YAML file that maps names to expressions, or to {pattern, score, flags, check}."
+    )
+    builtin: list[Builtin] | None = Field(
+        None, min_length=1, description="Patterns that come with the package, such as [email, phone, api_keys]."
+    )
+
+    @model_validator(mode="after")
+    def _any_source(self):
+        if self.path is None and self.builtin is None:
+            raise ValueError("give `builtin` (names of patterns), `path` (a file of patterns), or both")
+        return self
 
 
 class SpansConfig(LabelerBlock):

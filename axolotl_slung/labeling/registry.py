@@ -47,7 +47,7 @@ LABELERS = {
     # the cuts of its alias are in `blocks.py`
     "fasttext": Entry("fasttext", "FastTextLabeler", _PROBABILITY, requires=("fasttext", *_SENTENCES)),
     "entities": Entry("entities", "EntitiesLabeler", _FIND, ANY, requires=("ahocorasick_rs", "numba", "regex")),
-    "patterns": Entry("patterns", "PatternsLabeler", _CONFIDENCE, ANY, requires=("re2", "regex")),
+    "patterns": Entry("patterns", "PatternsLabeler", _CONFIDENCE, ANY, requires=("phonenumbers", "re2", "regex")),
     "spans": Entry("spans", "SpansLabeler", _GIVEN),
     "dolma": Entry("dolma", "DolmaLabeler", _GIVEN, requires=("zstandard",)),
     "classifier": Entry(

@@ -70,7 +70,7 @@ def test_the_table_loads_no_labeler():
 def test_a_missing_package_is_named_with_its_installation(kind, name, monkeypatch):
     import_module(name)
     required = {key: "a:B" for key, field in keys_of(kind).items() if field.is_required()}
-    given = {"names": ["x"]} if kind == "entities" else {}
+    given = {"entities": {"names": ["x"]}, "patterns": {"builtin": ["email"]}}.get(kind, {})
     buckets = [{"name": "a", "below": 0.5, "action": "train"}, {"name": "b", "action": "mask"}]
     block = SlungConfig(labelers=[{"type": "spans"}, {"type": kind, **required, **given}], buckets=buckets)
     extra = LABELERS[kind].extra
