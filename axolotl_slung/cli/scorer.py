@@ -134,15 +134,19 @@ def fit(data, also, model, seed, output):
 
 def _opened(spec: str, url: str | None, data: Path, rows: int | None):
     """The scorer, and the frozen texts."""
+    from ..errors import SlungError
     from ..evals.frozen import read_frozen
-    from ..evals.services.opened import scorer_of
+    from ..evals.services.opened import scorers_of
     from ..evals.services.options import read_options
     from .ending import settings
 
     with settings():
         frozen = read_frozen("--data", data, rows)
         options = read_options({"slung_scorer": spec, **({} if url is None else {"slung_scorer_url": url})})
-        return scorer_of(options), frozen
+        if len(options.scorer) != 1:
+            raise SlungError(f"SPEC: {spec}: {len(options.scorer)} scorers; give one")
+        (opened,) = scorers_of(options).values()
+        return opened, frozen
 
 
 def _replaceable(path: Path, read) -> str:

@@ -181,6 +181,10 @@ def _unpaired(a: Estimate, b: Estimate) -> Interval:
     return Interval(whole, whole - below, whole + above, p, how)
 
 
+_NOT_OF_THE_MODEL = ("judge_", "auroc_bag_of_words", "auroc_shuffled", "chosen_layer")
+"""How metrics begin that describe the judge, the comments or the probe itself."""
+
+
 def all_differences(methods: Sequence[Method], base: Method, comparer: Comparer) -> list[Difference]:
     """The differences of all methods to one, in all metrics that both have."""
     found = []
@@ -200,6 +204,8 @@ def _of_method(method: Method, base: Method, comparer: Comparer) -> list[tuple[s
     for task in ordered(task for task in method.runs if task in base.runs):
         better: Mapping[str, bool] = directions(task, [*method.runs[task], *base.runs[task]])
         for metric, higher in better.items():
+            if metric.startswith(_NOT_OF_THE_MODEL):
+                continue
             if (interval := comparer.interval(method, base, task, metric)) is not None:
                 rows.append((task, metric, higher, interval))
     return rows

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from ..labeling.scores import Cuts
 from ..labeling.spans import SpansLabeler
 from . import found as summary
 from .chunks import Bad, Chunk
+from .documents import BadLine, read
 from .tables import SourceError
 from .tally import Counts, Tally
 
@@ -163,9 +163,9 @@ class Job:
         documents, bad = [], list(chunk.bad)
         for number, content in enumerate(chunk.content, chunk.first):
             try:
-                if (document := self._read(content, number)) is not None:
+                if (document := read(content, number)) is not None:
                     documents.append(document)
-            except _BadLine as error:
+            except BadLine as error:
                 bad.append((number, str(error)))
         problems = {n: what for n, one in enumerate(documents) if (what := self.problem(one.row)) is not None}
         good = [number for number in range(len(documents)) if number not in problems]
@@ -206,16 +206,7 @@ class Job:
                 if isinstance(others, Mapping):
                     yield _with_spans(None, others)
 
-    # ---- reading
-
-    def _read(self, content: bytes, number: int) -> _Document | None:
-        raw = content.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else content.strip()
-        if not raw:
-            return None
-        row = _parsed(raw)
-        if not isinstance(row, Mapping):
-            raise _BadLine(f"expected an object, got {kind_of(row)}")
-        return _Document(number, row, raw)
+    # ---- checking
 
     def problem(self, row: Mapping) -> str | None:
         """Why a row cannot be labeled or written, or None."""
@@ -369,39 +360,6 @@ def _with_spans(text, found: Mapping[str, list]) -> tuple[int, list[Span]]:
     spans = [Span(start, end, score, name) for name, of_name in found.items() for start, end, score in of_name]
     # of texts in JSON only the part up to the last span is known
     return max([len(text) if isinstance(text, str) else 0, *(span.end for span in spans)]), spans
-
-
-class _BadLine(ValueError):
-    """A line is not a document. The message says why, without the line's text."""
-
-
-class _Document(NamedTuple):
-    number: int
-    row: Mapping
-    raw: bytes
-
-
-def _parsed(raw: bytes):
-    try:
-        return json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise _BadLine(f"not valid UTF-8 at byte {error.start}") from None
-    except json.JSONDecodeError as error:
-        over_lines = raw.lstrip().startswith(b"[") or raw.strip() == b"{"
-        hint = "; write one object per line, and no array around them" if over_lines else ""
-        raise _BadLine(f"not valid JSON: {error.msg.removesuffix(' at')} at character {error.pos}{hint}") from None
-    except _BadLine:
-        raise
-    except RecursionError:
-        raise _BadLine("its lists and objects are nested too deeply") from None
-    except MemoryError:
-        raise _BadLine("there is not enough memory for it") from None
-    except ValueError:
-        raise _BadLine(f"a number has more than {sys.get_int_max_str_digits():,} digits") from None
-
-
-def _no_constant(name):
-    raise _BadLine(f"not valid JSON: {name}")
 
 
 def _packed(content: bytes, name: str) -> bytes:

@@ -58,7 +58,7 @@ class CustomLabeler(Labeler):
 
     def files(self) -> list[Path]:
         """The class's source file, its own `files()` and those that `options` name. They exist after `check`."""
-        own = self._guarded("files()", self.labeler.files) if hasattr(self.labeler, "files") else []
+        own: Any = self._guarded("files()", self.labeler.files) if hasattr(self.labeler, "files") else []
         own = list(own) if isinstance(own, Iterable) and not isinstance(own, (str, bytes)) else own
         if not _is_list_of(own, (str, Path)):
             raise self._wrong(f"files(): expected a list of paths, got {kind_of(own)}; return [] if there are none")
@@ -110,7 +110,8 @@ class CustomLabeler(Labeler):
                 problem = _problem(*span[:3], length) or _problem_of_name(*span[3:])
             if problem:
                 raise TextProblem(f"a span: {problem}")
-            checked.append(Span(int(span[0]), int(span[1]), float(span[2]), *span[3:]))
+            start, end, score, *name = span
+            checked.append(Span(int(start), int(end), float(score), *name))
         return sorted(checked)
 
     def _import(self) -> type:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,7 +165,7 @@ class PresidioLabeler(Labeler):
             if entity not in known:
                 raise self._unknown(entity, sorted(known), SpacyRecognizer.ENTITIES)
         engine = _engine(nlp, self.language, ner)
-        self._budget = _Budget(registry.recognizers, engine)
+        self._budget = _Budget(list(registry.recognizers), engine)
         return AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=[self.language])
 
     def _unknown(self, entity: str, known: list[str], of_models: list[str]) -> LabelerError:
@@ -250,7 +250,7 @@ class _Budget:
     def __init__(self, recognizers: Sequence[Any], engine: Any):
         self._characters, self._used, self._started = 0, 0.0, 0.0
         self._message: str | None = None
-        self._by_recognizer: Counter[str] = Counter()
+        self._by_recognizer: defaultdict[str, float] = defaultdict(float)
         self._entities = {one.name: one.supported_entities for one in recognizers}
         for recognizer in recognizers:
             recognizer.analyze = self._clocked(recognizer.analyze, recognizer.name)
