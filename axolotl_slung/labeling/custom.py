@@ -111,7 +111,7 @@ class CustomLabeler(Labeler):
             if problem:
                 raise TextProblem(f"a span: {problem}")
             start, end, score, *name = span
-            checked.append(Span(int(start), int(end), float(score), *name))
+            checked.append(Span(int(start), int(end), float(score), *name))  # pyright: ignore[reportCallIssue]
         return sorted(checked)
 
     def _import(self) -> type:

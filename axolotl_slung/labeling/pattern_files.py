@@ -20,21 +20,11 @@ from .text.linear import Linear
 
 BUILTIN = Path(__file__).with_name("builtin_patterns.yml")
 
-<<<<<<< HEAD
-MOST_REPEATED = 100_000
-"""The most parts that the repetitions of an expression may add to it. `regex` writes out those that have to be there."""
-_PIECES = regex.compile(r"\\.|\[\]?(?:\\.|[^\]\\])*+\]|\{(\d{1,9})\d*(?:,\d*)?\}|.", regex.DOTALL)
-
-_KEYS = ("pattern", "score", "flags", "check")
-_SHORT = {"i": "ignorecase", "m": "multiline", "s": "dotall"}
-||||||| merged common ancestors
-=======
 MOST_REPEATED = 100_000
 """The most parts that the repetitions of an expression may add to it. `regex` writes out those that have to be there."""
 _PIECES = regex.compile(r"\\.|\[\]?(?:\\.|[^\]\\])*+\]|\{(\d{1,9})\d*(?:,\d*)?\}|.", regex.DOTALL)
 
 _SHORT = {"i": "ignorecase", "m": "multiline", "s": "dotall"}
->>>>>>> HOSTILE
 _FLAGS = {"ignorecase": regex.IGNORECASE, "multiline": regex.MULTILINE, "dotall": regex.DOTALL}
 _KEYS = ("pattern", "score", "flags", "check")
 
@@ -113,36 +103,17 @@ def _compiled(where: str, name, entry) -> Pattern:
         raise _error(where, f"score: expected a number from 0 to 1, got {_shown(score)}", name)
     flags = entry.get("flags", [])
     if not isinstance(flags, list) or not all(flag in list(_FLAGS) for flag in flags):
-<<<<<<< HEAD
         wrong = next(flag for flag in flags if flag not in list(_FLAGS)) if isinstance(flags, list) else flags
         found = closest(wrong, _FLAGS) or _SHORT.get(str(wrong).lower())
         guess = f"; did you mean [{found}]?" if found else ""
         raise _error(where, f"flags: expected a list of {', '.join(_FLAGS)}, got {_shown(wrong)}{guess}", name)
-||||||| merged common ancestors
-        raise _error(where, f"flags: expected a list of {', '.join(_FLAGS)}", name)
-=======
-        wrong = next(flag for flag in flags if flag not in list(_FLAGS)) if isinstance(flags, list) else flags
-        found = closest(wrong, _FLAGS) or _SHORT.get(str(wrong).lower())
-        guess = f"; did you mean [{found}]?" if found else ""
-        raise _error(where, f"flags: expected a list of {', '.join(_FLAGS)}, got {_shown(wrong)}{guess}", name)
-    if _repeated(entry["pattern"]) > MOST_REPEATED:
-        raise _error(where, f"repeats its parts more than {MOST_REPEATED:,} times; use smaller numbers", name)
->>>>>>> HOSTILE
     check = entry.get("check")
     if check is not None and (not isinstance(check, str) or check not in CHECKS):
-<<<<<<< HEAD
         raise _error(
             where, f"check: expected one of {', '.join(CHECKS)}, got {_shown(check)}{meant(check, CHECKS)}", name
         )
     if _repeated(entry["pattern"]) > MOST_REPEATED:
         raise _error(where, f"repeats its parts more than {MOST_REPEATED:,} times; use smaller numbers", name)
-||||||| merged common ancestors
-        raise _error(where, f"check: expected one of {', '.join(CHECKS)}", name)
-=======
-        raise _error(
-            where, f"check: expected one of {', '.join(CHECKS)}, got {_shown(check)}{meant(check, CHECKS)}", name
-        )
->>>>>>> HOSTILE
     if "\b" in entry["pattern"]:
         raise _error(where, r"contains a backspace, since YAML reads \b so in double quotes; use single quotes", name)
     try:
@@ -183,28 +154,3 @@ def _shown(value) -> str:
 def _error(where: str, problem: str, name=None) -> LabelerError:
     pattern = "" if name is None else f" pattern {name!r}:"
     return LabelerError(f"{where}:{pattern} {problem}")
-
-
-def _repeated(expression: str) -> int:
-    """How many parts the repetitions add: 9 for `a{10}`, 99 for `(a{10}){10}`."""
-    groups, last, pieces = [0], 0, 0
-    for piece in _PIECES.finditer(expression):
-        if piece[0] == "(":
-            groups.append(0)
-        elif piece[0] == ")" and len(groups) > 1:
-            last = groups.pop()
-            groups[-1] += last
-        elif piece[1]:
-            times = max(int(piece[1]), 1)
-            groups[-1] += last * (times - 1)
-            last *= times
-        else:
-            last, pieces = 1, pieces + 1
-            groups[-1] += 1
-    return sum(groups) - pieces
-
-
-def _shown(value) -> str:
-    """A wrong score, flag or check. Anything long may be an expression, which is not quoted."""
-    plain = isinstance(value, (bool, int, float, str)) and 0 < len(str(value)) <= 20
-    return str(value).lower() if plain and isinstance(value, bool) else str(value) if plain else kind_of(value)
