@@ -14,6 +14,9 @@ from .tasks import TOXICITY
 _WITH = "disagreement_with_"
 _SUFFIX = re.compile("_(stderr|ci_low|ci_high)$")
 
+_WITH = "disagreement_with_"
+_SUFFIX = re.compile("_(stderr|ci_low|ci_high)$")
+
 
 def toxicity_in_detail(evaluations: Evaluations) -> list[Section]:
     """Tables of toxic and harmless prompts, and of other scorers; none where no result has them."""
