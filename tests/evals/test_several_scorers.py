@@ -97,13 +97,14 @@ def test_rescore_and_report_with_several(two, tmp_path, monkeypatch):
         run = CliRunner().invoke(main, ["rescore", str(path), *options, "-o", str(tmp_path / output)])
         assert run.exit_code == 0, run.output
         assert ("disagreement_with" in run.output) == (output != "plain")
+    out = ["-o", str(tmp_path / "report")]
     # the main scorer is the same, and only one was scored by others too
-    run = CliRunner().invoke(main, ["report", f"both={tmp_path / 'both'}", f"plain={tmp_path / 'plain'}"])
+    run = CliRunner().invoke(main, ["report", f"both={tmp_path / 'both'}", f"plain={tmp_path / 'plain'}", *out])
     assert run.exit_code == 0, run.output
     flat = " ".join(run.output.split())
     assert "Other scorers" in flat and "moderation-other" in flat
     # never another scorer's number in the main one's column
-    run = CliRunner().invoke(main, ["report", f"both={tmp_path / 'both'}", f"swapped={tmp_path / 'swapped'}"])
+    run = CliRunner().invoke(main, ["report", f"both={tmp_path / 'both'}", f"swapped={tmp_path / 'swapped'}", *out])
     assert run.exit_code and "measured differently" in run.output and "scorer.name" in run.output
 
 

@@ -15,7 +15,7 @@ from ...labeling.classifier.model import files_of
 from .answers import AnswerCache, digest
 from .base import Scorer
 from .guards import FORMAT, GUARDS, REPLY_TOKENS, Step, filled, plain, read
-from .scorers import digest_of, short_name
+from .local_models import digest_of, short_name
 
 _MARK = "what the user says"
 

@@ -7,9 +7,9 @@ import numpy as np
 from .answers import AnswerCache
 from .base import Scorer
 from .guards import FORMAT, GUARDS, REPLY_TOKENS, Step, filled, plain, read
+from .local_models import short_name
 from .remote import Unkept, ask_all
 from .remote_scorers import openai_service, served_model
-from .scorers import short_name
 from .service import Refused
 
 LIKELY = 5

@@ -13,7 +13,7 @@ from ...labeling.base import LabelerError
 from ...labeling.classifier.model import locate
 from ...storage import sha256_of
 from .base import Scorer
-from .scorers import ClassifierScorer
+from .local_models import ClassifierScorer
 
 
 class Alias(NamedTuple):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 
 from ...errors import SlungError
 from .answers import AnswerCache
 from .base import Scorer
+from .local_models import ClassifierScorer, check_labeler, digest_of, short_name
 
 KINDS = (
     "fitted[:FILE]",
@@ -191,7 +188,7 @@ class FastTextScorer(Scorer):
         if model.startswith(("https://", "http://")):
             raise SlungError(f"{said}: expected a file, got a URL; download the model and give its file")
         self._labeler = FastTextLabeler(key, model, label, lowercase=lowercase, spaced_punctuation=spaced_punctuation)
-        _check(said, key, self._labeler)
+        check_labeler(said, key, self._labeler)
         self.name = f"fasttext:{short_name(model)}#{label}{'#lowercase' * lowercase}"
         if spaced_punctuation:
             self.name += f"#spaced_punctuation={spaced_punctuation}"
@@ -199,45 +196,3 @@ class FastTextScorer(Scorer):
 
     def _score(self, texts: list[str]) -> np.ndarray:
         return self._labeler.score_texts(texts).astype(np.float64)
-
-
-class ClassifierScorer(Scorer):
-    """A Hugging Face sequence classifier on whole texts. A text of several windows gets the highest score."""
-
-    def __init__(self, said: str, key: str, model: str, label: str, name: str | None = None):
-        super().__init__()
-        from ...labeling.classifier.labeler import ClassifierLabeler
-
-        self._labeler = ClassifierLabeler(key, model, label, unit="document")
-        _check(said, key, self._labeler)
-        self.name = name or f"classifier:{short_name(model)}#{label}"
-        self.version = f"sha256 {digest_of(self._labeler.files())}, transformers {version('transformers')}"
-
-    def _score(self, texts: list[str]) -> np.ndarray:
-        # a text without tokens has no span: there is nothing that the model could read
-        found = self._labeler.label(texts, [{}] * len(texts))
-        return np.array([spans[0].score if spans else 0.0 for spans in found], np.float64).clip(0, 1)
-
-
-def _check(said: str, key: str, labeler) -> None:
-    """Open a labeler. Its errors begin with the option's value instead of a YAML key."""
-    try:
-        labeler.check()
-    except SlungError as error:
-        raise SlungError(f"{said}: {str(error).removeprefix(key).lstrip('.: ')}") from error
-
-
-def short_name(model: str) -> str:
-    """A model's name, without the path of a local file or folder."""
-    path = Path(model).expanduser()
-    return path.resolve().name if path.exists() else model
-
-
-def digest_of(files: Sequence[Path]) -> str:
-    """12 hex digits of a single file's sha256, or of a sha256 over the digests of several files."""
-    from ...labeling.identity import file_digest
-
-    digests = [file_digest(path) for path in files]
-    if len(digests) == 1:
-        return digests[0][:12]
-    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()[:12]
