@@ -102,7 +102,7 @@ def test_vllm_measures_as_hf(engine, measured, of_hf, vllm, monkeypatch):
 
     attributes = {
         "add_bos_token": None,
-        "enable_thinking": True,
+        "enable_thinking": None,
         "chat_template_args": {},
         "think_end_token": None,
         "truncation_side": "left",
