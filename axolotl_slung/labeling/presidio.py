@@ -250,6 +250,7 @@ class _Budget:
     def __init__(self, recognizers: Sequence[Any], engine: Any):
         self._characters, self._used, self._started = 0, 0.0, 0.0
         self._message: str | None = None
+        self._tight = False
         self._by_recognizer: defaultdict[str, float] = defaultdict(float)
         self._entities = {one.name: one.supported_entities for one in recognizers}
         for recognizer in recognizers:
@@ -260,7 +261,7 @@ class _Budget:
         def clocked(*args, **kwargs):
             started = time.process_time()
             try:
-                with _regex_timeout(self._left() - (started - self._started)):
+                with _regex_timeout(self._left() - (started - self._started)) as self._tight:
                     return call(*args, **kwargs)
             finally:
                 self._by_recognizer[name] += time.process_time() - started
@@ -280,12 +281,11 @@ class _Budget:
         try:
             yield
         except TextProblem:
-            timed_out = True
+            timed_out = self._tight  # by the budget, not by the limit of one expression
             raise
         finally:
             self._used += time.process_time() - self._started - (self._by_recognizer[""] - of_model)
-            # an expression that was stopped for want of time leaves a little of it
-            if self._left() <= 0.1 * timed_out * (ALLOWANCE + PER_MILLION * self._characters / 1e6):
+            if timed_out or self._left() <= 0:
                 self._message = self._exceeded(key)  # a caller that tries again does not pay again
                 raise LabelerError(self._message) from None
 
@@ -303,8 +303,8 @@ class _Budget:
 
 
 @contextmanager
-def _regex_timeout(seconds: float) -> Iterator[None]:
-    """Let no expression of Presidio's recognizers take longer than this. Its own limit, if lower, stays."""
+def _regex_timeout(seconds: float) -> Iterator[bool]:
+    """Let no expression of Presidio's recognizers take longer than this. Gives whether their own limit is higher."""
     name = "REGEX_TIMEOUT_SECONDS"
     modules = [
         one for key, one in [*sys.modules.items()] if key.startswith("presidio_analyzer.") and hasattr(one, name)
@@ -313,7 +313,7 @@ def _regex_timeout(seconds: float) -> Iterator[None]:
     for module, limit in zip(modules, before):
         setattr(module, name, max(min(limit, seconds), 1e-3) if limit > 1e-3 else limit)
     try:
-        yield
+        yield seconds < min(before, default=seconds)
     finally:
         for module, limit in zip(modules, before):
             setattr(module, name, limit)
