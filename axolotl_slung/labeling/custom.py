@@ -107,11 +107,11 @@ class CustomLabeler(Labeler):
             if not isinstance(span, (tuple, list)) or len(span) not in (3, 4):
                 problem = f"expected (start, end, score), got a {type(span).__name__}"
             else:
-                problem = _problem(*span[:3], length) or _problem_of_name(*span[3:])
+                start, end, score, *name = span
+                problem = _problem(start, end, score, length) or _problem_of_name(*name)
             if problem:
                 raise TextProblem(f"a span: {problem}")
-            start, end, score, *name = span
-            checked.append(Span(int(start), int(end), float(score), *name))  # pyright: ignore[reportCallIssue]
+            checked.append(Span(int(start), int(end), float(score), *name))
         return sorted(checked)
 
     def _import(self) -> type:
