@@ -57,7 +57,7 @@ def load(
         kept.append("toxicity")
     for number, row in enumerate(rows, 1):
         for name in kept:
-            if name not in columns and row.get(name) is None:
+            if name not in columns and (name not in NUMBERS or row.get(name) is None):
                 continue
             value, number_wanted = row.get(name), name in NUMBERS
             if isinstance(value, bool) or not isinstance(value, int | float if number_wanted else str):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from helpers import ROOT
 from helpers.axolotl_run import as_if_fresh, base_config, child_environment, run_command, write_config
 from helpers.tiny import write_jsonl
 
@@ -228,6 +229,7 @@ def test_what_stops_before_training_is_told(config, overrides, check, message):
 
 TWICE = """
 import json, sys
+from helpers import ROOT
 from helpers.axolotl_run import as_if_fresh
 from axolotl_slung.doctor.run import examine
 for path in sys.argv[2:]:
@@ -265,9 +267,10 @@ def test_the_command(config, tmp_path):
     path = config()
     result = CliRunner().invoke(main, ["doctor", path, "--steps", "1"])
     assert result.exit_code == 0, result.output
-    assert "All checks passed." in result.output and "without logits (fused; rows by numba)" in " ".join(
-        result.output.split()
-    )
+    # the tutorial quotes the last line
+    assert result.output.strip().endswith("All checks passed.")
+    assert "Its last line is `All checks passed.`" in (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    assert "without logits (fused; rows by numba)" in " ".join(result.output.split())
     assert "Maria" not in result.output
     broken = yaml.safe_load(Path(path).read_text())
     broken["slung"] = None

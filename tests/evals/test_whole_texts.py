@@ -160,15 +160,13 @@ class TestZeroShot:
         tokenizer = AutoTokenizer.from_pretrained(folder)
 
         class Stubbed(vllm.VLLM):
-            max_length = 512
-
             def _model_generate(inner, requests, generate, **_):
                 return [
                     SimpleNamespace(prompt_logprobs=[None, *({t: n} for t, n in zip(row[1:], self.numbers(row)[1:]))])
                     for row in requests
                 ]
 
-        self.check(monkeypatch, tmp_path, tokenizer, bare(Stubbed, tokenizer, add_bos_token=None))
+        self.check(monkeypatch, tmp_path, tokenizer, bare(Stubbed, tokenizer, 512, add_bos_token=None))
 
     def test_completions_of_a_service(self, monkeypatch, tmp_path, tmp_path_factory):
         from lm_eval.models.openai_completions import LocalCompletionsAPI

@@ -80,15 +80,16 @@ def open_scorer(
     Raises:
         SlungError: the kind, the model or the label is unknown, the key is missing, or the map is another scorer's.
     """
-    said = f"{key}={spec!r}"
     if "+" in spec and spec.endswith(".json"):
         from .calibrated import CalibratedScorer, parts
 
         inner, path = parts(spec)
-        options = {"url": url, "concurrency": concurrency, "per_second": per_second, "cache": cache}
-        return CalibratedScorer(said, open_scorer(inner, key=key, **options), path)
+        # first, since it checks that the address in it has no password
+        scorer = open_scorer(inner, key=key, url=url, concurrency=concurrency, per_second=per_second, cache=cache)
+        return CalibratedScorer(f"{key}={spec!r}", scorer, path)
     spec, own_url = split_url(spec)
     url = own_url or url
+    said = f"{key}={spec!r}"
     kind, _, argument = spec.partition(":")
     if kind in ("perspective", "moderation"):
         from .remote_scorers import ModerationScorer, PerspectiveScorer
