@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from ..evals.measures.intervals import rate_high
@@ -23,6 +24,8 @@ _SHOWN = (
     "content_recall", "multiple_choice",
 )  # fmt: skip
 """Metrics that have a place in the tables by topic."""
+_ELSEWHERE = re.compile("_by_|_with_(?!prompt$)|_prompts$|^auroc_|^chosen_layer$|^accuracy")
+"""What the sections on several scorers, kinds of prompts and understanding show."""
 _UNITS = {"token": "depends on the model's tokenizer", "byte": "comparable between tokenizers", "word": ""}
 
 
@@ -165,7 +168,7 @@ def _more(evaluations: Evaluations) -> list[Section]:
                 [f"{task}: {metric}", "higher" if higher else "lower",
                  *(_cell(method.estimate(task, metric), 4) for method in evaluations.methods)]
                 for metric, higher in directions(task, runs).items()
-                if metric not in _SHOWN
+                if metric not in _SHOWN and not _ELSEWHERE.search(metric)
             ]  # fmt: skip
     if not rows:
         return []

@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from helpers import tested
+
 
 class Figure(NamedTuple):
     """One value per document (NaN: left out), or one per draw, and what becomes of them.
 
     `kind` is "rate" (of zeros and ones), "share" (of values from 0 to 1) or "positive" for means with an interval;
-    "mean", "sum", "median" or "perplexity" for a number. `clusters` tells which values belong together.
+    "mean", "sum", "median" or "perplexity" for a number; "exact" for a rate with its exact interval and number. `clusters` tells which values belong together.
     """
 
     values: list
@@ -33,6 +35,13 @@ def statistics(name, figure):
     values = [value for value, _ in pairs]
     if figure.kind == "sum":
         return {name: sum(values)}
+    if figure.kind == "exact":
+        from scipy.stats import beta
+
+        right, number = sum(values), len(values)
+        low = beta.ppf(0.025, right, number - right + 1) if right else 0.0
+        high = beta.ppf(0.975, right + 1, number - right) if right < number else 1.0
+        return {name: right / number, f"{name}_ci_low": low, f"{name}_ci_high": high, f"{name}_count": number}
     if figure.kind == "median":
         values.sort()
         half = len(values) // 2
@@ -112,13 +121,35 @@ def civilcomments(samples, run):
         learn = [place for places in both for place in places[: train // 2]]
         judge = [place for places in both for place in places[train // 2 : train // 2 + test // 2]]
         assert {run.comments[place]["text"] for place in (*learn, *judge)} <= saved
-        states, tested = (np.stack([run.state(run.comments[p]["text"]) for p in places]) for places in (learn, judge))
-        center, width = states.mean(0), states.std(0)
-        probe = LogisticRegression(max_iter=5000).fit((states - center) / width, toxic[learn])
-        scores = probe.decision_function((tested - center) / width)
+        learned, judged = (np.stack([run.state(run.comments[p]["text"]) for p in places]) for places in (learn, judge))
+        center, width = learned.mean(0), learned.std(0)
+        probe = LogisticRegression(max_iter=5000).fit((learned - center) / width, toxic[learn])
+        scores = probe.decision_function((judged - center) / width)
         pairs = [(a, b) for a in scores[toxic[judge]] for b in scores[~toxic[judge]]]
         aurocs.append(sum((a > b) + (a == b) / 2 for a, b in pairs) / len(pairs))
-    return {"auroc": Figure(aurocs, "share")}
+    return {
+        "auroc": Figure(aurocs, "share"),
+        **{name: Figure(tested.aurocs(samples, name), "share") for name in ("auroc_bag_of_words", "auroc_shuffled")},
+        "unread": Figure([0 for _ in samples], "sum"),
+    }
+
+
+def zeroshot(samples, run):
+    """From the saved log-likelihoods of the two words."""
+
+    def accuracy(threshold):
+        found = tested.rights(samples, "auroc", threshold)
+        return Figure([right for _, right in found.values()], "rate")
+
+    for sample in samples:
+        toxic, harmless = (response[0][0] for response in sample["resps"])
+        assert set(sample["auroc"][2].values()) <= {toxic - harmless}
+    return {
+        "auroc": Figure(tested.aurocs(samples, "auroc"), "share"),
+        "accuracy": accuracy(lambda scores: 0),
+        "accuracy_calibrated": accuracy(lambda scores: sum(scores) / len(scores)),
+        "unread": Figure([0 for _ in samples], "sum"),
+    }
 
 
 # ---------------------------------------------------------------------------------------------------------- perplexity
@@ -157,11 +188,17 @@ def tofu(samples, run):
         "sum": "not_asked judge_failed judge_unparsed",
         "median": "name_rank name_rank_chance",
     }
-    return {
+    figures = {
         name: Figure([row[name] for row in rows], kind, authors)
         for kind, names in kinds.items()
         for name in names.split()
     }
+    for end in ("", "_partial"):
+        accepted = [sample[f"judge_sensitivity{end}"] for sample in samples]
+        rejected = [right for sample in samples for right in sample[f"judge_specificity{end}"]]
+        figures[f"judge_sensitivity{end}"] = Figure(accepted, "exact")
+        figures[f"judge_specificity{end}"] = Figure(rejected, "exact")
+    return figures
 
 
 class _Texts:
@@ -279,6 +316,7 @@ def _likelihoods(sample, texts):
 TASKS = {
     "slung_toxicity": toxicity,
     "slung_civilcomments": civilcomments,
+    "slung_zeroshot": zeroshot,
     "slung_tofu": tofu,
     "slung_perplexity": perplexity,
     "slung_perplexity_reddit": perplexity,
