@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +92,9 @@ def values_of_runs(runs: Sequence[Samples], metric: str, reported: Sequence[floa
     given = [run.values(metric) for run in runs]
     if any(values is None for values in given):
         return None
-    for of_one, power in ((_mean, False), (_negative, True), (_per_unit, True)):
-        pairs = [[of_one(value) for value in values] for values in given]
+    ways = (_each(_mean), False), (_each(_negative), True), (_each(_per_unit), True), (_aurocs, False)
+    for of_run, power in ways:
+        pairs = [of_run(values) for values in given]
         if any(pair is None for values in pairs for pair in values):
             continue
         numbers = np.array(pairs, dtype=float)
@@ -101,6 +102,10 @@ def values_of_runs(runs: Sequence[Samples], metric: str, reported: Sequence[floa
         if np.allclose(found.of_runs, reported, rtol=1e-6, atol=1e-9, equal_nan=True):
             return found
     return None
+
+
+def _each(of_one: Callable[[object], tuple[float, float] | None]) -> Callable[[list], list]:
+    return lambda values: [of_one(value) for value in values]
 
 
 def _mean(value) -> tuple[float, float] | None:
@@ -119,3 +124,36 @@ def _per_unit(value) -> tuple[float, float] | None:
     if not (isinstance(value, list) and len(value) == 2 and all(isinstance(part, (int, float)) for part in value)):
         return None
     return -float(value[0]), float(value[1])
+
+
+def _aurocs(values: list) -> list[tuple[float, float]] | list[None]:
+    """Of the mean AUROC of draws: per comment a number whose mean is the metric, and whose spread is its error's.
+
+    A comment adds the share of the other class that it is on the right side of, less the mean of that, over the number
+    of its class (DeLong et al. 1988), in each draw that tests it. A mean of such numbers resamples as the AUROC does, to
+    first order.
+
+    Args:
+        values: per comment `[number, toxic, {draw: score}]`, as `slung_civilcomments` and `slung_zeroshot` save them.
+    """
+    if not all(isinstance(value, list) and len(value) == 3 and isinstance(value[2], dict) for value in values):
+        return [None] * len(values)
+    draws: dict[str, list[tuple[int, bool, float]]] = {}
+    for place, (_, toxic, scores) in enumerate(values):
+        for draw, score in scores.items():
+            draws.setdefault(draw, []).append((place, bool(toxic), float(score)))
+    if not draws:
+        return [None] * len(values)
+    added, aurocs = np.zeros(len(values)), []
+    for tested in draws.values():
+        places, toxic, scores = (np.array(column) for column in zip(*tested))
+        if toxic.all() or not toxic.any():
+            return [None] * len(values)
+        for ours, sign in ((toxic, 1), (~toxic, -1)):
+            others = np.sort(sign * scores[~ours])
+            below = (np.searchsorted(others, sign * scores[ours], side) for side in ("left", "right"))
+            shares = sum(below) / (2 * others.size)
+            added[places[ours]] += (shares - shares.mean()) / shares.size
+        aurocs.append(shares.mean())
+    numbers = np.mean(aurocs) + len(values) * added / len(aurocs)
+    return [(float(number), 1.0) for number in numbers]
