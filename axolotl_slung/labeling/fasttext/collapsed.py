@@ -1,8 +1,9 @@
-"""A fastText classifier of two labels, collapsed to one float per row.
+"""A fastText classifier of two labels, collapsed to two floats per row.
 
 A softmax over two labels depends only on the difference of their outputs, `(w1 - w0) . hidden`. `hidden` is the mean of
-the rows for a line's words and n-grams. A table of `(w1 - w0) . row` therefore replaces the whole matrix. The decisions
-stay fastText's: if its rounding might matter, the line is scored from the model's file with fastText's own arithmetic.
+the rows for a line's words and n-grams. A table of `(w1 - w0) . row` therefore replaces the whole matrix. Beside each value
+stands the size of the products that it sums, which bounds what fastText's rounding can do to it. The decisions stay
+fastText's: if its rounding might matter, the line is scored from the model's file with fastText's own arithmetic.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..identity import sources
 from .file import Layout, read_layout
 from .kernels import Vocabulary, index_words, score, score_as_fasttext
 
-_MAGIC = b"slungft1"
+_MAGIC = b"slungft2"
 """The beginning of a table's file. Change it whenever the same model gets a different table."""
 
 _CHUNK = 1 << 16
@@ -88,7 +89,7 @@ class Collapsed:
 
     def __init__(self, path: Path, layout: Layout, label: str, digest: str):
         self.model = MappedModel(path, layout, label)
-        self._spread, self._table = _table(self.model, digest)
+        self._table = _table(self.model, digest)
 
     def scores(
         self, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray, thresholds: Sequence[float] = ()
@@ -108,9 +109,7 @@ class Collapsed:
         scratch = self.model.scratch(int((ends - starts).max(initial=0)))
         bounds = np.array(thresholds, np.float64)
         dim, target = self.model.layout.dim, self.model.target
-        scores, close = score(
-            buffer, starts, ends, self.model.known, *scratch, self._table, dim, self._spread, target, bounds
-        )
+        scores, close = score(buffer, starts, ends, self.model.known, *scratch, self._table, dim, target, bounds)
         close = np.flatnonzero(close)
         if not close.size or not self.exact:
             return scores, close
@@ -147,8 +146,8 @@ class Collapsed:
         return scores.tolist() == theirs
 
 
-def _table(model: MappedModel, digest: str) -> tuple[float, np.ndarray]:
-    """The spread and the table (see `_collapse`) from their file, which is written first if necessary."""
+def _table(model: MappedModel, digest: str) -> np.ndarray:
+    """The table (see `_collapse`) from its file, which is written first if necessary."""
     # named by the source too: another version of this package may compute a different table
     path = cache_folder() / "fasttext" / f"{digest}.{sources('labeling')[:16]}.{_MAGIC.decode()}"
     rows = model.layout.input.rows
@@ -156,48 +155,42 @@ def _table(model: MappedModel, digest: str) -> tuple[float, np.ndarray]:
         return _read(path, rows)
     except (OSError, ValueError):
         pass  # missing, or damaged
-    spread, table = _collapse(model)
+    table = _collapse(model)
     try:
-        body = struct.pack("<d", spread) + table.tobytes()
+        body = table.tobytes()
         with replacing(path) as part:
             part.write_bytes(_MAGIC + hashlib.sha256(body).digest() + body)
         return _read(path, rows)
     except (OSError, ValueError):
-        return spread, table
+        return table
 
 
-def _read(path: Path, rows: int) -> tuple[float, np.ndarray]:
-    """The file: the magic, the sha256 of the rest, the spread as a double, the table as float32."""
+def _read(path: Path, rows: int) -> np.ndarray:
+    """The file: the magic, the sha256 of the table, the table."""
     content = np.memmap(path, np.uint8, "r").view(np.ndarray)
-    if content.size != 48 + 4 * rows or content[:8].tobytes() != _MAGIC:
+    if content.size != 40 + 8 * rows or content[:8].tobytes() != _MAGIC:
         raise ValueError("not a table of this version and size")
     if hashlib.sha256(content[40:].tobytes()).digest() != content[8:40].tobytes():
         raise ValueError("damaged")
-    return float(content[40:48].view("<f8")[0]), content[48:].view("<f4")
+    return content[40:].view("<f4").reshape(rows, 2)
 
 
-def _collapse(model: MappedModel) -> tuple[float, np.ndarray]:
-    """The spread and the table, float32 (rows,).
+def _collapse(model: MappedModel) -> np.ndarray:
+    """The table, float32 (rows, 2): each row's sum of products, and the same sum without the signs.
 
-    Each value of the table is a sum of products. The spread is how much larger that sum is without the signs, averaged
-    over the values and weighted by their size. It is 1 or slightly more for a trained model. It measures the size of
-    the numbers that fastText rounds.
+    The second is the size of the numbers that fastText rounds. For most rows of a trained model both are nearly equal.
     """
     weights = model.output.astype(np.float64)
     difference, sizes = weights[1] - weights[0], np.abs(weights).sum(0)
     rows = model.layout.input.rows
-    table = np.empty(rows, np.float32)
-    unsigned = squares = 0.0
+    table = np.empty((rows, 2), np.float32)
     for first in range(0, rows, _CHUNK):
         chunk = model.rows(first, min(_CHUNK, rows - first))
-        values = chunk @ difference
         products = np.abs(chunk) @ sizes
         if not products.max() < _LARGEST:
             raise ValueError("some of its weights are not finite, or too large")
-        table[first : first + len(chunk)] = values
-        unsigned += products @ np.abs(values)
-        squares += values @ values
-    return max(float(unsigned / max(squares, 1e-300)), 1.0), table
+        table[first : first + len(chunk)] = np.stack([chunk @ difference, products], 1)
+    return table
 
 
 def _model_file(rows: np.ndarray, output: np.ndarray) -> bytes:

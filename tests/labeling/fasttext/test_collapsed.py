@@ -228,6 +228,24 @@ def test_outputs_that_have_much_in_common(tmp_path):
     assert len(set(exact.tolist())) > 1000
 
 
+def test_products_that_cancel(tmp_path):
+    """Rows whose value is small beside the products that it sums: fastText rounds the products."""
+    rng = np.random.default_rng(0)
+    rows, outputs = rng.normal(size=(64, 20)), rng.normal(size=(2, 20))
+    across = outputs[1] - outputs[0]
+    # one row decides the scale of the values; all others are nearly at right angles to what decides
+    rows[1:] -= np.outer(rows[1:] @ across / (across @ across), across) * 0.9999
+    rows[0] = 10 * across
+    path = tmp_path / "cancel.bin"
+    path.write_bytes(_model_file(rows, outputs))
+    pair = Pair(path, "__label__1")
+    if not pair.collapsed.exact:
+        pytest.skip("this build of fastText computes in another order than ours")
+    lines = [" ".join(f"w{i}" for i in rng.integers(1, 64, size=n)) for n in rng.integers(1, 8, size=600)]
+    exact = pair.reference(lines).astype(np.float64)
+    pair.check(lines, [*exact, *np.nextafter(exact, 1)])
+
+
 @pytest.fixture
 def small(tmp_path):
     return train(tmp_path / "small.bin", ["__label__toxic you fool\n", "__label__clean lovely day\n"] * 100, dim=10)
