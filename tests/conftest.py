@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import signal
 import sys
 import tempfile
 
@@ -12,6 +13,10 @@ from hypothesis import settings
 
 # nothing in the tests may reach a network or send telemetry
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", AXOLOTL_DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
+
+# a shell's background jobs ignore Ctrl-C, and so would the processes that tests start and interrupt
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # absl (of rouge_score) logs to the sys.stderr of its import, which is pytest's, and closes it when Axolotl sets up logging
 absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
