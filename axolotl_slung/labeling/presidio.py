@@ -24,9 +24,12 @@ _SIZES = {"lg": 0, "md": 1, "sm": 2}
 """The order of preference if several spaCy models are installed. Other models come last."""
 
 
-ALLOWANCE, PER_MILLION = 60.0, 100.0
-"""Seconds of CPU time that Presidio may take in one process, without its model: so many, and so many more per million
-characters. English text takes 3 to 18 per million."""
+ALLOWANCE, PER_TEXT, PER_MILLION = 60.0, 0.02, 100.0
+"""Seconds of CPU time that Presidio may take in one process, without its model: so many, and so many more per text and per
+million characters."""
+
+_LIMIT = "REGEX_TIMEOUT_SECONDS"
+"""Presidio's name of the time limit of an expression."""
 
 
 class PresidioLabeler(Labeler):
@@ -248,10 +251,11 @@ class _Budget:
     """
 
     def __init__(self, recognizers: Sequence[Any], engine: Any):
-        self._characters, self._used, self._started = 0, 0.0, 0.0
+        self._texts, self._characters, self._used, self._started = 0, 0, 0.0, 0.0
         self._message: str | None = None
         self._tight = False
         self._by_recognizer: defaultdict[str, float] = defaultdict(float)
+        self._modules = _with_a_limit()
         self._entities = {one.name: one.supported_entities for one in recognizers}
         for recognizer in recognizers:
             recognizer.analyze = self._clocked(recognizer.analyze, recognizer.name)
@@ -261,7 +265,7 @@ class _Budget:
         def clocked(*args, **kwargs):
             started = time.process_time()
             try:
-                with _regex_timeout(self._left() - (started - self._started)) as self._tight:
+                with _regex_timeout(self._modules, self._left() - (started - self._started)) as self._tight:
                     return call(*args, **kwargs)
             finally:
                 self._by_recognizer[name] += time.process_time() - started
@@ -269,13 +273,14 @@ class _Budget:
         return clocked
 
     def _left(self) -> float:
-        return ALLOWANCE + PER_MILLION * self._characters / 1e6 - self._used
+        return ALLOWANCE + PER_TEXT * self._texts + PER_MILLION * self._characters / 1e6 - self._used
 
     @contextmanager
     def spent(self, characters: int, key: str) -> Iterator[None]:
         """Count the time inside as that of a text. Raises `LabelerError` if more than the budget was used."""
         if self._message is not None:
             raise LabelerError(self._message)
+        self._texts += 1
         self._characters += characters
         of_model, self._started, timed_out = self._by_recognizer[""], time.process_time(), False
         try:
@@ -297,26 +302,29 @@ class _Budget:
         if context > times.get(slowest, 0.0):
             where, advice = "the search for context words", "ask for fewer `entities`"
         return (
-            f"{key}: Presidio took more CPU time than its budget, {ALLOWANCE:g} s and {PER_MILLION:g} s per million "
-            f"characters, most of it in {where}; {advice}, or remove texts that are mostly digits, dots or addresses"
+            f"{key}: Presidio took more CPU time than its budget, {ALLOWANCE:g} s, {PER_TEXT:g} s per text and "
+            f"{PER_MILLION:g} s per million characters, most of it in {where}; {advice}, or remove texts that are mostly "
+            "digits, dots or addresses"
         )
 
 
+def _with_a_limit() -> list[Any]:
+    """The modules of Presidio that hold the time limit of an expression."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("presidio_analyzer.")]
+    return [module for module in modules if hasattr(module, _LIMIT)]
+
+
 @contextmanager
-def _regex_timeout(seconds: float) -> Iterator[bool]:
+def _regex_timeout(modules: Sequence[Any], seconds: float) -> Iterator[bool]:
     """Let no expression of Presidio's recognizers take longer than this. Gives whether their own limit is higher."""
-    name = "REGEX_TIMEOUT_SECONDS"
-    modules = [
-        one for key, one in [*sys.modules.items()] if key.startswith("presidio_analyzer.") and hasattr(one, name)
-    ]
-    before = [getattr(one, name) for one in modules]
+    before = [getattr(module, _LIMIT) for module in modules]
     for module, limit in zip(modules, before):
-        setattr(module, name, max(min(limit, seconds), 1e-3) if limit > 1e-3 else limit)
+        setattr(module, _LIMIT, max(min(limit, seconds), 1e-3) if limit > 1e-3 else limit)
     try:
         yield seconds < min(before, default=seconds)
     finally:
         for module, limit in zip(modules, before):
-            setattr(module, name, limit)
+            setattr(module, _LIMIT, limit)
 
 
 def _entities_of(nlp, ner) -> set[str]:

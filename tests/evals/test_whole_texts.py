@@ -166,7 +166,12 @@ class TestZeroShot:
                     for row in requests
                 ]
 
-        self.check(monkeypatch, tmp_path, tokenizer, bare(Stubbed, tokenizer, 512, add_bos_token=None))
+        self.check(
+            monkeypatch,
+            tmp_path,
+            tokenizer,
+            bare(Stubbed, tokenizer, 512, add_bos_token=None, enable_thinking=None, chat_template_args={}),
+        )
 
     def test_completions_of_a_service(self, monkeypatch, tmp_path, tmp_path_factory):
         from lm_eval.models.openai_completions import LocalCompletionsAPI
