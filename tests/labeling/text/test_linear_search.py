@@ -42,9 +42,7 @@ ATOMS = [
 ]
 ANCHORS = ["^", "$", r"\b", r"\B", r"\A", r"\Z"]
 REPETITIONS = ["*", "+", "?", "{2}", "{1,3}", "{2,}", "{,2}", "*?", "+?", "??", "{1,2}?"]
-CHARACTERS = (
-    "abckKsSſKiIİıéÉßẞΣσς\u0345\u0301\u200d0٣_-.#]} \n\n\t\r\x0b\x1c\x85\u2028\ud800😀😁ǆǅǄ漢A\U0001e900\U0010ffff"
-)
+CHARACTERS = "abckKsSſKiIİıéÉßẞΣσς\u0301\u200d0٣_-.#]} \n\n\t\r\x0b\x1c\x85\u2028\ud800😀😁ǆǅǄ漢A\U0001e900\U0010ffff"
 
 # without (?i:...), beside which `regex` 2026.11.19 forgets matches of a set: (?i:\P{L})b|[^]a] does not find A
 expressions = st.recursive(
@@ -86,7 +84,13 @@ def found(alphabet, linear, texts):
 @settings(deadline=None, max_examples=150)
 @given(
     st.lists(st.tuples(expressions, st.sampled_from(FLAGS)).filter(lambda pair: compiled(*pair)), max_size=3),
-    st.lists(st.one_of(st.text(st.sampled_from(CHARACTERS), max_size=20), st.text(st.characters())), max_size=10),
+    # `regex` 2026.11.19 finds U+0345 by \p{Lu} in a set, and not by \p{Lu} alone, if case is ignored
+    st.lists(
+        st.one_of(
+            st.text(st.sampled_from(CHARACTERS), max_size=20), st.text(st.characters(exclude_characters="\u0345"))
+        ),
+        max_size=10,
+    ),
 )
 def test_the_same_matches_as_regex(pairs, texts):
     alphabet = Alphabet(pairs)
