@@ -5,6 +5,9 @@ Log-likelihoods of answers are lm_eval's own requests. These requests add what l
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+
 from ..errors import SlungError, get_logger
 
 LOG = get_logger(__name__)
@@ -22,6 +25,30 @@ def attach() -> None:
     setattr(TemplateLM, TOKENS, _tokens)
     setattr(LM, RANKS, _no_ranks)
     setattr(HFLM, RANKS, _ranks)
+    if not hasattr(HFLM._loglikelihood_tokens, "__wrapped__"):
+        HFLM._loglikelihood_tokens = _each_with_its_own_context(HFLM._loglikelihood_tokens)
+
+
+def _each_with_its_own_context(of_tokens: Callable) -> Callable:
+    """lm_eval's `HFLM._loglikelihood_tokens`, for one text that is cut at several places too.
+
+    lm_eval computes requests with the same tokens before the last one only once, and scores all of them where the first
+    begins. A part of an answer and the whole answer are such requests, with contexts of different lengths.
+    """
+
+    @wraps(of_tokens)
+    def wrapped(self, requests, *arguments, **options):
+        lengths: dict[tuple[int, ...], set[int]] = {}
+        for _, context, text in requests:
+            lengths.setdefault((*context, *text[:-1]), set()).add(len(context))
+        cached = self.logits_cache
+        self.logits_cache = cached and all(len(its) == 1 for its in lengths.values())
+        try:
+            return of_tokens(self, requests, *arguments, **options)
+        finally:
+            self.logits_cache = cached
+
+    return wrapped
 
 
 def no_log_likelihoods(why: str) -> SlungError:

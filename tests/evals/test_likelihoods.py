@@ -226,3 +226,26 @@ def test_probabilities_too_small_for_a_float():
     # a text whose tokens are all joined to the text before it
     row = likelihoods.measure(asked, [-1.0] * 4, [1, 0, 1, 1], [])
     assert math.isnan(row["truth_ratio"]) and row["answer_probability"] == pytest.approx(math.exp(-1))
+
+
+def test_one_text_cut_at_two_places(models):
+    """lm_eval scores requests with equal tokens together, and would take both for cut at the same place."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    from axolotl_slung.evals import answer_requests
+
+    answer_requests.attach()
+    model = HFLM(pretrained=str(tiny_model(models)), dtype="float32", device="cpu", batch_size=4)
+    pairs = [
+        ("Q: one two three ", "four five six"),
+        ("Q: one ", "two three four five six"),
+        ("Q: one two ", "three four five six"),
+    ]
+
+    def scored(some):
+        return [value for value, _ in model.loglikelihood([Instance("loglikelihood", {}, pair, 0) for pair in some])]
+
+    assert scored(pairs) == pytest.approx([scored([pair])[0] for pair in pairs], rel=1e-4)
+    assert scored(pairs[::-1]) == pytest.approx([scored([pair])[0] for pair in pairs[::-1]], rel=1e-4)
+    assert model.logits_cache
