@@ -56,6 +56,13 @@ def _build(target: Path, build) -> Path:
     return target
 
 
+def put(path, content):
+    """Write bytes to a file whose folder may not exist yet; gives the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
 def write_jsonl(path, rows) -> Path:
     """Writes dictionaries as JSON lines and gives the path; text stays readable (no ASCII escapes)."""
     path = Path(path)
