@@ -160,14 +160,17 @@ def phone(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """A telephone number that exists, written as its country writes it (Google's libphonenumber, by `phonenumbers`)."""
     candidate = text[start:end]
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
-    if regex.search(r"[\w@/#.-]\Z|[$€£]\s?\Z", before) or regex.match(r"\w|[-/.]\d|\s?[%€$£]", after):
+    named = _NAMES.search(text[max(0, start - _NAMED) : start]) is not None
+    # `Tel.030 901820`, but not the end of a longer number
+    if regex.search(r"[\w@/#]\Z|[$€£]\s?\Z", before) or (not named and before.endswith((".", "-"))):
+        return []
+    if regex.match(r"\w|[-/.]\d|\s?[%€$£]", after):
         return []
     if sum(map(str.isdigit, candidate)) < 8:
         return []
     if candidate.startswith(("+", "00")):
         number = "+" + candidate[2:] if candidate.startswith("00") else candidate
         return [(start, end)] if _exists(number) else []
-    named = _NAMES.search(text[max(0, start - _NAMED) : start]) is not None
     if named:
         regions, leniency = REGIONS, phonenumbers.Leniency.VALID
     else:
