@@ -313,21 +313,25 @@ class Stage:
 
     def rows(self, template: str, kinds: list[str]) -> list[dict]:
         """The tokenized rows of one data set of kinds with the same entry. Whatever Axolotl raises comes out."""
+        kinds = tuple(kinds)
+        [entry] = {KINDS[kind].entry for kind in kinds}
+        of_data = {**self.entries[entry], "chat_template_jinja": template}
+        return list(self.tokenized(_data_set(kinds), of_data, **OF_CONFIG.get(entry, {})))
+
+    def tokenized(self, rows, entry: dict, **of_config):
+        """A data set, tokenized with an entry of `datasets:` and more keys of the config."""
         from axolotl.prompt_strategies.chat_template import ChatTemplatePrompter
         from axolotl.utils.data import sft
         from axolotl.utils.dict import DictDefault
 
-        kinds = tuple(kinds)
-        [entry] = {KINDS[kind].entry for kind in kinds}
-        cfg = DictDefault({**self.cfg, **OF_CONFIG.get(entry, {})})
-        of_data = DictDefault({**self.entries[entry], "chat_template_jinja": template})
-        cfg.datasets = [of_data]
+        of_data = DictDefault(entry)
+        cfg = DictDefault({**self.cfg, **of_config, "datasets": [of_data]})
         with mock.patch.object(ChatTemplatePrompter, "get_chat_template_msg_variables", _variables):
             dataset, _ = sft.get_dataset_wrapper(
-                dataset_config=of_data, tokenizer=self.tokenizer, cfg=cfg, dataset_base_type="chat_template",
-                dataset=_data_set(kinds), dataset_prompt_style=None, processor=None,
+                dataset_config=of_data, tokenizer=self.tokenizer, cfg=cfg, dataset_base_type=entry["type"],
+                dataset=rows, dataset_prompt_style=None, processor=None,
             )  # fmt: skip
-        return list(dataset)
+        return dataset
 
 
 def _variables(_, template: str, field_messages: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Keep strings tracked while a chat template renders them.
+"""Keep strings tracked while Axolotl joins them and a chat template renders them.
 
 Jinja joins strings in macros, blocks, `~` and filters. The results are plain strings with marks in them, and a template
 may cut or compare them later. While a row is rendered for its places, such results are turned into tracked strings.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from jinja2 import Environment
 from transformers.utils import chat_template_utils
 
-from .tracked import again, written
+from .flags import parts_of, text_of
+from .tracked import again, joined, written
 
 
 class _MarkingJson:
@@ -44,21 +46,23 @@ def _tracking(function):
 
 
 @contextmanager
-def following(template: str | None) -> Iterator[None]:
-    """Let a chat template keep strings tracked.
+def following(template: str | None, strategy: Any) -> Iterator[None]:
+    """Let a chat template and Axolotl's strategy keep strings tracked.
 
     Args:
         template: the template's text, or None for a type without a template.
+        strategy: Axolotl's strategy.
     """
     concat, plain_json = Environment.concat, chat_template_utils.json
     Environment.concat = staticmethod(lambda parts: again("".join(map(str, parts))))
     chat_template_utils.json = _MarkingJson()
-    undo = _follow(template)
+    undo, undo_parts = _follow(template), _follow_parts(strategy)
     try:
         yield
     finally:
         Environment.concat, chat_template_utils.json = concat, plain_json
         undo()
+        undo_parts()
 
 
 def _follow(template: str | None):
@@ -77,5 +81,24 @@ def _follow(template: str | None):
         names.update(before)
         environment.filters = filters
         del environment.call
+
+    return undo
+
+
+def _follow_parts(strategy: Any) -> Callable[[], None]:
+    """Let the strategy keep content parts tracked where it joins them. Returns a function that undoes this."""
+    convert = getattr(strategy, "_convert_content_parts", None)
+    if convert is None:
+        return lambda: None
+
+    def tracked(content):
+        result = convert(content)
+        together = joined(text_of(part)[0] for _, part in parts_of(content))
+        return result if result is None or result[0] != together else (together, *result[1:])
+
+    strategy._convert_content_parts = tracked
+
+    def undo():
+        del strategy._convert_content_parts
 
     return undo

@@ -35,7 +35,7 @@ class Placer:
     """
 
     def __init__(self, strategy: Any, call: Callable[[Mapping], object], tokenizer: TaggingTokenizer, layout: Layout):
-        self._call, self._tokenizer, self._layout = call, tokenizer, layout
+        self._strategy, self._call, self._tokenizer, self._layout = strategy, call, tokenizer, layout
         makers = (*type(strategy).__mro__, *type(getattr(strategy, "prompter", None)).__mro__)
         self._loggers = [logging.getLogger(name) for name in {kind.__module__ for kind in makers}]
         tokens = {*tokenizer.all_special_tokens, *(str(t) for t in tokenizer.added_tokens_decoder.values())}
@@ -65,7 +65,7 @@ class Placer:
             if places := self._plain(texts[0].text, fields):
                 return [list(places) for _ in texts], [[] for _ in texts], []
         tracked = {p: track(text, number) for number, (p, text) in enumerate(fields.items()) if not MARKS.search(text)}
-        with following(self._layout.template):
+        with following(self._layout.template, self._strategy):
             known = [unmark(text, escaped=True) for text in self._render(replaced(row, tracked))]
         by_text = dict(reversed(known))
         placed, choices, names = [], [], list(fields)

@@ -78,6 +78,8 @@ class SpanColumns:
                     followed.append(strategy.followed(dict(rows[number]), number))
                 except SlungDataError as error:
                     problems[number] = str(error)
+                except RowError as error:
+                    problems[number] = error.told(number)
                 except Exception as error:
                     # its message could quote the row
                     problems[number] = f"Axolotl cannot prepare this row: {type(error).__name__}"

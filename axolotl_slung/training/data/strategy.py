@@ -16,6 +16,7 @@ from ...labels.buckets import Action
 from ...labels.outcome import Outcome
 from . import inexact, outcomes
 from .edits import edit, edits_text
+from .heeded import Heeded
 from .placing import Placer
 from .policy import Policy
 from .row_documents import row_documents
@@ -60,6 +61,7 @@ class SlungStrategy:
         self._row_labels = RowLabels(self.tokenizer, policy)
         self._placer = Placer(strategy, self._call, self.tokenizer, self.layout)
         self._spans = RowSpans(policy, self.layout, self._placer)
+        self.heeded = Heeded(strategy, self.layout)
 
     def tokenize_prompt(self, batch: Mapping[str, list]) -> dict[str, list]:
         """Tokenize and label a batch of raw rows. The result may have more or fewer rows."""
@@ -118,8 +120,8 @@ class SlungStrategy:
             SlungDataError: a row cannot be labeled.
         """
         raw = [dict(zip(batch, values)) for values in zip(*batch.values())]
-        rows = [self.followed(row, number) for number, row in enumerate(raw)]
         try:
+            rows = [self.followed(row, number) for number, row in enumerate(raw)]
             self.find(rows)
             if edited and edits_text(self.policy.buckets):
                 rows = self._edited(rows)
@@ -143,7 +145,12 @@ class SlungStrategy:
     # tokens and places
 
     def followed(self, raw: dict, number: int) -> Row:
-        """A raw row, tokenized, with the places of its fields. `number` is its index in its batch."""
+        """A raw row, tokenized, with the places of its fields. `number` is its index in its batch.
+
+        Raises:
+            RowError: it says of training what Axolotl cannot read.
+            SlungDataError: its values are nested too deeply, or its tokens cannot be followed.
+        """
         try:
             return self._tokenized(_cleaned(raw), number)
         except RecursionError:
@@ -156,6 +163,8 @@ class SlungStrategy:
         parsed = self.layout.parsed(raw)
         # a template may write a whole message: the spans in it are not text
         row = Row(self.layout.without(parsed, self._span_columns), source=raw, number=number)
+        if problem := self.heeded.flags.problem(row.raw):
+            raise RowError(self.policy.where, {number: problem})
         if self._in_order:
             with self.tokenizer.noting(tagged=False) as row.texts:
                 made = self._made(row.raw)
@@ -168,6 +177,7 @@ class SlungStrategy:
         row.parts = parts
         row.texts = self._row_labels.used(parts, row.texts)
         row.places, row.choices, row.lost = self._placer.place(row.raw, row.texts)
+        row.inexact |= self.heeded.unheeded(row)
         return row
 
     def _call(self, row):
@@ -236,9 +246,8 @@ class SlungStrategy:
 
     def _check_offsets(self, row: Row, texts) -> None:
         """Raise `SlungDataError` if a changed text has training details: offsets of the characters to train."""
-        detail = getattr(getattr(self.strategy, "prompter", None), "message_field_training_detail", None)
         for path in texts:
-            if detail and fields_of.surroundings(row.raw, path).get(detail) is not None:
+            if self.heeded.flags.counts(row.raw, path):
                 raise SlungDataError(
                     f"{self.policy.where}.message_field_training_detail: {describe_row(row.number, row.raw)}: its "
                     "offsets count characters of a text that `drop_span` or `control_token` changes; use the action "

@@ -8,7 +8,7 @@ prompt. Only the written text has marks around it. `unmark` removes the marks.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -144,16 +144,16 @@ class Tracked(str):
     # other strings made of it
 
     def __add__(self, other):
-        return _joined([self, other]) if isinstance(other, str) else NotImplemented
+        return joined([self, other]) if isinstance(other, str) else NotImplemented
 
     def __radd__(self, other):
-        return _joined([other, self]) if isinstance(other, str) else NotImplemented
+        return joined([other, self]) if isinstance(other, str) else NotImplemented
 
     def replace(self, old: str, new: str, count: int = -1) -> str:
         if not old:
             return str.replace(self, old, new, count)
         parts = self.split(old, count)
-        return _joined([piece for part in parts for piece in (part, new)][:-1])
+        return joined([piece for part in parts for piece in (part, new)][:-1])
 
     def _same_length(self, changed: str) -> str:
         return _tracked(changed, self.pieces) if len(changed) == len(self) else changed
@@ -256,8 +256,9 @@ def _tracked(text: str, pieces) -> Tracked:
     return made
 
 
-def _joined(parts) -> Tracked:
-    pieces, length = [], 0
+def joined(parts: Iterable[str]) -> Tracked:
+    """Strings, joined. The result is tracked where they are; `"".join` would give a plain string."""
+    parts, pieces, length = list(parts), [], 0
     for part in parts:
         if isinstance(part, Tracked):
             pieces += [Piece(p.start + length, p.end + length, p.field, p.offset) for p in part.pieces]

@@ -110,7 +110,7 @@ def test_marks_that_were_written_as_escapes():
 )
 def test_what_a_template_joins_stays_tracked(template, expected):
     compiled = _compile_jinja_template(template)
-    with following(template):
+    with following(template, None):
         text, pieces = unmark(str(compiled.render(x=track(" one|me ", 0))))
     assert text == compiled.render(x=" one|me ") and list(map(tuple, pieces)) == expected
 
