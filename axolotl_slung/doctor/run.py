@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
@@ -23,6 +24,9 @@ from ..training.loop import LoopError
 from ..training.loop.culprits import collator_name
 from .plant import Planted
 from .probe import Probe, Seen
+
+if TYPE_CHECKING:
+    from ..training.data.flag_counts import FlagCounts
 
 ROWS = 200
 """The maximum number of rows per data set."""
@@ -87,8 +91,10 @@ def examine(path: str, steps: int, tell: Callable[[str], None]) -> list[Finding]
 
 def _examine(path: Path, tell) -> list[Finding]:
     from axolotl.cli.config import load_cfg
+    from axolotl.loaders import load_tokenizer
     from axolotl.train import setup_model_and_trainer
 
+    from ..training.data.flag_counts import flag_counts
     from ..training.data.look import training_data
     from ..training.data.setup import Setup
 
@@ -109,6 +115,10 @@ def _examine(path: Path, tell) -> list[Finding]:
     except Exception as error:
         return [*findings, Finding("labels", FAILED, _words(error))]
     findings.append(_labels(dataset_meta.train_dataset, setup))
+    try:
+        findings += _flags(flag_counts(cfg, load_tokenizer(cfg), ROWS))
+    except Exception as error:
+        return [*findings, Finding("flags of the data", FAILED, _words(error))]
 
     planted = None
     if setup.fused_loss is None:
@@ -171,6 +181,22 @@ def _labels(dataset, setup) -> Finding:
     if not any(number for action, number in counts.items() if action not in (Action.TRAIN.value, "ignored")):
         return Finding("labels", NOTE, f"{text}; the labelers found nothing risky in them")
     return Finding("labels", OK, text)
+
+
+def _flags(counts: FlagCounts) -> list[Finding]:
+    """What the rows say of training, if they say anything. What Axolotl does not do of it is a warning of its own."""
+    if not counts.said:
+        return []
+    said = ", ".join(f"{number} {what}" for what, number in sorted(counts.said.items()))
+    text = (
+        f"{counts.flagged} of {counts.rows} rows say what is trained: {said}; so Axolotl leaves out {counts.left_out} "
+        f"tokens that it would train, {counts.risky} of them risky, and trains {counts.added} others"
+    )
+    if counts.across:
+        text += f"; {counts.across} tokens are on both sides of an edge, and each is trained or left out as a whole"
+    if counts.changed:
+        text += f"; without it, the tokens of {counts.changed} rows are others, so those are not counted"
+    return [Finding("flags of the data", OK, text)]
 
 
 def _loss(trainer, setup) -> Finding:

@@ -276,3 +276,37 @@ def test_the_command(config, tmp_path):
     broken["slung"] = None
     result = CliRunner().invoke(main, ["doctor", str(write_config(broken, tmp_path, "broken.yml"))])
     assert result.exit_code == 1 and "it has no `slung:` block" in " ".join(result.output.split())
+
+
+def test_it_says_what_the_data_says(config, tmp_path):
+    """Flags and ranges that Axolotl follows are counted, and one that it passes over is a warning of the command."""
+    said = [
+        [{"train": False}, {"weight": 1}, {"weight": 0}],
+        [{"ranges": [{"begin_offset": 0, "end_offset": 18, "train": True}]}, {}, {}],
+        [{}, {}, {}],
+    ]
+    rows = [
+        {"messages": [{"role": ("user", "assistant")[turn % 2], "content": TEXTS[turn], **keys} for turn, keys in enumerate(({}, *flags))]}
+        for flags in said * 8
+    ]  # fmt: skip
+    entry = {
+        "path": str(write_jsonl(tmp_path / "chat.jsonl", rows)), "ds_type": "json", "type": "chat_template", "chat_template": "chatml",
+        "message_field_training": "train", "message_field_training_detail": "ranges",
+    }  # fmt: skip
+    path = config(
+        datasets=[entry], sequence_len=512, special_tokens={"eos_token": "<|im_end|>"}, shuffle_merged_datasets=False
+    )
+    result = CliRunner().invoke(main, ["doctor", path, "--steps", "1"])
+    assert result.exit_code == 0, result.output
+    output = " ".join(result.output.split())
+    found = re.search(
+        r"ok flags of the data 16 of 24 rows say what is trained: 8 messages with train: false, 8 ranges with train: "
+        r"true; so Axolotl leaves out (\d+) tokens that it would train, (\d+) of them risky, and trains 0 others",
+        output,
+    )
+    assert found and int(found[1]) > int(found[2]) > 0, output
+    assert (
+        "note warning datasets[0]: 8 of 24 rows say something of training that Axolotl does not do: in 8: `train`"
+        in output
+    )
+    assert "Maria" not in output

@@ -88,22 +88,29 @@ def data_sets(cfg: Mapping, tokenizer: Any, held_out: bool = False) -> list[Data
     Raises:
         SlungDataError: a data set is already tokenized.
     """
-    hooks.install()
-    streamed = stream_key(cfg)
-    # Axolotl streams only the first entry, and then uses no other data set
-    entries = [(entry, "train") for entry in (cfg[streamed][:1] if streamed else cfg.get("datasets") or [])]
-    entries += [(entry, "test") for entry in (cfg.get("test_datasets") or []) if held_out]
     found = []
-    for entry, split in entries:
-        stream = streamed and split == "train"
-        opened = hooks.opened_stream(entry, cfg, tokenizer) if stream else hooks.opened(entry, cfg, tokenizer, split)
-        strategy, rows = opened
+    for strategy, rows, entry in opened_sets(cfg, tokenizer, held_out):
         if strategy is None:
             raise SlungDataError(
                 f"{entry.get('path')}: it is already tokenized, so there is no text to show; give its raw text"
             )
         found.append(DataSet(strategy, rows, entry))
     return found
+
+
+def opened_sets(
+    cfg: Mapping, tokenizer: Any, held_out: bool = False
+) -> Iterator[tuple[SlungStrategy | None, Dataset | IterableDataset, Mapping]]:
+    """As `data_sets`: the strategy, the raw rows and the entry of each. The strategy is None if its rows are token ids."""
+    hooks.install()
+    streamed = stream_key(cfg)
+    # Axolotl streams only the first entry, and then uses no other data set
+    entries = [(entry, "train") for entry in (cfg[streamed][:1] if streamed else cfg.get("datasets") or [])]
+    entries += [(entry, "test") for entry in (cfg.get("test_datasets") or []) if held_out]
+    for entry, split in entries:
+        stream = streamed and split == "train"
+        opened = hooks.opened_stream(entry, cfg, tokenizer) if stream else hooks.opened(entry, cfg, tokenizer, split)
+        yield *opened, entry
 
 
 def files_of(cfg: Mapping) -> list[Path]:

@@ -7,11 +7,14 @@ from itertools import pairwise
 
 import pytest
 from axolotl.utils.chat_templates import get_chat_template
+from axolotl.utils.dict import DictDefault
 from datasets import Dataset
 from helpers.chat_truth import differences, risky_tokens
 from helpers.chats import INSULT, LABELERS, NAME, Stage, call, chat
 from helpers.rendered import PHRASES, runs
+from helpers.tiny import write_jsonl
 
+from axolotl_slung.training.data.flag_counts import flag_counts
 from axolotl_slung.training.data.row_labels import SlungDataError
 
 TEMPLATES = {name: get_chat_template(name) for name in ("qwen3", "llama3", "chatml", "mistral_v7_tekken")}
@@ -354,3 +357,70 @@ def test_a_label_of_a_segment_in_words_is_refused(stages):
         SlungDataError, match=r"^datasets\[0\]: row 0 of the batch: segments\[0\]\.label: not true, false"
     ):
         stages.ours.tokenized(data, {"path": "rows", "type": "input_output"})
+
+
+# ------------------------------------------------------------------------------------------------------------- in numbers
+
+
+def counted(stages, rows, folder, **entry):
+    """The numbers of `slung doctor`, and those that stock gives: the tokens that flags take away, and those they add."""
+    path = write_jsonl(folder / "rows.jsonl", rows)
+    cfg = DictDefault({**stages.ours.cfg, "datasets": [{**entry, "path": str(path), "ds_type": "json"}]})
+    return flag_counts(cfg, stages.tokenizer, 100)
+
+
+def test_flags_in_numbers(stages, tmp_path):
+    """By hand: stock's labels of the rows with their flags and without them."""
+    rows = [
+        answer(train=False),
+        answer(ranges=[at("Yes, it is Maria Her"), at("She", False, of="Yes, She")]),
+        chat(("user", "Who?", {"train": True}), ("assistant", ANSWER)),
+        answer(),
+    ]
+    entry = of_chat({**TRAIN, **RANGES})
+    counts = counted(stages, rows, tmp_path, **entry)
+    assert (counts.rows, counts.flagged, counts.across, counts.changed) == (4, 3, 0, 0)
+    assert counts.said == {
+        "messages with train: false": 1, "messages with train: true": 1, "ranges with train: true": 1, "ranges with train: false": 1
+    }  # fmt: skip
+    plain = [chat(*((one["role"], one["content"]) for one in row["messages"])) for row in rows]
+    left_out = risky = added = 0
+    for row, without in zip(stages.rows(rows, **entry)[0], stages.rows(plain, **entry)[0], strict=True):
+        for label, before, is_risky in zip(
+            row["labels"], without["labels"], risky_tokens(stages.tokenizer, row["input_ids"])
+        ):
+            left_out += label < 0 <= before
+            risky += label < 0 <= before and is_risky
+            added += before < 0 <= label
+    assert (counts.left_out, counts.risky, counts.added) == (left_out, risky, added) and min(left_out, risky, added) > 3
+
+
+def test_flags_of_parts_and_segments_in_numbers(stages, tmp_path):
+    parts = [
+        text("Yes, it is Maria", weight=0),
+        text(" Hern", weight=1.0),
+        text("andez, she said.", train=True),
+        text(" So", weight=2),
+    ]
+    counts = counted(stages, [answer(parts)], tmp_path, **of_chat({}))
+    assert counts.said == {
+        "parts with weight: 0": 1,
+        "parts with weight: 1": 1,
+        "parts with train: true": 1,
+        "parts with weight: another number": 1,
+    }
+    assert counts.left_out > 3 and counts.across == 0 and counts.added == 0
+    # a range inside one token
+    counts = counted(
+        stages,
+        [answer("They are", ranges=[span(6, 6)])],
+        tmp_path,
+        **of_chat(RANGES),
+    )
+    assert counts.across == 1
+    counts = counted(stages, OTHERS["input_output"], tmp_path, type="input_output")
+    assert (counts.rows, counts.flagged) == (2, 2)
+    assert counts.said == {"segments with label: false": 3, "segments with label: true": 4}
+    assert counts.left_out > counts.risky > 0
+    counts = counted(stages, OTHERS["completion"], tmp_path, type="completion")
+    assert (counts.rows, counts.flagged, counts.said) == (1, 0, {})
