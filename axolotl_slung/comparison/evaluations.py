@@ -11,6 +11,7 @@ from ..evals.measures.paired import Clusters, Values, level
 from . import paper, samples
 from .estimates import SUFFIXES, Estimate, of_files, of_run, within
 from .general import main_metric
+from .groups import groups_of
 from .results import Run, quantity_text
 from .samples import Samples
 from .tasks import TASKS, TOFU
@@ -219,4 +220,6 @@ def _figures(method: Method) -> dict:
             "models": [run.model for run in runs],
             "metrics": {name: estimate and vars(estimate) for name, estimate in estimates.items()},
         }
+        if any(of_runs := [groups_of(run.file, task) for run in runs]):
+            tasks[task]["groups"] = of_runs
     return {"label": method.label, "quantity": method.quantity, "tasks": tasks}
