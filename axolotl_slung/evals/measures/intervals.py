@@ -159,6 +159,11 @@ def _wilson(values: Sequence[float], side: int) -> float:
         return (1 + side) / 2  # one cluster says nothing about others
     if _groups(values) is not None:
         quantile = _quantile(values)
+    return wilson(rate, number, quantile, side)
+
+
+def wilson(rate: float, number: float, quantile: float, side: int) -> float:
+    """An end of Wilson's interval of a rate of `number` independent values: the lower one if `side` is -1, else 1."""
     if rate == (1 + side) / 2:
         return rate  # rounding would miss it by a hair
     square = quantile**2 / number
