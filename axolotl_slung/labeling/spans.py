@@ -14,7 +14,6 @@ from ..errors import few, kind_of
 from .base import Labeler, LabelerError, RowError, Span
 from .weights import parse_weights
 
-
 SPANS = "spans"
 """The column of spans if the config names none."""
 
