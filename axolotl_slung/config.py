@@ -24,7 +24,13 @@ class BucketConfig(Block):
         None, gt=0, le=1, description="Upper bound of the scores, exclusive. Only the last bucket has none."
     )
     action: Action = Field(description="What the loss does with the bucket's tokens.")
-    weight: Float | None = Field(None, gt=0, le=1000, description="Factor of the action's loss. Default: 1.")
+    weight: Float | None = Field(
+        None,
+        ge=-1000,
+        le=1000,
+        description="Factor of the action's loss, above 0. With `action: weighted` it may be negative: then the loss is "
+        "unlikelihood of that size. Default: 1.",
+    )
     token: str | None = Field(None, min_length=1, description="The control token of `action: control_token`.")
     threshold: Float | None = Field(
         None, gt=0, lt=1, description="The probability below which `action: hinge` adds no loss."
@@ -40,6 +46,13 @@ class BucketConfig(Block):
     def _fits_its_action(self):
         if self.weight is not None and not self.action.traits.coded:
             raise ValueError(f"`weight` has no effect with action: {self.action.value}; remove it")
+        if self.weight == 0:
+            raise ValueError("`weight: 0` leaves no loss; write action: mask")
+        if self.weight is not None and self.weight < 0 and self.action is not Action.WEIGHTED:
+            raise ValueError(
+                f"`weight: {self.weight:g}` with action: {self.action.value}: only `weighted` takes a weight below 0; "
+                "write one above 0"
+            )
         for action in Action:
             key = action.traits.needs
             if key is None or (getattr(self, key) is None) != (self.action.traits.needs == key):

@@ -87,7 +87,7 @@ def main() -> None:
         labels = tagger.labeled(text, spans)[1].tolist()
         worst = [max((s.score for s in spans if s.start <= i < s.end), default=0.0) for i in range(len(text))]
         for label, held in zip(labels, characters_of_tokens(tokenizers[kind], kind, text), strict=True):
-            bucket = 0 if label >= 0 else ((-101 - label) >> 24) & 15
+            bucket = 0 if label >= 0 else ((-101 - label) >> 33) & 15
             tokens += 1
             if bucket != expected(held, worst, policy):
                 wrong += 1

@@ -62,7 +62,7 @@ class Planted:
             labels: int64 array of any shape.
         """
         codes = labels[labels <= FIRST_CODE]
-        _, bucket, score = decode(codes)
+        _, bucket, score, _ = decode(codes)
         found: dict[int, Counter] = {}
         for row, index in zip(np.rint(np.asarray(score) * _ROWS).astype(int).tolist(), np.asarray(bucket).tolist()):
             found.setdefault(row, Counter())[index] += 1

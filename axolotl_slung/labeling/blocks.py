@@ -171,7 +171,17 @@ class SpansConfig(LabelerBlock):
     """Reads spans from a column of the data set, as [start, end, score]."""
 
     type: Literal["spans"]
-    field: str = Field("spans", description="The column with the spans. In chats: the key of each message.")
+    field: str | None = Field(
+        None,
+        description="The column with the spans. In chats: the key of each message. Default: spans; with `weights_field`, "
+        "none.",
+    )
+    weights_field: str | None = Field(
+        None,
+        min_length=1,
+        description="The column with weights, which multiply the loss of tokens: a number for the whole text, or "
+        "[[start, end, weight], ...]. In chats: the key of messages and content parts.",
+    )
     text_field: str | None = Field(
         None,
         description="The column whose characters the spans count. Default: the text column of a completion data set, "

@@ -8,8 +8,14 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from ..errors import few, kind_of
 from .base import Labeler, LabelerError, RowError, Span
+from .weights import parse_weights
+
+SPANS = "spans"
+"""The column of spans if the config names none."""
 
 
 class SpansLabeler(Labeler):
@@ -21,20 +27,47 @@ class SpansLabeler(Labeler):
 
     Args:
         key: the labeler's place in the YAML.
-        field: the column.
+        field: the column of spans; None for a labeler that only reads weights.
         text_field: the text column; None for the data set's only one.
+        weights_field: the column of weights (see `weights.parse_weights`), or None.
     """
 
     scope = "document"
     reads_row = True
 
-    def __init__(self, key: str, field: str = "spans", text_field: str | None = None):
+    def __init__(
+        self, key: str, field: str | None = None, text_field: str | None = None, weights_field: str | None = None
+    ):
         super().__init__(key)
-        self.field = field
+        self.field = SPANS if field is None and weights_field is None else field
         self.text_field = text_field
+        self.weights_field = weights_field
+
+    def unread(self, row: Mapping) -> str | None:
+        """What is wrong with a row whose spans this labeler would leave unread, or None."""
+        if self.field is None and row.get(SPANS):
+            return (
+                f"has a column {SPANS!r}, which a labeler with only `weights_field` does not read; add `field: {SPANS}`, "
+                "or write `weights_field` into the labeler that reads it"
+            )
+        return None
+
+    def weights(self, text: str, row: Mapping) -> np.ndarray | None:
+        """The weights in a row's own column, float64 `[characters]`; None if all are 1.
+
+        Raises:
+            LabelerError: the row has no such column, or its weights do not fit the text.
+        """
+        if self.weights_field not in row:
+            raise LabelerError(f"has no {self.weights_field!r}; choose one of {few(row)}")
+        if problem := self.unread(row):
+            raise LabelerError(problem)
+        return parse_weights(row[self.weights_field], text, f"{self.weights_field!r}")
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """The rows' own spans; see `Labeler.label`."""
+        if self.field is None:
+            return [[] for _ in texts]
         labeled, problems = [], {}
         for index, (text, row) in enumerate(zip(texts, rows)):
             if self.field not in row:
@@ -74,7 +107,8 @@ def by_pointer(value: Any) -> tuple[Any, dict[str, Any]]:
             return value, {}  # `parse_spans` raises the error
     if not isinstance(value, Mapping):
         return value, {}
-    pointed = {key: spans for key, spans in value.items() if key.startswith("/") and spans}
+    # 0 is a weight
+    pointed = {key: spans for key, spans in value.items() if key.startswith("/") and (spans or spans == 0)}
     own = {key: spans for key, spans in value.items() if not key.startswith("/")}
     return (own if any(own.values()) else {}), pointed
 

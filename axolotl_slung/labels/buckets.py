@@ -56,6 +56,11 @@ class Traits:
     edits_text: bool = False
     needs: str | None = None
 
+    @property
+    def trains(self) -> bool:
+        """Whether its tokens have cross-entropy as usual (for `goldfish`, all but a few)."""
+        return self.has_loss and not self.coded
+
 
 class Action(str, Enum):
     """What happens to the tokens of a bucket."""
@@ -141,6 +146,21 @@ class Action(str, Enum):
                 dark=Paint("#6b1f25", "#ff9a9a"),
                 line="overline 2px",
                 terminal=("bold color(16) on color(217)", "bold color(16) on color(210)"),
+            ),
+        ),
+    )
+    # cross-entropy, or unlikelihood for negative weights, times the score
+    WEIGHTED = (
+        "weighted",
+        Traits(
+            meaning="trained with a weight, by its score",
+            has_loss=True,
+            coded=True,
+            look=Look(
+                light=Paint("#dde6b8", "#66781c"),
+                dark=Paint("#343f10", "#b5cc55"),
+                line="overline wavy 1px",
+                terminal=("italic color(16) on color(187)", "italic color(16) on color(186)"),
             ),
         ),
     )
@@ -231,7 +251,7 @@ class Bucket:
         name: as in the YAML.
         below: exclusive upper bound of the score; None for the last bucket.
         action: what happens to its tokens.
-        weight: factor of the action's own objective (only for `coded` actions).
+        weight: factor of the action's own objective (only for `coded` actions). Only that of `weighted` may be negative.
         token: the control token's text (`control_token`).
         threshold: a probability (`hinge`).
         objective: `package.module:function` (`custom`).

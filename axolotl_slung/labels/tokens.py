@@ -42,6 +42,18 @@ def buckets_of(scores: np.ndarray, buckets: Sequence[Bucket]) -> np.ndarray:
     return np.searchsorted(bounds, scores, side="right")
 
 
+def as_offsets(offsets: ArrayLike, length: int) -> np.ndarray:
+    """A tokenizer's offsets as int64 `[tokens, 2]`. Raises `ValueError` if some are outside the text of `length`."""
+    if isinstance(offsets, list):
+        # np.asarray of a list of pairs takes three times as long
+        offsets = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(offsets))
+    offsets = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
+    start, end = offsets[:, 0], offsets[:, 1]
+    if len(offsets) and not (start.min() >= 0 and (start <= end).all() and end.max() <= length):
+        raise ValueError("the tokenizer's offsets lie outside the text")
+    return offsets
+
+
 def token_scores(offsets: ArrayLike, scores: np.ndarray, overlap: Overlap = "any") -> np.ndarray:
     """The score of each token: the highest score that enough of its characters reach.
 
@@ -59,13 +71,8 @@ def token_scores(offsets: ArrayLike, scores: np.ndarray, overlap: Overlap = "any
     Raises:
         ValueError: some offsets are outside the text.
     """
-    if isinstance(offsets, list):
-        # np.asarray of a list of pairs takes three times as long
-        offsets = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(offsets))
-    offsets = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
+    offsets = as_offsets(offsets, len(scores))
     start, end = offsets[:, 0], offsets[:, 1]
-    if len(offsets) and not (start.min() >= 0 and (start <= end).all() and end.max() <= len(scores)):
-        raise ValueError("the tokenizer's offsets lie outside the text")
     of_token = np.zeros(len(offsets))
     (chosen,) = np.nonzero(end > start)
     if not len(chosen):

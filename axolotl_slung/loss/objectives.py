@@ -76,13 +76,16 @@ def of_bucket(bucket: Bucket) -> Objective | None:
         Action.SOFT: lambda: unlikelihood,
         Action.HINGE: lambda: Hinge(cast(float, bucket.threshold)),
         Action.CUSTOM: lambda: of_path(cast(str, bucket.objective)),
+        # for weights above 0; the reader makes it unlikelihood below
+        Action.WEIGHTED: lambda: cross_entropy,
     }
     return made[bucket.action]()
 
 
 def token_losses(m: Tensor, actions: Actions) -> Tensor:
     """The losses of tokens with log-odds `m`, `[tokens]`, in the dtype of `m`."""
-    losses = (weight.to(m.dtype) * objective(m) for objective, weight in actions.items())
+    # an objective may be infinite where it has no weight
+    losses = (torch.where(weight != 0, weight.to(m.dtype) * objective(m), 0) for objective, weight in actions.items())
     return cast(Tensor, sum(losses))  # there is at least one objective
 
 

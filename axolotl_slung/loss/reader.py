@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from ..labels.buckets import Action, Bucket
 from ..labels.codec import FIRST_CODE, IGNORE, decode
-from .objectives import Actions, cross_entropy, has_loss, of_bucket
+from .objectives import Actions, Objective, cross_entropy, has_loss, of_bucket, unlikelihood
 
 NormalizeBy = Literal["loss_tokens", "train_tokens", "all_tokens"]
 
@@ -19,7 +19,7 @@ GROUPS = ("train", "mask", *(action.value for action in Action if action.traits.
 """The groups of tokens in the metrics, by action. Actions on text leave at most masked tokens in the labels."""
 
 IGNORED = len(GROUPS)
-MASKED = GROUPS.index("mask")
+TRAINED, MASKED, UNLIKELY = (GROUPS.index(name) for name in ("train", "mask", "unlikelihood"))
 
 
 class Read(NamedTuple):
@@ -28,12 +28,36 @@ class Read(NamedTuple):
     Attributes:
         targets: int64 token ids; 0 for ignored tokens.
         actions: float32 weights, by objective.
-        group: index into `GROUPS`; `IGNORED` for ignored tokens.
+        group: index into `GROUPS`; `IGNORED` for ignored tokens. A token with the weight 0 is in `mask`, and a token of
+            a `train` bucket with a weight below 0 in `unlikelihood`.
     """
 
     targets: Tensor
     actions: Actions
     group: Tensor
+
+
+class _Tables(NamedTuple):
+    """What each bucket's codes mean, `[buckets]` each, on one device.
+
+    Attributes:
+        group: index into `GROUPS`.
+        trains: whether its tokens have cross-entropy as usual, so that a given weight is its factor.
+        soft: whether it mixes cross-entropy in, by the score.
+        signed: whether its value is a factor whose sign chooses between cross-entropy and unlikelihood.
+        signed_weight: the weight of the buckets with `signed`; 0 for others.
+        up, down: the weights of the other buckets whose objective is cross-entropy or unlikelihood; 0 for the rest.
+        weights: for each other objective the weights of its buckets; 0 for the rest.
+    """
+
+    group: Tensor
+    trains: Tensor
+    soft: Tensor
+    signed: Tensor
+    signed_weight: Tensor
+    up: Tensor
+    down: Tensor
+    weights: dict[Objective, Tensor]
 
 
 class LabelReader:
@@ -48,25 +72,24 @@ class LabelReader:
 
     def __init__(self, buckets: Sequence[Bucket]):
         self.weight_factor = 1.0
-        self._group = [GROUPS.index(bucket.action_of_code.value) for bucket in buckets]
-        self._is_soft = [bucket.action is Action.SOFT for bucket in buckets]
-        self._objectives = [of_bucket(bucket) for bucket in buckets]
-        self._weight = [0.0 if kind is None else bucket.weight for kind, bucket in zip(self._objectives, buckets)]
+        self._buckets = tuple(buckets)
         self._tables: dict = {}
 
-    def _on(self, device):
+    def _on(self, device) -> _Tables:
         if device not in self._tables:
-            kinds = dict.fromkeys(kind for kind in self._objectives if kind is not None)
-            weights = {
-                kind: torch.tensor(
-                    [w if k is kind else 0.0 for k, w in zip(self._objectives, self._weight)], device=device
-                )
-                for kind in kinds
-            }
-            self._tables[device] = (
-                torch.tensor(self._group, device=device),
-                torch.tensor(self._is_soft, device=device),
-                weights,
+            buckets = self._buckets
+            signed = [bucket.action is Action.WEIGHTED for bucket in buckets]
+            own = [None if one else of_bucket(bucket) for bucket, one in zip(buckets, signed)]
+            kinds = [kind for kind in dict.fromkeys(own) if kind not in (None, cross_entropy, unlikelihood)]
+            self._tables[device] = _Tables(
+                group=torch.tensor([GROUPS.index(b.action_of_code.value) for b in buckets], device=device),
+                trains=torch.tensor([b.action.traits.trains for b in buckets], device=device),
+                soft=torch.tensor([b.action is Action.SOFT for b in buckets], device=device),
+                signed=torch.tensor(signed, device=device),
+                signed_weight=_weights(buckets, signed).to(device),
+                up=_weights(buckets, [one is cross_entropy for one in own]).to(device),
+                down=_weights(buckets, [one is unlikelihood for one in own]).to(device),
+                weights={kind: _weights(buckets, [one == kind for one in own]).to(device) for kind in kinds},
             )
         return self._tables[device]
 
@@ -78,18 +101,28 @@ class LabelReader:
             factor: the factor of the buckets' weights; None for `weight_factor`.
         """
         factor = self.weight_factor if factor is None else factor
-        group_of, is_soft, weights = self._on(labels.device)
+        table = self._on(labels.device)
         coded = labels <= FIRST_CODE
-        token_ids, bucket, score = decode(labels)
-        bucket = torch.where(coded, bucket, 0).clamp_(max=len(group_of) - 1)
-        soft = coded & is_soft[bucket]
-        share = torch.where(soft, score, 1.0).float()
+        token_ids, bucket, value, given = decode(labels)
+        bucket = torch.where(coded, bucket, 0).clamp_(max=len(self._buckets) - 1)
         targets = torch.where(coded, token_ids, labels.clamp(min=0))
-        actions = {cross_entropy: (labels >= 0).float() + soft * (1 - share)}
-        for objective, weight_of in weights.items():
-            actions[objective] = coded * weight_of[bucket] * share * factor
-        group = torch.where(coded, group_of[bucket], torch.where(labels >= 0, 0, IGNORED))
-        return Read(targets, actions, group)
+        given, soft = given & coded, coded & table.soft[bucket]
+        # cross-entropy with this weight if it is positive, otherwise unlikelihood of its size
+        weighs = given & table.trains[bucket]
+        by_score = coded & table.signed[bucket]
+        signed = torch.where(weighs, value, torch.where(by_score, table.signed_weight[bucket] * value * factor, 0.0))
+        share = torch.where(soft | given, value, 1.0)
+        scale = coded * share * factor
+        actions = {
+            cross_entropy: (labels >= 0).float() + soft * (1 - share) + signed.clamp(min=0) + table.up[bucket] * scale,
+            unlikelihood: table.down[bucket] * scale - signed.clamp(max=0),
+        }
+        for objective, weight_of in table.weights.items():
+            actions[objective] = weight_of[bucket] * scale
+        group = table.group[bucket]
+        group = torch.where(weighs, torch.where(value > 0, TRAINED, UNLIKELY), group)
+        group = torch.where((given | by_score) & (value == 0), MASKED, group)
+        return Read(targets, actions, torch.where(coded, group, torch.where(labels >= 0, TRAINED, IGNORED)))
 
     def count(self, labels: Tensor, normalize_by: NormalizeBy) -> Tensor:
         """The number of labels by which the loss is divided. A schedule of the weights does not change it.
@@ -102,10 +135,15 @@ class LabelReader:
             int64 scalar tensor on the device of `labels`.
         """
         if normalize_by == "train_tokens":
-            return (labels >= 0).sum()
+            return (self.read(labels, factor=1.0).group == TRAINED).sum()
         if normalize_by == "all_tokens":
             return (labels != IGNORE).sum()
         return has_loss(self.read(labels, factor=1.0).actions).sum()
+
+
+def _weights(buckets: Sequence[Bucket], chosen: Sequence[bool]) -> Tensor:
+    """The weights of the chosen buckets, and 0 for the others: float32 `[buckets]`."""
+    return torch.tensor([bucket.weight if one else 0.0 for bucket, one in zip(buckets, chosen)])
 
 
 def shifted(labels: torch.Tensor | None, shift_labels: torch.Tensor | None = None) -> torch.Tensor:

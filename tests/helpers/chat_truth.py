@@ -103,7 +103,7 @@ def quote(tokenizer, ids, chosen) -> str:
 
 def token_of(code: int) -> int:
     """The token id in a label below -100 (documented in `axolotl_slung/labels/codec.py`)."""
-    return (-101 - code) >> 28
+    return (-101 - code) >> 37
 
 
 def differences(tokenizer, stock: dict, ours: dict) -> list[str]:

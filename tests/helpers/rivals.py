@@ -39,7 +39,7 @@ class RewritesLabels(BasePlugin):
 
         def again(features):
             batch = collate(features)
-            batch["labels"] = torch.where(batch["labels"] < -100, batch["labels"] - (1 << 28), batch["labels"])
+            batch["labels"] = torch.where(batch["labels"] < -100, batch["labels"] - (1 << 37), batch["labels"])
             return batch
 
         trainer.data_collator = again

@@ -18,8 +18,8 @@ from axolotl_slung.loss.reader import GROUPS
 @pytest.mark.parametrize(
     "trait, names",
     [
-        ("coded", "unlikelihood soft hinge custom"),
-        ("has_loss", "train unlikelihood soft hinge custom goldfish control_token"),
+        ("coded", "unlikelihood soft hinge weighted custom"),
+        ("has_loss", "train unlikelihood soft hinge weighted custom goldfish control_token"),
         ("edits_text", "drop_span drop_document control_token"),
     ],
 )
@@ -30,6 +30,7 @@ def test_the_traits_of_the_first_actions(trait, names):
         "unlikelihood",
         "soft",
         "hinge",
+        "weighted",
         "custom",
         "goldfish",
         "drop_span",

@@ -94,7 +94,7 @@ def change(labels, ids, what):
     if what == "ids to ignored":
         return torch.where(trained, -100, labels)
     if what == "another bucket":
-        return torch.where(coded, labels + (1 << 24), labels)
+        return torch.where(coded, labels + (1 << 33), labels)
     return labels.roll(1, -1)
 
 

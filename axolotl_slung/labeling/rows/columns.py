@@ -190,13 +190,20 @@ def _bounds(escaped: str) -> np.ndarray:
     return same(len(escaped)) if view is None else np.stack([view.starts, view.ends], axis=1)
 
 
-def without_text(row: Mapping, column: str, found: list[Described]) -> Path | None:
-    """The path of a column whose spans describe none of the texts found, or None if there is no such column."""
+def without_text(row: Mapping, column: str, found: list[Described], neutral: Any = None) -> Path | None:
+    """The path of a column whose spans describe none of the texts found, or None if there is no such column.
+
+    A column with the value `neutral` needs no text.
+    """
     used = {one.holder for one in found}
+
+    def holds(value):
+        own = by_pointer(value)[0]
+        return value != neutral and (bool(own) or own == 0)
 
     def walk(value, path):
         if isinstance(value, Mapping):
-            if value.get(column) and path not in used and by_pointer(value[column])[0]:
+            if column in value and path not in used and holds(value[column]):
                 yield (*path, column)
             for key, inner in value.items():
                 if key != column:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..base import Labeler, LabelerError, RowError, Span
 from ..custom import CustomLabeler
+from ..spans import SpansLabeler
 from .columns import described, within, without_text
 from .fields import Layout, Path, get, spelled, surroundings
 from .meant import Meant, meant_by, meant_together
@@ -71,6 +72,8 @@ def found_in_columns(
         LabelerError: no key says which of several texts the spans count.
     """
     column = getattr(labeler, "field", None)
+    if column is None and isinstance(labeler, SpansLabeler):
+        return [{} for _ in rows], [set() for _ in rows]
     name = labeler.text_field or text_field  # pyright: ignore[reportAttributeAccessIssue] - see `reads_row`
     anywhere = labeler.text_field is not None or layout.messages is None  # pyright: ignore[reportAttributeAccessIssue]
     if name is None and any(column is None or column not in row for row in rows):

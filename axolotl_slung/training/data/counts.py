@@ -8,7 +8,8 @@ import numpy as np
 from datasets import Dataset
 
 from ...labels.buckets import Action, Bucket
-from ...labels.codec import FIRST_CODE, IGNORE, decode
+from ...labels.codec import FIRST_CODE, IGNORE
+from ...labels.weights import ACTIONS, actions_of_codes
 from ..log import get_logger
 from .row_labels import SlungDataError
 
@@ -17,13 +18,11 @@ LOG = get_logger(__name__)
 
 def count_labels(labels: np.ndarray, buckets: Sequence[Bucket]) -> dict[str, int]:
     """The number of tokens per action in int64 labels `[tokens]`. `ignored` counts the labels of -100."""
-    coded = labels[labels <= FIRST_CODE]
-    _, bucket, _ = decode(coded)
+    actions = actions_of_codes(labels[labels <= FIRST_CODE], buckets)
     counts = {"train": int((labels >= 0).sum()), "ignored": int((labels == IGNORE).sum())}
-    for index, number in enumerate(np.bincount(bucket, minlength=len(buckets))):
+    for action, number in zip(ACTIONS, np.bincount(actions, minlength=len(ACTIONS))):
         if number:
-            action = buckets[index].action_of_code.value
-            counts[action] = counts.get(action, 0) + int(number)
+            counts[action.value] = counts.get(action.value, 0) + int(number)
     return counts
 
 

@@ -41,8 +41,8 @@ def counted(trained: np.ndarray, labels: np.ndarray, policy: Policy, code_masked
             ends and starts of documents leaves out; it counts as not trainable.
     """
     ignored, coded = labels == IGNORE, labels <= FIRST_CODE
-    _, bucket, _ = decode(labels[coded])
-    loses = np.array([not one.action.traits.has_loss for one in policy.buckets])[bucket]
+    _, bucket, value, given = decode(labels[coded])
+    loses = np.array([not one.action.traits.has_loss for one in policy.buckets])[bucket] | (given & (value == 0))
     trainable = int((trained & ~ignored).sum() if code_masked else trained.sum())
     return trainable, int((trained[coded] & loses).sum()) + (0 if code_masked else int((trained & ignored).sum()))
 

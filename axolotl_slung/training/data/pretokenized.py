@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, List, Value
 
-from ...labeling.base import Labeler, Span
+from ...labeling.base import Labeler, LabelerError, Span
+from ...labeling.spans import describe_row
 from ...labels.codec import FIRST_CODE, IGNORE, decode
 from ...labels.documents import document
 from ...labels.outcome import Outcome
 from ...labels.tokens import buckets_of, char_scores
+from ...labels.weights import WeightError
 from . import outcomes
 from .policy import Policy
 from .row_labels import SlungDataError
@@ -24,8 +26,8 @@ from .tagging import TaggingTokenizer
 def label_pretokenized(dataset: Dataset, policy: Policy, tagging: TaggingTokenizer) -> Dataset:
     """The data set with actions in `labels`, which become int64.
 
-    With a `spans` labeler, its column holds `[start, end, score]`, counted in tokens of `input_ids`. The column is
-    removed. Without one, `labels` must already hold codes (or -100 for masked tokens) from an earlier run. The result has
+    With a `spans` labeler, its column holds `[start, end, score]`, counted in tokens of `input_ids`. Its column of weights
+    holds one number per token, or what it holds for texts. Both columns are removed. Without one, `labels` must already hold codes (or -100 for masked tokens) from an earlier run. The result has
     the columns that `outcomes.take` removes.
 
     Args:
@@ -48,7 +50,8 @@ def label_pretokenized(dataset: Dataset, policy: Policy, tagging: TaggingTokeniz
                 f"{on_text[0].key}: it reads text, but {where} is already tokenized; give raw text, or label it only "
                 "with token spans (`type: spans`)"
             )
-        drop = [labeler.field for labeler in by_span if getattr(labeler, "field", None) in dataset.column_names]
+        columns = {getattr(labeler, key, None) for labeler in by_span for key in ("field", "weights_field")}
+        drop = [column for column in dataset.column_names if column in columns]
         label = _Spans(by_span, tagging, policy)
         return dataset.map(label, batched=True, remove_columns=drop, desc="Labeling token spans")
     codes, counts = 0, []
@@ -84,8 +87,10 @@ def _wide(dataset, where):
 def _check(ids, labels, n_buckets, where) -> int:
     """The number of codes. Raises `SlungDataError` if labels do not match their token ids."""
     coded = labels <= FIRST_CODE
-    token_ids, bucket, _ = decode(labels[coded])
+    token_ids, bucket, value, given = decode(labels[coded])
     fits = len(ids) == len(labels) and (token_ids == ids[coded]).all() and (bucket < n_buckets).all()
+    # a weight may be any finite number, and a score is in [0, 1]
+    fits = fits and np.isfinite(value).all() and (given | ((value >= 0) & (value <= 1))).all()
     if not fits or not ((labels >= 0) | (labels == IGNORE) | coded).all():
         raise SlungDataError(
             f"{where}: `labels` hold numbers below -100 that are not slung's codes for these token ids; use "
@@ -106,18 +111,38 @@ class _Spans:
         # spans count tokens here: a text with one character per token has the right bounds
         texts = ["x" * len(row["input_ids"]) for row in rows]
         found = [labeler.annotate(texts, rows) for labeler in self.labelers]
+        weights = self._weights(texts, rows)
         out: dict[str, list] = {"labels": []}
         for index, row in enumerate(rows):
             ids, given = (np.asarray(row[name], dtype=np.int64) for name in ("input_ids", "labels"))
             spans = [span for of_labeler in found for span in of_labeler[index]]
             scores = char_scores(len(ids), spans)
-            actions = self.tagging.labels(ids, buckets_of(scores, self.policy.buckets), scores)
+            try:
+                actions = self.tagging.labels(ids, buckets_of(scores, self.policy.buckets), scores, weights[index])
+            except WeightError as error:
+                raise SlungDataError(f"{self.policy.where}: {describe_row(index, row)}: {error}") from None
             labels = np.where(given == IGNORE, IGNORE, actions)
             numbers = outcomes.counted(given != IGNORE, labels, self.policy, self.tagging.code_masked)
             counts = outcomes.columns(self._trained_finds(ids, spans, given != IGNORE), *numbers)
             for name, value in {"labels": labels.tolist(), **counts}.items():
                 out.setdefault(name, []).append(value)
         return out
+
+    def _weights(self, texts: Sequence[str], rows: Sequence[dict]) -> list[np.ndarray | None]:
+        """The weight of each row's tokens, multiplied over the labelers; None: 1 for all."""
+        of_rows: list[np.ndarray | None] = [None] * len(rows)
+        for labeler in self.labelers:
+            column = getattr(labeler, "weights_field", None)
+            for index, (text, row) in enumerate(zip(texts, rows)) if column else ():
+                try:
+                    found = labeler.weights(text, row)
+                except LabelerError as error:
+                    where = f"{labeler.key}.weights_field: {describe_row(index, row)}"
+                    raise SlungDataError(f"{where}: {error}") from None
+                if found is not None:
+                    before = of_rows[index]
+                    of_rows[index] = found if before is None else before * found
+        return of_rows
 
     def _trained_finds(self, ids: np.ndarray, spans: Sequence[Span], trainable: np.ndarray) -> Counter:
         """See `Outcome.trained_finds`."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import SlungError
-from ...labels.codec import FIRST_CODE, IGNORE, decode, encode
+from ...labels.codec import FIRST_CODE, IGNORE, with_tokens
+from ...labels.weights import trained_codes
 from .policy import Policy
 from .tagging import Tagged, TaggingTokenizer, Text
 
@@ -142,7 +143,8 @@ class RowLabels:
         """Apply the rule for end-of-sequence tokens to `labels`, in place."""
         if self.policy.eos == "train":
             return
-        for position in np.flatnonzero((ids == self.eos_id) & (labels >= 0)):
+        trained = (labels >= 0) | trained_codes(labels, self.policy.buckets)
+        for position in np.flatnonzero((ids == self.eos_id) & trained):
             before = int(actions[position - 1]) if position and self.policy.eos == "inherit" else IGNORE
             labels[position] = _moved(before, self.eos_id) if self.policy.eos == "inherit" else IGNORE
 
@@ -150,6 +152,5 @@ class RowLabels:
 def _moved(label: int, token_id: int) -> int:
     """The label that gives token `token_id` the action of `label`."""
     if label <= FIRST_CODE:
-        _, bucket, score = decode(label)
-        return int(encode(token_id, bucket, score))
+        return with_tokens(label, token_id)
     return IGNORE if label == IGNORE else token_id

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from ...labeling.base import Labeler, RowError, Span
 from ...labeling.rows import fields as fields_of
 from ...labeling.rows.fields import spelled
 from ...labeling.rows.found import found_in_columns, found_in_fields, reads_rows
+from ...labeling.rows.weights import weights_in_columns
+from ...labeling.spans import SpansLabeler
+from ...labeling.weights import of_runs, runs
 from ...labels.buckets import Action
 from ...labels.tokens import buckets_of
 from . import inexact
@@ -37,7 +42,8 @@ class Row:
         choices: for each text, all possible places of fields that were found in several places.
         lost: fields that were not found in any text.
         spans: the spans of each field.
-        from_columns: the fields whose spans come from a column, and whether a JSON pointer names the field.
+        from_columns: the fields whose spans or weights come from a column, and whether a JSON pointer names the field.
+        weights: for each field with a weight other than 1, the weight of each character, float64 `[characters]`.
         number: the row's index in the batch.
         inexact: the sum of the reasons why the row is not exact, see `inexact.REASONS`.
         removed: the number of trainable tokens that actions on text removed from it, and from dropped rows before it.
@@ -52,6 +58,7 @@ class Row:
     lost: list[str] = field(default_factory=list)
     spans: dict[fields_of.Path, list[Span]] = field(default_factory=dict)
     from_columns: dict[fields_of.Path, bool] = field(default_factory=dict)
+    weights: dict[fields_of.Path, np.ndarray] = field(default_factory=dict)
     number: int = 0
     inexact: int = 0
     removed: int = 0
@@ -60,6 +67,15 @@ class Row:
     def trainable(self) -> int:
         """The number of tokens that Axolotl trains without slung."""
         return sum(int(part.trained.sum()) for part in self.parts)
+
+    def weigh(self, path: fields_of.Path, weights: np.ndarray) -> None:
+        """Multiply the weights of a field's characters.
+
+        Args:
+            path: of the field.
+            weights: float64 `[characters]`.
+        """
+        self.weights[path] = self.weights.get(path, 1.0) * weights
 
 
 class RowSpans:
@@ -118,11 +134,22 @@ class RowSpans:
                     row.spans.setdefault(path, []).extend(spans)
             for row, of_row, paths in zip(rows, found, pointed):
                 row.from_columns.update({path: path in paths for path in of_row})
+            if isinstance(labeler, SpansLabeler) and labeler.weights_field:
+                self._weigh(labeler, rows)
+
+    def _weigh(self, labeler: SpansLabeler, rows: list[Row]) -> None:
+        sources = [row.source for row in rows]
+        with _by_number(rows):
+            found, pointed = weights_in_columns(labeler, sources, self.layout, self.policy.text_field)
+        for row, of_row, paths in zip(rows, found, pointed):
+            for path, weights in of_row.items():
+                row.weigh(path, weights)
+                row.from_columns.setdefault(path, path in paths)
 
     def _settle(self, row: Row) -> None:
-        """Find the places of fields that have no certain place yet and a span whose action is not `train`."""
-        for path, spans in row.spans.items():
-            if all(self.action(span) is Action.TRAIN for span in spans):
+        """Find the places of fields that have no certain place yet, and a weight or a span that is not trained."""
+        for path in dict.fromkeys([*row.spans, *row.weights]):
+            if path not in row.weights and all(self.action(s) is Action.TRAIN for s in row.spans[path]):
                 continue
             choices = [choice for of_text in row.choices for choice in of_text if choice.path == path]
             placed = any(place.path == path for places in row.places for place in places)
@@ -147,15 +174,15 @@ class RowSpans:
         pointed = row.from_columns[path]
         if pointed and " " not in field.strip():
             return
-        problem = None
+        problem, kind = None, "column of weights" if path in row.weights else "column of spans"
         if self._placer.share_outside(row.texts, row.places, field) >= (0.8 if pointed else 0.5):
             problem = (
-                "its column of spans cannot be placed: the data set's chat_template or type changes this text; use "
+                f"its {kind} cannot be placed: the data set's chat_template or type changes this text; use "
                 "another one, or move the text to a field that it writes unchanged"
             )
         elif not pointed and not self.layout.renders(path):
             problem = (
-                "its column of spans has no text in the prompt: the data set's chat_template does not write this "
+                f"its {kind} has no text in the prompt: the data set's chat_template does not write this "
                 "field; remove the column, or use a template that writes the field"
             )
         if problem:
@@ -172,6 +199,7 @@ class RowSpans:
                 for place in places:
                     by_path.setdefault(place.path, []).append(place)
                 text.spans = [s for path, of in by_path.items() for s in moved(row.spans.get(path, []), of, text.text)]
+                text.weights = _weights(row, text, by_path)
                 self._label_copies(row, text, places)
                 if not (len(places) == 1 and (places[0].start, places[0].end) == (0, len(text.text))):
                     whole.append((row, text))
@@ -241,6 +269,16 @@ class RowSpans:
         with _by_number(list(new.values())):
             known.update(zip(new, labeler.annotate(list(new), [{}] * len(new))))
         return [known[piece] for *_, piece in rest]
+
+
+def _weights(row: Row, text: Text, by_path: Mapping[fields_of.Path, list[Placed]]) -> np.ndarray | None:
+    """The weight of each character of a text, from the fields in it; None if no field in it has a weight."""
+    of_text = None
+    for path, places in by_path.items():
+        if path in row.weights:
+            spans = moved(runs(row.weights[path]), places, text.text)
+            of_text = of_runs(len(text.text), spans) * (1.0 if of_text is None else of_text)
+    return of_text
 
 
 @contextmanager

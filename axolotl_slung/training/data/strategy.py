@@ -14,6 +14,7 @@ from ...labeling.rows import fields as fields_of
 from ...labeling.spans import SpansLabeler, describe_row
 from ...labels.buckets import Action
 from ...labels.outcome import Outcome
+from ...labels.weights import WeightError
 from . import inexact, outcomes
 from .edits import edit, edits_text
 from .heeded import Heeded
@@ -56,7 +57,8 @@ class SlungStrategy:
         self.filter_rows = getattr(strategy, "filter_rows", None)
         self.policy = policy
         self.layout = fields_of.Layout.of(strategy)
-        self._span_columns = {labeler.field for labeler in policy.labelers if isinstance(labeler, SpansLabeler)}
+        columns = ((one.field, one.weights_field) for one in policy.labelers if isinstance(one, SpansLabeler))
+        self._span_columns = {column for of_one in columns for column in of_one if column}
         self._in_order = True  # until the tokens of a row cannot be followed without tags
         self._row_labels = RowLabels(self.tokenizer, policy)
         self._placer = Placer(strategy, self._call, self.tokenizer, self.layout)
@@ -103,8 +105,15 @@ class SlungStrategy:
         return found
 
     def labels(self, row: Row) -> list[np.ndarray]:
-        """The labels of each part of a row that `labeled` gave, int64 `[tokens]`."""
-        return self._row_labels.labels(row.parts, row.texts)
+        """The labels of each part of a row that `labeled` gave, int64 `[tokens]`.
+
+        Raises:
+            SlungDataError: a weight cannot be used with the action of its token.
+        """
+        try:
+            return self._row_labels.labels(row.parts, row.texts)
+        except WeightError as error:
+            raise SlungDataError(f"{self.policy.where}: {describe_row(row.number, row.source)}: {error}") from None
 
     def labeled(
         self, batch: Mapping[str, list], edited: bool = True, numbers: Sequence[int] | None = None
@@ -220,6 +229,7 @@ class SlungStrategy:
                 number, row.raw = row.number, fields_of.replaced(row.raw, texts)
                 again = self._tokenized(row.raw, number)
                 again.spans = {path: edits[path][1] if path in texts else spans for path, spans in row.spans.items()}
+                again.weights = self._weights_of_changed(row, texts)
                 again.inexact, again.removed = row.inexact, row.removed + max(0, row.trainable - again.trainable)
                 kept[-1] = again
                 changed.append(again)
@@ -231,6 +241,18 @@ class SlungStrategy:
         for row in changed:
             self._note_left(row)
         return kept
+
+    def _weights_of_changed(self, row: Row, texts: Mapping[fields_of.Path, str]) -> dict[fields_of.Path, np.ndarray]:
+        """The weights of a row whose fields have changed to `texts`. Raises `SlungDataError` for spans with weights."""
+        weights = dict(row.weights)
+        for path in weights.keys() & texts.keys():
+            if len(np.unique(weights[path])) > 1:
+                raise SlungDataError(
+                    f"{self.policy.where}: {describe_row(row.number, row.source)}: {fields_of.spelled(path)}: its weights "
+                    "count characters of a text that an action changes; use the action mask, or one weight for the text"
+                )
+            weights[path] = np.full(len(texts[path]), weights[path][0])
+        return weights
 
     def _note_left(self, row: Row) -> None:
         """Mask spans whose action on text was not applied: `drop_span` left, or `control_token` outside edited text."""

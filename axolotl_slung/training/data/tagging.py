@@ -20,7 +20,8 @@ from ...labels.buckets import Action, Bucket
 from ...labels.codec import IGNORE, check_vocabulary, encode
 from ...labels.goldfish import goldfish
 from ...labels.offsets import Offsets
-from ...labels.tokens import char_scores, token_buckets, token_scores
+from ...labels.tokens import Overlap, char_scores, token_buckets, token_scores
+from ...labels.weights import check_weights, token_weights
 
 
 class Tagged(int):
@@ -41,6 +42,7 @@ class Text:
         number: the index of the text in the row.
         spans: the spans that the labelers found in it.
         left: the spans whose action on text could not be applied. They are masked.
+        weights: the weight that the data gives to each character, float64 `[characters]`. None: 1 for all.
     """
 
     text: str
@@ -50,6 +52,11 @@ class Text:
     number: int = 0
     spans: list[Span] = field(default_factory=list)
     left: list[Span] = field(default_factory=list)
+    weights: np.ndarray | None = None
+
+    def token_weights(self, overlap: Overlap) -> np.ndarray | None:
+        """The weight of each token, float64 `[tokens]` (see `weights.token_weights`). None: 1 for all."""
+        return None if self.weights is None else token_weights(self.offsets, self.weights, overlap)
 
 
 class RowSeen(Exception):
@@ -175,25 +182,36 @@ class TaggingTokenizer:
         return texts[0].ids, self.labels_of(texts[0])
 
     def labels_of(self, text: Text) -> np.ndarray:
-        """The label of each token of a text from the text's spans, int64 `[tokens]`."""
+        """The label of each token of a text from the text's spans and weights, int64 `[tokens]`.
+
+        Raises:
+            WeightError: a weight cannot be used with the action of its token.
+        """
         scores = char_scores(len(text.text), text.spans)
         bucket, score = token_buckets(text.offsets, scores, self._buckets, self.overlap)
-        labels = self.labels(np.asarray(text.ids, dtype=np.int64), bucket, score)
+        weights = text.token_weights(self.overlap)
+        labels = self.labels(np.asarray(text.ids, dtype=np.int64), bucket, score, weights)
         if text.left:
             left = char_scores(len(text.text), [span._replace(score=1.0) for span in text.left])
             labels[token_scores(text.offsets, left) > 0] = IGNORE
         return labels
 
-    def labels(self, ids: np.ndarray, bucket: np.ndarray, score: np.ndarray) -> np.ndarray:
+    def labels(
+        self, ids: np.ndarray, bucket: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None
+    ) -> np.ndarray:
         """The label of each token, by the action of its bucket.
 
         Args:
             ids: token ids, int64 `[tokens]`.
             bucket: bucket indices, `[tokens]`.
             score: float `[tokens]`.
+            weights: what the data multiplies each token's loss by, float64 `[tokens]`. None: 1 for all.
 
         Returns:
             int64 `[tokens]`.
+
+        Raises:
+            WeightError: a weight cannot be used with the action of its token.
         """
         order = self.order(ids)
         labels, bucket, score = ids.copy(), bucket[order], score[order]
@@ -208,10 +226,23 @@ class TaggingTokenizer:
             coded = self.code_masked or description.action.traits.coded
             # a span whose action on text could not be applied (it crosses two fields of a prompt) is masked
             labels[chosen] = encode(ids[chosen], bucket[chosen], score[chosen]) if coded else IGNORE
+        if weights is not None:
+            self._weigh(labels, ids, bucket, score, weights[order])
         if self._control_ids:
             # a control token is context: the model must not learn to predict it
             labels[np.isin(ids, self._control_ids)] = IGNORE
         return labels
+
+    def _weigh(self, labels, ids, bucket, score, weights) -> None:
+        """Write weights into labels, in place. Masked tokens have no loss, and stay as they are."""
+        check_weights(weights, bucket, self._buckets)
+        coded = np.array([one.action.traits.coded for one in self._buckets])[bucket]
+        signed = np.array([one.action is Action.WEIGHTED for one in self._buckets])[bucket]
+        chosen = (weights != 1) & (coded | (labels >= 0))
+        values = np.where(signed, score * weights, weights)
+        labels[chosen] = encode(ids[chosen], bucket[chosen], values[chosen], given=True)
+        if not self.code_masked:
+            labels[chosen & (weights == 0)] = IGNORE
 
     def order(self, ids: np.ndarray) -> np.ndarray:
         """For each token, the index of the token whose score it gets: its own, or a random one in a random control.
