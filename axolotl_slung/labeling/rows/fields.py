@@ -25,6 +25,7 @@ class Layout(NamedTuple):
         tools: the column of a chat's tools.
         template: the text of the chat template, or None.
         mapped: for each message key that the config maps, the template's key.
+        ranges: the key of a message's ranges of characters to train, or None.
     """
 
     messages: str | None = None
@@ -32,6 +33,7 @@ class Layout(NamedTuple):
     tools: str | None = None
     template: str | None = None
     mapped: Mapping[str, str] = {}
+    ranges: str | None = None
 
     @classmethod
     def of(cls, strategy: Any) -> Layout:
@@ -43,7 +45,8 @@ class Layout(NamedTuple):
         mappings = getattr(prompter, "message_property_mappings", None) or {}
         mapped = {key: name for name, key in mappings.items()}
         tools, template = getattr(prompter, "field_tools", None), getattr(prompter, "chat_template", None)
-        return cls(messages, mappings.get("role", "role"), tools, template, mapped)
+        ranges = getattr(prompter, "message_field_training_detail", None)
+        return cls(messages, mappings.get("role", "role"), tools, template, mapped, ranges)
 
     def opened(self, row: Mapping) -> dict:
         """The row with the JSON of messages and tools parsed as Axolotl's chat strategy parses it."""

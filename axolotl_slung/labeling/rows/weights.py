@@ -82,7 +82,8 @@ def _texts(row: Mapping, name: str | None, column: str, layout: Layout, anywhere
                 one._replace(row={**one.row, column: own}) for one in described(row, name, None, layout, anywhere)
             )
     found = list(described(row, name, column, layout, anywhere))
-    if missed := without_text(row, column, found, neutral=1):
+    # ranges of characters to train have weights of their own
+    if missed := without_text(layout.without(row, (layout.ranges,)), column, found, neutral=1):
         raise LabelerError(
             f"{spelled(missed)}: these weights have no text {name!r}; name the key of their text, or remove the weights"
         )

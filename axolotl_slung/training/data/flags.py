@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ...labeling.rows.fields import Layout, Path, spelled
 
@@ -44,13 +46,19 @@ class Flags:
     Args:
         strategy: Axolotl's strategy.
         layout: the layout of its rows.
+        weights: keys of weights that a labeler reads.
 
     Attributes:
+        weights: as given.
         flag, detail: the keys of a message's flag and of its ranges, or None.
         content, thinking: the keys of a message's texts.
     """
 
-    def __init__(self, strategy: Any, layout: Layout):
+    flag: str | None = None
+    detail: str | None = None
+
+    def __init__(self, strategy: Any, layout: Layout, weights: Collection[str] = ()):
+        self.weights = weights
         prompter = getattr(strategy, "prompter", None)
         self._segments = type(strategy).__module__ == "axolotl.prompt_strategies.input_output"
         self._messages = layout.messages if hasattr(prompter, "message_field_training") else None
@@ -71,10 +79,10 @@ class Flags:
         """
         for path, value in self._values(row):
             if self._is_detail(path):
-                if not _are_ranges(value):
+                if not self._are_ranges(value):
                     return (
                         f"{spelled(path)}: not a list of ranges; give each `begin_offset` and `end_offset`, which are "
-                        "whole numbers, and `train`, which is true or false"
+                        "whole numbers, `train`, which is true or false, and, if you like, a number as its weight"
                     )
             elif truth(value) is None:
                 return (
@@ -136,12 +144,34 @@ class Flags:
             trains = by_role
         return Said(None if own is None else bool(own), ranges, trains, by_role)
 
+    def read_by_axolotl(self) -> set[str]:
+        """The keys of messages and parts that Axolotl reads as flags or ranges."""
+        return {*_OF_PARTS, *filter(None, (self.flag, self.detail))}
+
+    def weights_of_ranges(self, row: Mapping) -> dict[Path, np.ndarray]:
+        """For each string that ranges with a weight count, the weight of each character, float64 `[characters]`."""
+        found: dict[Path, np.ndarray] = {}
+        for at, message in self.messages(row) if self.detail and self.weights else ():
+            weights = np.ones(length_of(message.get(self.content)))
+            path = (*at, self.content)
+            for one in message.get(self.detail) or () if self._counts(message) else ():
+                for key in self.weights:
+                    first, last = max(int(one["begin_offset"]), 0), max(int(one["end_offset"]) + 1, 0)
+                    weights[first:last] *= 1.0 if one.get(key) is None else float(one[key])
+            if (weights != 1).any():
+                found.update(of_strings(message[self.content], path, weights))
+        return found
+
     def counts(self, row: Mapping, path: Path) -> bool:
         """Whether ranges count characters of the string at `path`. Those of parts with flags move with their parts."""
         for at, message in self.messages(row):
             if path[:2] == at and path[2:3] == (self.content,):
-                return any(not one.of_part for one in self.read(message).ranges.get(self.content, ()))
+                return self._counts(message)
         return False
+
+    def _counts(self, message: Mapping) -> bool:
+        """Whether Axolotl uses the ranges of a message."""
+        return any(not one.of_part for one in self.read(message).ranges.get(self.content, ()))
 
     def _values(self, row: Mapping) -> Iterator[tuple[Path, Any]]:
         """The values that Axolotl reads as flags or ranges and that are not None, with their paths."""
@@ -158,6 +188,16 @@ class Flags:
                     for name in _OF_PARTS:
                         if part.get(name) is not None:
                             yield (*at, key, number, name), part[name]
+
+    def _are_ranges(self, value: Any) -> bool:
+        whole, numbers = ("begin_offset", "end_offset"), ("weight", *self.weights)
+        return isinstance(value, (list, tuple)) and all(
+            isinstance(one, Mapping)
+            and all(truth(one.get(key)) is not None and one[key] == int(one[key]) for key in whole)
+            and truth(one.get("train")) is not None
+            and all(one.get(key) is None or truth(one[key]) is not None for key in numbers)
+            for one in value
+        )
 
     def _is_detail(self, path: Path) -> bool:
         return not self._segments and len(path) == 3 and path[-1] == self.detail
@@ -184,6 +224,29 @@ def text_of(part: Mapping) -> tuple[str, str]:
     return part.get(key) or "", key
 
 
+def length_of(value: Any) -> int:
+    """The number of characters of a message's text, which may have parts."""
+    return len(value) if isinstance(value, str) else sum(len(text_of(part)[0]) for _, part in parts_of(value))
+
+
+def of_strings(value: Any, path: Path, of_characters: np.ndarray) -> dict[Path, np.ndarray]:
+    """What is known of each character of a message's text, for each of its strings.
+
+    Args:
+        value: the text, a string or content parts.
+        path: its path.
+        of_characters: `[characters]`.
+    """
+    if isinstance(value, str):
+        return {path: of_characters}
+    found, start = {}, 0
+    for number, part in parts_of(value):
+        text, name = text_of(part)
+        found[*path, number, name] = of_characters[start : start + len(text)]
+        start += len(text)
+    return found
+
+
 def _of_parts(value: Sequence) -> Iterator[Range]:
     start = 0
     for _, part in parts_of(value):
@@ -191,15 +254,6 @@ def _of_parts(value: Sequence) -> Iterator[Range]:
         flag = part.get("train") if part.get("train") is not None else part.get("weight")
         yield Range(start, end, flag is None or bool(flag), of_part=True)
         start = end
-
-
-def _are_ranges(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(
-        isinstance(one, Mapping)
-        and all(truth(one.get(key)) is not None and one[key] == int(one[key]) for key in ("begin_offset", "end_offset"))
-        and truth(one.get("train")) is not None
-        for one in value
-    )
 
 
 def _plain(part: Any) -> Any:

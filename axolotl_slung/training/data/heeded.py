@@ -9,7 +9,7 @@ import numpy as np
 
 from ...labeling.rows.fields import Layout, Path
 from . import inexact
-from .flags import Flags, Range, Said, parts_of, text_of, truth
+from .flags import Flags, Range, Said, length_of, of_strings, parts_of, truth
 from .places import Placed
 from .row_labels import ADDED
 from .row_spans import Row
@@ -31,7 +31,7 @@ class Heeded:
     """
 
     def __init__(self, strategy: Any, layout: Layout, weights: Collection[str] = ()):
-        self.flags, self._weights = Flags(strategy, layout), weights
+        self.flags, self._weights = Flags(strategy, layout, weights), weights
         self._left_out = None
         prompter = getattr(strategy, "prompter", None)
         if hasattr(prompter, "field_thinking"):
@@ -91,7 +91,7 @@ class Heeded:
         if detail:
             ranges = said.ranges[flags.content]
             reasons |= (
-                inexact.OVERRULED if ranges[0].of_part else _of_ranges(ranges, _length(message.get(flags.content)))
+                inexact.OVERRULED if ranges[0].of_part else _of_ranges(ranges, length_of(message.get(flags.content)))
             )
         others = {flags.content, flags.thinking, "tool_calls"} - said.ranges.keys()
         if said.ranges and said.trains and any(message.get(key) for key in others):
@@ -104,10 +104,6 @@ class Heeded:
 
 def _fraction(value: Any) -> bool:
     return truth(value) is not None and value not in (0, 1)
-
-
-def _length(value: Any) -> int:
-    return len(value) if isinstance(value, str) else sum(len(text_of(part)[0]) for _, part in parts_of(value))
 
 
 def _of_ranges(ranges: Sequence[Range], length: int) -> int:
@@ -123,18 +119,11 @@ def _of_ranges(ranges: Sequence[Range], length: int) -> int:
 
 def _expected(value: Any, path: Path, ranges: Sequence[Range]) -> dict[Path, np.ndarray]:
     """For each string of a text, whether each of its characters is to be trained, bool `[characters]`."""
-    trained = np.zeros(_length(value), dtype=bool)
+    trained = np.zeros(length_of(value), dtype=bool)
     for one in ranges:
         if one.train:
             trained[max(one.start, 0) : max(one.end, 0)] = True
-    if isinstance(value, str):
-        return {path: trained}
-    found, start = {}, 0
-    for number, part in parts_of(value):
-        text, name = text_of(part)
-        found[*path, number, name] = trained[start : start + len(text)]
-        start += len(text)
-    return found
+    return of_strings(value, path, trained)
 
 
 def _tokens(row: Row, expected: Mapping[Path, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

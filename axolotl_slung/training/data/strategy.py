@@ -57,13 +57,15 @@ class SlungStrategy:
         self.filter_rows = getattr(strategy, "filter_rows", None)
         self.policy = policy
         self.layout = fields_of.Layout.of(strategy)
-        columns = ((one.field, one.weights_field) for one in policy.labelers if isinstance(one, SpansLabeler))
-        self._span_columns = {column for of_one in columns for column in of_one if column}
+        readers = [labeler for labeler in policy.labelers if isinstance(labeler, SpansLabeler)]
+        weights = {labeler.weights_field for labeler in readers if labeler.weights_field}
+        self.heeded = Heeded(strategy, self.layout, weights)
+        columns = {labeler.field for labeler in readers if labeler.field} | weights
+        self._span_columns = columns - self.heeded.flags.read_by_axolotl()
         self._in_order = True  # until the tokens of a row cannot be followed without tags
         self._row_labels = RowLabels(self.tokenizer, policy)
         self._placer = Placer(strategy, self._call, self.tokenizer, self.layout)
         self._spans = RowSpans(policy, self.layout, self._placer)
-        self.heeded = Heeded(strategy, self.layout)
 
     def tokenize_prompt(self, batch: Mapping[str, list]) -> dict[str, list]:
         """Tokenize and label a batch of raw rows. The result may have more or fewer rows."""
@@ -149,6 +151,10 @@ class SlungStrategy:
         Raises:
             RowError: some rows cannot be labeled. They are named by their `number`.
         """
+        for row in rows:
+            for path, weights in self.heeded.flags.weights_of_ranges(row.raw).items():
+                row.weigh(path, weights)
+                row.from_columns.setdefault(path, False)
         self._spans.find(rows)
 
     # tokens and places
