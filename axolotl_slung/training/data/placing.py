@@ -32,12 +32,15 @@ class Placer:
         call: the strategy's `tokenize_prompt`, for one row.
         tokenizer: the strategy's tokenizer.
         layout: the layout of the rows.
+
+    Attributes:
+        loggers: those of the strategy.
     """
 
     def __init__(self, strategy: Any, call: Callable[[Mapping], object], tokenizer: TaggingTokenizer, layout: Layout):
         self._strategy, self._call, self._tokenizer, self._layout = strategy, call, tokenizer, layout
         makers = (*type(strategy).__mro__, *type(getattr(strategy, "prompter", None)).__mro__)
-        self._loggers = [logging.getLogger(name) for name in {kind.__module__ for kind in makers}]
+        self.loggers = [logging.getLogger(name) for name in {kind.__module__ for kind in makers}]
         tokens = {*tokenizer.all_special_tokens, *(str(t) for t in tokenizer.added_tokens_decoder.values())}
         longest_first = sorted(filter(str.strip, tokens), key=len, reverse=True)
         roles = getattr(getattr(strategy, "prompter", None), "roles", None)
@@ -164,13 +167,13 @@ class Placer:
     @contextmanager
     def _quiet(self) -> Iterator[None]:
         """Silence the strategy's loggers. The row is also rendered for training, and its warnings are logged then."""
-        before = [logger.disabled for logger in self._loggers]
-        for logger in self._loggers:
+        before = [logger.disabled for logger in self.loggers]
+        for logger in self.loggers:
             logger.disabled = True
         try:
             yield
         finally:
-            for logger, disabled in zip(self._loggers, before):
+            for logger, disabled in zip(self.loggers, before):
                 logger.disabled = disabled
 
     def _render(self, row) -> list[str]:

@@ -24,6 +24,7 @@ from .row_documents import row_documents
 from .row_labels import RowLabels, SlungDataError
 from .row_spans import Row, RowSpans
 from .tagging import TaggingTokenizer
+from .unquoted import unquoted
 
 _ARROW = {"input_ids": np.int32, "attention_mask": np.int8}
 """The dtypes in which `datasets` stores these columns. It takes arrays much faster than lists of integers."""
@@ -197,8 +198,9 @@ class SlungStrategy:
 
     def _call(self, row):
         if getattr(self.strategy, "supports_batched", False):
-            return self.strategy.tokenize_prompt({key: [value] for key, value in row.items()})
-        return self.strategy.tokenize_prompt(row)
+            row = {key: [value] for key, value in row.items()}
+        with unquoted(self._placer.loggers):
+            return self.strategy.tokenize_prompt(row)
 
     def _made(self, row) -> list[dict]:
         """The strategy's output for one row, as a list of rows."""

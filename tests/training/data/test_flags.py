@@ -6,9 +6,11 @@ import random
 from itertools import pairwise
 
 import pytest
+import yaml
 from axolotl.utils.chat_templates import get_chat_template
 from axolotl.utils.dict import DictDefault
 from datasets import Dataset
+from helpers import ROOT
 from helpers.chat_truth import differences, risky_tokens
 from helpers.chats import INSULT, LABELERS, NAME, Stage, call, chat
 from helpers.rendered import PHRASES, runs
@@ -283,6 +285,29 @@ def test_what_Axolotl_takes_for_true_is_refused(stages, row, entry, place):
     with pytest.raises(SlungDataError, match=rf"^datasets\[0\]: row 0 of the batch: {place}") as raised:
         stages.ours.tokenized(Dataset.from_list([row]), of_chat(entry))
     assert not any(word in str(raised.value) for word in ("Maria", '"', "'", "0-3"))
+
+
+def test_the_example_of_the_docs(stages):
+    """What docs/training.md shows, with the entry that it shows."""
+    docs = (ROOT / "docs" / "training.md").read_text(encoding="utf-8").partition("### Flags of messages")[2]
+    entry = yaml.safe_load(docs.partition("```yaml")[2].partition("```")[0])["datasets"][0]
+    row = json.loads(docs.partition("```json")[2].partition("```")[0])
+    [stock], [ours] = stages.rows([{"messages": json.dumps(row["messages"])}], **entry)
+    assert stock == ours
+    assert stages.trained(ours) == ["It is she.", "<|im_end|>", "yes.<|im_end|>"]
+
+
+def test_a_warning_of_Axolotl_does_not_quote_a_part(stages, caplog):
+    parts = [text(f"Yes, it is {NAME} ", weight=0), text("she said.")]
+    keys, data = of_chat({}), Dataset.from_list([answer(parts)])
+    stages.stock.tokenized(data, keys)
+    assert "Part text: " in caplog.text and NAME[-9:] in caplog.text, "stock does not quote it: remove `unquoted`"
+    caplog.clear()
+    stages.ours.tokenized(data, keys)
+    assert "Part text: left out by slung" in caplog.text and NAME[-9:] not in caplog.text
+    with pytest.raises(ValueError):
+        stages.ours.tokenized(Dataset.from_list([answer(**call(f"not JSON: {NAME}"))]), keys)
+    assert "Arguments string: left out by slung" in caplog.text and NAME not in caplog.text
 
 
 # ------------------------------------------------------------------------------------------------------- parts and edits
