@@ -87,7 +87,7 @@ ENTRIES = {
 }  # fmt: skip
 
 
-ROWS = 4
+ROWS = 2
 """Of each entry, with each template."""
 
 
@@ -180,7 +180,7 @@ def test_a_token_is_trained_if_stock_trains_it_and_it_is_not_risky(stages, quiet
             assert differences(stages.tokenizer, stock, ours) == [], entry
             for label, risky in zip(stock["labels"], risky_tokens(stages.tokenizer, stock["input_ids"]), strict=True):
                 counts[label >= 0] += risky
-    assert min(counts.values()) > 300, counts
+    assert min(counts.values()) > 100, counts
 
 
 def test_with_a_tokenizer_that_adds_a_blank(sentencepiece, quiet):
@@ -294,7 +294,7 @@ def test_the_example_of_the_docs(stages):
     row = json.loads(docs.partition("```json")[2].partition("```")[0])
     [stock], [ours] = stages.rows([{"messages": json.dumps(row["messages"])}], **entry)
     assert stock == ours
-    assert stages.trained(ours) == ["It is she.", "<|im_end|>", "yes.<|im_end|>"]
+    assert stages.trained(ours) == ["It is she.<|im_end|>", "yes.<|im_end|>"]
 
 
 def test_a_warning_of_Axolotl_does_not_quote_a_part(stages, caplog):
