@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from numbers import Real
 from typing import Any
 
@@ -72,7 +73,7 @@ def runs(weights: np.ndarray) -> list[Span]:
         weights: float64 `[characters]`.
     """
     edges = [0, *(np.flatnonzero(np.diff(weights)) + 1).tolist(), len(weights)]
-    found = (Span(start, end, float(weights[start])) for start, end in zip(edges, edges[1:]) if start < end)
+    found = (Span(start, end, float(weights[start])) for start, end in pairwise(edges) if start < end)
     return [span for span in found if span.score != 1]
 
 

@@ -29,7 +29,8 @@ def token_weights(offsets: ArrayLike, weights: np.ndarray, overlap: Overlap = "a
 
     If its characters have different weights, `overlap` decides:
 
-    - `any`: the lowest weight other than 1;
+    - `any`: 0 if one of its characters has 0, as a token that touches a masked character is masked. Otherwise the
+      commonest weight other than 1, and the lowest of equally common ones;
     - `majority`: the weight of more than half of its characters, or 1 without such a weight;
     - `all`: 1.
 
@@ -52,11 +53,11 @@ def token_weights(offsets: ArrayLike, weights: np.ndarray, overlap: Overlap = "a
     of_token[chosen] = lowest
     for token in chosen[lowest < highest].tolist():
         inside = weights[slice(*offsets[token])]
+        values, numbers = np.unique(inside[inside != 1] if overlap == "any" else inside, return_counts=True)
+        most = int(numbers.argmax())
         if overlap == "any":
-            of_token[token] = inside[inside != 1].min()
+            of_token[token] = 0.0 if 0 in values else values[most]
         else:
-            values, numbers = np.unique(inside, return_counts=True)
-            most = int(numbers.argmax())
             of_token[token] = values[most] if overlap == "majority" and 2 * numbers[most] > len(inside) else 1.0
     return of_token
 
