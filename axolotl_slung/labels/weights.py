@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import SlungError
+from ..labeling.weights import LARGEST
 from .buckets import Action, Bucket
-from .codec import FIRST_CODE, LARGEST_WEIGHT, decode
+from .codec import FIRST_CODE, decode
 from .tokens import Overlap, as_offsets
 
 ACTIONS = tuple(Action)
@@ -74,10 +75,10 @@ def check_weights(weights: np.ndarray, bucket: np.ndarray, buckets: Sequence[Buc
         WeightError: it cannot.
     """
     size = np.abs(weights)
-    if not (np.isfinite(size) & (size <= LARGEST_WEIGHT) & ((size == 0) | (size >= 1 / LARGEST_WEIGHT))).all():
+    if not (np.isfinite(size) & (size <= LARGEST) & ((size == 0) | (size >= 1 / LARGEST))).all():
         raise WeightError(
             f"the weight of a token, multiplied from all that apply to it: expected 0 or a size from "
-            f"{1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}; change the weights"
+            f"{1 / LARGEST:g} to {LARGEST:g}; change the weights"
         )
     for index in np.unique(bucket[weights != 1]).tolist():
         action, of_bucket = buckets[index].action, weights[bucket == index]
