@@ -112,6 +112,7 @@ def _number(value: Any, where: str) -> float:
         # nothing else is quoted: it may be the text that is labeled
         what = repr(value) if isinstance(value, float) else kind_of(value)
         raise LabelerError(f"{where}: expected a finite number, got {what}")
-    if value and not 1 / LARGEST <= abs(value) <= LARGEST:
+    size: Any = abs(value)
+    if size and not 1 / LARGEST <= size <= LARGEST:
         raise LabelerError(f"{where}: expected 0 or a size from {1 / LARGEST:g} to {LARGEST:g}")
     return float(value)

@@ -114,7 +114,7 @@ class LabelReader:
         signed = torch.where(weighs, value, torch.where(by_score, table.signed_weight[bucket] * value * factor, 0.0))
         share = torch.where(soft | given, value, 1.0)
         scale = coded * share * factor
-        actions = {
+        actions: dict[Objective, Tensor] = {
             cross_entropy: (labels >= 0).float() + soft * (1 - share) + signed.clamp(min=0) + table.up[bucket] * scale,
             unlikelihood: table.down[bucket] * scale - signed.clamp(max=0),
         }

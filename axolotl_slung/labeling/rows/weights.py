@@ -48,7 +48,9 @@ def weights_in_columns(
             opened = layout.opened(row)
             for one in _texts(opened, name, column, layout, anywhere):
                 weights = labeler.weights(one.text, {column: None, **one.row})
-                for path, bounds in one.fields if weights is not None else ():
+                if weights is None:
+                    continue
+                for path, bounds in one.fields:
                     of_field = of_runs(len(bounds), within(bounds, runs(weights)))
                     of_rows[number][path] = of_rows[number].get(path, 1.0) * of_field
                     if one.pointed:
