@@ -105,7 +105,7 @@ def test_pointers_weigh_other_texts():
     "row, message",
     [
         ({"messages": [{"content": "a"}]}, "has no 'w'"),
-        ({"messages": [{"content": None, "w": 0}]}, r"messages\[0\].w: these weights have no text 'content'"),
+        ({"messages": [{"content": None, "w": [[0, 1, 2]]}]}, r"messages\[0\].w: these weights have no text 'content'"),
         ({"messages": [{"content": "a"}], "w": [[0, 1, 2]]}, "expected one number for all its messages"),
         ({"messages": [{"content": "a", "w": 2, "spans": [[0, 1]]}]}, "has a column 'spans', which"),
         ({"messages": [{"content": "a", "w": {"/missing": 2}}]}, "a JSON pointer in it leads to no text"),
@@ -116,7 +116,11 @@ def test_rows_that_do_not_fit(row, message):
         read(row)
 
 
-def test_a_message_without_text_may_have_the_weight_1():
-    assert read({"messages": [{"content": None, "w": 1}, {"content": "a", "w": 2}]})[0] == {
-        ("messages", 1, "content"): [2]
-    }
+def test_a_number_of_a_message_weighs_all_its_texts():
+    """Thoughts and arguments of calls too. A template need not write them."""
+    call = {"function": {"name": "f", "arguments": '{"who": "me"}'}}
+    message = {"role": "assistant", "content": None, "reasoning_content": "why", "tool_calls": [call], "w": 0.5}
+    weights, pointed = read({"messages": [message, {"content": "a", "w": 1}]})
+    arguments = ("messages", 0, "tool_calls", 0, "function", "arguments", "who")
+    assert weights[arguments] == [0.5] * 2 and weights["messages", 0, "reasoning_content"] == [0.5] * 3
+    assert {path[1] for path in weights} == {0} and pointed == weights.keys()

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import yaml
-from helpers.axolotl_run import as_if_fresh, base_config, prepare_in_process, write_config
+from helpers.axolotl_run import as_if_fresh, base_config, prepare_in_process, train_in_process, write_config
 from helpers.tiny import tiny_model, write_jsonl
 from pydantic import ValidationError
 
@@ -220,3 +220,15 @@ def test_inspection_shows_weights(config, tmp_path):
     burned = report.outcomes["unlikelihood"]
     assert report.weights.other == burned + 2 and report.outcomes["mask"] == 1
     assert report.outcomes["train"] == words - burned - 1 and yaml.safe_dump(report.to_json())
+
+
+def test_streams(config, tmp_path):
+    """A stream's rows have the labels of a data set."""
+    rows = [{"text": TEXT, "w": [[4, 8, 0.3], [9, 15, -1.0]]}] * 4
+    made = config(rows)
+    stream = [{"path": "json", "data_files": str(tmp_path / "rows.jsonl"), "type": "pretrain"}]
+    streamed = {**made, "datasets": None, "pretraining_dataset": stream, "output_dir": str(tmp_path / "stream")}
+    run = train_in_process({key: value for key, value in streamed.items() if value is not None}, train=False)
+    [whole, *_] = prepare_in_process(made).train_dataset["labels"]
+    labels = [int(label) for label in next(iter(run.dataset_meta.train_dataset))["labels"] if label != IGNORE]
+    assert labels == whole[: len(labels)] and sum(label <= FIRST_CODE for label in labels) >= 2
