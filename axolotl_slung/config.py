@@ -160,6 +160,18 @@ class SlungConfig(Block):
             names = [bucket.name for bucket in self.buckets]
             if len(set(names)) < len(names):
                 raise ValueError(f"`buckets`: names must differ; got {names}")
+        for index, labeler in enumerate(self.labelers):
+            if not isinstance(labeler, SpansConfig) or labeler.weights_field is None:
+                continue
+            if labeler.weights_field == labeler.field:
+                raise ValueError(
+                    f"`labelers[{index}]`: {labeler.field!r} is both `field` and `weights_field`; name two columns"
+                )
+            if Action.SOFT in self.actions:
+                raise ValueError(
+                    f"`labelers[{index}].weights_field` cannot be used with action: soft: a label has room for one number, and "
+                    "soft needs the score; use the action weighted or unlikelihood"
+                )
         if (self.weight_start or self.weight_warmup) and not self.trains_codes:
             raise ValueError(
                 "`weight_start` and `weight_warmup` have no effect: no bucket's action has a `weight`; remove them"
@@ -181,6 +193,11 @@ class SlungConfig(Block):
     def trains_codes(self) -> bool:
         """Whether any bucket has an objective other than cross-entropy."""
         return any(action.traits.coded for action in self.actions)
+
+    @property
+    def reads_weights(self) -> bool:
+        """Whether a labeler reads weights from the data."""
+        return any(isinstance(one, SpansConfig) and one.weights_field is not None for one in self.labelers)
 
     def scale(self) -> Pair | None:
         """The cuts of the preset's buckets: those of the first labeler that has a pair, otherwise the paper's.

@@ -20,6 +20,7 @@ from ..corpus.job import Job, Labeled
 from ..corpus.sources import Source
 from ..corpus.tables import SourceError
 from ..labeling.base import Labeler
+from ..labeling.blocks import SpansConfig
 from ..labeling.rows.fields import Layout
 
 
@@ -179,5 +180,8 @@ def say_next(sources: Sequence[Source], output: Path, block: SlungConfig, spans_
     say("To train on it, change these keys of the config, and remove `name`, `split` and the like beside them:")
     for source in sources:
         say(f"  {source.path}: {{path: {output / source.name}, ds_type: json}}")
-    field = "" if spans_field == "spans" else f", field: {spans_field}"
-    say(f"  slung.labelers: [{{type: spans{field}}}]")
+    weights = [one.weights_field for one in block.labelers if isinstance(one, SpansConfig) and one.weights_field]
+    field = "" if spans_field == "spans" and not weights else f", field: {spans_field}"
+    # the files keep the columns of weights
+    labelers = [f"{{type: spans{field}, weights_field: {column}}}" for column in weights] or [f"{{type: spans{field}}}"]
+    say(f"  slung.labelers: [{', '.join(labelers)}]")

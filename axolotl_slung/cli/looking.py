@@ -237,6 +237,10 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
         with settings():
             block = read_block(looking.config, ())
             content = read_yaml(looking.config)
+        if block.reads_weights:
+            warned().say(
+                "the weights of files are not shown; without INPUTS, the config's own data sets are shown with them"
+            )
         own, block = block.cuts_by_name(), block.of_a_column()
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:

@@ -322,7 +322,8 @@ class Job:
 
     def _wanted(self, row) -> list[FieldPath]:
         """The strings to label in a chat whose JSON is parsed."""
-        columns = {self.spans_field, *(one.field for one in self.labelers if isinstance(one, SpansLabeler))}
+        read = [one for one in self.labelers if isinstance(one, SpansLabeler)]
+        columns = {self.spans_field, *(one.field for one in read), *(one.weights_field for one in read)}
         return texts_of_chat(row, self.layout, columns)
 
     def _columns(self, documents, bad, name) -> list[dict[FieldPath, dict] | None]:

@@ -13,8 +13,11 @@ from ..labels.codec import FIRST_CODE, IGNORE, decode, encode
 EVERY = 5
 """One in this many of a row's trained tokens gets a planted label."""
 
-_ROWS = (1 << 24) - 1
-"""The score of a code has 24 bits, which hold the number of the row that it was planted in."""
+_ROWS = 1 << 23
+"""The score or weight of a code holds the number of the row that it was planted in: the weights are in [1, 2)."""
+
+Kind = tuple[int, bool]
+"""A bucket, and whether its code has a weight instead of a score."""
 
 
 class Planted:
@@ -22,24 +25,31 @@ class Planted:
 
     Args:
         buckets: the block's buckets. Those that act on the text, and those that train, are left out.
+        weights: whether codes with weights are planted, too, in a bucket that trains.
 
     Attributes:
-        rows: per row, its number of codes of each bucket. A code on the first token is left out: nothing predicts it.
+        rows: per row, its number of codes of each kind. A code on the first token is left out: nothing predicts it.
     """
 
-    def __init__(self, buckets: Sequence[Bucket]):
-        self.rows: dict[int, Counter] = {}
-        self._buckets = [index for index, bucket in enumerate(buckets) if bucket.action is bucket.action_of_code]
-        if not any(buckets[index].action is Action.MASK for index in self._buckets):
+    def __init__(self, buckets: Sequence[Bucket], weights: bool = False):
+        self.rows: dict[int, Counter[Kind]] = {}
+        self._kinds = [
+            (index, bucket.action is Action.WEIGHTED)
+            for index, bucket in enumerate(buckets)
+            if bucket.action is bucket.action_of_code
+        ]
+        if not any(buckets[index].action is Action.MASK for index, _ in self._kinds):
             # its code is read as a masked token
-            self._buckets.append(next((i for i, b in enumerate(buckets) if b.action_of_code is Action.MASK), 0))
+            self._kinds.append((next((i for i, b in enumerate(buckets) if b.action_of_code is Action.MASK), 0), False))
+        if weights:
+            self._kinds += [(index, True) for index, b in enumerate(buckets) if b.action.traits.trains][:1]
 
     def plant(self, row: dict, index: int) -> dict:
         """New labels for a row: one in `EVERY` of its trained tokens gets a code, and the buckets take turns.
 
         Args:
             row: a row with `input_ids` and `labels`.
-            index: the row's number, which its codes hold as their score.
+            index: the row's number, which its codes hold as their score or weight.
 
         Returns:
             A dict of only `labels`, as a list.
@@ -48,11 +58,10 @@ class Planted:
         (trainable,) = np.nonzero(labels != IGNORE)
         labels[trainable] = ids[trainable]
         chosen = trainable[EVERY - 1 :: EVERY]
-        bucket = np.array(
-            [self._buckets[(index + turn) % len(self._buckets)] for turn in range(len(chosen))], dtype=np.int64
-        )
-        labels[chosen] = encode(ids[chosen], bucket, np.full(len(chosen), index / _ROWS))
-        self.rows[index] = Counter(bucket[chosen > 0].tolist())
+        kinds = [self._kinds[(index + turn) % len(self._kinds)] for turn in range(len(chosen))]
+        bucket, weighs = (np.array([kind[part] for kind in kinds], dtype=np.int64) for part in (0, 1))
+        labels[chosen] = encode(ids[chosen], bucket, weighs + index / _ROWS, weighs)
+        self.rows[index] = Counter(kind for kind, place in zip(kinds, chosen.tolist()) if place > 0)
         return {"labels": labels.tolist()}
 
     def found(self, labels) -> dict[int, Counter]:
@@ -61,9 +70,9 @@ class Planted:
         Args:
             labels: int64 array of any shape.
         """
-        codes = labels[labels <= FIRST_CODE]
-        _, bucket, score, _ = decode(codes)
-        found: dict[int, Counter] = {}
-        for row, index in zip(np.rint(np.asarray(score) * _ROWS).astype(int).tolist(), np.asarray(bucket).tolist()):
-            found.setdefault(row, Counter())[index] += 1
+        _, bucket, value, weighs = decode(labels[labels <= FIRST_CODE])
+        rows = np.rint((value.astype(np.float64) - weighs) * _ROWS).astype(int)
+        found: dict[int, Counter[Kind]] = {}
+        for row, *kind in zip(rows.tolist(), bucket.tolist(), weighs.tolist()):
+            found.setdefault(row, Counter())[kind[0], kind[1]] += 1
         return found

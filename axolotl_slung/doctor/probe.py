@@ -9,7 +9,7 @@ import torch
 
 from ..labels.codec import IGNORE
 from ..loss.objectives import has_loss
-from ..loss.reader import IGNORED
+from ..loss.reader import IGNORED, TRAINED
 from ..training.loop.gradients import with_slope
 from ..training.loop.silence import masked
 
@@ -20,7 +20,7 @@ class Seen:
 
     Attributes:
         batches: micro-batches that reached the loss.
-        planted: per row, the number of codes of each bucket that reached the loss.
+        planted: per row, the number of codes of each kind (see `Planted`) that reached the loss.
         labels: the number of labels in all batches, and how many of them are -100.
         silent: masked and ignored targets.
         leaks: `silent` targets with a gradient that is not exactly zero.
@@ -129,7 +129,7 @@ class Probe:
         if "shift_labels" in batch:
             labels = batch["shift_labels"].reshape(-1)
         if loss.normalize_by == "train_tokens":
-            return sum(label >= 0 for label in labels.tolist())
+            return sum(loss.reader.read(label[None]).group.item() == TRAINED for label in labels)
         if loss.normalize_by == "all_tokens":
             return sum(label != IGNORE for label in labels.tolist())
         return sum(not masked(label, loss.reader).item() for label in labels[labels != IGNORE])

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from ..errors import SlungError, first_line, os_problem
 from ..faults import lines_of
 from ..labels.buckets import Action
+from ..labels.codec import FIRST_CODE, decode
 from ..training.conflicts import check_run
 from ..training.loop import LoopError
 from ..training.loop.culprits import collator_name
@@ -122,7 +123,7 @@ def _examine(path: Path, tell) -> list[Finding]:
 
     planted = None
     if setup.fused_loss is None:
-        planted = Planted(setup.buckets)
+        planted = Planted(setup.buckets, setup.config.reads_weights)
         if isinstance(dataset_meta.train_dataset, Dataset):
             # not from a cache: `plant` must run to record what it plants
             plant = {"with_indices": True, "num_proc": None, "load_from_cache_file": False}
@@ -171,14 +172,20 @@ def _labels(dataset, setup) -> Finding:
             "labels", NOTE, "the data is streamed and labeled during training; its labels are not counted here"
         )
     counts: dict[str, int] = {}
+    weighed = 0
     for row in itertools.islice(dataset, ROWS):
-        for action, number in count_labels(np.asarray(row["labels"]), setup.buckets).items():
+        labels = np.asarray(row["labels"])
+        weighed += int(decode(labels[labels <= FIRST_CODE]).given.sum())
+        for action, number in count_labels(labels, setup.buckets).items():
             counts[action] = counts.get(action, 0) + number
     text = ", ".join(f"{action} {number}" for action, number in counts.items() if number)
     text = f"{min(len(dataset), ROWS)} rows of the config's own data: {text} tokens"
+    text += f", {weighed} with a weight other than 1" if weighed or setup.config.reads_weights else ""
     if not setup.code_masked:
         return Finding("labels", OK, f"{text}; masked tokens are -100, like those that Axolotl ignores")
-    if not any(number for action, number in counts.items() if action not in (Action.TRAIN.value, "ignored")):
+    if not weighed and not any(
+        number for action, number in counts.items() if action not in (Action.TRAIN.value, "ignored")
+    ):
         return Finding("labels", NOTE, f"{text}; the labelers found nothing risky in them")
     return Finding("labels", OK, text)
 
@@ -245,8 +252,10 @@ def _batches(seen: Seen, planted: Planted | None, buckets, trainer) -> list[Find
         total = sum(sum(counts.values()) for counts in seen.planted.values())
         by_action: dict[str, int] = {}
         for counts in seen.planted.values():
-            for bucket, number in counts.items():
-                action = buckets[bucket].action_of_code.value
+            for (bucket, weighs), number in counts.items():
+                action = (
+                    f"{buckets[bucket].action.value} with a weight" if weighs else buckets[bucket].action_of_code.value
+                )
                 by_action[action] = by_action.get(action, 0) + number
         text = ", ".join(f"{action} {number}" for action, number in sorted(by_action.items()))
         if not total:

@@ -40,6 +40,13 @@ def risky_context(document: LabeledDocument, buckets: Sequence[Bucket]) -> list[
     ]
 
 
+def weight_marks(document: LabeledDocument) -> list[str]:
+    """A mark such as `×0.3` for the last token of each run of one weight other than 1; "" for all other tokens."""
+    weight = document.weight
+    ends = np.append(weight[1:] != weight[:-1], True)[: len(weight)]
+    return [f"×{one:g}" if end and one != 1 else "" for one, end in zip(weight.tolist(), ends)]
+
+
 def distances(document: LabeledDocument, buckets: Sequence[Bucket]) -> np.ndarray:
     """How far each token's score is from the nearest bound, on the page's scale: float64 `[tokens]`.
 

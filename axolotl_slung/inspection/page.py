@@ -14,7 +14,7 @@ from ..labeling.scores import Cuts
 from ..labels.buckets import Action, Bucket
 from ..labels.documents import LEFT_OUT_BY, LabeledDocument
 from ..render.template import fill
-from .effects import left_out_meaning
+from .effects import left_out_meaning, weight_marks
 from .suspects import KINDS, suspects
 
 SCRIPTS = ("page_documents.js", "page_buckets.js", "page_tooltip.js", "page_marks.js", "page.js")
@@ -83,7 +83,7 @@ def _bucket(bucket: Bucket) -> dict:
 
 
 def _document(index: int, document: LabeledDocument, labelers: Sequence[str]) -> dict:
-    arrays = [document.score, document.trainable, document.partial, *document.scores.values()]
+    arrays = [document.score, document.trainable, document.partial, document.weight, *document.scores.values()]
     if any(np.shape(array) != (len(document.tokens),) for array in arrays):
         raise ValueError(f"document {index}: scores, trainable, partial: expected one entry for each of its tokens")
     kinds = list(KINDS)
@@ -96,6 +96,8 @@ def _document(index: int, document: LabeledDocument, labelers: Sequence[str]) ->
         "trainable": _runs(document.trainable),
         "partial": _runs(document.partial),
         "left_out_by": _runs(document.reasons),
+        "weights": _runs(document.weight),
+        "weight_marks": _runs(weight_marks(document)),
         "suspects": [[kinds.index(one.kind), one.text, one.start, one.end] for one in suspects(document)],
     }
 

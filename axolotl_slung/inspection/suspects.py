@@ -59,9 +59,9 @@ def untouched(documents: Sequence[LabeledDocument], buckets: Sequence[Bucket]) -
     """`(kind, text, times)` of the places that are trained in part or whole: by kind, the most frequent first."""
     times: Counter[tuple[str, str]] = Counter()
     for document in documents:
-        effect = effects(document, buckets)
+        trained = (np.array(effects(document, buckets)) == Action.TRAIN.value) & (document.weight > 0)
         for suspect in suspects(document):
-            if Action.TRAIN.value in effect[suspect.start : suspect.end]:
+            if trained[suspect.start : suspect.end].any():
                 times[suspect.kind, suspect.text] += 1
     order = list(KINDS)
     ranked = sorted(times.items(), key=lambda item: (order.index(item[0][0]), -item[1], item[0][1]))

@@ -13,7 +13,7 @@ from rich.style import Style
 from ..labels.buckets import Action, Bucket
 from ..labels.documents import LabeledDocument
 from ..visible import visible
-from .effects import LEFT_OUT, effects, left_out_meaning, risky_context
+from .effects import LEFT_OUT, effects, left_out_meaning, risky_context, weight_marks
 from .suspects import untouched
 
 _SHADES = {action.value: action.traits.look.terminal for action in Action} | {LEFT_OUT: ("color(244)", "color(247)")}
@@ -123,6 +123,12 @@ def _legend(canvas, documents, of_document, buckets) -> Iterator[str]:
         yield from canvas.lines(
             _words(f"risk in what is left out is {marked}: {risky:,} tokens, which are context only")
         )
+    if any(document.weights is not None for document in documents):
+        yield from canvas.lines(
+            _words(
+                "× after tokens: the weight that multiplies their loss; 0 leaves none, below 0 makes it unlikelihood"
+            )
+        )
     if any(document.partial.any() for document in documents):
         yield from canvas.lines(_words(f"{PARTIAL} after a token: it has characters in different buckets"))
 
@@ -152,8 +158,9 @@ def _document(canvas, document, its_effects, context) -> Iterator[str]:
 
 
 def _colored(document, its_effects, context):
+    marks = weight_marks(document)
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
-        mark = PARTIAL if document.partial[index] else ""
+        mark = (PARTIAL if document.partial[index] else "") + marks[index]
         style = _STYLES[effect][index % 2]
         yield (visible(token) or "∅") + mark, style + _RISKY if context[index] else style, "\n" in token
 
@@ -161,9 +168,10 @@ def _colored(document, its_effects, context):
 def _bracketed(document, its_effects, context):
     """Like `_colored`, but with brackets around runs of one effect instead of colors."""
     names = [_named(effect, by, action) for effect, by, action in zip(its_effects, document.reasons.tolist(), context)]
-    last = len(its_effects) - 1
+    last, marks = len(its_effects) - 1, weight_marks(document)
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         text = visible(token).replace("[", "\\[").replace("]", "\\]") + (PARTIAL if document.partial[index] else "")
+        text += marks[index]
         if effect != Action.TRAIN.value:
             if index == 0 or names[index - 1] != names[index]:
                 text = f"[{names[index]}:{text}"

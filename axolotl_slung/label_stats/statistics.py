@@ -10,12 +10,10 @@ import numpy as np
 from ..labels.buckets import Action, Bucket
 from ..labels.documents import LabeledDocument
 from ..labels.tokens import buckets_of
+from ..labels.weights import ACTIONS, weighed
 from .batches import Batches, BatchSpread
 from .scale import BINS, bins_of
 from .words import WordCounts
-
-ACTIONS = tuple(Action)
-"""The order in which actions are counted."""
 
 _WITH_LOSS = np.array([action.traits.has_loss for action in ACTIONS])
 _DROPPED = np.array([action.traits.edits_text and not action.traits.has_loss for action in ACTIONS])
@@ -34,6 +32,25 @@ class Counts:
     documents: list[int]
     tokens: list[int]
     trainable: list[int]
+
+
+@dataclass(frozen=True)
+class WeightCounts:
+    """The weights that the data gives to tokens: how many are not 1, how many of these are 0, and their range."""
+
+    other: int = 0
+    zero: int = 0
+    lowest: float = 1.0
+    highest: float = 1.0
+
+    def add(self, weights: np.ndarray) -> WeightCounts:
+        """With those of more tokens, float64 `[tokens]`."""
+        return WeightCounts(
+            self.other + int((weights != 1).sum()),
+            self.zero + int((weights == 0).sum()),
+            float(min(self.lowest, weights.min(initial=1.0))),
+            float(max(self.highest, weights.max(initial=1.0))),
+        )
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,7 @@ class RiskReport:
         shares: documents by the share of their tokens that is risky (in a bucket that does not train).
         found: numbers of documents and of tokens with a score above 0, by labeler. Also for labelers that found nothing.
         words: see `WordCounts.top`; None if they were not requested. **They quote the data.**
+        weights: of the trainable tokens.
     """
 
     buckets: tuple[Bucket, ...]
@@ -88,6 +106,7 @@ class RiskReport:
     shares: list[int]
     found: dict[str, tuple[int, int]]
     words: dict | None
+    weights: WeightCounts = WeightCounts()
 
     @property
     def loss_tokens(self) -> int:
@@ -178,7 +197,7 @@ def risk_report(
     shares = np.zeros(SHARE_BINS, dtype=np.int64)
     runs = {action: [0, 0, 0, np.zeros(RUN_BINS, dtype=np.int64)] for action in ACTIONS if action is not Action.TRAIN}
     batches = None if sequence_len is None else Batches(sequence_len, sequences_per_batch, packing)
-    counted_words = WordCounts() if words else None
+    counted_words, weights = WordCounts() if words else None, WeightCounts()
 
     for document in documents:
         number += 1
@@ -191,7 +210,8 @@ def risk_report(
             found[name] = before[0] + bool(touched), before[1] + touched
         partial += int(document.partial.sum())
         action = numbers[bucket]
-        outcome = outcomes(action)
+        outcome = weighed(outcomes(action), document.weight)
+        weights = weights.add(document.weight[document.trainable])
         of_action += np.bincount(outcome[document.trainable], minlength=len(ACTIONS))
         loss = _WITH_LOSS[outcome] & document.trainable
         without_loss += not loss.any()
@@ -228,6 +248,7 @@ def risk_report(
         shares=shares.tolist(),
         found=found,
         words=None if counted_words is None else counted_words.top(words),
+        weights=weights,
     )
 
 

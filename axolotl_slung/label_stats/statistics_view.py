@@ -53,6 +53,7 @@ def _range(buckets: Sequence[Bucket], index: int) -> str:
 
 
 def _overview(report: RiskReport) -> Section:
+    weights = report.weights
     facts = [
         (count(report.documents), "documents"),
         (count(report.tokens), "tokens"),
@@ -66,6 +67,9 @@ def _overview(report: RiskReport) -> Section:
         )
     if report.dropped:
         facts.append((count(report.dropped), "documents dropped"))
+    if weights.other:
+        span = f"from {short(weights.lowest)} to {short(weights.highest)}; {count(weights.zero)} are 0"
+        facts.append((count(weights.other), f"trainable tokens with a weight other than 1 ({span})"))
     parts = [(a.value, report.outcomes[a.value], a.traits.look.chart) for a in ACTIONS]
     figure = Figure(shares("Actions on the trainable tokens", [p for p in parts if p[1]], "tokens"))
     rows = [[name, count(documents), count(tokens)] for name, (documents, tokens) in report.found.items()]

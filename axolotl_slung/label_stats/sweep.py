@@ -13,7 +13,8 @@ from ..errors import SlungError
 from ..labels.buckets import Bucket
 from ..labels.documents import LabeledDocument
 from ..labels.tokens import buckets_of
-from .statistics import ACTIONS, action_numbers, outcomes
+from ..labels.weights import ACTIONS, weighed
+from .statistics import action_numbers, outcomes
 
 GRID = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9, 0.99, 0.999)
 """Thresholds that are always reported."""
@@ -165,7 +166,7 @@ class _CutCounter:
         bucket = buckets_of(document.score, self._buckets)
         self._documents[bucket.max(initial=0)] += 1
         self._tokens += np.bincount(bucket, minlength=len(self._buckets))
-        outcome = outcomes(self._actions[bucket])[document.trainable]
+        outcome = weighed(outcomes(self._actions[bucket]), document.weight)[document.trainable]
         self._outcomes += np.bincount(outcome, minlength=len(ACTIONS))
 
     def cut(self) -> Cut:

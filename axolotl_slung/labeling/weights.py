@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from numbers import Real
 from typing import Any
 
@@ -72,7 +73,7 @@ def runs(weights: np.ndarray) -> list[Span]:
         weights: float64 `[characters]`.
     """
     edges = [0, *(np.flatnonzero(np.diff(weights)) + 1).tolist(), len(weights)]
-    found = (Span(start, end, float(weights[start])) for start, end in zip(edges, edges[1:]) if start < end)
+    found = (Span(start, end, float(weights[start])) for start, end in pairwise(edges) if start < end)
     return [span for span in found if span.score != 1]
 
 
@@ -111,6 +112,7 @@ def _number(value: Any, where: str) -> float:
         # nothing else is quoted: it may be the text that is labeled
         what = repr(value) if isinstance(value, float) else kind_of(value)
         raise LabelerError(f"{where}: expected a finite number, got {what}")
-    if value and not 1 / LARGEST <= abs(value) <= LARGEST:
+    size: Any = abs(value)
+    if size and not 1 / LARGEST <= size <= LARGEST:
         raise LabelerError(f"{where}: expected 0 or a size from {1 / LARGEST:g} to {LARGEST:g}")
     return float(value)

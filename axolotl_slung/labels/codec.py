@@ -32,8 +32,6 @@ _SIGN = 1 << (_VALUE_BITS - 1)
 MAX_BUCKETS = 1 << _BUCKET_BITS
 MAX_VOCABULARY = 1 << 25
 """The largest vocabulary: a code has 25 bits for the token id. The largest known tokenizers have about a million tokens."""
-LARGEST_WEIGHT = 1e30
-"""The largest magnitude of a weight. The smallest, apart from 0, is its inverse: float32 holds both with all digits."""
 
 
 class CodecError(SlungError):

@@ -30,6 +30,7 @@ class LabeledDocument:
         partial: bool `[tokens]`: whether the token has characters in different buckets.
         left_out_by: for tokens that are not trainable, what leaves them out: indices into `LEFT_OUT_BY`, int `[tokens]`.
             None: Axolotl.
+        weights: what the data multiplies each token's loss by, float64 `[tokens]`. None: 1 for all.
     """
 
     name: str
@@ -39,6 +40,12 @@ class LabeledDocument:
     trainable: np.ndarray
     partial: np.ndarray
     left_out_by: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+    @property
+    def weight(self) -> np.ndarray:
+        """`weights`, or ones."""
+        return np.ones(len(self.tokens)) if self.weights is None else self.weights
 
     @property
     def reasons(self) -> np.ndarray:
@@ -48,7 +55,8 @@ class LabeledDocument:
     def reordered(self, order: np.ndarray) -> LabeledDocument:
         """The same tokens with the scores of the tokens at `order`, int `[tokens]` (`random_control`)."""
         scores = {labeler: of_tokens[order] for labeler, of_tokens in self.scores.items()}
-        return replace(self, scores=scores, score=self.score[order], partial=self.partial[order])
+        weights = None if self.weights is None else self.weights[order]
+        return replace(self, scores=scores, score=self.score[order], partial=self.partial[order], weights=weights)
 
 
 def document(

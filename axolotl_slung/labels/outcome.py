@@ -40,7 +40,7 @@ class Outcome:
 
     def add(self, document: LabeledDocument) -> None:
         """Count a tokenized document."""
-        self._add(document.score, document.scores, document.trainable.astype(np.int64))
+        self._add(document.score, document.scores, document.trainable.astype(np.int64), document.weight)
 
     def add_text(self, length: int, spans: Sequence[Span]) -> None:
         """Count the characters of a text, all of which are trainable.
@@ -60,15 +60,21 @@ class Outcome:
     def trained_finds(self, document: LabeledDocument) -> Counter:
         """The document's part of `trained`."""
         bucket = buckets_of(document.score, self.buckets)
-        return self._trained(document.scores, bucket, document.trainable.astype(np.int64))
+        return self._trained(document.scores, bucket, document.trainable * (document.weight > 0))
 
-    def _add(self, score: np.ndarray, scores: Mapping[str, np.ndarray], trainable: np.ndarray) -> None:
+    def _add(
+        self,
+        score: np.ndarray,
+        scores: Mapping[str, np.ndarray],
+        trainable: np.ndarray,
+        weight: float | np.ndarray = 1.0,
+    ) -> None:
         """Count tokens, or characters that are alike. `trainable` says how many of each are trainable."""
         bucket = buckets_of(score, self.buckets)
-        loses = self._loses[bucket] | self._drops[bucket].any()
+        loses = self._loses[bucket] | self._drops[bucket].any() | (np.asarray(weight) == 0)
         self.trainable += int(trainable.sum())
         self.lost += int(trainable[loses].sum())
-        self.trained.update(self._trained(scores, bucket, trainable))
+        self.trained.update(self._trained(scores, bucket, trainable * (np.asarray(weight) > 0)))
 
     def _trained(self, scores: Mapping[str, np.ndarray], bucket: np.ndarray, trainable: np.ndarray) -> Counter:
         trainable = trainable * self._trains[bucket]

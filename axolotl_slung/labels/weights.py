@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import SlungError
+from ..labeling.weights import LARGEST
 from .buckets import Action, Bucket
-from .codec import FIRST_CODE, LARGEST_WEIGHT, decode
+from .codec import FIRST_CODE, decode
 from .tokens import Overlap, as_offsets
 
 ACTIONS = tuple(Action)
@@ -29,7 +30,8 @@ def token_weights(offsets: ArrayLike, weights: np.ndarray, overlap: Overlap = "a
 
     If its characters have different weights, `overlap` decides:
 
-    - `any`: the lowest weight other than 1;
+    - `any`: 0 if one of its characters has 0, as a token that touches a masked character is masked. Otherwise the
+      commonest weight other than 1, and the lowest of equally common ones;
     - `majority`: the weight of more than half of its characters, or 1 without such a weight;
     - `all`: 1.
 
@@ -52,11 +54,11 @@ def token_weights(offsets: ArrayLike, weights: np.ndarray, overlap: Overlap = "a
     of_token[chosen] = lowest
     for token in chosen[lowest < highest].tolist():
         inside = weights[slice(*offsets[token])]
+        values, numbers = np.unique(inside[inside != 1] if overlap == "any" else inside, return_counts=True)
+        most = int(numbers.argmax())
         if overlap == "any":
-            of_token[token] = inside[inside != 1].min()
+            of_token[token] = 0.0 if 0 in values else values[most]
         else:
-            values, numbers = np.unique(inside, return_counts=True)
-            most = int(numbers.argmax())
             of_token[token] = values[most] if overlap == "majority" and 2 * numbers[most] > len(inside) else 1.0
     return of_token
 
@@ -73,10 +75,10 @@ def check_weights(weights: np.ndarray, bucket: np.ndarray, buckets: Sequence[Buc
         WeightError: it cannot.
     """
     size = np.abs(weights)
-    if not (np.isfinite(size) & (size <= LARGEST_WEIGHT) & ((size == 0) | (size >= 1 / LARGEST_WEIGHT))).all():
+    if not (np.isfinite(size) & (size <= LARGEST) & ((size == 0) | (size >= 1 / LARGEST))).all():
         raise WeightError(
             f"the weight of a token, multiplied from all that apply to it: expected 0 or a size from "
-            f"{1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}; change the weights"
+            f"{1 / LARGEST:g} to {LARGEST:g}; change the weights"
         )
     for index in np.unique(bucket[weights != 1]).tolist():
         action, of_bucket = buckets[index].action, weights[bucket == index]

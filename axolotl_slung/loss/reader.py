@@ -73,13 +73,14 @@ class LabelReader:
     def __init__(self, buckets: Sequence[Bucket]):
         self.weight_factor = 1.0
         self._buckets = tuple(buckets)
+        self._objectives = [of_bucket(bucket) for bucket in buckets]
         self._tables: dict = {}
 
     def _on(self, device) -> _Tables:
         if device not in self._tables:
             buckets = self._buckets
             signed = [bucket.action is Action.WEIGHTED for bucket in buckets]
-            own = [None if one else of_bucket(bucket) for bucket, one in zip(buckets, signed)]
+            own = [None if one else objective for objective, one in zip(self._objectives, signed)]
             kinds = [kind for kind in dict.fromkeys(own) if kind not in (None, cross_entropy, unlikelihood)]
             self._tables[device] = _Tables(
                 group=torch.tensor([GROUPS.index(b.action_of_code.value) for b in buckets], device=device),
@@ -113,7 +114,7 @@ class LabelReader:
         signed = torch.where(weighs, value, torch.where(by_score, table.signed_weight[bucket] * value * factor, 0.0))
         share = torch.where(soft | given, value, 1.0)
         scale = coded * share * factor
-        actions = {
+        actions: dict[Objective, Tensor] = {
             cross_entropy: (labels >= 0).float() + soft * (1 - share) + signed.clamp(min=0) + table.up[bucket] * scale,
             unlikelihood: table.down[bucket] * scale - signed.clamp(max=0),
         }

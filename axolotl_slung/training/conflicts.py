@@ -141,6 +141,8 @@ def _beside_fused(cfg: Mapping, block) -> Iterator[str]:
         if coded:
             others = ", ".join(action.value for action in Action if not action.traits.coded)
             yield f"slung.buckets: action {', '.join(coded)}: {instead} use only the actions {others}"
+        if block.reads_weights:
+            yield f"slung.labelers: weights_field: {instead} remove `weights_field`"
         if block.monitor_masked:
             yield f"slung.monitor_masked: true: {instead} remove `monitor_masked`"
         if block.normalize_by == "all_tokens":

@@ -119,6 +119,32 @@ def test_labels_are_planted_in_streams_too(config, overrides, tmp_path):
         )
 
 
+WEIGHTED = {
+    "labelers": [{"type": "spans", "weights_field": "weights"}],
+    "buckets": [{"name": "fine", "below": 0.5, "action": "train"}, {"name": "more", "action": "weighted"}],
+}
+
+
+def test_weights_are_planted_and_arrive(config, tmp_path):
+    path = config(block=WEIGHTED, sample_packing=True, sequence_len=128, attn_implementation="sdpa")
+    write_jsonl(tmp_path / "rows.jsonl", [{"text": text, "weights": [[0, 9, -1.0], [9, 20, 0.0]]} for text in TEXTS])
+    findings = examine(path, 2, print)
+    assert verdicts(findings) == dict.fromkeys(ALL_CHECKS, OK)
+    assert re.search(
+        r"mask \d+, unlikelihood \d+ tokens, [1-9]\d* with a weight other than 1$", text_of(findings, "labels")
+    )
+    assert re.search(
+        r"mask \d+, train with a weight \d+, weighted with a weight \d+$", text_of(findings, "labels in the batches")
+    )
+
+
+def test_a_weight_that_changes_on_the_way_is_found(config, tmp_path):
+    path = config(block=WEIGHTED, plugins=["helpers.rivals.ForgetsWeights"])
+    write_jsonl(tmp_path / "rows.jsonl", [{"text": text, "weights": 0.5} for text in TEXTS])
+    findings = examine(path, 1, print)
+    assert findings[-1].verdict == FAILED and "labels" in findings[-1].text
+
+
 def test_a_collator_that_rewrites_labels_is_found(config):
     findings = examine(config(plugins=["helpers.rivals.RewritesLabels"]), 1, print)
     assert findings[-1].verdict == FAILED and "do not match their token ids" in findings[-1].text

@@ -3,6 +3,7 @@
 import json
 import random
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -337,3 +338,18 @@ def test_a_word_longer_than_a_line_does_not_overflow(open_page):
     boxes = lines_of(page)[93:293]
     first = [box for box in boxes if round(box[0]) == round(boxes[0][0])]
     assert len(first) > 5
+
+
+def test_weights_are_shown(open_page):
+    """Behind the last token of each run, in the legend, and in the tooltip."""
+    document = replace(labeled(["a", "b", "c", "d"]), weights=np.array([0.3, 0.3, 1.0, -1.0]))
+    page = open_page([document])
+    shown = page.js(
+        "return [...document.querySelectorAll('.text .token')].map((t) => getComputedStyle(t, '::after').content)"
+    )
+    assert shown == ["none", '"×0.3"', "none", '"×-1"']
+    assert page.js("return document.getElementById('weights').hidden") is False
+    page.js("showTooltip(document.querySelectorAll('.text .token')[3])")
+    said = page.js("return document.getElementById('tooltip').textContent")
+    assert "weight-1 (unlikelihood where it would be trained)" in said
+    assert open_page([labeled(["a"])]).js("return document.getElementById('weights').hidden") is True

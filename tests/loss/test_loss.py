@@ -12,8 +12,8 @@ from axolotl_slung.labels.buckets import Action, Bucket
 from axolotl_slung.labels.codec import IGNORE, encode
 from axolotl_slung.loss import on_logits as selective
 from axolotl_slung.loss.causal_lm import SelectiveCausalLMLoss, metrics
+from axolotl_slung.loss.objectives import Hinge, unlikelihood
 from axolotl_slung.loss.objectives import cross_entropy as trained
-from axolotl_slung.loss.objectives import unlikelihood
 from axolotl_slung.loss.on_logits import selective_loss
 from axolotl_slung.loss.reader import GROUPS, LabelReader, shifted
 from axolotl_slung.loss.reference import selective_loss_reference
@@ -110,6 +110,62 @@ def test_labels_read_back_as_targets_and_weights():
         name: reader.count(torch.tensor(LABELS), name).item() for name in ("loss_tokens", "train_tokens", "all_tokens")
     }
     assert count == {"loss_tokens": 4, "train_tokens": 2, "all_tokens": 5}
+
+
+WEIGHTED = (
+    Bucket("low", 0.1, Action.TRAIN),
+    Bucket("masked", 0.2, Action.MASK),
+    Bucket("more", 0.5, Action.WEIGHTED, weight=3.0),
+    Bucket("away", 0.6, Action.WEIGHTED, weight=-2.0),
+    Bucket("hinge", 0.8, Action.HINGE, weight=0.5, threshold=0.1),
+    Bucket("high", None, Action.UNLIKELIHOOD, weight=2.0),
+)
+# bucket, value, whether it is a weight; then cross-entropy, unlikelihood, hinge, and the group
+READ = [
+    (0, 0.3, True, 0.3, 0, 0, "train"),
+    (0, -7, True, 0, 7, 0, "unlikelihood"),
+    (0, 1e-6, True, 1e-6, 0, 0, "train"),
+    (0, 0, True, 0, 0, 0, "mask"),
+    (0, 0.05, False, 0, 0, 0, "mask"),
+    (1, 0.15, False, 0, 0, 0, "mask"),
+    (2, 0.4, False, 1.2, 0, 0, "weighted"),
+    (2, -0.4, True, 0, 1.2, 0, "weighted"),
+    (3, 0.5, False, 0, 1, 0, "weighted"),
+    (3, -0.5, True, 1, 0, 0, "weighted"),
+    (3, 0, True, 0, 0, 0, "mask"),
+    (4, 0.7, False, 0, 0, 0.5, "hinge"),
+    (4, 7, True, 0, 0, 3.5, "hinge"),
+    (5, 1, False, 0, 2, 0, "unlikelihood"),
+    (5, 0.3, True, 0, 0.6, 0, "unlikelihood"),
+]
+
+
+def test_weights_read_back():
+    bucket, value, given, a, b, c, group = zip(*READ)
+    labels = torch.from_numpy(encode([9] * len(READ), bucket, value, given))
+    reader = LabelReader(WEIGHTED)
+    targets, actions, found = reader.read(labels)
+    assert targets.tolist() == [9] * len(READ)
+    for objective, expected in ((trained, a), (unlikelihood, b), (Hinge(0.1), c)):
+        assert actions[objective].tolist() == pytest.approx(expected, rel=1e-6)
+    assert [GROUPS[one] for one in found] == list(group)
+    # each token with a loss counts as one, whatever its weight
+    assert reader.count(labels, "loss_tokens") == sum(any(one[3:6]) for one in READ)
+    assert reader.count(labels, "train_tokens") == group.count("train")
+    assert reader.count(labels, "all_tokens") == len(READ)
+    # a schedule is for the buckets' own weights
+    scheduled = reader.read(labels, factor=0.5).actions
+    of_data = torch.tensor(bucket) == 0
+    for objective, before in actions.items():
+        assert torch.equal(scheduled[objective], torch.where(of_data, before, before / 2))
+
+
+def test_an_objective_without_a_weight_may_be_infinite():
+    """A target that is certain: unlikelihood is infinite there, and has no weight."""
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf]], requires_grad=True)
+    one, none = torch.ones(1), torch.zeros(1)
+    losses, _ = selective_loss(logits, torch.tensor([1]), {trained: one, unlikelihood: none})
+    assert losses.item() == 0
 
 
 def test_the_shift():

@@ -33,6 +33,10 @@ function drawBuckets() {
   marks.append(partial, " has characters in different buckets of the config");
   marks.hidden = !documents.some((doc) => doc.partial.includes(1));
   byId("buckets").append(marks);
+  const weights = make("li", "marks", "× after tokens: the weight that multiplies their loss");
+  weights.id = "weights";
+  weights.hidden = documents.every((doc) => doc.weightMarks.every((mark) => !mark));
+  byId("buckets").append(weights);
 }
 
 function legendRow(kind, name, meaning) {

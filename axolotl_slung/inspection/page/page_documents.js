@@ -68,6 +68,8 @@ const documents = DATA.documents.map((source) => {
     trainable: expand(source.trainable, length, Uint8Array),
     partial: expand(source.partial, length, Uint8Array),
     leftOutBy: expand(source.left_out_by, length, Uint8Array),
+    weights: expand(source.weights, length, Float64Array),
+    weightMarks: expand(source.weight_marks, length, Array),
     suspects: source.suspects,
     marks: new Map(), // the reader's corrections: token -> whether it is risky
   };
@@ -228,6 +230,7 @@ function paint(row) {
       token.classList.toggle("marked_risky", doc.marks.get(i) === true);
       token.classList.toggle("marked_harmless", doc.marks.get(i) === false);
       token.classList.toggle("partial", Boolean(doc.partial[i]));
+      if (doc.weightMarks[i]) token.dataset.weight = doc.weightMarks[i];
       token.classList.toggle("differs", differs);
     }),
   );

@@ -22,6 +22,10 @@ function showTooltip(token) {
   };
   add("action", make("span", `token ${kind}`, kind.replace("_", " ")));
   add("bucket", show(make("bdi"), bucket.name));
+  if (doc.weights[i] !== 1) {
+    const means = doc.weights[i] === 0 ? " (no loss)" : doc.weights[i] < 0 ? " (unlikelihood where it would be trained)" : "";
+    add("weight", `${doc.weights[i]}${means}`);
+  }
   doc.scores.forEach((scores, view) => {
     add(VIEWS[view], String(scores[i]));
     if (view === state.views[side]) facts.lastChild.classList.add("current");

@@ -190,16 +190,13 @@ def _bounds(escaped: str) -> np.ndarray:
     return same(len(escaped)) if view is None else np.stack([view.starts, view.ends], axis=1)
 
 
-def without_text(row: Mapping, column: str, found: list[Described], neutral: Any = None) -> Path | None:
-    """The path of a column whose spans describe none of the texts found, or None if there is no such column.
-
-    A column with the value `neutral` needs no text.
-    """
+def without_text(row: Mapping, column: str, found: list[Described]) -> Path | None:
+    """The path of a column whose spans describe none of the texts found, or None if there is no such column."""
     used = {one.holder for one in found}
 
     def holds(value):
         own = by_pointer(value)[0]
-        return value != neutral and (bool(own) or own == 0)
+        return bool(own) or own == 0  # 0 is a weight
 
     def walk(value, path):
         if isinstance(value, Mapping):

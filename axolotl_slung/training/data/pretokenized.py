@@ -123,7 +123,7 @@ class _Spans:
                 raise SlungDataError(f"{self.policy.where}: {describe_row(index, row)}: {error}") from None
             labels = np.where(given == IGNORE, IGNORE, actions)
             numbers = outcomes.counted(given != IGNORE, labels, self.policy, self.tagging.code_masked)
-            counts = outcomes.columns(self._trained_finds(ids, spans, given != IGNORE), *numbers)
+            counts = outcomes.columns(self._trained_finds(ids, spans, given != IGNORE, weights[index]), *numbers)
             for name, value in {"labels": labels.tolist(), **counts}.items():
                 out.setdefault(name, []).append(value)
         return out
@@ -144,12 +144,14 @@ class _Spans:
                     of_rows[index] = found if before is None else before * found
         return of_rows
 
-    def _trained_finds(self, ids: np.ndarray, spans: Sequence[Span], trainable: np.ndarray) -> Counter:
+    def _trained_finds(
+        self, ids: np.ndarray, spans: Sequence[Span], trainable: np.ndarray, weights: np.ndarray | None
+    ) -> Counter:
         """See `Outcome.trained_finds`."""
         policy = self.policy
         if not any(span.labeler in policy.finders for span in spans):
             return Counter()
         each = np.arange(len(ids))
         row = document("", "x" * len(ids), np.stack([each, each + 1], 1), spans, policy.buckets, "any")
-        row = replace(row.reordered(self.tagging.order(ids)), trainable=trainable)
+        row = replace(replace(row, weights=weights).reordered(self.tagging.order(ids)), trainable=trainable)
         return Outcome(policy.buckets, policy.finders).trained_finds(row)

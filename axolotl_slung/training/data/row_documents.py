@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,9 +32,10 @@ def row_documents(
     """
     buckets = policy.buckets
     of_text = [
-        document("", text.text, text.offsets, text.spans, buckets, tokenizer.overlap).reordered(
-            tokenizer.order(np.asarray(text.ids))
-        )
+        replace(
+            document("", text.text, text.offsets, text.spans, buckets, tokenizer.overlap),
+            weights=text.token_weights(tokenizer.overlap),
+        ).reordered(tokenizer.order(np.asarray(text.ids)))
         for text in row.texts
     ]
     firsts = [text.first for text in row.texts]
@@ -41,7 +43,7 @@ def row_documents(
     for part, of_part in zip(row.parts, labels):
         ids = part.output["input_ids"]
         found = {labeler: np.zeros(len(ids)) for labeler in sorted({name for one in of_text for name in one.scores})}
-        score, partial = np.zeros(len(ids)), np.zeros(len(ids), dtype=bool)
+        score, partial, weights = np.zeros(len(ids)), np.zeros(len(ids), dtype=bool), np.ones(len(ids))
         tokens = []
         for position, place in enumerate(part.places.tolist()):
             if place == ADDED:
@@ -51,17 +53,20 @@ def row_documents(
             of, index = of_text[number], place - firsts[number]
             tokens.append(of.tokens[index])
             score[position], partial[position] = of.score[index], of.partial[index]
+            weights[position] = of.weight[index]
             for labeler, scores in of.scores.items():
                 found[labeler][position] = scores[index]
         ends = part.trained & (np.asarray(ids) == tokenizer.eos_token_id)
         if policy.eos == "inherit":
             for position in np.flatnonzero(ends[1:]) + 1:
-                for scores in (score, *found.values()):
-                    scores[position] = scores[position - 1]
+                for values in (score, weights, *found.values()):
+                    values[position] = values[position - 1]
         # a token in a `train` bucket may lose its loss through the rules for eos and document starts
-        trainable = part.trained & ~(trains[buckets_of(score, buckets)] & (np.asarray(of_part) == IGNORE))
+        left_out = trains[buckets_of(score, buckets)] & (weights != 0) & (np.asarray(of_part) == IGNORE)
+        trainable = part.trained & ~left_out
         rules = np.where(ends, LEFT_OUT_BY.index("eos: mask"), LEFT_OUT_BY.index("its control token"))
         if policy.mask_document_starts and part is row.parts[0]:
             rules[:1] = LEFT_OUT_BY.index("mask_document_starts")
         reasons = np.where(part.trained, rules, LEFT_OUT_BY.index("Axolotl"))
-        yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons)
+        weighed = weights if (weights != 1).any() else None
+        yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons, weighed)

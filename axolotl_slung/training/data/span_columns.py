@@ -39,7 +39,10 @@ class SpanColumns:
         for labeler in labelers:
             labeler.scale = None
         self.strategy = SlungStrategy(strategy.strategy, replace(strategy.policy, labelers=labelers))
-        reading = replace(strategy.policy, labelers=(SpansLabeler("--spans-field", field),))
+        # the rows keep their columns of weights
+        columns = [one.weights_field for one in labelers if isinstance(one, SpansLabeler) and one.weights_field]
+        readers = tuple(SpansLabeler("--spans-field", field, weights_field=column) for column in columns or [None])
+        reading = replace(strategy.policy, labelers=readers)
         self._reader = SlungStrategy(strategy.strategy, reading)
 
     def label(self, rows: Sequence[Mapping]) -> tuple[list[dict[Path, dict] | None], dict[int, str]]:

@@ -16,7 +16,7 @@ from helpers.chats import ENTRIES, INSULT, KINDS, LABELERS, NAME, OF_CONFIG
 from helpers.tiny import tiny_model, write_jsonl
 
 from axolotl_slung.cli import main
-from axolotl_slung.labels.codec import FIRST_CODE
+from axolotl_slung.labels.codec import FIRST_CODE, decode
 
 _FOLDER = Path(importlib.util.find_spec("axolotl").submodule_search_locations[0], "utils/chat_templates/templates")
 TEXT = f"The teacher is {NAME}. They call it {INSULT}, and {NAME}'s house a mill."
@@ -163,3 +163,19 @@ def test_an_output_inside_the_data_is_refused(tmp_path):
         result = CliRunner().invoke(main, ["label", "-c", str(path), "-o", str(tmp_path / "data" / "out")])
     assert result.exit_code and "lies in datasets[0].path" in " ".join(result.output.split())
     assert not (tmp_path / "data" / "out").exists()
+
+
+def test_columns_of_weights_stay(tmp_path):
+    """Labels with weights are those of training on the files as the command says."""
+    weights = [{"text": TEXT, "w": [[0, 11, 0.3], [12, 14, -1.0]]}, {"text": f"{NAME} is here.", "w": []}]
+    config = config_of(tmp_path, {"type": "completion"}, weights)
+    config["slung"]["labelers"] = [*SCORED, {"type": "spans", "weights_field": "w"}]
+    expected = labels(config)
+    assert any(decode(label).given for row in expected for label in row if label <= FIRST_CODE)
+    result = label(tmp_path, config)
+    assert result.exit_code == 0 and "the labelers also find something" not in result.output
+    assert "slung.labelers: [{type: spans, field: spans, weights_field: w}]" in result.output
+    [file] = (tmp_path / "labeled").glob("*.jsonl*")
+    again = [{"type": "spans", "field": "spans", "weights_field": "w"}]
+    entry = {**config["datasets"][0], "path": str(file)}
+    assert labels(config, datasets=[entry], slung={**config["slung"], "labelers": again}) == expected
