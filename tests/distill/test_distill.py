@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from helpers.tiny import tiny_tokenizer
 
 from axolotl_slung.cli import main
 from axolotl_slung.corpus.inputs import find_sources
@@ -133,8 +134,9 @@ def test_it_labels_through_a_config_and_its_cuts_are_recorded(made, tmp_path):
     assert [(start, end) for start, end, score in spans[0] if score >= low] == [(3, 9)]
     assert not [one for one in spans[1] if one[2] >= low]
     assert yaml.safe_load((tmp_path / "out" / ".slung" / "cuts.yml").read_text()) == {"insults": [low, high]}
-    swept = run("sweep", tmp_path / "out", "-l", "spans")
-    assert swept.exit_code in (0, 2) and "nitwit" not in swept.output
+    swept = run("sweep", tmp_path / "out", "--tokenizer", tiny_tokenizer(tmp_path), "-t", low, "--json", "-")
+    assert swept.exit_code == 0, swept.output
+    assert '"documents": 2' in swept.output and "nitwit" not in swept.output
 
 
 def test_a_student_learns_the_scores_of_another_labeler(made, tmp_path):

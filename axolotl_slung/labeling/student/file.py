@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,33 +68,40 @@ def read(said: str, path: Path) -> Student:
     Raises:
         SlungError: it cannot be read, is another kind of file, is damaged, or is of another version.
     """
+    wrong = f"{said}: {path.name}: is not a usable student"
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for its other end
+            raise _Wrong("it is not a file")
         with zipfile.ZipFile(path) as file:
-            card = json.loads(_array(file, "card", np.dtype("u1"), 1, _LARGEST_CARD))
-            if not isinstance(card, dict) or card.get("kind") != "student":
-                raise ValueError("it has no card of a student")
-            if card.get("format") != FORMAT:
-                raise ValueError("it is of another version")
-            _check_card(card)
-            weights = _array(file, "weights", _ARRAYS["weights"], *_BUCKETS).astype(np.float32)
-            if weights.size & (weights.size - 1):
-                raise ValueError("the number of its weights is not a power of two")
-            intercept = _array(file, "intercept", _ARRAYS["intercept"], 1, 1)
-            context = _array(file, "context", _ARRAYS["context"], MEASURES + 1, MEASURES + 1)
+            return _student(file)
     except OSError as error:
         raise SlungError(f"{said}: cannot read {path}: {error.strerror or first_line(error)}; check the path") from None
-    except ValueError as error:
-        # json's errors quote nothing of the file, and the others are our own
-        why = "its card is not JSON" if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)) else error
-        raise SlungError(f"{said}: {path.name}: is not a usable student: {why}; make it with `slung distill`") from None
-    except Exception as error:  # zip, zlib and numpy have their own errors for a broken file
-        kind = type(error).__name__
-        raise SlungError(
-            f"{said}: {path.name}: is not a student, or is damaged ({kind}); make it with `slung distill`"
-        ) from None
+    except _Wrong as error:
+        raise SlungError(f"{wrong}: {error}; make it with `slung distill`") from None
+    except Exception as error:
+        # zip, zlib, numpy and json have their own errors for a broken file, and some quote it
+        raise SlungError(f"{wrong}: it is damaged ({type(error).__name__}); make it with `slung distill`") from None
+
+
+class _Wrong(Exception):
+    """What is wrong with a file."""
+
+
+def _student(file: zipfile.ZipFile) -> Student:
+    card = json.loads(_array(file, "card", np.dtype("u1"), 1, _LARGEST_CARD))
+    if not isinstance(card, dict) or card.get("kind") != "student":
+        raise _Wrong("it has no card of a student")
+    if card.get("format") != FORMAT:
+        raise _Wrong("it is of another version")
+    _check_card(card)
+    weights = _array(file, "weights", _ARRAYS["weights"], *_BUCKETS).astype(np.float32)
+    if weights.size & (weights.size - 1):
+        raise _Wrong("the number of its weights is not a power of two")
+    intercept = _array(file, "intercept", _ARRAYS["intercept"], 1, 1)
+    context = _array(file, "context", _ARRAYS["context"], MEASURES + 1, MEASURES + 1)
     for name, array in (("weights", weights), ("intercept", intercept), ("context", context)):
         if not np.abs(array).max() < _LARGEST_WEIGHT:  # a nan is not below it either
-            raise SlungError(f"{said}: {path.name}: has {name} that are not finite, or too large; make it again")
+            raise _Wrong(f"its {name} are not finite, or too large")
     return Student(card, weights, intercept, context)
 
 
@@ -101,13 +109,13 @@ def _array(file: zipfile.ZipFile, name: str, kind: np.dtype, least: int, most: i
     """A flat array of `least` to `most` items of this kind."""
     with file.open(f"{name}.npy") as member:
         if np.lib.format.read_magic(member) != (1, 0):
-            raise ValueError(f"{name}: has an unknown form")
+            raise _Wrong(f"{name}: has an unknown form")
         shape, fortran, found = np.lib.format.read_array_header_1_0(member)
         if fortran or len(shape) != 1 or not least <= shape[0] <= most or found != kind:
-            raise ValueError(f"{name}: has another shape or type")
+            raise _Wrong(f"{name}: has another shape or type")
         content = member.read(shape[0] * kind.itemsize + 1)
     if len(content) != shape[0] * kind.itemsize:
-        raise ValueError(f"{name}: has another size than it says")
+        raise _Wrong(f"{name}: has another size than it says")
     return content if name == "card" else np.frombuffer(content, kind)
 
 
@@ -115,6 +123,6 @@ def _check_card(card: dict) -> None:
     cuts, floor = card.get("cuts"), card.get("floor")
     numbers = [*cuts, floor] if isinstance(cuts, list) and len(cuts) == 2 else [None]
     if not all(type(one) is float and math.isfinite(one) for one in numbers):
-        raise ValueError("its card has no `cuts` or no `floor`")
+        raise _Wrong("its card has no `cuts` or no `floor`")
     if not 0 < floor <= cuts[0] < cuts[1] < 1:  # pyright: ignore[reportOperatorIssue, reportOptionalSubscript]
-        raise ValueError("its card has `cuts` and `floor` that do not ascend from 0 to 1")
+        raise _Wrong("its card has `cuts` and `floor` that do not ascend from 0 to 1")

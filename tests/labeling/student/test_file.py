@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import tracemalloc
 import zipfile
 
@@ -32,7 +33,7 @@ def test_what_is_written_is_read(tmp_path):
 def refused(path, says):
     with pytest.raises(SlungError, match=f"^here: .*{says}") as error:
         file.read("here", path)
-    assert len(str(error.value)) < 400
+    assert len(str(error.value)) < 400 and "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +42,8 @@ def refused(path, says):
         ({"weights": np.ones(300, np.float32)}, "power of two"),
         ({"weights": np.ones(16, np.float32)}, "weights: has another shape"),
         ({"weights": np.ones((256, 2), np.float32)}, "weights: has another shape"),
-        ({"weights": np.full(256, np.nan, np.float32)}, "weights that are not finite"),
-        ({"intercept": np.float32([np.inf])}, "intercept that are not finite"),
+        ({"weights": np.full(256, np.nan, np.float32)}, "weights are not finite"),
+        ({"intercept": np.float32([np.inf])}, "intercept are not finite"),
         ({"context": np.ones(9, np.float32)}, "context: has another shape"),
         ({"context": np.full(10, 1e30, np.float32)}, "too large"),
         ({"card": {"kind": "n-grams"}}, "no card of a student"),
@@ -104,6 +105,7 @@ def test_the_archive_of_the_test_is_read(tmp_path):
         },
         {"weights": member(header="{'descr': '<f2', 'fortran_order': False, 'shape': 256, }")},
         {"weights": member(header="__import__('os').system('false')")},
+        {"weights": member(header="{'secret': " * 500)},
         {"card": member(np.frombuffer(b"{" * 100_000, np.uint8))},
         {"card": member(np.frombuffer(b"[" * 1_000_000, np.uint8))},
         {"card": member(np.frombuffer(b"\xff\xfe", np.uint8))},
@@ -135,7 +137,7 @@ def test_a_bomb_takes_no_memory(tmp_path):
 def test_another_kind_of_file_is_refused(content, tmp_path):
     path = tmp_path / "student.npz"
     path.write_bytes(content)
-    refused(path, "is not a student")
+    refused(path, "is not a usable student: it is damaged")
 
 
 def test_a_damaged_file_is_refused(tmp_path):
@@ -145,6 +147,12 @@ def test_a_damaged_file_is_refused(tmp_path):
     content[len(content) // 2] ^= 255
     path.write_bytes(content)
     refused(path, "damaged")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    refused(tmp_path / "pipe", "it is not a file")
+    refused(tmp_path, "it is not a file")
 
 
 def test_a_missing_file_is_named(tmp_path):
