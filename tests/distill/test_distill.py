@@ -5,6 +5,8 @@ import random
 import stat
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -175,6 +177,26 @@ def test_more_documents_are_never_held_out():
     assert measured(fitted.held_out, words, fitted.trial).card == fitted.student.card["held_out"]
 
 
+def test_documents_are_read_as_other_commands_read_them(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    some = [{"text": "Zoë is a nitwit.", "spans": [[9, 15]]}, {"text": "My train.", "spans": None}]
+    write(folder / "a.jsonl", some)
+    table = pa.table(
+        {"text": [one["text"] for one in some], "spans": pa.array([[[9, 15]], []], pa.list_(pa.list_(pa.int64())))}
+    )
+    pq.write_table(table, folder / "b.parquet")
+    found = list(documents_of(find_sources([str(folder)]), "text", "spans"))
+    assert [(one.text, [span[:3] for span in one.spans]) for one in found] == 2 * [
+        ("Zoë is a nitwit.", [(9, 15, 1.0)]),
+        ("My train.", []),
+    ]
+    chats = [{"messages": [{"content": "You nitwit.", "spans": [[4, 10]]}, {"content": "Sorry.", "spans": []}]}]
+    sources = find_sources([str(write(tmp_path / "chats.jsonl", chats))])
+    found = list(documents_of(sources, "content", "spans", messages_field="messages"))
+    assert [(one.text, len(one.spans)) for one in found] == [("You nitwit.", 1), ("Sorry.", 0)]
+
+
 # ---- spans that are worth a look
 
 
@@ -228,6 +250,9 @@ def test_another_kind_of_file_is_not_replaced(tmp_path):
     result = run("distill", write(tmp_path / "rows.jsonl"), "-o", other)
     assert result.exit_code != 0 and "is another kind of file, which is not replaced" in result.output
     assert other.read_bytes() == b"mine"
+    (tmp_path / "s.npz.uncertain.jsonl").write_text("mine")
+    result = run("distill", tmp_path / "rows.jsonl", "-o", tmp_path / "s.npz", "--uncertain", 1)
+    assert result.exit_code == 2 and "is another kind of file, which is not replaced" in result.output
 
 
 def test_students_need_something_to_find():
