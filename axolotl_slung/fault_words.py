@@ -4,8 +4,8 @@ from __future__ import annotations
 
 WORDS = {
     "type": {"regex": "patterns", "regexp": "patterns", "name": "entities", "names": "entities", "words": "entities",
-             "wordlist": "entities", "list": "entities", "pii": "presidio", "toxicity": "profanity",
-             "toxic": "profanity", "huggingface": "classifier", "hf": "classifier", "transformers": "classifier",
+             "wordlist": "entities", "list": "entities", "pii": "presidio", "toxicity": "toxic_spans",
+             "toxic": "toxic_spans", "huggingface": "classifier", "hf": "classifier", "transformers": "classifier",
              "bert": "classifier", "column": "spans", "python": "custom", "class": "custom"},
     "action": {"ignore": "mask", "skip": "mask", "keep": "train", "learn": "train", "unlearn": "unlikelihood",
                "remove": "drop_span", "delete": "drop_span", "drop": "drop_document"},

@@ -105,7 +105,7 @@ MISTAKES = [
     # keys in the wrong place
     (of(weight=3), "slung.weight: is a key of a bucket, not of the block itself; move or remove it"),
     (of(path="names.txt"), "slung.path: is a key of labelers of the type entities or patterns or dolma, not of the block itself"),
-    (of({**NAMES, "model": "m"}), "slung.labelers[0].model: is a key of labelers of the type fasttext or classifier, not of labelers of the type entities"),
+    (of({**NAMES, "model": "m"}), "slung.labelers[0].model: is a key of labelers of the type fasttext or classifier or student, not of labelers of the type entities"),
     (of({**NAMES, "action": "mask"}), "slung.labelers[0].action: is a key of a bucket, not of labelers of the type entities"),
     # several values together
     (of({"type": "entities"}), "slung.labelers[0]: give either `path` (a file of names) or `names` (a list), not both"),

@@ -12,7 +12,7 @@ import axolotl_slung
 
 PACKAGE = Path(axolotl_slung.__file__).parent
 
-BASICS = {"visible", "errors", "storage", "compiled", "packed"}
+BASICS = {"visible", "errors", "storage", "compiled", "packed", "regression"}
 
 ALLOWED = {
     # the flow of the data: text, spans, labels, loss
@@ -20,6 +20,7 @@ ALLOWED = {
     "errors": {"visible"},
     "compiled": set(),
     "packed": set(),
+    "regression": set(),
     "storage": {"visible", "errors"},
     "labeling": BASICS,
     "labels": {*BASICS, "labeling"},
@@ -34,6 +35,7 @@ ALLOWED = {
     "render": {"visible", "errors"},
     "inspection": {*BASICS, "labeling", "labels", "config", "corpus", "render"},
     "label_stats": {*BASICS, "labeling", "labels", "config", "corpus", "render"},
+    "distill": {*BASICS, "labeling", "labels", "corpus", "label_stats"},
     "doctor": {*BASICS, "labels", "loss", "config", "faults", "training"},
     # after it
     "evals": {*BASICS, "labeling"},

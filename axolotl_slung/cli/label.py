@@ -38,7 +38,7 @@ def label(context, inputs, output, config, labelers, columns, subset, split, wor
     """Score the documents of files, folders or hub data sets, on all cores.
 
     \b
-        slung label corpus/ -o labeled/ -l profanity
+        slung label corpus/ -o labeled/ -l toxic_spans
         slung label corpus/ -o labeled/ -c my-axolotl-config.yml
         slung label corpus/ -o attributes/ -l '{type: entities, path: names.txt}' --form dolma
         slung label -c my-axolotl-config.yml -o labeled/

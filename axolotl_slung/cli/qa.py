@@ -47,7 +47,7 @@ def qa(
     """Measure labels against spans that people marked.
 
     \b
-        slung qa posts.jsonl --gold spans -l profanity --html quality.html
+        slung qa posts.jsonl --gold spans -l toxic_spans --html quality.html
         slung qa facts.jsonl --names author --text-field question --text-field answer \\
             -l '{type: entities, path: names.txt, parts: true}' --tokenizer allenai/OLMo-1B-hf
         slung qa hatecheck.jsonl --gold-label label_gold=hateful --text-field test_case -l profanity

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .showing import report_options, show
+from .writing import replaceable
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW = click.Path(dir_okay=False, path_type=Path)
@@ -86,7 +87,7 @@ def calibrate(spec, data, url, rows, output):
     from .ending import say
     from .scorer_view import before_and_after
 
-    done = _replaceable(output, read_map)
+    done = replaceable(output, read_map)
     opened, frozen = _opened(spec, url, data, rows)
     scored = score(opened, frozen)
     about = {**frozen.about, "unscored": scored.unscored, "seen": seen(opened, frozen)}
@@ -124,7 +125,7 @@ def fit(data, also, model, seed, output):
     from .ending import say, settings
     from .scorer_view import of_card
 
-    done = _replaceable(output, file.read)
+    done = replaceable(output, file.read)
     with settings():
         fitted = fit_states(model, data, also, seed) if model else fit_ngrams(data, also, seed)
     file.write(output, fitted)
@@ -147,22 +148,3 @@ def _opened(spec: str, url: str | None, data: Path, rows: int | None):
             raise SlungError(f"SPEC: {spec}: {len(options.scorer)} scorers; give one")
         (opened,) = scorers_of(options).values()
         return opened, frozen
-
-
-def _replaceable(path: Path, read) -> str:
-    """Check that a file may be written, before anything expensive. Only one that `read` can read is replaced.
-
-    Returns:
-        What the user is told of the file when it is written.
-    """
-    from ..errors import FileError, SlungError
-    from .ending import settings
-
-    if not path.exists():
-        return "written"
-    with settings():
-        try:
-            read("-o", path)
-        except SlungError:
-            raise FileError(f"{path}: is another kind of file, which is not replaced; choose another name") from None
-    return "written (replaces the earlier one)"

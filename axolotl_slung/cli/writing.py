@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import FileError, os_errors
+from ..errors import FileError, SlungError, os_errors
 from ..storage import write_private
+from .ending import settings
 
 PAGE, FIGURES = b"<!doctype html>", b"{"
 """The beginnings of the files."""
@@ -39,3 +41,19 @@ def write(path: Path, text: str) -> str:
         there = path.exists()
     write_private(path, text)
     return f"{path} (replaces the earlier one)" if there else str(path)
+
+
+def replaceable(path: Path, read: Callable[[str, Path], object]) -> str:
+    """Check that a file may be written, before anything expensive. Only one that `read` can read is replaced.
+
+    Returns:
+        What the user is told of the file when it is written.
+    """
+    if not path.exists():
+        return "written"
+    with settings():
+        try:
+            read("-o", path)
+        except SlungError:
+            raise FileError(f"{path}: is another kind of file, which is not replaced; choose another name") from None
+    return "written (replaces the earlier one)"

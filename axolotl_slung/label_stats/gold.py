@@ -80,8 +80,8 @@ def qa_files(
     layout = Layout() if messages_field is None else Layout(messages_field)
     texts = (
         text
-        for where, row in islice(_rows(sources), limit)
-        for text in _texts(where, row, text_fields, gold_field, layout)
+        for where, row in islice(rows_of(sources), limit)
+        for text in texts_of(where, row, text_fields, gold_field, layout)
     )
 
     def truth(where: str, row: Mapping, text: str) -> list[Span]:
@@ -170,7 +170,7 @@ def _annotated(labeler: Labeler, batch) -> list[list[Span]]:
         raise SourceError(f"{batch[number][0]}: {error.told(number)}") from None
 
 
-def _texts(
+def texts_of(
     where: str, row: Mapping, fields, gold_field: str | None, layout: Layout
 ) -> Iterator[tuple[str, Mapping, str]]:
     """The texts of a row: for each its place for error messages, the columns beside it and the text."""
@@ -201,7 +201,7 @@ def _names(where: str, row: Mapping, field: str) -> list[str]:
     return names
 
 
-def _rows(sources: Sequence[Source]) -> Iterator[tuple[str, Mapping]]:
+def rows_of(sources: Sequence[Source]) -> Iterator[tuple[str, Mapping]]:
     """Every row, with its place for error messages."""
     for source in sources:
         for chunk in source.chunks():

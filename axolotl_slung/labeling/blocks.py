@@ -235,6 +235,27 @@ class ProfanityConfig(LabelerBlock):
     type: Literal["profanity"]
 
 
+class StudentConfig(LabelerBlock):
+    """Scores words with a small model that `slung distill` made."""
+
+    type: Literal["student"]
+    model: str = Field(description="The student's file, .npz.")
+
+    def cuts_made(self) -> Cuts | dict[str, Cuts] | None:
+        """The config's cuts; otherwise those in the file."""
+        if (given := super().cuts_made()) is not None:
+            return given
+        from .student.labeler import cuts_of  # numba's import takes a second
+
+        return cuts_of("slung.labelers, type: student, model", self.model)
+
+
+class ToxicSpansConfig(LabelerBlock):
+    """Scores English words with the student for toxic spans that comes with the package, offline."""
+
+    type: Literal["toxic_spans"]
+
+
 class CustomConfig(LabelerBlock):
     """Runs your own labeler class."""
 
@@ -254,6 +275,8 @@ LabelerConfig = Annotated[
     | ClassifierConfig
     | PresidioConfig
     | ProfanityConfig
+    | StudentConfig
+    | ToxicSpansConfig
     | CustomConfig,
     Field(discriminator="type"),
 ]

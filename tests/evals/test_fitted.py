@@ -10,8 +10,9 @@ from helpers.tiny import tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from axolotl_slung import regression
 from axolotl_slung.errors import SlungError
-from axolotl_slung.evals.fitted import file, ngrams, regression
+from axolotl_slung.evals.fitted import file, ngrams
 from axolotl_slung.evals.fitted.fit import _matrix, fit_ngrams, fit_states
 from axolotl_slung.evals.services.scorers import open_scorer
 

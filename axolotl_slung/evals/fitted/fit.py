@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ... import __version__
+from ... import __version__, regression
 from ...errors import SlungError
 from ...labeling.base import utf8_safe
 from ..frozen import read_frozen, read_more
 from ..measures.scorer_agreement import agreement
-from . import ngrams, regression, states
+from . import ngrams, states
 from .file import FORMAT, FittedFile, digests_of
 
 BUCKETS = 1 << 17

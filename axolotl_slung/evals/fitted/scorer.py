@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import SlungError
+from ...regression import sigmoid
 from ...storage import sha256_of
 from ..services.base import Scorer
 from . import ngrams
 from .file import FittedFile, read
-from .regression import sigmoid
 
 BUNDLED = Path(__file__).with_name("rtp_ngrams.npz")
 """The scorer that comes with the package; docs/scorers.md has its card."""

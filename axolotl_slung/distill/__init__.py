@@ -1,0 +1,1 @@
+"""slung distill: from texts with spans to a small model that scores words."""
