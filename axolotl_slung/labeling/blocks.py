@@ -211,7 +211,7 @@ class ClassifierConfig(LabelerBlock):
         description="The most tokens to read at once, if the model can read as many. Longer texts are read in windows "
         "that overlap by a quarter.",
     )
-    batch_tokens: Int = Field(8192, ge=1, description="The most tokens per batch, with padding.")
+    batch_tokens: Int = Field(4096, ge=1, description="The most tokens per batch, with padding.")
     revision: str | None = Field(None, description="Commit, tag or branch of a model on the hub.")
 
     @field_validator("label", mode="before")

@@ -61,7 +61,7 @@ class ClassifierLabeler(Labeler):
         unit: Unit = "sentence",
         floor: float = 0.01,
         window: int = 4096,
-        batch_tokens: int = 8192,
+        batch_tokens: int = 4096,
         revision: str | None = None,
         thresholds: Sequence[float] = (),
     ):

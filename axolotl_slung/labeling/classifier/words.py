@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from functools import cache
+from itertools import repeat
 
 import numpy as np
 import regex
@@ -49,8 +50,8 @@ def word_spans(text: str, offsets: np.ndarray, scores: np.ndarray, kinds: Sequen
     later = scores[1:] < scores[:-1]  # the gap belongs to the later of two words
     starts[1:], ends[:-1] = np.where(later, ends[:-1], starts[1:]), np.where(later, ends[:-1], starts[1:])
     word, kind = np.nonzero(scores >= floor)
-    columns = starts[word, kind].tolist(), ends[word, kind].tolist(), scores[word, kind].tolist(), kind.tolist()
-    return sorted(Span(start, end, score, kind=kinds[k]) for start, end, score, k in zip(*columns))
+    columns = (edges[word, kind].tolist() for edges in (starts, ends, scores))
+    return sorted(map(Span._make, zip(*columns, repeat(""), [kinds[column] for column in kind.tolist()])))
 
 
 def _without_space(space: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
