@@ -11,6 +11,7 @@ from axolotl_slung.faults import _repair, checked, faults
 
 NAMES = {"type": "entities", "path": "names.txt"}
 MODEL = {"type": "classifier", "model": "some/model"}
+GLINER = {"type": "gliner", "model": "some/gliner", "labels": ["name"]}
 PROFANITY = {"type": "profanity"}
 SAFE = {"name": "safe", "below": 0.5, "action": "train"}
 RISKY = {"name": "risky", "action": "mask"}
@@ -62,7 +63,10 @@ MISTAKES = [
     (of({**MODEL, "label": {}}), "slung.labelers[0].label: expected a label, a list of labels, or a mapping"),
     (of({**MODEL, "label": {"a": 2}}), "slung.labelers[0].label: expected factors above 0 and at most 1"),
     (of({**MODEL, "floor": 0.1}), "slung.labelers[0]: `floor` has no effect with unit: sentence; remove it, or set `unit: token`"),
-    (of({**MODEL, "unit": "token", "cuts": "any"}), "slung.labelers[0]: `cuts: any` makes every word risky that has a span; write `cuts: .*`, or set `floor`"),
+    (of({**MODEL, "unit": "token", "cuts": "any"}), "slung.labelers[0]: `cuts: any` makes everything risky that has a span; write `cuts: .*`, or set `floor`"),
+    (of({**GLINER, "labels": []}), "slung.labelers[0].labels: 0: expected at least 1"),
+    (of({**GLINER, "labels": ["name", " "]}), "slung.labelers[0]: `labels` has an empty label, or one twice; remove it"),
+    (of({**GLINER, "cuts": "any"}), "slung.labelers[0]: `cuts: any` makes everything risky that has a span; "),
     (of({**MODEL, "window": 3}), "slung.labelers[0].window: 3: expected a number at least 16"),
     (of({**MODEL, "batch_tokens": 0}), "slung.labelers[0].batch_tokens: 0: expected a number at least 1"),
     (of(weight_warmup=-1), "slung.weight_warmup: -1: expected a number at least 0"),
@@ -111,7 +115,7 @@ MISTAKES = [
     # keys in the wrong place
     (of(weight=3), "slung.weight: is a key of a bucket, not of the block itself; move or remove it"),
     (of(path="names.txt"), "slung.path: is a key of labelers of the type entities or patterns or dolma, not of the block itself"),
-    (of({**NAMES, "model": "m"}), "slung.labelers[0].model: is a key of labelers of the type fasttext or classifier, not of labelers of the type entities"),
+    (of({**NAMES, "model": "m"}), "slung.labelers[0].model: is a key of labelers of the type fasttext or classifier or gliner, not of labelers of the type entities"),
     (of({**NAMES, "action": "mask"}), "slung.labelers[0].action: is a key of a bucket, not of labelers of the type entities"),
     # several values together
     (of({"type": "entities"}), "slung.labelers[0]: give either `path` (a file of names) or `names` (a list), not both"),

@@ -87,6 +87,15 @@ def _checked(cuts) -> list[float] | str:
     raise ValueError(f"{shown}: expected [low, high] with 0 < low < high < 1, or any")
 
 
+def _no_floor_of_finds(block: ClassifierConfig | GlinerConfig) -> None:
+    """Raise `ValueError` if the floor, which only saves space, would be the cut."""
+    if block.cuts == ANY and "floor" not in block.model_fields_set:
+        raise ValueError(
+            "`cuts: any` makes everything risky that has a span; write `cuts: [low, high]`, or set `floor` to the score "
+            "from which it is risky"
+        )
+
+
 def meant_cuts(cuts) -> list[float] | str | None:
     """The cuts that a wrong value most likely meant, or None."""
     if isinstance(cuts, str) and cuts.strip().lower() in (ANY, "all"):
@@ -229,13 +238,28 @@ class ClassifierConfig(LabelerBlock):
 
     @model_validator(mode="after")
     def _only_for_tokens(self):
-        if self.unit != "token" and "floor" in self.model_fields_set:
+        if self.unit == "token":
+            _no_floor_of_finds(self)
+        elif "floor" in self.model_fields_set:
             raise ValueError(f"`floor` has no effect with unit: {self.unit}; remove it, or set `unit: token`")
-        if self.unit == "token" and self.cuts == ANY and "floor" not in self.model_fields_set:
-            raise ValueError(
-                "`cuts: any` makes every word risky that has a span; write `cuts: [low, high]`, or set `floor` to the "
-                "score from which words are risky"
-            )
+        return self
+
+
+class GlinerConfig(LabelerBlock):
+    """Finds what labels in words name, with a GLiNER model."""
+
+    type: Literal["gliner"]
+    model: str = Field(description="A folder, or the name of a GLiNER model on the Hugging Face hub.")
+    labels: list[str] = Field(min_length=1, description="What to find, in words, such as [person name, email].")
+    floor: Float = Field(0.01, ge=0, le=1, description="Spans with a lower score are left out.")
+    batch_tokens: Int = Field(4096, ge=1, description="The most tokens per batch, with labels and padding.")
+    revision: str | None = Field(None, description="Commit, tag or branch of a model on the hub.")
+
+    @model_validator(mode="after")
+    def _labels_and_floor(self):
+        if len(set(self.labels)) < len(self.labels) or not all(label.strip() for label in self.labels):
+            raise ValueError("`labels` has an empty label, or one twice; remove it")
+        _no_floor_of_finds(self)
         return self
 
 
@@ -277,6 +301,7 @@ LabelerConfig = Annotated[
     | SpansConfig
     | DolmaConfig
     | ClassifierConfig
+    | GlinerConfig
     | PresidioConfig
     | ProfanityConfig
     | CustomConfig,

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..base import Labeler, LabelerError, Span, utf8_safe
-from ..hub import files_of, locate
+from ..base import Span, utf8_safe
+from ..hub import HubLabeler
 from ..text.sentences import split
 from .model import ClassifierModel, joined
 from .tags import Label, Unit
 from .words import word_spans
 
 
-class ClassifierLabeler(Labeler):
+class ClassifierLabeler(HubLabeler):
     """Probabilities of labels, from a sequence or token classifier of the `transformers` library.
 
     A sequence classifier scores each sentence (`unit: sentence`, without the white space around it) or the whole text
@@ -33,8 +33,7 @@ class ClassifierLabeler(Labeler):
     Special tokens that a text spells out ("[SEP]", for example) are read as ordinary characters. A text without
     tokens has no spans.
 
-    Weights are read as float32. The model is on the GPU, if there is one, only while it labels. Code that comes with
-    a model is not run.
+    Weights are read as float32. Code that comes with a model is not run.
 
     Args:
         key: the labeler's place in the YAML.
@@ -49,8 +48,6 @@ class ClassifierLabeler(Labeler):
     """
 
     scope = "document"
-    cached = True
-    lazy = ("_model",)
     packages = ("transformers", "tokenizers", "livekit-blingfire")
 
     def __init__(
@@ -65,53 +62,15 @@ class ClassifierLabeler(Labeler):
         revision: str | None = None,
         thresholds: Sequence[float] = (),
     ):
-        super().__init__(key)
-        self.source = model
+        # sentences and documents have a span with any score
+        super().__init__(key, model, revision, floor if unit == "token" else 0.0, thresholds)
         self.label_name = label
         self.unit: Unit = unit
-        self.floor = floor
         self.window = window
         self.batch_tokens = batch_tokens
-        self.revision = revision
-        self.thresholds = tuple(thresholds)
-        self.folder: Path | None = None
-        self.device = "cpu"
-        self._model: ClassifierModel | None = None
-        self._in_worker = False
 
-    def __setstate__(self, state):
-        vars(self).update(state, _in_worker=True)
-
-    def check(self) -> None:
-        """Download the model if necessary, load it and check that it has the labels. The GPU is not used yet."""
-        import torch
-
-        lowest = min(self.thresholds, default=1.0)
-        if self.unit == "token" and 0 < lowest < self.floor:
-            raise LabelerError(
-                f"{self.key}.floor: {self.floor:g}: is above {lowest:g}, where a bucket begins: words between the two "
-                f"would have no span; set `floor: {lowest:g}` or lower, or raise the bucket's bound"
-            )
-        self.folder = locate(self.key, self.source, self.revision)
-        self.model  # noqa: B018
-        if torch.cuda.is_available() or torch.backends.mps.is_available():
-            self.device = "cuda" if torch.cuda.is_available() else "mps"
-            # a process per GPU: each further one would put its own copy of the model on the same GPU
-            self.most_processes = max(1, torch.cuda.device_count())
-
-    def files(self) -> list[Path]:
-        """The model's weights, configuration and tokenizer. They exist after `check`."""
-        return [] if self.folder is None else files_of(self.folder)
-
-    @property
-    def model(self) -> ClassifierModel:
-        """The model, loaded on first use."""
-        if self._model is None:
-            self.folder = self.folder or locate(self.key, self.source, self.revision)
-            if self._in_worker:
-                self._prepare_worker()
-            self._model = ClassifierModel(self.key, self.folder, self.label_name, self.unit, self.window)
-        return self._model
+    def _load(self, folder: Path) -> ClassifierModel:
+        return ClassifierModel(self.key, folder, self.label_name, self.unit, self.window)
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
         """One span per label and sentence, document or word; see `Labeler.label`."""
@@ -136,14 +95,3 @@ class ClassifierLabeler(Labeler):
                     Span(start, end, min(score, 1.0), kind=kind) for score, kind in zip(scores, kinds)
                 )
         return labeled
-
-    def _prepare_worker(self) -> None:
-        import torch
-
-        if self.device != "cpu":
-            raise LabelerError(
-                f"{self.key}: worker processes cannot share the GPU; use one process (`slung label -j 1`), or set "
-                'CUDA_VISIBLE_DEVICES="" to label on the CPU'
-            )
-        # each core already has a process, and after a fork torch would wait for threads that do not exist
-        torch.set_num_threads(1)
