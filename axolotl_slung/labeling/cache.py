@@ -14,7 +14,8 @@ from .base import RowError, Span
 
 LOG = get_logger(__name__)
 
-_ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
+_ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8"), ("kind", "<u4")])
+"""A stored span. Its kind is an index into the names after the last row; 0 for a span without one."""
 
 
 class SpanCache:
@@ -70,24 +71,37 @@ class SpanCache:
         return [fresh[i] if i in fresh else self._unpacked(known[key]) for i, key in enumerate(keys)]
 
     def _unpacked(self, blob: bytes) -> list[Span]:
-        rows = np.frombuffer(blob, _ROW)
-        columns = rows["start"].tolist(), rows["end"].tolist(), rows["score"].tolist()
-        return [Span(start, end, score, self.name) for start, end, score in zip(*columns)]
+        rows, kinds = _opened(blob)
+        columns = rows["start"].tolist(), rows["end"].tolist(), rows["score"].tolist(), rows["kind"].tolist()
+        return [Span(start, end, score, self.name, kinds[kind]) for start, end, score, kind in zip(*columns)]
+
+
+def _opened(blob: bytes) -> tuple[np.ndarray, list[str]]:
+    """The rows of a stored value, and the names of kinds, of which the first is empty."""
+    number = int.from_bytes(blob[:4], "little")
+    rows = np.frombuffer(blob, _ROW, number, offset=4)
+    return rows, blob[4 + rows.nbytes :].decode().split("\0")
 
 
 def _fits(blob: object, length: int) -> bool:
     """Whether a stored value holds the spans of a text of `length` characters."""
-    if not isinstance(blob, bytes) or len(blob) % _ROW.itemsize:
+    if not isinstance(blob, bytes) or len(blob) < 4:
         return False
-    rows = np.frombuffer(blob, _ROW)
+    try:
+        rows, kinds = _opened(blob)
+    except ValueError:
+        return False
     start, end, score = rows["start"], rows["end"], rows["score"]
     return bool(
         (start < end).all()
         and (end <= length).all()
         and (start[:-1] <= start[1:]).all()
         and ((score >= 0) & (score <= 1)).all()  # false for NaN
+        and (rows["kind"] < len(kinds)).all()
     )
 
 
 def _packed(spans: Sequence[Span]) -> bytes:
-    return np.array([span[:3] for span in spans], _ROW).tobytes()
+    kinds = ["", *sorted({span.kind for span in spans if span.kind})]
+    rows = np.array([(*span[:3], kinds.index(span.kind)) for span in spans], _ROW)
+    return len(rows).to_bytes(4, "little") + rows.tobytes() + "\0".join(kinds).encode()
