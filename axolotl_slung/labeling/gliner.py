@@ -60,7 +60,7 @@ class GlinerLabeler(HubLabeler):
 
     def _load(self, folder: Path) -> Any:
         try:
-            from gliner import GLiNER
+            from gliner import GLiNER  # pyright: ignore[reportAttributeAccessIssue, reportMissingImports]
 
             model = GLiNER.from_pretrained(str(folder), local_files_only=True)
             stored = _stored(folder)

@@ -47,10 +47,9 @@ def joined(windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
         slice(start - window.first, stop - window.first)
         for window, start, stop in zip(windows, [0, *cuts], [*cuts, last])
     ]
-    return tuple(
-        np.concatenate([part[rows] for part, rows in zip(parts, mine)])
-        for parts in ([window.offsets for window in windows], [window.scores for window in windows])
-    )
+    offsets = [window.offsets[rows] for window, rows in zip(windows, mine)]
+    scores = [window.scores[rows] for window, rows in zip(windows, mine)]
+    return np.concatenate(offsets), np.concatenate(scores)
 
 
 class ClassifierModel:
@@ -81,7 +80,7 @@ class ClassifierModel:
             local = {"local_files_only": True, "trust_remote_code": False}
             self.config = AutoConfig.from_pretrained(folder, **local)
             self._check_kind()
-            tags = [self.config.id2label[place] for place in range(self.config.num_labels)]
+            tags = [tag for _, tag in sorted((self.config.id2label or {}).items())]
             self.kinds, self._factors = factors_of(key, folder, tags, label, unit)
             if self.kinds == [""] and self._is_binary():
                 raise LabelerError(

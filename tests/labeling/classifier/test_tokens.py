@@ -11,7 +11,9 @@ from helpers.tiny import TEXT
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
+from axolotl_slung.config import SlungConfig
 from axolotl_slung.labeling import ClassifierLabeler, LabelerError
+from axolotl_slung.labeling.build import build
 
 KEY = "slung.labelers[0]"
 TEXTS = [
@@ -318,3 +320,19 @@ def test_a_blank_before_a_word_is_not_part_of_it(folder):
     alone = [s for s in spans if not {s.start, s.end} & (edges - {s.start, s.end})]
     assert all(text[span.start : span.end].strip() for span in spans) and alone
     assert not text[spans[0].start].isspace() and not text[spans[-1].end - 1].isspace()
+
+
+def test_a_method_and_the_cache_keep_labels_and_scores(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("AXOLOTL_SLUNG_CACHE", str(tmp_path))
+    keys = {"type": "classifier", "model": str(model("BIO")), "unit": "token", "label": ["PER", "LOC"], "floor": 0.1}
+    block = SlungConfig(labelers=[{**keys, "cuts": [0.2, 0.6]}], method="masked")
+    rows = [{}] * len(TEXTS)
+    first, second = (build(block)[0].annotate(TEXTS, rows) for _ in range(2))
+    assert first == second and len(list(tmp_path.rglob("*.sqlite"))) == 1
+    assert {span.kind for spans in first for span in spans} == {"PER", "LOC"}
+    assert {span.labeler for spans in first for span in spans} == {"classifier"}
+    lower = SlungConfig(labelers=[{**keys, "cuts": [0.05, 0.6]}], method="masked")
+    with pytest.raises(
+        LabelerError, match=r"^slung\.labelers\[0\]\.floor: 0\.1: is above 0\.05, where a bucket begins"
+    ):
+        build(lower)
