@@ -21,6 +21,7 @@ EXTRAS = {
     "datatrove": "datatrove",
     "detoxify": "detoxify",
     "gguf": "demo",
+    "gliner": "gliner",
     "presidio_analyzer": "presidio",
     "spacy": "presidio",
     "tldextract": "presidio",

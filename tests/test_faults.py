@@ -11,6 +11,7 @@ from axolotl_slung.faults import _repair, checked, faults
 
 NAMES = {"type": "entities", "path": "names.txt"}
 MODEL = {"type": "classifier", "model": "some/model"}
+GLINER = {"type": "gliner", "model": "some/gliner", "labels": ["name"]}
 PROFANITY = {"type": "profanity"}
 SAFE = {"name": "safe", "below": 0.5, "action": "train"}
 RISKY = {"name": "risky", "action": "mask"}
@@ -36,7 +37,7 @@ MISTAKES = [
     (of(normalise_by="loss_tokens"), "slung.normalise_by: unknown key; did you mean `normalize_by`?"),
     (of({**NAMES, "part": True}), "slung.labelers[0].part: unknown key; did you mean `parts`?"),
     (of({"type": "entities", "file": "n.txt"}), "slung.labelers[0].file: unknown key; did you mean `path`?"),
-    (of({**MODEL, "batchsize": 8}), "slung.labelers[0].batchsize: unknown key; did you mean `batch_size`?"),
+    (of({**MODEL, "batchtokens": 8}), "slung.labelers[0].batchtokens: unknown key; did you mean `batch_tokens`?"),
     (of(buckets=[SAFE, {"name": "risky", "acton": "mask"}]), "slung.buckets[1].acton: unknown key; did you mean `action`?"),
     (of(buckets=[{"name": "safe", "max": 0.5, "action": "train"}, RISKY]), "slung.buckets[0].max: unknown key; did you mean `below`?"),
     # values
@@ -58,12 +59,21 @@ MISTAKES = [
     (of({**NAMES, "name": "my names"}), "slung.labelers[0].name: my names: expected only letters, digits and _ . -; did you mean my_names?"),
     (of({**NAMES, "parts": "maybe"}), "slung.labelers[0].parts: expected true or false, got maybe"),
     (of(cache="sometimes"), "slung.cache: expected true or false, got sometimes"),
-    (of({**MODEL, "batch_size": 0}), "slung.labelers[0].batch_size: 0: expected a number at least 1"),
+    (of({**MODEL, "label": ["a", 3]}), "slung.labelers[0].label: expected a label, a list of labels, or a mapping of labels to factors; put labels in quotes"),
+    (of({**MODEL, "label": {}}), "slung.labelers[0].label: expected a label, a list of labels, or a mapping"),
+    (of({**MODEL, "label": {"a": 2}}), "slung.labelers[0].label: expected factors above 0 and at most 1"),
+    (of({**MODEL, "floor": 0.1}), "slung.labelers[0]: `floor` has no effect with unit: sentence; remove it, or set `unit: token`"),
+    (of({**MODEL, "unit": "token", "cuts": "any"}), "slung.labelers[0]: `cuts: any` makes everything risky that has a span; write `cuts: .*`, or set `floor`"),
+    (of({**GLINER, "labels": []}), "slung.labelers[0].labels: 0: expected at least 1"),
+    (of({**GLINER, "labels": ["name", " "]}), "slung.labelers[0]: `labels` has an empty label, or one twice; remove it"),
+    (of({**GLINER, "cuts": "any"}), "slung.labelers[0]: `cuts: any` makes everything risky that has a span; "),
+    (of({**MODEL, "window": 3}), "slung.labelers[0].window: 3: expected a number at least 16"),
+    (of({**MODEL, "batch_tokens": 0}), "slung.labelers[0].batch_tokens: 0: expected a number at least 1"),
     (of(weight_warmup=-1), "slung.weight_warmup: -1: expected a number at least 0"),
     (of({"type": "fasttext", "model": "m", "sha256": "12"}), "slung.labelers[0].sha256: 12: expected 64 hexadecimal digits"),
     (buckets({"below": "50%"}, {}), "slung.buckets[0].below: 50%: expected a number; did you mean 0.5?"),
     (buckets({"below": True}, {}), "slung.buckets[0].below: expected a number, got true"),
-    (of({**MODEL, "batch_size": True}), "slung.labelers[0].batch_size: expected a number, got true"),
+    (of({**MODEL, "batch_tokens": True}), "slung.labelers[0].batch_tokens: expected a number, got true"),
     (of(method=""), "slung.method: '': is not one of .*; choose one of them"),
     (of({"type": None}), "slung.labelers[0].type: nothing: is not one of"),
     (of({"type": ["entities"]}), "slung.labelers[0].type: a list: is not one of"),
@@ -105,7 +115,7 @@ MISTAKES = [
     # keys in the wrong place
     (of(weight=3), "slung.weight: is a key of a bucket, not of the block itself; move or remove it"),
     (of(path="names.txt"), "slung.path: is a key of labelers of the type entities or patterns or dolma, not of the block itself"),
-    (of({**NAMES, "model": "m"}), "slung.labelers[0].model: is a key of labelers of the type fasttext or classifier or student, not of labelers of the type entities"),
+    (of({**NAMES, "model": "m"}), "slung.labelers[0].model: is a key of labelers of the type fasttext or classifier or gliner or student, not of labelers of the type entities"),
     (of({**NAMES, "action": "mask"}), "slung.labelers[0].action: is a key of a bucket, not of labelers of the type entities"),
     # several values together
     (of({"type": "entities"}), "slung.labelers[0]: give either `path` (a file of names) or `names` (a list), not both"),

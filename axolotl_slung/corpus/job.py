@@ -283,7 +283,7 @@ class Job:
         if self.messages_field is not None:
             return columns_of(row, found, names, self.layout, self.text_field)
         column: dict[str, list] = {name: [] for name in names}
-        for start, end, score, name in (span for spans in found.values() for span in spans):
+        for start, end, score, name, _ in (span for spans in found.values() for span in spans):
             column.setdefault(name, []).append([start, end, score])
         return {(): column}
 

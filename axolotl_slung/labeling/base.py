@@ -32,6 +32,8 @@ class Span(NamedTuple):
     score: float
     labeler: str = ""
     """The name of the labeler that gave the score (`Labeler.name`)."""
+    kind: str = ""
+    """What it is, such as `email`. Empty if the labeler finds only one kind; then its name is the kind."""
 
 
 class LabelerError(SlungError):
@@ -168,10 +170,7 @@ class Labeler(ABC):
             found = self._label(texts, rows)
         else:
             found = self.cache.fill(texts, lambda some: self._label([texts[i] for i in some], [rows[i] for i in some]))  # pyright: ignore[reportArgumentType] - set by `build`
-        named = [
-            [span if span.labeler else Span(span.start, span.end, span.score, self.name) for span in spans]
-            for spans in found
-        ]
+        named = [[span if span.labeler else span._replace(labeler=self.name) for span in spans] for spans in found]
         return named if self.scale is None else [self.scale.put(spans) for spans in named]
 
     def _label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:

@@ -87,6 +87,15 @@ def _checked(cuts) -> list[float] | str:
     raise ValueError(f"{shown}: expected [low, high] with 0 < low < high < 1, or any")
 
 
+def _no_floor_of_finds(block: ClassifierConfig | GlinerConfig) -> None:
+    """Raise `ValueError` if the floor, which only saves space, would be the cut."""
+    if block.cuts == ANY and "floor" not in block.model_fields_set:
+        raise ValueError(
+            "`cuts: any` makes everything risky that has a span; write `cuts: [low, high]`, or set `floor` to the score "
+            "from which it is risky"
+        )
+
+
 def meant_cuts(cuts) -> list[float] | str | None:
     """The cuts that a wrong value most likely meant, or None."""
     if isinstance(cuts, str) and cuts.strip().lower() in (ANY, "all"):
@@ -204,14 +213,64 @@ class ClassifierConfig(LabelerBlock):
 
     type: Literal["classifier"]
     model: str = Field(description="A folder, or the name of a model on the Hugging Face hub.")
-    label: str = Field(
-        "toxic", description="The label whose probability is the score. For tokens: without the prefix B- or I-."
+    label: str | list[str] | dict[str, float] = Field(
+        "toxic",
+        description="The label whose probability is the score. Or a list: each label has spans of its own. Or a mapping "
+        "of labels to factors: the score is the sum of probabilities times factors. For tokens: without B- or I-.",
     )
     unit: Literal["sentence", "document", "token"] = Field(
-        "sentence", description="What gets one score each. `token` finds entities with a token classifier."
+        "sentence", description="What gets one score each. `token` scores words with a token classifier."
     )
-    batch_size: Int = Field(32, ge=1, description="Number of sentences per batch, or of windows of longer texts.")
+    floor: Float = Field(
+        0.01, ge=0, le=1, description="For `unit: token`: words with a lower score have no span. 0: every word has one."
+    )
+    window: Int = Field(
+        4096,
+        ge=16,
+        description="The most tokens to read at once, if the model can read as many. Longer texts are read in windows "
+        "that overlap by a quarter.",
+    )
+    batch_tokens: Int = Field(4096, ge=1, description="The most tokens per batch, with padding.")
     revision: str | None = Field(None, description="Commit, tag or branch of a model on the hub.")
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _form_of_label(cls, value):
+        names = value if isinstance(value, (list, dict)) else [value]
+        factors = value.values() if isinstance(value, dict) else [1.0]
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError(
+                "expected a label, a list of labels, or a mapping of labels to factors; put labels in quotes"
+            )
+        if not all(isinstance(one, (int, float)) and not isinstance(one, bool) and 0 < one <= 1 for one in factors):
+            raise ValueError("expected factors above 0 and at most 1")
+        return value
+
+    @model_validator(mode="after")
+    def _only_for_tokens(self):
+        if self.unit == "token":
+            _no_floor_of_finds(self)
+        elif "floor" in self.model_fields_set:
+            raise ValueError(f"`floor` has no effect with unit: {self.unit}; remove it, or set `unit: token`")
+        return self
+
+
+class GlinerConfig(LabelerBlock):
+    """Finds what labels in words name, with a GLiNER model."""
+
+    type: Literal["gliner"]
+    model: str = Field(description="A folder, or the name of a GLiNER model on the Hugging Face hub.")
+    labels: list[str] = Field(min_length=1, description="What to find, in words, such as [person name, email].")
+    floor: Float = Field(0.01, ge=0, le=1, description="Spans with a lower score are left out.")
+    batch_tokens: Int = Field(4096, ge=1, description="The most tokens per batch, with labels and padding.")
+    revision: str | None = Field(None, description="Commit, tag or branch of a model on the hub.")
+
+    @model_validator(mode="after")
+    def _labels_and_floor(self):
+        if len(set(self.labels)) < len(self.labels) or not all(label.strip() for label in self.labels):
+            raise ValueError("`labels` has an empty label, or one twice; remove it")
+        _no_floor_of_finds(self)
+        return self
 
 
 class PresidioConfig(LabelerBlock):
@@ -273,6 +332,7 @@ LabelerConfig = Annotated[
     | SpansConfig
     | DolmaConfig
     | ClassifierConfig
+    | GlinerConfig
     | PresidioConfig
     | ProfanityConfig
     | StudentConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from .base import RowError, Span
 
 LOG = get_logger(__name__)
 
-_ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
+_ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8"), ("name", "<u2")])
+"""One span. `name` is an index into the list of names before the rows."""
 
 
 class SpanCache:
@@ -70,24 +72,37 @@ class SpanCache:
         return [fresh[i] if i in fresh else self._unpacked(known[key]) for i, key in enumerate(keys)]
 
     def _unpacked(self, blob: bytes) -> list[Span]:
-        rows = np.frombuffer(blob, _ROW)
-        columns = rows["start"].tolist(), rows["end"].tolist(), rows["score"].tolist()
-        return [Span(start, end, score, self.name) for start, end, score in zip(*columns)]
+        names, rows = _parts(blob)
+        whose = [(labeler or self.name, kind) for labeler, kind in names]
+        columns = (rows[field].tolist() for field in _ROW.names)  # pyright: ignore[reportOptionalIterable]
+        return [Span(start, end, score, *whose[name]) for start, end, score, name in zip(*columns)]
 
 
 def _fits(blob: object, length: int) -> bool:
     """Whether a stored value holds the spans of a text of `length` characters."""
-    if not isinstance(blob, bytes) or len(blob) % _ROW.itemsize:
+    try:
+        names, rows = _parts(blob)  # pyright: ignore[reportArgumentType]
+        known = all(isinstance(part, str) for labeler, kind in names for part in (labeler, kind))
+    except (TypeError, ValueError, AttributeError):
         return False
-    rows = np.frombuffer(blob, _ROW)
     start, end, score = rows["start"], rows["end"], rows["score"]
-    return bool(
+    return known and bool(
         (start < end).all()
         and (end <= length).all()
         and (start[:-1] <= start[1:]).all()
         and ((score >= 0) & (score <= 1)).all()  # false for NaN
+        and (rows["name"] < len(names)).all()
     )
 
 
 def _packed(spans: Sequence[Span]) -> bytes:
-    return np.array([span[:3] for span in spans], _ROW).tobytes()
+    names = sorted({(span.labeler, span.kind) for span in spans})
+    place = {name: index for index, name in enumerate(names)}
+    rows = [(span.start, span.end, span.score, place[span.labeler, span.kind]) for span in spans]
+    return json.dumps(names).encode() + b"\n" + np.array(rows, _ROW).tobytes()
+
+
+def _parts(blob: bytes) -> tuple[list[list[str]], np.ndarray]:
+    """The names and the rows. Raises `TypeError`, `ValueError` or `AttributeError` for a value of another form."""
+    names, _, rows = blob.partition(b"\n")
+    return json.loads(names), np.frombuffer(rows, _ROW)

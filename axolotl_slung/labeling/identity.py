@@ -22,7 +22,7 @@ LOG = get_logger(__name__)
 
 _PACKAGE = __package__.partition(".")[0]
 
-_NOT_DECISIVE = ("datasets", "name", "path", "model", "batch_size")
+_NOT_DECISIVE = ("datasets", "name", "path", "model", "batch_tokens")
 """A file's content matters, not its path. The name of the scores does not matter either."""
 
 

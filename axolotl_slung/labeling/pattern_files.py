@@ -38,6 +38,8 @@ class Pattern:
     name: str
     pattern: regex.Pattern
     score: float
+    kind: str
+    """The name of the group that it belongs to; the pattern's own name in a file."""
     check: Check | None = None
     linear: Linear | None = None
     """The same pattern for RE2, where RE2 matches it as `regex` does."""
@@ -68,7 +70,7 @@ def patterns_of_file(place: str, path: Path) -> list[Pattern]:
     for name, times in Counter(names).items():
         if times > 1:
             raise _error(where, "is defined twice, and YAML would keep only the last one; rename or remove one", name)
-    return [_compiled(where, name, entry) for name, entry in entries.items()]
+    return [_compiled(where, name, entry, name) for name, entry in entries.items()]
 
 
 @cache
@@ -83,10 +85,10 @@ def builtin_names() -> tuple[str, ...]:
 
 def builtin_patterns(place: str, names: Sequence[str]) -> list[Pattern]:
     """The patterns with these names that come with the package."""
-    return [_compiled(place, name, entry) for group in names for name, entry in _builtin()[group].items()]
+    return [_compiled(place, name, entry, group) for group in names for name, entry in _builtin()[group].items()]
 
 
-def _compiled(where: str, name, entry) -> Pattern:
+def _compiled(where: str, name, entry, kind) -> Pattern:
     if not isinstance(name, str):
         raise _error(where, "its name is not text in YAML; quote the name", name)
     if isinstance(entry, str):
@@ -123,7 +125,7 @@ def _compiled(where: str, name, entry) -> Pattern:
     except regex.error as error:  # regex's stubs leave out its attributes
         at = "" if error.pos is None else f" at character {error.pos}"  # pyright: ignore[reportAttributeAccessIssue]
         raise _error(where, f"is not a valid regular expression: {error.msg}{at}", name) from None  # pyright: ignore[reportAttributeAccessIssue]
-    return Pattern(where, name, compiled, float(score), CHECKS[check] if check else None)
+    return Pattern(where, name, compiled, float(score), kind, CHECKS[check] if check else None)
 
 
 def _repeated(expression: str) -> int:

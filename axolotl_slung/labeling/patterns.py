@@ -86,7 +86,7 @@ class PatternsLabeler(Labeler):
             for index, start, end in self._matches(pattern, texts, encoded):
                 # a check takes at most milliseconds, so it needs no budget
                 parts = ((start, end),) if pattern.check is None else pattern.check(texts[index], start, end)
-                found[index] += [Span(*part, pattern.score) for part in parts]
+                found[index] += [Span(*part, pattern.score, kind=pattern.kind) for part in parts]
         return [sorted(spans) for spans in found]
 
     def _matches(self, pattern: Pattern, texts: Sequence[str], encoded: Encoded) -> list[tuple[int, int, int]]:

@@ -117,7 +117,9 @@ class PresidioLabeler(Labeler):
             # from None: Presidio's errors quote the text
             reason = f"{type(error).__name__} on a text of {len(text)} characters"
             raise TextProblem(f"Presidio failed: {reason}; remove the text") from None
-        return sorted(Span(one.start, one.end, min(max(float(one.score), 0.0), 1.0)) for one in found)
+        return sorted(
+            Span(one.start, one.end, min(max(float(one.score), 0.0), 1.0), kind=one.entity_type) for one in found
+        )
 
     @contextmanager
     def _quiet(self):

@@ -53,6 +53,9 @@ LABELERS = {
     "classifier": Entry(
         "classifier", "ClassifierLabeler", _PROBABILITY, requires=("torch", "transformers", *_SENTENCES)
     ),
+    "gliner": Entry(
+        "gliner", "GlinerLabeler", _PROBABILITY, requires=("gliner", "torch", "transformers"), extra="gliner"
+    ),
     "presidio": Entry(
         "presidio", "PresidioLabeler", _CONFIDENCE, ANY, requires=("presidio_analyzer", "spacy"), extra="presidio"
     ),

@@ -17,7 +17,10 @@ TAGS = ["O", "S-PER", "S-LOC"]
 
 
 def save(path, arch="bert", kind="wordpiece", auto=SEQUENCE, labels=("fine", "toxic", "spam"), pad=True, **config):
-    """A tiny classifier with random weights, wide enough for scores that differ; gives its folder."""
+    """A tiny classifier with random weights, wide enough for scores that differ; gives its folder.
+
+    A key of the config that is None is left out.
+    """
     torch.manual_seed(1)
     tokenizer = AutoTokenizer.from_pretrained(tiny_tokenizer(path.parent, kind))
     if not pad:
@@ -34,7 +37,8 @@ def save(path, arch="bert", kind="wordpiece", auto=SEQUENCE, labels=("fine", "to
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
     }
-    auto.from_config(AutoConfig.for_model(arch, **{**settings, **config})).save_pretrained(path)
+    settings = {key: value for key, value in {**settings, **config}.items() if value is not None}
+    auto.from_config(AutoConfig.for_model(arch, **settings)).save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path
 

@@ -87,7 +87,7 @@ def test_spellings_that_a_reader_takes_for_the_name(text, names, pieces):
     st.text(st.sampled_from("\\\\&#;xudD8cnAa _*²\u00ad\u0301") | st.characters()), st.text(min_size=1), st.booleans()
 )
 def test_any_text_and_any_name(text, name, parts):
-    for start, end, score, _ in name_spans(f"{text} {name}", [name], parts):
+    for start, end, score, *_ in name_spans(f"{text} {name}", [name], parts):
         assert 0 <= start < end <= len(text) + 1 + len(name) and score == 1
 
 

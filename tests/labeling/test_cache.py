@@ -44,6 +44,26 @@ def test_only_unknown_texts_are_labeled(tmp_path):
     assert annotate(first, []) == []
 
 
+class Naming(Counting):
+    """Marks every x under a name of its own, and says what each is."""
+
+    def label(self, texts, rows):
+        kinds = ["", "first", 'say "x"\n']
+        return [
+            [Span(s, e, p, ["", "mine"][s % 2], kinds[s % 3]) for s, e, p, *_ in spans]
+            for spans in super().label(texts, rows)
+        ]
+
+
+def test_names_and_kinds_are_kept(tmp_path):
+    plain = annotate(Naming(None), ["xxxxxxx"])
+    assert len({span[3:] for span in plain[0]}) == 6 and {span.labeler for span in plain[0]} == {"counting", "mine"}
+    for asked in (1, 0):
+        labeler = Naming(SpanCache("a" * 64, "counting", tmp_path))
+        assert annotate(labeler, ["xxxxxxx"]) == plain
+        assert len(labeler.asked) == asked
+
+
 def test_another_labeler_has_another_cache(tmp_path):
     one, other = (Counting(SpanCache(digest * 64, "counting", tmp_path)) for digest in "ab")
     annotate(one, ["x"])
@@ -80,22 +100,30 @@ def test_a_file_of_another_user_is_not_used(tmp_path, monkeypatch, caplog):
     assert "it belongs to another user" in caplog.text
 
 
-ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
+ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8"), ("name", "<u2")])
+NAMES = b'[["", ""]]\n'
 
 
 @pytest.mark.parametrize(
     "row",
     [
-        [(5, 4_000_000_000, 7.5)],
-        [(0, 4, 0.5)],
-        [(1, 1, 0.5)],
-        [(2, 1, 0.5)],
-        [(0, 1, 1.5)],
-        [(0, 1, -0.1)],
-        [(0, 1, float("nan"))],
-        [(0, 1, float("inf"))],
-        [(2, 3, 0.5), (0, 1, 0.5)],
+        [(5, 4_000_000_000, 7.5, 0)],
+        [(0, 4, 0.5, 0)],
+        [(1, 1, 0.5, 0)],
+        [(2, 1, 0.5, 0)],
+        [(0, 1, 1.5, 0)],
+        [(0, 1, -0.1, 0)],
+        [(0, 1, float("nan"), 0)],
+        [(0, 1, float("inf"), 0)],
+        [(0, 1, 0.5, 1)],
+        [(2, 3, 0.5, 0), (0, 1, 0.5, 0)],
         b"12 Elm St",
+        NAMES + b"12 Elm St",
+        b"[[1, 2]]\n",
+        b"[1]\n",
+        b"7\n",
+        b'[["xy"]]\n',
+        b"\xff\n",
         "text",
         7,
         None,
@@ -104,7 +132,7 @@ ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
 def test_a_row_that_does_not_fit_its_text_is_not_believed(tmp_path, caplog, row):
     annotate(Counting(SpanCache("a" * 64, "counting", tmp_path)), ["x y"])
     store = SpanCache("a" * 64, "counting", tmp_path).store
-    blob = np.array(row, ROW).tobytes() if isinstance(row, list) else row
+    blob = NAMES + np.array(row, ROW).tobytes() if isinstance(row, list) else row
     with sqlite3.connect(store.path) as database:
         database.execute("UPDATE spans SET spans = ?", (blob,))
     labeler = Counting(SpanCache("a" * 64, "counting", tmp_path))

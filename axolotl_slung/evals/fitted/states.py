@@ -33,7 +33,7 @@ class StateModel:
     """
 
     def __init__(self, said: str, model: str):
-        from ...labeling.classifier.model import files_of
+        from ...labeling.hub import files_of
         from ...labeling.identity import file_digest
 
         try:

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...errors import SlungError, first_line
-from ...labeling.classifier.model import files_of
+from ...labeling.hub import files_of
 from .answers import AnswerCache, digest
 from .base import Scorer
 from .guards import FORMAT, GUARDS, REPLY_TOKENS, Step, filled, plain, read

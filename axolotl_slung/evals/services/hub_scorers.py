@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import SlungError
 from ...labeling.base import LabelerError
-from ...labeling.classifier.model import locate
+from ...labeling.hub import locate
 from ...storage import sha256_of
 from .base import Scorer
 from .local_models import ClassifierScorer

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ...errors import SlungError, first_line
-from ...labeling.classifier.model import files_of
+from ...labeling.hub import files_of
 from .answers import AnswerCache, digest
 from .judge import REPLY_TOKENS, THINKING_TOKENS, Judge
 from .scorers import digest_of, short_name

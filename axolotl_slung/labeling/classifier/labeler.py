@@ -3,98 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
-from ..base import Labeler, LabelerError, Span, utf8_safe
+import numpy as np
+
+from ..base import Span, utf8_safe
+from ..hub import HubLabeler
 from ..text.sentences import split
-from .model import ClassifierModel, Window, files_of, locate
+from .model import ClassifierModel, joined
+from .tags import Label, Unit
+from .words import word_spans
 
 
-class ClassifierLabeler(Labeler):
-    """The probability of one label, from a sequence or token classifier of the `transformers` library.
+class ClassifierLabeler(HubLabeler):
+    """Probabilities of labels, from a sequence or token classifier of the `transformers` library.
 
     A sequence classifier scores each sentence (`unit: sentence`, without the white space around it) or the whole text
-    (`document`). The score is a softmax over the labels. It is a sigmoid if the model has the problem type
-    `multi_label_classification` or one logit.
+    (`document`). A token classifier (`unit: token`) scores each word. Each label has a span of its own, with the label
+    as its kind. With factors there is one span: its score is the sum of the labels' probabilities times their factors.
 
-    A token classifier (`unit: token`) finds entities: runs of tokens whose most probable tag is one of the label's.
-    The prefixes B-, I-, E- (or L-) and S- (or U-), if any, determine where entities begin and end. An entity's score
-    is the highest of its tokens' probabilities, each for the token's own tag.
+    Probabilities are a softmax over the model's tags. They are a sigmoid for a sequence classifier with the problem
+    type `multi_label_classification` or one logit. A token's probability of a label is the sum over the label's tags:
+    B-, I-, E-, L-, M-, S-, U- and bare. So it does not depend on which tag is the most probable one.
 
-    Texts longer than the model's limit are cut into windows that overlap by a quarter. The score of a sentence or
-    document is the highest over its windows. Each token takes its tag from the window with more context around it.
+    A word's score is the highest of its tokens' (see `word_spans`).
+
+    Texts longer than the window are cut into windows that overlap by a quarter. The score of a sentence or document is
+    the highest over its windows. Each token takes its score from the window with more context around it.
     Special tokens that a text spells out ("[SEP]", for example) are read as ordinary characters. A text without
     tokens has no spans.
 
-    Weights are read as float32. The model is on the GPU, if there is one, only while it labels. Code that comes with
-    a model is not run.
+    Weights are read as float32. Code that comes with a model is not run.
 
     Args:
         key: the labeler's place in the YAML.
         model: a folder, or the name of a model on the Hugging Face hub (stored in the hub's own cache).
-        label: the label whose probability is the score. For tokens: without its prefix.
+        label: a label, several, or a mapping of labels to factors. For tokens: without their prefixes.
         unit: what gets one score each.
-        batch_size: windows per batch.
+        floor: for tokens: words with a lower score have no span.
+        window: the most tokens to read at once, or the model's own limit if it is lower.
+        batch_tokens: the most tokens per batch, with padding.
         revision: commit, tag or branch of a model on the hub.
+        thresholds: the scores at which buckets begin. None may be below `floor`.
     """
 
     scope = "document"
-    cached = True
-    lazy = ("_model",)
     packages = ("transformers", "tokenizers", "livekit-blingfire")
 
     def __init__(
         self,
         key: str,
         model: str,
-        label: str = "toxic",
-        unit: Literal["sentence", "document", "token"] = "sentence",
-        batch_size: int = 32,
+        label: Label = "toxic",
+        unit: Unit = "sentence",
+        floor: float = 0.01,
+        window: int = 4096,
+        batch_tokens: int = 4096,
         revision: str | None = None,
+        thresholds: Sequence[float] = (),
     ):
-        super().__init__(key)
-        self.source = model
+        # sentences and documents have a span with any score
+        super().__init__(key, model, revision, floor if unit == "token" else 0.0, thresholds)
         self.label_name = label
-        self.unit: Literal["sentence", "document", "token"] = unit
-        self.batch_size = batch_size
-        self.revision = revision
-        self.folder: Path | None = None
-        self.device = "cpu"
-        self._model: ClassifierModel | None = None
-        self._in_worker = False
+        self.unit: Unit = unit
+        self.window = window
+        self.batch_tokens = batch_tokens
 
-    def __setstate__(self, state):
-        vars(self).update(state, _in_worker=True)
-
-    def check(self) -> None:
-        """Download the model if necessary, load it and check that it has the label. The GPU is not used yet."""
-        import torch
-
-        self.folder = locate(self.key, self.source, self.revision)
-        self.model  # noqa: B018
-        if torch.cuda.is_available() or torch.backends.mps.is_available():
-            self.device = "cuda" if torch.cuda.is_available() else "mps"
-            # a process per GPU: each further one would put its own copy of the model on the same GPU
-            self.most_processes = max(1, torch.cuda.device_count())
-
-    def files(self) -> list[Path]:
-        """The model's weights, configuration and tokenizer. They exist after `check`."""
-        return [] if self.folder is None else files_of(self.folder)
-
-    @property
-    def model(self) -> ClassifierModel:
-        """The model, loaded on first use."""
-        if self._model is None:
-            self.folder = self.folder or locate(self.key, self.source, self.revision)
-            if self._in_worker:
-                self._prepare_worker()
-            self._model = ClassifierModel(self.key, self.folder, self.label_name, self.unit)
-        return self._model
+    def _load(self, folder: Path) -> ClassifierModel:
+        return ClassifierModel(self.key, folder, self.label_name, self.unit, self.window)
 
     def label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:
-        """One span per sentence, document or entity; see `Labeler.label`."""
+        """One span per label and sentence, document or word; see `Labeler.label`."""
         texts = [utf8_safe(text) for text in texts]
         if self.unit == "sentence":
             places = [(i, *span) for i, spans in enumerate(split(texts)) for span in spans]
@@ -104,45 +83,15 @@ class ClassifierLabeler(Labeler):
         if self.unit == "sentence":
             pieces = [piece.strip() for piece in pieces]
         labeled: list[list[Span]] = [[] for _ in texts]
-        for (index, start, end), windows in zip(places, self.model.read(pieces, self.batch_size, self.device)):
+        kinds = self.model.kinds
+        for (index, start, end), windows in zip(places, self.model.read(pieces, self.batch_tokens, self.device)):
+            if not windows:
+                continue
             if self.unit == "token":
-                labeled[index] = self._entities(texts[index], windows)
-            elif windows:
-                (tag,) = self.model.tags
-                labeled[index].append(Span(start, end, max(float(window.probabilities[tag]) for window in windows)))
+                labeled[index] = word_spans(texts[index], *joined(windows), kinds, self.floor)
+            else:
+                scores = np.max([window.scores for window in windows], 0).tolist()
+                labeled[index] += sorted(
+                    Span(start, end, min(score, 1.0), kind=kind) for score, kind in zip(scores, kinds)
+                )
         return labeled
-
-    def _prepare_worker(self) -> None:
-        import torch
-
-        if self.device != "cpu":
-            raise LabelerError(
-                f"{self.key}: worker processes cannot share the GPU; use one process (`slung label -j 1`), or set "
-                'CUDA_VISIBLE_DEVICES="" to label on the CPU'
-            )
-        # each core already has a process, and after a fork torch would wait for threads that do not exist
-        torch.set_num_threads(1)
-
-    def _entities(self, text: str, windows: list[Window]) -> list[Span]:
-        found: list[Span] = []
-        inside = False
-        # two windows share tokens: each window takes the half that is farther from its edge
-        cuts = [(one.first + len(one.offsets) + other.first) // 2 for one, other in pairwise(windows)]
-        for window, first, last in zip(windows, [0, *cuts], [*cuts, None]):
-            mine = slice(first - window.first, last and last - window.first)
-            best, highest = window.probabilities[mine].argmax(-1), window.probabilities[mine].max(-1)
-            for (start, end), tag, score in zip(window.offsets[mine], best.tolist(), highest.tolist()):
-                prefix = self.model.tags.get(tag)
-                if prefix is not None and inside and prefix not in ("B", "S", "U"):
-                    found[-1] = Span(found[-1].start, max(found[-1].end, end), max(found[-1].score, score))
-                elif prefix is not None:
-                    found.append(Span(start, end, score))
-                inside = prefix is not None and prefix not in ("E", "L", "S", "U")
-        return sorted(span for entity in found if (span := _stripped(text, entity)).start < span.end)
-
-
-def _stripped(text: str, span: Span) -> Span:
-    """The span without white space at its ends. Many tokenizers count the space before a word as part of it."""
-    piece = text[span.start : span.end]
-    start = span.start + len(piece) - len(piece.lstrip())
-    return span._replace(start=start, end=start + len(piece.strip()))

@@ -1,21 +1,16 @@
-"""A Hugging Face classifier: pieces of text in, windows of tokens with probabilities out."""
+"""A Hugging Face classifier: pieces of text in, windows of tokens with scores out."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from ...errors import first_line, meant
+from ...errors import first_line
 from ..base import LabelerError
-
-_OLD_WEIGHTS = "pytorch_model*.bin"
-# everything that determines the labels, and nothing that would be run
-_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
-_TAG = re.compile(r"([BIMELSU])-(.+)")
+from .tags import Label, Unit, factors_of
 
 
 class Window:
@@ -25,63 +20,36 @@ class Window:
         ids: token ids, with special tokens around them.
         lead: the number of special tokens before.
         first: the index of its first token in the piece.
-        offsets: for each token except special ones, its characters `[start, end)` in the piece.
-        probabilities: float32; `[tags]`, or for a token classifier `[offsets, tags]`.
+        offsets: int64 `[tokens, 2]`: the characters `[start, end)` in the piece of each token except special ones.
+        scores: float32; `[kinds]`, or for a token classifier `[tokens, kinds]`.
     """
 
-    def __init__(self, ids: list[int], lead: int, first: int, offsets: list[tuple[int, int]]):
+    def __init__(self, ids: list[int], lead: int, first: int, offsets: np.ndarray):
         self.ids, self.lead, self.first, self.offsets = ids, lead, first, offsets
-        self.probabilities: np.ndarray
+        self.scores: np.ndarray
 
 
-def locate(key: str, source: str, revision: str | None) -> Path:
-    """The folder of a model's files, downloaded into the hub's cache if necessary.
+def joined(windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
+    """The offsets and scores of all tokens of a piece, for a token classifier.
+
+    A token that is in two windows has the score of the one that reads more text on both of its sides.
 
     Args:
-        key: the labeler's place in the YAML.
-        source: a folder, or the name of a model on the hub.
-        revision: commit, tag or branch on the hub.
+        windows: of one piece, at least one.
 
-    Raises:
-        LabelerError: the model is not found.
+    Returns:
+        int64 `[tokens, 2]` and float32 `[tokens, kinds]`.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        if revision is not None:
-            raise LabelerError(
-                f"{key}.revision: {revision!r}: {source} is a folder without revisions; remove `revision`"
-            )
-        return folder
-    from huggingface_hub import snapshot_download
-
-    what = {"revision": revision, "ignore_patterns": ["*/*"]}
-    try:
-        folder = Path(snapshot_download(source, allow_patterns=list(_FILES), **what))
-        if not any(folder.glob("*.safetensors")):
-            folder = Path(snapshot_download(source, allow_patterns=[*_FILES, _OLD_WEIGHTS], **what))
-    except Exception as error:  # from the hub, from HTTP, from the disk
-        # use the cached files; if some are missing, loading them fails
-        if (folder := _cached(source, revision)) is None:
-            raise LabelerError(
-                f"{key}.model: {source!r}: is not a folder here, and cannot be downloaded from the Hugging Face hub: "
-                f"{first_line(error)}"
-            ) from error
-    return folder
-
-
-def _cached(source: str, revision: str | None) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    try:
-        config = try_to_load_from_cache(source, "config.json", revision=revision)
-    except ValueError:  # not a model's name
-        return None
-    return Path(config).parent if isinstance(config, str) else None
-
-
-def files_of(folder: Path) -> list[Path]:
-    """A model's weights, configuration and tokenizer."""
-    return sorted({path.resolve() for name in (*_FILES, _OLD_WEIGHTS) for path in folder.glob(name)})
+    last = windows[-1].first + len(windows[-1].offsets)
+    # each window takes the half of what it shares that is farther from its edge
+    cuts = [(one.first + len(one.offsets) + other.first) // 2 for one, other in pairwise(windows)]
+    mine = [
+        slice(start - window.first, stop - window.first)
+        for window, start, stop in zip(windows, [0, *cuts], [*cuts, last])
+    ]
+    offsets = [window.offsets[rows] for window, rows in zip(windows, mine)]
+    scores = [window.scores[rows] for window, rows in zip(windows, mine)]
+    return np.concatenate(offsets), np.concatenate(scores)
 
 
 class ClassifierModel:
@@ -90,18 +58,19 @@ class ClassifierModel:
     Args:
         key: the labeler's place in the YAML.
         folder: the folder of its files.
-        label: the label whose probability is the score.
+        label: see `factors_of`.
         unit: `token` for a token classifier.
+        window: the most tokens to read at once, including special ones.
 
     Attributes:
-        tags: maps the indices of the label's tags to their prefixes (B, I, ...; "" for none).
-        longest: the most tokens that it can read at once, including special ones; None for no limit.
+        kinds: the names of the scores.
+        longest: `window`, or the most tokens that the model can read at once if these are fewer.
 
     Raises:
-        LabelerError: it is not a classifier of this kind, or does not have the label.
+        LabelerError: it is not a classifier of this kind, or does not have the labels.
     """
 
-    def __init__(self, key: str, folder: Path, label: str, unit: Literal["sentence", "document", "token"]):
+    def __init__(self, key: str, folder: Path, label: Label, unit: Unit, window: int):
         self.key, self.folder, self.unit = key, folder, unit
         if (folder / "adapter_config.json").exists():
             raise self._unusable("is an adapter; merge it into its model and use the merged model")
@@ -110,7 +79,14 @@ class ClassifierModel:
 
             local = {"local_files_only": True, "trust_remote_code": False}
             self.config = AutoConfig.from_pretrained(folder, **local)
-            self.tags = self._find_tags(label)
+            self._check_kind()
+            tags = [tag for _, tag in sorted((self.config.id2label or {}).items())]
+            self.kinds, self._factors = factors_of(key, folder, tags, label, unit)
+            if self.kinds == [""] and self._is_binary():
+                raise LabelerError(
+                    f"{key}.label: expected one label or a list, got factors: the probabilities of this model's labels do "
+                    "not exclude each other, so their sum has no meaning; list the labels"
+                )
             self.tokenizer = AutoTokenizer.from_pretrained(folder, **local)
             self.model, report = self._kind().from_pretrained(
                 folder, **local, config=self.config, dtype="float32", output_loading_info=True
@@ -123,19 +99,25 @@ class ClassifierModel:
             raise self._unusable(f"has no weights for {min(report['missing_keys'])}; use a complete classifier")
         self.model.eval()
         self._check_tokenizer()
-        self.longest = self._longest()
+        self.longest = self._longest(window)
 
-    def read(self, pieces: list[str], batch_size: int, device: str) -> list[list[Window]]:
-        """For each piece its windows; none if it has no tokens.
+    def read(self, pieces: list[str], batch_tokens: int, device: str) -> list[list[Window]]:
+        """For each piece its windows, with scores; none if it has no tokens.
 
         Args:
             pieces: texts, without lone surrogates.
-            batch_size: windows per batch.
+            batch_tokens: the most tokens per batch, with padding. A longer window is a batch of its own.
             device: the model's device during this call.
 
         Raises:
             LabelerError: the model's outputs are not finite.
         """
+        read = self.windows(pieces)
+        self._fill([window for windows in read for window in windows], batch_tokens, device)
+        return read
+
+    def windows(self, pieces: list[str]) -> list[list[Window]]:
+        """For each piece its windows, without scores."""
         read: list[list[Window]] = [[] for _ in pieces]
         if not pieces:
             return read
@@ -150,8 +132,8 @@ class ClassifierModel:
         columns = encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"]
         for windows, ids, offsets, special in zip(read, *columns):
             if 0 in special:
-                windows.extend(self._windows(ids, offsets, special.index(0), special[::-1].index(0)))
-        self._fill([window for windows in read for window in windows], batch_size, device)
+                places = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(offsets)).reshape(-1, 2)
+                windows.extend(self._windows(ids, places, special.index(0), special[::-1].index(0)))
         return read
 
     def _windows(self, ids, offsets, lead: int, trail: int) -> Iterator[Window]:
@@ -159,48 +141,66 @@ class ClassifierModel:
 
         Args:
             ids: the whole piece's token ids, with special tokens.
-            offsets: their characters.
+            offsets: their characters, int64 `[ids, 2]`.
             lead: the number of special tokens before.
             trail: the number of special tokens after.
         """
         stop = len(ids) - trail
-        size = stop - lead if self.longest is None else self.longest - lead - trail
+        size = self.longest - lead - trail
+        if size < 1:
+            raise self._unusable(f"reads {self.longest} tokens at once, which its special tokens fill; raise `window`")
         for first in range(lead, stop, size - size // 4):
             last = min(first + size, stop)
             yield Window([*ids[:lead], *ids[first:last], *ids[stop:]], lead, first - lead, offsets[first:last])
             if last == stop:
                 return
 
-    def _fill(self, windows: list[Window], batch_size: int, device: str) -> None:
-        """Compute the windows' probabilities."""
+    def _fill(self, windows: list[Window], batch_tokens: int, device: str) -> None:
+        """Compute the windows' scores."""
         import torch
 
-        # sort by length to reduce padding
-        windows = sorted(windows, key=lambda window: len(window.ids))
-        size = 1 if self.tokenizer.pad_token_id is None else batch_size
         try:
             self.model.to(device)
-            for first in range(0, len(windows), size):
-                batch = windows[first : first + size]
+            factors = torch.from_numpy(self._factors).to(device)
+            for batch in self.batches(windows, batch_tokens):
                 with torch.inference_mode():
-                    inputs = self._padded([window.ids for window in batch])
-                    logits = self.model(**{name: value.to(device) for name, value in inputs.items()}).logits
-                if not torch.isfinite(logits).all():
-                    raise self._unusable("gives logits that are not finite: its weights are damaged; use another copy")
-                probabilities = (logits.sigmoid() if self._is_binary() else logits.softmax(-1)).cpu().numpy()
-                for window, found in zip(batch, probabilities):
+                    inputs = {name: value.to(device) for name, value in self.padded(batch).items()}
+                    logits = self.model(**inputs).logits
+                    # what stands at the padding is not read, and may be anything
+                    read = logits[inputs["attention_mask"].bool()] if self.unit == "token" else logits
+                    if not torch.isfinite(read).all():
+                        raise self._unusable(
+                            "gives logits that are not finite: its weights are damaged; use another copy"
+                        )
+                    probabilities = logits.sigmoid() if self._is_binary() else logits.softmax(-1)
+                    scores = (probabilities @ factors).cpu().numpy()
+                for window, found in zip(batch, scores):
                     tokens = slice(window.lead, window.lead + len(window.offsets))
-                    window.probabilities = found[tokens] if self.unit == "token" else found
+                    window.scores = found[tokens] if self.unit == "token" else found
         finally:
             # training, which follows, needs the GPU's memory
             if device != "cpu":
                 self.model.to("cpu")
                 getattr(torch, device).empty_cache()
 
-    def _padded(self, rows: list[list[int]]) -> dict:
-        """The model's inputs, int64 `[rows, longest row]`, padded on the right."""
+    def batches(self, windows: Sequence[Window], batch_tokens: int) -> Iterator[list[Window]]:
+        """The windows in batches of like lengths, which need little padding."""
+        batch: list[Window] = []
+        # without padding a sequence classifier cannot tell where a row ends
+        most = 1 if self.tokenizer.pad_token_id is None and self.unit != "token" else len(windows)
+        for window in sorted(windows, key=lambda window: len(window.ids)):
+            if batch and (len(batch) == most or (len(batch) + 1) * len(window.ids) > batch_tokens):
+                yield batch
+                batch = []
+            batch.append(window)
+        if batch:
+            yield batch
+
+    def padded(self, windows: Sequence[Window]) -> dict:
+        """The model's inputs, int64 `[windows, longest window]`, padded on the right."""
         import torch
 
+        rows = [window.ids for window in windows]
         width = max(map(len, rows))
         filler = self.tokenizer.pad_token_id or 0
         ids = torch.tensor([row + [filler] * (width - len(row)) for row in rows])
@@ -217,7 +217,7 @@ class ClassifierModel:
 
         return AutoModelForTokenClassification if self.unit == "token" else AutoModelForSequenceClassification
 
-    def _find_tags(self, label: str) -> dict[int, str]:
+    def _check_kind(self) -> None:
         ending = "ForTokenClassification" if self.unit == "token" else "ForSequenceClassification"
         kinds = self.config.architectures or []
         if kinds and not any(kind.endswith(ending) for kind in kinds):
@@ -227,19 +227,6 @@ class ClassifierModel:
             )
         if self.config.problem_type == "regression":
             raise self._unusable("is a regression, whose scores are not probabilities; use a classifier")
-        tags, names = {}, {}
-        for index, tag in self.config.id2label.items():
-            match = _TAG.fullmatch(tag) if self.unit == "token" and tag != label else None
-            prefix, name = match.groups() if match else ("", tag)
-            names[name] = None
-            if name == label:
-                tags[int(index)] = prefix
-        if not tags:
-            raise LabelerError(
-                f"{self.key}.label: {label!r}: is not in {self.folder}; choose one of {', '.join(names)}"
-                f"{meant(label, names)}"
-            )
-        return tags
 
     def _check_tokenizer(self) -> None:
         if not self.tokenizer.is_fast:
@@ -255,8 +242,9 @@ class ClassifierModel:
         if text_config.pad_token_id is None:
             text_config.pad_token_id = self.tokenizer.pad_token_id
 
-    def _longest(self) -> int | None:
+    def _longest(self, window: int) -> int:
         limits = [
+            window,
             self.tokenizer.model_max_length,
             getattr(self.config.get_text_config(), "max_position_embeddings", None),
         ]
@@ -264,7 +252,7 @@ class ClassifierModel:
             # RoBERTa and similar models count positions from the padding's index on
             if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
                 limits.append(module.num_embeddings - module.padding_idx - 1)
-        return min((limit for limit in limits if limit and 0 < limit < 10**9), default=None)
+        return min(limit for limit in limits if limit and limit > 0)
 
     def _unusable(self, reason: str) -> LabelerError:
         return LabelerError(f"{self.key}.model: {self.folder}: {reason}")

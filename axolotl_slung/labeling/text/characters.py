@@ -51,8 +51,8 @@ SIGNS = "\u00a9\u00ae\u00b2\u00b3\u00b9\u2020\u2021\u2070\u2074-\u207e\u2117\u21
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc"
 """Characters between which white space does not count, for use in a character class of `regex`."""
 
-# the characters that form words; scripts without spaces between words are excluded
-_WORD = regex.compile(r"(?V1)[\w--[\p{Pc}\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]")
+WORD = regex.compile(r"(?V1)[\w--[\p{Pc}\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]")
+"""A character that forms words. Scripts without spaces between words are excluded."""
 _NEWLINES = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _BLANKS = "_\u2800"
 # one character for one, so that they can be replaced before and after NFKD
@@ -170,7 +170,7 @@ def _in_words(char: str) -> int:
         return char.isalnum()
     if unicodedata.decomposition(char).startswith(("<super>", "<sub>")):
         return 0
-    return _WORD.match(char) is not None
+    return WORD.match(char) is not None
 
 
 @cache

@@ -5,16 +5,11 @@ from functools import cache
 import multiprocess
 import pytest
 import torch
-from helpers.classifiers import LONGEST, SEQUENCE, TOKEN, save, save_tagger
+from helpers.classifiers import LONGEST, SEQUENCE, save
 from helpers.tiny import TEXT
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoTokenizer
 
 from axolotl_slung.labeling import ClassifierLabeler, LabelerError
 from axolotl_slung.labeling.text.sentences import split
@@ -28,12 +23,11 @@ TEXTS = [" ".join(TEXT[:4]), TEXT[4], "", " \n", "You liar!\nYou thief! " * 10, 
 
 @cache
 def loaded(path):
-    kind = TOKEN if "ForTokenClassification" in AutoConfig.from_pretrained(path).architectures[0] else SEQUENCE
-    return AutoTokenizer.from_pretrained(path), kind.from_pretrained(path).eval()
+    return AutoTokenizer.from_pretrained(path), SEQUENCE.from_pretrained(path).eval()
 
 
 def windows(path, piece):
-    """Stretches of the piece's tokens that overlap by a quarter: (place of the first token, logits) of each."""
+    """The logits of stretches of the piece's tokens that overlap by a quarter."""
     tokenizer, model = loaded(path)
     around = tokenizer("")["input_ids"]
     longest = LONGEST - (model.config.pad_token_id + 1 if model.config.model_type == "roberta" else 0)
@@ -43,8 +37,7 @@ def windows(path, piece):
     while ids:
         window = [*around[:1], *ids[first : first + size], *around[1:]]
         with torch.no_grad():
-            logits = model(input_ids=torch.tensor([window])).logits[0].double()
-        yield first, logits[len(around[:1]) : len(window) - len(around[1:])] if logits.ndim == 2 else logits
+            yield model(input_ids=torch.tensor([window])).logits[0].double()
         if first + size >= len(ids):
             return
         first += size - size // 4
@@ -55,7 +48,7 @@ def reference_score(path, piece):
     config = loaded(path)[1].config
     index = config.label2id["toxic"]
     found = []
-    for _, logits in windows(path, piece):
+    for logits in windows(path, piece):
         if config.problem_type or len(logits) == 1:
             found.append(1 / (1 + torch.exp(-logits[index])).item())
         else:
@@ -92,112 +85,43 @@ def test_sentences_and_documents_against_the_reference(folder, name):
     assert len(scores) > 5
 
 
+@pytest.mark.parametrize("problem_type", [None, "multi_label_classification"])
+def test_each_label_of_a_list_has_spans_of_its_own(folder, problem_type):
+    path = str(save(folder / f"several_{problem_type}", problem_type=problem_type))
+    rows = [{}] * len(TEXTS)
+    (both, toxic, spam) = (
+        ClassifierLabeler(KEY, path, label).label(TEXTS, rows) for label in (["toxic", "spam"], "toxic", "spam")
+    )
+    for spans, first, second in zip(both, toxic, spam, strict=True):
+        for kind, alone in (("toxic", first), ("spam", second)):
+            assert [span for span in spans if span.kind == kind] == alone
+        assert spans == sorted(spans) and len(spans) == len(first) + len(second)
+
+
+def test_factors_add_up_to_one_score(folder, toxic):
+    rows = [{}] * len(TEXTS)
+    (summed, first, second) = (
+        ClassifierLabeler(KEY, str(toxic), label, "document").label(["You liar!"], rows[:1])[0][0].score
+        for label in ({"toxic": 0.25, "spam": 1}, "toxic", "spam")
+    )
+    assert summed == pytest.approx(0.25 * first + second, abs=1e-6)
+    sigmoid = ClassifierLabeler(
+        KEY, str(save(folder / "sums", problem_type="multi_label_classification")), {"toxic": 1}
+    )
+    with pytest.raises(LabelerError, match=r"\.label: expected one label or a list, got factors: .*; list the labels"):
+        sigmoid.check()
+
+
 @pytest.mark.parametrize("unit", ["sentence", "token"])
 def test_a_batch_of_one_is_a_batch_of_many(toxic, tagger, unit):
     path, label = (tagger, "PER") if unit == "token" else (toxic, "toxic")
-    many = ClassifierLabeler(KEY, str(path), label, unit, batch_size=64).label(TEXTS, [{}] * len(TEXTS))
-    one = ClassifierLabeler(KEY, str(path), label, unit, batch_size=1)
+    many = ClassifierLabeler(KEY, str(path), label, unit, batch_tokens=8192).label(TEXTS, [{}] * len(TEXTS))
+    one = ClassifierLabeler(KEY, str(path), label, unit, batch_tokens=1)
     alone = [one.label([text], [{}])[0] for text in TEXTS]
     assert [[span[:2] for span in spans] for spans in many] == [[span[:2] for span in spans] for spans in alone]
     for spans, others in zip(many, alone):
         assert [span.score for span in spans] == pytest.approx([span.score for span in others], abs=1e-5)
     assert sum(map(len, many)) > 10
-
-
-def test_every_token_of_a_long_text_is_tagged_once(tagger):
-    """Single tokens as entities, each by the window in which it lies farther from a cut."""
-    text = TEXTS[0]
-    tokenizer = AutoTokenizer.from_pretrained(tagger)
-    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    read = [(first, logits) for first, logits in windows(tagger, text)]
-    assert len(read) > 3
-    expected = []
-    for place, (start, end) in enumerate(offsets):
-        seen = []
-        for first, logits in read:
-            left = place - first if first else 1000
-            right = first + len(logits) - 1 - place if first + len(logits) < len(offsets) else 1000
-            seen.append((min(left, right), first, logits))
-        _, first, logits = max(seen, key=lambda window: window[:2])
-        probabilities = torch.softmax(logits[place - first], -1)
-        if probabilities.argmax() == 1:
-            expected.append((start, end, probabilities.max().item()))
-    (spans,) = ClassifierLabeler(KEY, str(tagger), "PER", "token").label([text], [{}])
-    assert [span[:2] for span in spans] == [span[:2] for span in expected] and len(spans) > 3
-    assert [span.score for span in spans] == pytest.approx([span[2] for span in expected], abs=1e-5)
-
-
-@pytest.fixture(scope="module")
-def literal(folder):
-    """Makes token classifiers that tag the word "B-p" as B-p, and so on, and "B-p?" with less certainty."""
-
-    def make(tags):
-        words = {word: index for index, word in enumerate(["[PAD]", "[UNK]", *tags, *(f"{tag}?" for tag in tags)])}
-        tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
-        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        path = folder / "_".join(tags)
-        PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]").save_pretrained(path)
-        sizes = {"vocab_size": len(words), "hidden_size": len(tags), "intermediate_size": 4, "num_attention_heads": 1}
-        labels = {"id2label": dict(enumerate(tags)), "label2id": {tag: index for index, tag in enumerate(tags)}}
-        config = AutoConfig.for_model("bert", num_hidden_layers=0, max_position_embeddings=512, **sizes, **labels)
-        model = TOKEN.from_config(config)
-        with torch.no_grad():
-            for parameter in model.bert.parameters():
-                parameter.zero_()
-            model.bert.embeddings.LayerNorm.weight.fill_(1)
-            words = model.bert.embeddings.word_embeddings.weight[2:]
-            words.copy_(torch.eye(len(tags)).repeat(2, 1))
-            words[len(tags) :, 0] += 0.6
-            model.classifier.weight.copy_(torch.eye(len(tags)) * 5)
-            model.classifier.bias.zero_()
-        model.save_pretrained(path)
-        return path
-
-    return make
-
-
-@pytest.mark.parametrize(
-    ("text", "pieces"),
-    [
-        ("O B-p I-p I-p O", ["B-p I-p I-p"]),
-        ("B-p B-p I-p", ["B-p", "B-p I-p"]),
-        ("I-p I-p O I-p", ["I-p I-p", "I-p"]),
-        ("B-p I-p E-p I-p", ["B-p I-p E-p", "I-p"]),
-        ("S-p S-p I-p", ["S-p", "S-p", "I-p"]),
-        ("B-p B-q I-p", ["B-p", "I-p"]),
-        ("B-p  I-p\nI-p", ["B-p  I-p\nI-p"]),
-        ("O B-q", []),
-        ("", []),
-        ("B-p " * 700, ["B-p"] * 700),
-        ("B-p" + " I-p" * 700, ["B-p" + " I-p" * 700]),
-    ],
-)
-def test_tags_join_to_entities(literal, text, pieces):
-    labeler = ClassifierLabeler(KEY, str(literal(["O", "B-p", "I-p", "E-p", "S-p", "B-q"])), "p", "token")
-    (spans,) = labeler.label([text], [{}])
-    assert [text[span.start : span.end] for span in spans] == pieces
-
-
-def test_the_highest_probability_is_the_entitys(literal):
-    labeler = ClassifierLabeler(KEY, str(literal(["O", "B-p", "I-p", "E-p", "S-p", "B-q"])), "p", "token")
-    (doubtful,), (certain,), (both,) = labeler.label(["B-p?", "I-p", "B-p? I-p I-p?"], [{}] * 3)
-    assert 0.5 < doubtful.score < certain.score - 1e-3
-    assert both == (0, 13, pytest.approx(certain.score, abs=1e-6), "")
-
-
-def test_labels_without_prefixes(literal):
-    labeler = ClassifierLabeler(KEY, str(literal(["O", "name", "place"])), "name", "token")
-    assert [span[:2] for span in labeler.label(["O name name place name"], [{}])[0]] == [(2, 11), (18, 22)]
-    with pytest.raises(LabelerError, match=r"\.label: 'p': is not in .*; choose one of O, name, place"):
-        ClassifierLabeler(KEY, labeler.source, "p", "token").check()
-
-
-def test_a_blank_before_a_word_is_not_part_of_the_entity(folder):
-    path = save_tagger(folder / "blanks", kind="unigram")
-    text = "Maria met John at the old station. " * 5
-    (spans,) = ClassifierLabeler(KEY, str(path), "PER", "token").label([text], [{}])
-    assert len(spans) > 3
-    assert all(text[span.start : span.end].strip() == text[span.start : span.end] for span in spans)
 
 
 @given(st.lists(st.text(st.characters()), max_size=3))
