@@ -16,7 +16,6 @@ from .labels.buckets import PRESETS, Action, Bucket, preset
 from .labels.codec import MAX_BUCKETS
 from .labels.replacement import check_template, makes_up
 
-
 _OPTIONS = tuple(dict.fromkeys(key for a in Action for key in (a.traits.needs, a.traits.takes) if key is not None))
 """The keys of buckets that only some actions have."""
 

@@ -155,7 +155,11 @@ def _colored(document, its_effects, context):
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         mark = PARTIAL if document.partial[index] else ""
         style = _STYLES[effect][index % 2]
-        yield (visible(token) or "∅") + mark + _put_in(document, index, effect), style + _RISKY if context[index] else style, "\n" in token
+        yield (
+            (visible(token) or "∅") + mark + _put_in(document, index, effect),
+            style + _RISKY if context[index] else style,
+            "\n" in token,
+        )
 
 
 def _put_in(document, index, effect) -> str:

@@ -170,10 +170,7 @@ class Labeler(ABC):
             found = self._label(texts, rows)
         else:
             found = self.cache.fill(texts, lambda some: self._label([texts[i] for i in some], [rows[i] for i in some]))  # pyright: ignore[reportArgumentType] - set by `build`
-        named = [
-            [span if span.labeler else span._replace(labeler=self.name) for span in spans]
-            for spans in found
-        ]
+        named = [[span if span.labeler else span._replace(labeler=self.name) for span in spans] for spans in found]
         return named if self.scale is None else [self.scale.put(spans) for spans in named]
 
     def _label(self, texts: Sequence[str], rows: Sequence[Mapping]) -> list[list[Span]]:

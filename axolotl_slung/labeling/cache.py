@@ -98,6 +98,7 @@ def _fits(blob: object, length: int) -> bool:
         and (start[:-1] <= start[1:]).all()
         and ((score >= 0) & (score <= 1)).all()  # false for NaN
         and (rows["kind"] < len(kinds)).all()
+        and kinds[0] == ""
     )
 
 

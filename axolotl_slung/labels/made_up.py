@@ -13,28 +13,33 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable
-from itertools import count
+from itertools import chain, repeat
 
 from ..labeling.text.escapes import unescaped
 
-GIVEN = (
-    "Aaron Ada Adam Agnes Alan Alba Alma Amos Anita Anna Anton Arlo Astrid Axel Beata Bela Benno Berta Bianca Boris "
-    "Bruno Cara Carl Celia Clara Colin Cora Dana Daria David Delia Dora Dylan Edda Edgar Edith Elias Elisa Ella Elmar "
-    "Emil Emma Enzo Erik Erna Esther Eva Ewan Fabian Felix Fiona Flora Frank Frida Gemma Georg Gina Glenn Greta Gustav "
-    "Hanna Harald Hazel Hector Heidi Helen Henry Hilda Hugo Ida Igor Ilse Ines Ingrid Iris Irma Ivan Jana Jasper Jens "
-    "Joan Joel Jonas Julia Karin Karl Kira Kurt Lara Lena Leo Lidia Linus Lisa Lorenz Lotte Lucas Lydia Magda Marco "
-    "Maria Martin Maya Milan Mina Mona Nadia Nils Nina Nora Oskar Otto Paula Peter Petra Ralf Rita Robin Rosa Ruth Sam "
-    "Selma Simon Sofia Stella Sven Tara Theo Tilda Vera Viola"
-).split()
-HEADS = (
-    "Alder Ash Barn Beck Birch Black Brad Briar Brook Burn Cald Carl Chad Cliff Cold Crag Dal Dern Dun East Elm Fair "
-    "Farn Fen Fern Glen Gold Grant Green Hart Haw Heath High Holm Horn Kell Kirk Lang Lark Lin Lock Marsh Mead Mill "
-    "Moor Nor Oak Pem Pen Rad Raven Red Rock Row Sand Shaw Sher Stan Stone Thorn Wake West Whit Wood"
-).split()
-TAILS = (
-    "bank berg bourne bridge brook bury by cliff combe cote dale den field ford gate grove ham hurst ingham land leigh "
-    "ley low mere more ridge side stead ton wall well wick"
-).split()
+
+def _listed(words: str) -> list[str]:
+    return words.split()
+
+
+GIVEN = _listed(
+    "Aaron Ada Adam Agnes Alan Alba Alma Amos Anita Anna Anton Arlo Astrid Axel Beata Bela Benno Berta Bianca "
+    "Boris Bruno Cara Carl Celia Clara Colin Cora Dana Daria David Delia Dora Dylan Edda Edgar Edith Elias Elisa "
+    "Ella Elmar Emil Emma Enzo Erik Erna Esther Eva Ewan Fabian Felix Fiona Flora Frank Frida Gemma Georg Gina "
+    "Glenn Greta Gustav Hanna Harald Hazel Hector Heidi Helen Henry Hilda Hugo Ida Igor Ilse Ines Ingrid Iris "
+    "Irma Ivan Jana Jasper Jens Joan Joel Jonas Julia Karin Karl Kira Kurt Lara Lena Leo Lidia Linus Lisa Lorenz "
+    "Lotte Lucas Lydia Magda Marco Maria Martin Maya Milan Mina Mona Nadia Nils Nina Nora Oskar Otto Paula Peter "
+    "Petra Ralf Rita Robin Rosa Ruth Sam Selma Simon Sofia Stella Sven Tara Theo Tilda Vera Viola"
+)
+HEADS = _listed(
+    "Alder Ash Barn Beck Birch Black Brad Briar Brook Burn Cald Carl Chad Cliff Cold Crag Dal Dern Dun East Elm "
+    "Fair Farn Fen Fern Glen Gold Grant Green Hart Haw Heath High Holm Horn Kell Kirk Lang Lark Lin Lock Marsh "
+    "Mead Mill Moor Nor Oak Pem Pen Rad Raven Red Rock Row Sand Shaw Sher Stan Stone Thorn Wake West Whit Wood"
+)
+TAILS = _listed(
+    "bank berg bourne bridge brook bury by cliff combe cote dale den field ford gate grove ham hurst ingham land "
+    "leigh ley low mere more ridge side stead ton wall well wick"
+)
 """A surname is a head and a tail. Few people have such a name, and 2,048 are enough to tell people apart."""
 
 _TRIES = 8
@@ -67,7 +72,7 @@ class Draws:
         return choices[self.below(len(choices))]
 
 
-def made_up(original: str, kind: str, seed: int) -> str:  # pyright: ignore[reportReturnType] - the loop always returns
+def made_up(original: str, kind: str, seed: int) -> str:
     """A value of the same kind that is not the original.
 
     Args:
@@ -81,12 +86,10 @@ def made_up(original: str, kind: str, seed: int) -> str:  # pyright: ignore[repo
     family = family_of(kind)
     make, normal = _MAKERS[family]
     same = normal(original)
-    for attempt in count():
-        draws = Draws(seed, family, same, str(attempt))
-        # an original without a letter or digit of its own never changes
-        value = make(draws, original) if attempt < _TRIES else _letters(draws, original)
-        if normal(value) != same:
-            return value
+    # an original without a letter or digit of its own never changes
+    makers = chain([make] * _TRIES, repeat(_letters))
+    values = (maker(Draws(seed, family, same, str(n)), original) for n, maker in enumerate(makers))
+    return next(value for value in values if normal(value) != same)
 
 
 def family_of(kind: str) -> str:
@@ -196,10 +199,8 @@ def _letters(draws: Draws, original: str) -> str:
 
 def _with_start(value: str, start: str) -> str:
     """The value with other first letters or digits."""
-    out, left = [], list(start)
-    for c in value:
-        out.append(left.pop(0) if left and c.isalnum() else c)
-    return "".join(out)
+    left = list(start)
+    return "".join(left.pop(0) if left and c.isalnum() else c for c in value)
 
 
 FAMILIES = {

@@ -51,9 +51,7 @@ def makes_up(template: str) -> bool:
     return any(field == _MADE_UP for _, field, *_ in string.Formatter().parse(template))
 
 
-def replacements(
-    text: str, spans: Sequence[Span], of_char: np.ndarray, buckets: Sequence[Bucket]
-) -> list[Replaced]:
+def replacements(text: str, spans: Sequence[Span], of_char: np.ndarray, buckets: Sequence[Bucket]) -> list[Replaced]:
     """What the buckets with the action `replace` put into a text, in ascending order.
 
     Spans of one bucket that overlap are replaced together, and the longest one gives the kind. Where a span of a

@@ -44,6 +44,20 @@ def test_only_unknown_texts_are_labeled(tmp_path):
     assert annotate(first, []) == []
 
 
+class Kinds(Counting):
+    def label(self, texts, rows):
+        found = super().label(texts, rows)
+        return [[span._replace(kind=("", "e-mail", "ünï")[span.start % 3]) for span in spans] for spans in found]
+
+
+def test_kinds_are_kept(tmp_path):
+    texts = ["xxxx xx", "xx", "", "yx"]
+    plain = annotate(Kinds(None), texts)
+    assert {span.kind for spans in plain for span in spans} == {"", "e-mail", "ünï"}
+    first, second = (Kinds(SpanCache("a" * 64, "counting", tmp_path)) for _ in range(2))
+    assert annotate(first, texts) == annotate(second, texts) == plain and not second.asked
+
+
 def test_another_labeler_has_another_cache(tmp_path):
     one, other = (Counting(SpanCache(digest * 64, "counting", tmp_path)) for digest in "ab")
     annotate(one, ["x"])
@@ -80,7 +94,7 @@ def test_a_file_of_another_user_is_not_used(tmp_path, monkeypatch, caplog):
     assert "it belongs to another user" in caplog.text
 
 
-ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
+ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8"), ("kind", "<u4")])
 
 
 @pytest.mark.parametrize(
@@ -95,6 +109,10 @@ ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
         [(0, 1, float("nan"))],
         [(0, 1, float("inf"))],
         [(2, 3, 0.5), (0, 1, 0.5)],
+        [(0, 1, 0.5, 1)],
+        b"\0\0\0\0" + b"no kind",
+        b"\xff\0\0\0",
+        b"\0\0\0\0\xff",
         b"12 Elm St",
         "text",
         7,
@@ -104,7 +122,10 @@ ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
 def test_a_row_that_does_not_fit_its_text_is_not_believed(tmp_path, caplog, row):
     annotate(Counting(SpanCache("a" * 64, "counting", tmp_path)), ["x y"])
     store = SpanCache("a" * 64, "counting", tmp_path).store
-    blob = np.array(row, ROW).tobytes() if isinstance(row, list) else row
+    blob = row
+    if isinstance(row, list):
+        rows = np.array([(*one, 0)[:4] for one in row], ROW)
+        blob = len(rows).to_bytes(4, "little") + rows.tobytes()
     with sqlite3.connect(store.path) as database:
         database.execute("UPDATE spans SET spans = ?", (blob,))
     labeler = Counting(SpanCache("a" * 64, "counting", tmp_path))

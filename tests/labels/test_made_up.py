@@ -79,8 +79,14 @@ def test_telephone_numbers_are_nobodys():
 @pytest.mark.parametrize(
     "kind, spellings",
     [
-        ("person", ["Maria Hernandez", "MARIA  HERNANDEZ", "Maria\nHernandez", "Ma\u200bria Hernandez", "HERNANDEZ, Maria"]),
-        ("email", ["maria@corp.com", "Maria@Corp.com", "maria%40corp.com", "maria&#64;corp.com", "maria\\u0040corp.com"]),
+        (
+            "person",
+            ["Maria Hernandez", "MARIA  HERNANDEZ", "Maria\nHernandez", "Ma\u200bria Hernandez", "HERNANDEZ, Maria"],
+        ),
+        (
+            "email",
+            ["maria@corp.com", "Maria@Corp.com", "maria%40corp.com", "maria&#64;corp.com", "maria\\u0040corp.com"],
+        ),
         ("phone", ["+49 89 5551234", "+49-89-555-1234", "+49895551234", "+４９ 89 5551234"]),
         ("credit_card", ["4556 7375 8689 9855", "4556737586899855", "4556-7375-8689-9855"]),
         ("iban", ["DE89 3704 0044 0532 0130 00", "de89370400440532013000"]),
@@ -122,7 +128,9 @@ def test_a_value_is_never_the_original(original, kind):
     assert not words & set(re.findall(r"\w{6,}", value.casefold()))
 
 
-@pytest.mark.parametrize("original", ["\\n", "%20", "-", "!?", "\u200b", "AKIA", "sk-", "https://", "-----BEGIN PRIVATE KEY-----"])
+@pytest.mark.parametrize(
+    "original", ["\\n", "%20", "-", "!?", "\u200b", "AKIA", "sk-", "https://", "-----BEGIN PRIVATE KEY-----"]
+)
 @pytest.mark.parametrize("kind", ["api_keys", "credit_card", "iban", "phone", "x"])
 def test_what_has_nothing_to_change_is_changed(original, kind):
     assert made_up(original, kind, 7) not in ("", original)

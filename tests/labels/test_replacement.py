@@ -40,10 +40,14 @@ def at(text, part, kind="", labeler="names", score=1.0):
     ],
 )
 def test_templates(template, kind, expected):
-    assert put("to a@b.org now", [at("to a@b.org now", "a@b.org", kind)], buckets(template, 7)) == [("a@b.org", expected)]
+    assert put("to a@b.org now", [at("to a@b.org now", "a@b.org", kind)], buckets(template, 7)) == [
+        ("a@b.org", expected)
+    ]
 
 
-@pytest.mark.parametrize("template", ["{Kind}", "{", "}", "{}", "{0}", "{kind!r}", "{kind:>9}", "{kind.x}", "{made up}"])
+@pytest.mark.parametrize(
+    "template", ["{Kind}", "{", "}", "{}", "{0}", "{kind!r}", "{kind:>9}", "{kind.x}", "{made up}"]
+)
 def test_templates_that_are_refused(template):
     with pytest.raises(ValueError, match="brace"):
         check_template(template)

@@ -113,9 +113,7 @@ CHAT = {
 
 @pytest.mark.parametrize("text", ['"<{KIND}>\\', "{made_up}"])
 def test_chats_with_thoughts_calls_and_parts(tmp_path, text, caplog):
-    of = (
-        values() if text == "{made_up}" else {kind: text.replace("{KIND}", kind.upper()) for kind in values()}
-    )
+    of = values() if text == "{made_up}" else {kind: text.replace("{KIND}", kind.upper()) for kind in values()}
     keys = block(text, **({"seed": 7} if "made_up" in text else {}))
     [row], tokenizer = prepared(tmp_path, [conversation()], CHAT, keys)
     said = tokenizer.decode(row["input_ids"])
@@ -225,14 +223,24 @@ def test_originals_are_nowhere(tmp_path, caplog, capfd):
         assert part not in caplog.text and part not in "".join(capfd.readouterr())
         for path in tmp_path.rglob("*"):
             # datasets keeps the raw rows, with and without slung
-            if path.is_file() and path.name != "rows.jsonl" and not path.is_relative_to(tmp_path / "hf_home/datasets/json"):
+            if (
+                path.is_file()
+                and path.name != "rows.jsonl"
+                and not path.is_relative_to(tmp_path / "hf_home/datasets/json")
+            ):
                 assert part.encode() not in path.read_bytes(), path
 
 
 def test_tokenized_data_is_refused(tmp_path):
     row = {"input_ids": [40, 41], "attention_mask": [1, 1], "labels": [40, 41], "spans": [[0, 1, 1.0]]}
-    for action in ({"action": "replace", "text": "x"}, {"action": "drop_span"}, {"action": "control_token", "token": "!"}):
+    for action in (
+        {"action": "replace", "text": "x"},
+        {"action": "drop_span"},
+        {"action": "control_token", "token": "!"},
+    ):
         keys = block(labelers=[{"type": "spans"}])
         keys["slung"]["buckets"][1] = {"name": "personal", **action}
-        with pytest.raises(SlungDataError, match=re.escape(f"datasets[0]: it is already tokenized, so action: {action['action']}")):
+        with pytest.raises(
+            SlungDataError, match=re.escape(f"datasets[0]: it is already tokenized, so action: {action['action']}")
+        ):
             prepared(tmp_path, [row], {"type": "completion"}, keys)

@@ -268,9 +268,7 @@ class TaggingTokenizer:
 
     def _hidden_id(self, bucket: Bucket) -> int:
         token_id = self._id_of(bucket, "reserved")
-        uses = {
-            name: getattr(self._tokenizer, f"{name}_token_id", None) for name in ("bos", "eos", "pad", "unk")
-        }
+        uses = {name: getattr(self._tokenizer, f"{name}_token_id", None) for name in ("bos", "eos", "pad", "unk")}
         used = next((f"its {name} token" for name, one in uses.items() if one == token_id), None)
         if used is None and token_id not in self._tokenizer.added_tokens_decoder:
             used = "a token of ordinary text"
