@@ -14,8 +14,10 @@ from .base import RowError, Span
 
 LOG = get_logger(__name__)
 
-_ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8"), ("kind", "<u4")])
-"""A stored span. Its kind is an index into the names after the last row; 0 for a span without one."""
+_ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
+_KINDS = b"kind"
+"""Ends a stored value whose spans have kinds: no score from 0 to 1 ends in these bytes. Before it are the rows, for each
+row the index of its kind, the names of the kinds, and the number of rows."""
 
 
 class SpanCache:
@@ -71,24 +73,30 @@ class SpanCache:
         return [fresh[i] if i in fresh else self._unpacked(known[key]) for i, key in enumerate(keys)]
 
     def _unpacked(self, blob: bytes) -> list[Span]:
-        rows, kinds = _opened(blob)
-        columns = rows["start"].tolist(), rows["end"].tolist(), rows["score"].tolist(), rows["kind"].tolist()
+        rows, which, kinds = _opened(blob)
+        columns = rows["start"].tolist(), rows["end"].tolist(), rows["score"].tolist(), which.tolist()
         return [Span(start, end, score, self.name, kinds[kind]) for start, end, score, kind in zip(*columns)]
 
 
-def _opened(blob: bytes) -> tuple[np.ndarray, list[str]]:
-    """The rows of a stored value, and the names of kinds, of which the first is empty."""
-    number = int.from_bytes(blob[:4], "little")
-    rows = np.frombuffer(blob, _ROW, number, offset=4)
-    return rows, blob[4 + rows.nbytes :].decode().split("\0")
+def _opened(blob: bytes) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The rows of a stored value, the index of each row's kind, and the kinds. Raises `ValueError` for anything else."""
+    if not blob.endswith(_KINDS):
+        rows = np.frombuffer(blob, _ROW)
+        return rows, np.zeros(len(rows), np.int64), [""]
+    number = int.from_bytes(blob[-8:-4], "little")
+    if number == 0:
+        raise ValueError
+    rows = np.frombuffer(blob, _ROW, number)
+    which = np.frombuffer(blob, "<u4", number, offset=rows.nbytes)
+    return rows, which, blob[rows.nbytes + which.nbytes : -8].decode().split("\0")
 
 
 def _fits(blob: object, length: int) -> bool:
     """Whether a stored value holds the spans of a text of `length` characters."""
-    if not isinstance(blob, bytes) or len(blob) < 4:
+    if not isinstance(blob, bytes):
         return False
     try:
-        rows, kinds = _opened(blob)
+        rows, which, kinds = _opened(blob)
     except ValueError:
         return False
     start, end, score = rows["start"], rows["end"], rows["score"]
@@ -97,12 +105,14 @@ def _fits(blob: object, length: int) -> bool:
         and (end <= length).all()
         and (start[:-1] <= start[1:]).all()
         and ((score >= 0) & (score <= 1)).all()  # false for NaN
-        and (rows["kind"] < len(kinds)).all()
-        and kinds[0] == ""
+        and (which < len(kinds)).all()
     )
 
 
 def _packed(spans: Sequence[Span]) -> bytes:
-    kinds = ["", *sorted({span.kind for span in spans if span.kind})]
-    rows = np.array([(*span[:3], kinds.index(span.kind)) for span in spans], _ROW)
-    return len(rows).to_bytes(4, "little") + rows.tobytes() + "\0".join(kinds).encode()
+    rows = np.array([span[:3] for span in spans], _ROW).tobytes()
+    kinds = sorted({span.kind for span in spans})
+    if not any(kinds):
+        return rows
+    which = np.array([kinds.index(span.kind) for span in spans], "<u4").tobytes()
+    return b"".join([rows, which, "\0".join(kinds).encode(), len(spans).to_bytes(4, "little"), _KINDS])

@@ -104,14 +104,14 @@ class CustomLabeler(Labeler):
             raise TextProblem(f"expected a list of spans for each text, got a {type(spans).__name__}")
         checked = []
         for span in spans:
-            if not isinstance(span, (tuple, list)) or len(span) not in (3, 4):
+            if not isinstance(span, (tuple, list)) or len(span) not in (3, 4, 5):
                 problem = f"expected (start, end, score), got a {type(span).__name__}"
             else:
-                start, end, score, *name = span
-                problem = _problem(start, end, score, length) or _problem_of_name(*name)
+                start, end, score, *names = span
+                problem = _problem(start, end, score, length) or _problem_of_names(*names)
             if problem:
                 raise TextProblem(f"a span: {problem}")
-            checked.append(Span(int(start), int(end), float(score), *name))
+            checked.append(Span(int(start), int(end), float(score), *names))
         return sorted(checked)
 
     def _import(self) -> type:
@@ -190,10 +190,11 @@ def _problem(start, end, score, length: int) -> str | None:
     return None
 
 
-def _problem_of_name(name="") -> str | None:
-    """What is wrong with the name that a span's score goes under. The name itself may be data."""
-    if not isinstance(name, str):
-        return f"its name: expected text, got {kind_of(name)}"
+def _problem_of_names(name="", kind="") -> str | None:
+    """What is wrong with the name that a span's score goes under, or with its kind. They may be data."""
+    for what, value in (("name", name), ("kind", kind)):
+        if not isinstance(value, str):
+            return f"its {what}: expected text, got {kind_of(value)}"
     return None if not name or NAME.fullmatch(name) else "its name: expected only letters, digits and _ . -"
 
 

@@ -64,6 +64,8 @@ def replacements(text: str, spans: Sequence[Span], of_char: np.ndarray, buckets:
         of_char: the bucket of each character, int64 `[characters]`.
         buckets: in ascending order.
     """
+    if not any(bucket.action is Action.REPLACE for bucket in buckets):
+        return []
     found, of_span = [], buckets_of(np.array([span.score for span in spans]), buckets)
     for index, bucket in enumerate(buckets):
         if bucket.action is not Action.REPLACE:

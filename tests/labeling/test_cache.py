@@ -94,7 +94,7 @@ def test_a_file_of_another_user_is_not_used(tmp_path, monkeypatch, caplog):
     assert "it belongs to another user" in caplog.text
 
 
-ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8"), ("kind", "<u4")])
+ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,11 @@ ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8"), ("kind", "<u
         [(0, 1, float("nan"))],
         [(0, 1, float("inf"))],
         [(2, 3, 0.5), (0, 1, 0.5)],
-        [(0, 1, 0.5, 1)],
-        b"\0\0\0\0" + b"no kind",
-        b"\xff\0\0\0",
-        b"\0\0\0\0\xff",
+        b"kind",
+        b"\1\0\0\0kind",
+        b"\xff\xff\xff\xffkind",
+        np.array([(0, 1, 0.5)], ROW).tobytes() + b"\2\0\0\0a\0b\1\0\0\0kind",
+        np.array([(0, 1, 0.5)], ROW).tobytes() + b"\0\0\0\0\xff\1\0\0\0kind",
         b"12 Elm St",
         "text",
         7,
@@ -122,10 +123,7 @@ ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8"), ("kind", "<u
 def test_a_row_that_does_not_fit_its_text_is_not_believed(tmp_path, caplog, row):
     annotate(Counting(SpanCache("a" * 64, "counting", tmp_path)), ["x y"])
     store = SpanCache("a" * 64, "counting", tmp_path).store
-    blob = row
-    if isinstance(row, list):
-        rows = np.array([(*one, 0)[:4] for one in row], ROW)
-        blob = len(rows).to_bytes(4, "little") + rows.tobytes()
+    blob = np.array(row, ROW).tobytes() if isinstance(row, list) else row
     with sqlite3.connect(store.path) as database:
         database.execute("UPDATE spans SET spans = ?", (blob,))
     labeler = Counting(SpanCache("a" * 64, "counting", tmp_path))

@@ -35,7 +35,7 @@ class Shouting:
 def test_a_plain_class_in_a_file(write, tmp_path):
     labeler = write(SHOUTING, "Shouting", letters=3)
     labeler.check()
-    assert labeler.label(["STOP it NOW or", ""], [{}, {}]) == [[(0, 4, 0.9, ""), (8, 11, 0.9, "")], []]
+    assert labeler.label(["STOP it NOW or", ""], [{}, {}]) == [[(0, 4, 0.9, "", ""), (8, 11, 0.9, "", "")], []]
     assert labeler.annotate(["NOW"], [{}])[0][0].labeler == "labeler"
     assert labeler.files() == [tmp_path / "labelers/mine.py"]
     assert (labeler.scope, labeler.reads_row, labeler.cached, labeler.packages) == ("document", False, False, ())
@@ -94,7 +94,7 @@ class Words(Labeler):
     labeler.check()
     assert (labeler.scope, labeler.cached, labeler.packages) == ("text", True, ("regex",))
     assert labeler.files() == [tmp_path / "labelers/mine.py", Path("words.txt")]
-    assert labeler.label(["a fool"], [{}]) == [[(2, 6, 1.0, "word")]]
+    assert labeler.label(["a fool"], [{}]) == [[(2, 6, 1.0, "word", "")]]
     (tmp_path / "words.txt").write_text("")
     with pytest.raises(LabelerError, match=r"^slung\.labelers\[0\]\.options\.path: words\.txt is empty"):
         write(code, "Words", path="words.txt").check()
@@ -117,9 +117,9 @@ def test_escaped_texts_are_read_where_the_characters_alone_count(write, traits, 
     labeler.check()
     text = r"so\nSTOP now"
     assert labeler.label([text], [{}]) == [[]]
-    assert labeler.annotate([text, "NOW"], [{}, {}]) == [[], [(0, 3, 0.9, "labeler")]]
+    assert labeler.annotate([text, "NOW"], [{}, {}]) == [[], [(0, 3, 0.9, "labeler", "")]]
     text = r"so \u0053TOP now"
-    assert labeler.annotate([text], [{}]) == [[(3, 12, 0.9, "labeler")] if reads else []]
+    assert labeler.annotate([text], [{}]) == [[(3, 12, 0.9, "labeler", "")] if reads else []]
 
 
 def test_a_class_that_reads_a_column(write):
@@ -134,7 +134,7 @@ class Flags:
     labeler = write(code, "Flags")
     labeler.check()
     assert (labeler.reads_row, labeler.text_field) == (True, "body")
-    assert labeler.label(["abc"], [{"risk": 0.25}]) == [[(0, 3, 0.25, "")]]
+    assert labeler.label(["abc"], [{"risk": 0.25}]) == [[(0, 3, 0.25, "", "")]]
 
 
 def test_worker_processes_make_their_own(write):
@@ -142,7 +142,7 @@ def test_worker_processes_make_their_own(write):
     labeler.check()
     pickled = pickle.dumps(labeler)
     assert len(pickled) < 500
-    assert pickle.loads(pickled).label(["STOP"], [{}]) == [[(0, 4, 0.9, "")]]
+    assert pickle.loads(pickled).label(["STOP"], [{}]) == [[(0, 4, 0.9, "", "")]]
 
 
 def test_a_file_is_read_anew(write):
@@ -183,6 +183,7 @@ def test_what_changes_the_labels_changes_the_digest(write):
         ("[[(0, 2, None)], []]", r"score: expected a number from 0 to 1$"),
         ("[[(0, 2, 1, texts[0] + chr(27))], []]", r"a span: its name: expected only letters, digits and _ \. -$"),
         ("[[(0, 2, 1, None)], []]", r"a span: its name: expected text, got null$"),
+        ("[[(0, 2, 1, '', 7)], []]", r"a span: its kind: expected text, got a number$"),
     ],
 )
 def test_output_is_checked(write, gives, says):
@@ -220,7 +221,7 @@ def test_a_class_may_empty_its_lists_and_call_exit(write):
     )
     texts, rows = ["secret", "b"], [{}, {}]
     labeler = write(code, "Odd")
-    assert labeler.label(texts, rows) == [[(0, 1, 0.5, "")]] * 2 and len(texts) == len(rows) == 2
+    assert labeler.label(texts, rows) == [[(0, 1, 0.5, "", "")]] * 2 and len(texts) == len(rows) == 2
     with pytest.raises(LabelerError, match=r"label\(\) failed: SystemExit in mine\.py, line 3$"):
         labeler.label(["exit"], [{}])
 
@@ -231,7 +232,7 @@ def test_numbers_of_numpy_are_numbers(write):
         "        return [[(np.int64(0), np.int32(2), np.float32(0.5))]]\n"
     )
     ((span,),) = write(code, "Odd").label(["secret"], [{}])
-    assert span == (0, 2, 0.5, "") and [type(part) for part in span] == [int, int, float, str]
+    assert span == (0, 2, 0.5, "", "") and [type(part) for part in span] == [int, int, float, str, str]
 
 
 def test_an_error_in_label_says_where_and_no_text(write):

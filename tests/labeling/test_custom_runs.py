@@ -34,9 +34,9 @@ def documented(write):
 
 def test_the_example_of_the_page(documented):
     (scaled,) = build(SlungConfig(labelers=[documented]))
-    assert scaled.annotate(["Now STOP SHOUTING!"], [{}]) == [[(9, 17, 1.0, "custom")]]
+    assert scaled.annotate(["Now STOP SHOUTING!"], [{}]) == [[(9, 17, 1.0, "custom", "")]]
     (labeler,) = build(SlungConfig(labelers=[documented]), scaled=False)
-    assert labeler.annotate(["Now STOP SHOUTING!"], [{}]) == [[(9, 17, 0.9, "custom")]]
+    assert labeler.annotate(["Now STOP SHOUTING!"], [{}]) == [[(9, 17, 0.9, "custom", "")]]
     assert len(labeler.digest) == 64
 
 
