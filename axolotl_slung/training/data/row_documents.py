@@ -44,7 +44,8 @@ def row_documents(
         ids = part.output["input_ids"]
         found = {labeler: np.zeros(len(ids)) for labeler in sorted({name for one in of_text for name in one.scores})}
         score, partial, weights = np.zeros(len(ids)), np.zeros(len(ids), dtype=bool), np.ones(len(ids))
-        tokens = []
+        tokens: list[str] = []
+        put_in: dict[int, str] = {}
         for position, place in enumerate(part.places.tolist()):
             if place == ADDED:
                 tokens.append(str(tokenizer.convert_ids_to_tokens(int(ids[position]))))
@@ -52,6 +53,8 @@ def row_documents(
             number = bisect_right(firsts, place) - 1
             of, index = of_text[number], place - firsts[number]
             tokens.append(of.tokens[index])
+            if index in of.put_in:
+                put_in[position] = of.put_in[index]
             score[position], partial[position] = of.score[index], of.partial[index]
             weights[position] = of.weight[index]
             for labeler, scores in of.scores.items():
@@ -69,4 +72,4 @@ def row_documents(
             rules[:1] = LEFT_OUT_BY.index("mask_document_starts")
         reasons = np.where(part.trained, rules, LEFT_OUT_BY.index("Axolotl"))
         weighed = weights if (weights != 1).any() else None
-        yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons, weighed)
+        yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons, weighed, put_in)

@@ -18,6 +18,7 @@ from ...labeling.weights import of_runs, runs
 from ...labels.buckets import Action
 from ...labels.tokens import buckets_of
 from . import inexact
+from .edits import PutIn
 from .places import Placed, moved
 from .placing import Placer
 from .policy import Policy
@@ -249,7 +250,9 @@ class RowSpans:
             (fields_of.get(row.raw, path)[span.start : span.end], span.score, span.labeler)
             for path, spans in row.spans.items()
             for span in spans
-            if span.labeler not in self._of_texts and self.action(span) is not Action.TRAIN
+            if span.labeler not in self._of_texts
+            and self.action(span) is not Action.TRAIN
+            and not isinstance(span, PutIn)
         }
         unknown = self._placer.unknown(text.text, places) if known else []
         for risky, score, labeler in known if unknown else ():
