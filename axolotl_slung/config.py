@@ -14,6 +14,7 @@ from .labeling.registry import LABELERS, names_of
 from .labeling.scores import ANY, PAPER_CUTS, Cuts, Pair, first_pair, missing
 from .labels.buckets import PRESETS, Action, Bucket, preset
 from .labels.codec import MAX_BUCKETS
+from .labels.noise import MOST_FALSE, Noise
 
 
 class BucketConfig(Block):
@@ -51,6 +52,24 @@ class BucketConfig(Block):
                 f"`{key}` has no effect with action: {self.action.value}, only with {action.value}{bound}; remove it"
             )
         return self
+
+
+class LabelNoiseConfig(Block):
+    """Errors of labels, made at random."""
+
+    miss: Float = Field(0.0, ge=0, le=1, description="The share of risky spans that are dropped.")
+    false: Float = Field(
+        0.0, ge=0, le=MOST_FALSE, description="The expected share of the other words that are put into false spans."
+    )
+    seed: Int = Field(0, ge=0, description="Another seed draws other spans.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_by_yaml(cls, block):
+        # YAML reads the key `false` as a truth value
+        if isinstance(block, dict) and False in block and "false" not in block:
+            return {"false" if key is False else key: value for key, value in block.items()}
+        return block
 
 
 class SlungConfig(Block):
@@ -104,6 +123,11 @@ class SlungConfig(Block):
     random_control: bool = Field(
         False,
         description="Control run: move each text's scores to random tokens, keeping the number of tokens per action.",
+    )
+    label_noise: LabelNoiseConfig | None = Field(
+        None,
+        description="A study of wrong labels: drop and add spans at random. The choice depends only on the seed and the "
+        "texts.",
     )
     fused: bool = Field(
         True,
@@ -214,6 +238,10 @@ class SlungConfig(Block):
             for labeler in self.labelers
         ]
         return self.model_copy(update={"labelers": labelers})
+
+    def noise(self) -> Noise | None:
+        """What `label_noise` does to spans, or None. Raises `SlungError`, see `scale`."""
+        return self.label_noise and Noise(self.resolved_buckets(), **self.label_noise.model_dump())
 
     def resolved_buckets(self) -> tuple[Bucket, ...]:
         """The given buckets, or the method's preset if there are none.

@@ -166,6 +166,8 @@ def _labels(dataset, setup) -> Finding:
             counts[action] = counts.get(action, 0) + number
     text = ", ".join(f"{action} {number}" for action, number in counts.items() if number)
     text = f"{min(len(dataset), ROWS)} rows of the config's own data: {text} tokens"
+    if noise := setup.config.label_noise:
+        text += f"; label_noise dropped {noise.miss:g} of the risky spans and put {noise.false:g} of the other words into false ones"
     if not setup.code_masked:
         return Finding("labels", OK, f"{text}; masked tokens are -100, like those that Axolotl ignores")
     if not any(number for action, number in counts.items() if action not in (Action.TRAIN.value, "ignored")):

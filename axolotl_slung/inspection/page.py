@@ -12,7 +12,7 @@ import numpy as np
 
 from ..labeling.scores import Cuts
 from ..labels.buckets import Action, Bucket
-from ..labels.documents import LEFT_OUT_BY, LabeledDocument
+from ..labels.documents import LEFT_OUT_BY, NOISE, LabeledDocument
 from ..render.template import fill
 from .effects import left_out_meaning
 from .suspects import KINDS, suspects
@@ -55,6 +55,7 @@ def inspection_page(
         "buckets": [_bucket(bucket) for bucket in buckets],
         "cuts": None if cuts is None else list(cuts.items()),
         "left_out": [left_out_meaning(by) for by in range(len(LEFT_OUT_BY))],
+        "noise": list(NOISE),
         "kinds": list(KINDS),
         "labelers": labelers,
         "documents": [_document(index, document, labelers) for index, document in enumerate(documents)],
@@ -96,6 +97,7 @@ def _document(index: int, document: LabeledDocument, labelers: Sequence[str]) ->
         "trainable": _runs(document.trainable),
         "partial": _runs(document.partial),
         "left_out_by": _runs(document.reasons),
+        "noise": _runs(document.noises),
         "suspects": [[kinds.index(one.kind), one.text, one.start, one.end] for one in suspects(document)],
     }
 

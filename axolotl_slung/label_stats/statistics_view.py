@@ -66,6 +66,9 @@ def _overview(report: RiskReport) -> Section:
         )
     if report.dropped:
         facts.append((count(report.dropped), "documents dropped"))
+    for (spans, tokens), what in ((report.missed, "dropped"), (report.false, "added")):
+        if spans:
+            facts.append((count(spans), f"spans {what} by label_noise, with {count(tokens)} tokens"))
     parts = [(a.value, report.outcomes[a.value], a.traits.look.chart) for a in ACTIONS]
     figure = Figure(shares("Actions on the trainable tokens", [p for p in parts if p[1]], "tokens"))
     rows = [[name, count(documents), count(tokens)] for name, (documents, tokens) in report.found.items()]

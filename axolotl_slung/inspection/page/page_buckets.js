@@ -33,6 +33,13 @@ function drawBuckets() {
   marks.append(partial, " has characters in different buckets of the config");
   marks.hidden = !documents.some((doc) => doc.partial.includes(1));
   byId("buckets").append(marks);
+  ["", "missed", "false"].forEach((kind, noise) => {
+    const number = documents.reduce((sum, doc) => sum + doc.noise.filter((one) => one === noise).length, 0);
+    if (!noise || !number) return;
+    const row = make("li", "marks");
+    row.append(make("span", `token left_out ${kind}`, "a"), ` ${DATA.noise[noise]}: ${count(number, "token")}`);
+    byId("buckets").append(row);
+  });
 }
 
 function legendRow(kind, name, meaning) {

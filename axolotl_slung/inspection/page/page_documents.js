@@ -68,6 +68,7 @@ const documents = DATA.documents.map((source) => {
     trainable: expand(source.trainable, length, Uint8Array),
     partial: expand(source.partial, length, Uint8Array),
     leftOutBy: expand(source.left_out_by, length, Uint8Array),
+    noise: expand(source.noise, length, Uint8Array),
     suspects: source.suspects,
     marks: new Map(), // the reader's corrections: token -> whether it is risky
   };
@@ -228,6 +229,8 @@ function paint(row) {
       token.classList.toggle("marked_risky", doc.marks.get(i) === true);
       token.classList.toggle("marked_harmless", doc.marks.get(i) === false);
       token.classList.toggle("partial", Boolean(doc.partial[i]));
+      token.classList.toggle("missed", doc.noise[i] === 1);
+      token.classList.toggle("false", doc.noise[i] === 2);
       token.classList.toggle("differs", differs);
     }),
   );

@@ -31,17 +31,19 @@ def row_documents(
     """
     buckets = policy.buckets
     of_text = [
-        document("", text.text, text.offsets, text.spans, buckets, tokenizer.overlap).reordered(
+        document("", text.text, text.offsets, text.spans, buckets, tokenizer.overlap, text.missed).reordered(
             tokenizer.order(np.asarray(text.ids))
         )
         for text in row.texts
     ]
+    noises = [one.noises for one in of_text]
     firsts = [text.first for text in row.texts]
     trains = np.array([bucket.action is Action.TRAIN for bucket in buckets])
     for part, of_part in zip(row.parts, labels):
         ids = part.output["input_ids"]
         found = {labeler: np.zeros(len(ids)) for labeler in sorted({name for one in of_text for name in one.scores})}
         score, partial = np.zeros(len(ids)), np.zeros(len(ids), dtype=bool)
+        noise = np.zeros(len(ids), dtype=np.int64)
         tokens = []
         for position, place in enumerate(part.places.tolist()):
             if place == ADDED:
@@ -51,6 +53,7 @@ def row_documents(
             of, index = of_text[number], place - firsts[number]
             tokens.append(of.tokens[index])
             score[position], partial[position] = of.score[index], of.partial[index]
+            noise[position] = noises[number][index]
             for labeler, scores in of.scores.items():
                 found[labeler][position] = scores[index]
         ends = part.trained & (np.asarray(ids) == tokenizer.eos_token_id)
@@ -64,4 +67,4 @@ def row_documents(
         if policy.mask_document_starts and part is row.parts[0]:
             rules[:1] = LEFT_OUT_BY.index("mask_document_starts")
         reasons = np.where(part.trained, rules, LEFT_OUT_BY.index("Axolotl"))
-        yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons)
+        yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons, noise)

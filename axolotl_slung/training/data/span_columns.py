@@ -38,8 +38,9 @@ class SpanColumns:
         labelers = tuple(map(copy, strategy.policy.labelers))
         for labeler in labelers:
             labeler.scale = None
-        self.strategy = SlungStrategy(strategy.strategy, replace(strategy.policy, labelers=labelers))
-        reading = replace(strategy.policy, labelers=(SpansLabeler("--spans-field", field),))
+        # files contain what was found; noise comes when training reads them
+        self.strategy = SlungStrategy(strategy.strategy, replace(strategy.policy, labelers=labelers, noise=None))
+        reading = replace(strategy.policy, labelers=(SpansLabeler("--spans-field", field),), noise=None)
         self._reader = SlungStrategy(strategy.strategy, reading)
 
     def label(self, rows: Sequence[Mapping]) -> tuple[list[dict[Path, dict] | None], dict[int, str]]:

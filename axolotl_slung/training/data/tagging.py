@@ -41,6 +41,7 @@ class Text:
         number: the index of the text in the row.
         spans: the spans that the labelers found in it.
         left: the spans whose action on text could not be applied. They are masked.
+        missed: the spans that `label_noise` dropped. They are not in `spans`.
     """
 
     text: str
@@ -50,6 +51,7 @@ class Text:
     number: int = 0
     spans: list[Span] = field(default_factory=list)
     left: list[Span] = field(default_factory=list)
+    missed: list[Span] = field(default_factory=list)
 
 
 class RowSeen(Exception):
@@ -68,7 +70,7 @@ class TaggingTokenizer:
 
     Attributes:
         offsets: tokenizes with exact offsets.
-        overlap, code_masked: as given.
+        overlap, code_masked, random_control: as given.
         rendered: the texts so far inside `rendering`, otherwise None.
 
     Raises:
@@ -89,7 +91,7 @@ class TaggingTokenizer:
         self._buckets = tuple(buckets)
         self.overlap = overlap
         self.code_masked = code_masked
-        self._random_control = random_control
+        self.random_control = random_control
         self._special_ids = tokenizer.all_special_ids
         self._control_ids = [self._control_id(b) for b in buckets if b.action is Action.CONTROL_TOKEN]
         self._texts: list[Text] = []
@@ -223,7 +225,7 @@ class TaggingTokenizer:
             A permutation, int64 `[tokens]`. Special tokens stay in place.
         """
         order = np.arange(len(ids))
-        if self._random_control:
+        if self.random_control:
             (movable,) = np.nonzero(~np.isin(ids, self._special_ids))
             order[movable] = np.random.default_rng(np.asarray(ids, dtype=np.uint64)).permutation(movable)
         return order
