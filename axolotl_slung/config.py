@@ -32,8 +32,8 @@ class BucketConfig(Block):
     )
     objective: str | None = Field(
         None,
-        pattern=r"^[\w.]+:[^\W\d]\w*$",
-        description="The function of `action: custom`, as package.module:function. The code is run.",
+        pattern=r"^(dft|[\w.]+:[^\W\d]\w*)$",
+        description="The function of `action: custom`: dft, or package.module:function, whose code is run.",
     )
     k: Int | None = Field(None, ge=2, description="`action: goldfish` masks one token in k.")
 
@@ -112,6 +112,11 @@ class SlungConfig(Block):
         "fused loss, which support only -100.",
     )
 
+    train_objective: Literal["cross_entropy", "dft"] = Field(
+        "cross_entropy",
+        description="The objective of trained tokens, those of the actions train, goldfish and control_token. dft: "
+        "cross-entropy times the token's probability, without a gradient of the latter.",
+    )
     weight_start: Int = Field(
         0, ge=0, description="Number of optimizer steps before the buckets' `weight` takes effect."
     )

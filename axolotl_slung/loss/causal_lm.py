@@ -33,6 +33,7 @@ class SelectiveCausalLMLoss:
         normalize_by: what the sum is divided by if the trainer gives no divisor.
         weight_start: optimizer steps before the buckets' weights take effect.
         weight_warmup: optimizer steps over which they then grow to their full size.
+        train_objective: the objective of trained tokens, a name of `objectives.NAMED`.
 
     Attributes:
         reader: decodes the labels.
@@ -54,8 +55,9 @@ class SelectiveCausalLMLoss:
         normalize_by: NormalizeBy = "loss_tokens",
         weight_start: int = 0,
         weight_warmup: int = 0,
+        train_objective: str = "cross_entropy",
     ):
-        self.reader = LabelReader(buckets)
+        self.reader = LabelReader(buckets, train_objective)
         self.normalize_by: NormalizeBy = normalize_by
         self.head: FusedHead | None = None
         self.totals: dict[str, torch.Tensor] = {}
@@ -159,7 +161,7 @@ class SelectiveCausalLMLoss:
             self._add("train" if training else "eval", read, log_odds)
             if not training:
                 trained = read.group == GROUPS.index("train")
-                return torch.where(trained, losses, 0.0).sum() / trained.sum().clamp(min=1)
+                return torch.where(trained, -logsigmoid(log_odds), 0.0).sum() / trained.sum().clamp(min=1)
             total = losses.sum()
         # some models do not pass on the trainer's num_items_in_batch
         divisor = num_items_in_batch if self.divisor is None else self.divisor

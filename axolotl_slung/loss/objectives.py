@@ -48,6 +48,15 @@ def unlikelihood(m: Tensor) -> Tensor:
     return -logsigmoid(-m)
 
 
+def dft(m: Tensor) -> Tensor:
+    """`-p log p` with the gradient of `-log p` times p, where p is a constant (DFT, Wu et al. 2025, arXiv:2508.05629)."""
+    return torch.sigmoid(m).detach() * cross_entropy(m)
+
+
+NAMED = {"cross_entropy": cross_entropy, "dft": dft}
+"""Objectives that a config names without a module."""
+
+
 @dataclass(frozen=True)
 class Hinge:
     """`max(0, log p - log threshold)`: pushes p down to the threshold; no loss below it.
@@ -106,11 +115,13 @@ def has_loss(actions: Actions) -> Tensor:
 
 
 def of_path(path: str) -> Objective:
-    """Import the user's function, named as `package.module:function`.
+    """The objective with a name of `NAMED`, or the user's function, named as `package.module:function`.
 
     Raises:
         ObjectiveError: the function does not exist, or does not work as an objective.
     """
+    if path in NAMED:
+        return NAMED[path]
     module, _, name = path.partition(":")
     try:
         objective = getattr(importlib.import_module(module), name)

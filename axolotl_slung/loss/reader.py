@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from ..labels.buckets import Action, Bucket
 from ..labels.codec import FIRST_CODE, IGNORE, decode
-from .objectives import Actions, cross_entropy, has_loss, of_bucket
+from .objectives import NAMED, Actions, cross_entropy, has_loss, of_bucket
 
 NormalizeBy = Literal["loss_tokens", "train_tokens", "all_tokens"]
 
@@ -41,13 +41,15 @@ class LabelReader:
 
     Args:
         buckets: the buckets with which the labels were written, in the same order.
+        train_objective: the objective of labels that are token ids, a name of `objectives.NAMED`.
 
     Attributes:
         weight_factor: the factor of the buckets' weights, 1 at first. A schedule may change it during training.
     """
 
-    def __init__(self, buckets: Sequence[Bucket]):
+    def __init__(self, buckets: Sequence[Bucket], train_objective: str = "cross_entropy"):
         self.weight_factor = 1.0
+        self._train = NAMED[train_objective]
         self._group = [GROUPS.index(bucket.action_of_code.value) for bucket in buckets]
         self._is_soft = [bucket.action is Action.SOFT for bucket in buckets]
         self._objectives = [of_bucket(bucket) for bucket in buckets]
@@ -85,9 +87,10 @@ class LabelReader:
         soft = coded & is_soft[bucket]
         share = torch.where(soft, score, 1.0).float()
         targets = torch.where(coded, token_ids, labels.clamp(min=0))
-        actions = {cross_entropy: (labels >= 0).float() + soft * (1 - share)}
+        actions = {cross_entropy: soft * (1 - share)}
+        actions[self._train] = actions.get(self._train, 0) + (labels >= 0).float()
         for objective, weight_of in weights.items():
-            actions[objective] = coded * weight_of[bucket] * share * factor
+            actions[objective] = actions.get(objective, 0) + coded * weight_of[bucket] * share * factor
         group = torch.where(coded, group_of[bucket], torch.where(labels >= 0, 0, IGNORED))
         return Read(targets, actions, group)
 

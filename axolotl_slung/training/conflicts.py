@@ -61,7 +61,7 @@ CONFLICTS = (
     Conflict(("skip_prepare_dataset",), "the labels are made while the data set is prepared", _FALSE),
     Conflict(("label_smoothing_factor",), "label smoothing replaces the model's loss", "remove it"),
     Conflict(("use_eaft",), "EAFT replaces the model's loss", _FALSE),
-    Conflict(("use_dft",), "DFT replaces the model's loss", _FALSE),
+    Conflict(("use_dft",), "DFT replaces the model's loss", "set it to false, and `slung.train_objective: dft`"),
     Conflict(("diffusion_lm", "diffusion_decision"), "diffusion models are not trained to predict the next token"),
     Conflict(
         ("do_causal_lm_eval", "eval_table_size"),
@@ -145,6 +145,8 @@ def _beside_fused(cfg: Mapping, block) -> Iterator[str]:
             yield f"slung.monitor_masked: true: {instead} remove `monitor_masked`"
         if block.normalize_by == "all_tokens":
             yield f"slung.normalize_by: all_tokens: {instead} use loss_tokens"
+        if block.train_objective != "cross_entropy":
+            yield f"slung.train_objective: {block.train_objective}: {instead} use cross_entropy"
 
 
 def as_table() -> list[str]:

@@ -81,7 +81,9 @@ class SlungPlugin(BasePlugin):
             LOG.info("slung: %s computes the loss; its labels are only token ids and -100", setup.fused_loss)
             return
         config = setup.config
-        loss = SelectiveCausalLMLoss(setup.buckets, config.normalize_by, config.weight_start, config.weight_warmup)
+        loss = SelectiveCausalLMLoss(
+            setup.buckets, config.normalize_by, config.weight_start, config.weight_warmup, config.train_objective
+        )
         loss.attach(base_of(model), config.fused)
         LOG.info("slung: the loss is computed %s", loss.place)
 
