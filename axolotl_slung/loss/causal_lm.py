@@ -14,6 +14,7 @@ from torch.nn.functional import logsigmoid
 from ..errors import SlungError
 from ..labels.buckets import Bucket
 from .head import FusedHead
+from .hold import Reference
 from .intercept import intercept
 from .objectives import token_losses
 from .on_logits import selective_loss
@@ -66,6 +67,7 @@ class SelectiveCausalLMLoss:
         self.on_batch = None
         self.on_loss = None
         self._own = UNKNOWN
+        self._reference: Reference | None = None
         self._weight_start, self._weight_warmup = weight_start, weight_warmup
 
     def weight_schedule(self, step: int) -> float:
@@ -73,13 +75,19 @@ class SelectiveCausalLMLoss:
         since = step - self._weight_start + 1
         return min(1.0, max(0.0, since / max(1, self._weight_warmup)))
 
-    def attach(self, model: Any, fused: bool = True) -> None:
+    def attach(self, model: Any, fused: bool = True, adapted: Any = None) -> None:
         """Become the loss of `model`, a causal language model of Transformers below any adapter.
 
         Args:
             model: its `loss_function` is replaced and its `forward` is intercepted. A deep copy has its own loss.
             fused: compute the loss in the model's head, without logits, if the head supports it.
+            adapted: the same model with its adapter, for the action `hold`.
+
+        Raises:
+            SlungError: a bucket has the action `hold`, which this model does not allow; see `Reference`.
         """
+        if self.reader.holds:
+            self._reference = Reference(adapted)
         model.loss_function = self
         if fused:
             self.head = FusedHead(model, self.reader)
@@ -92,9 +100,13 @@ class SelectiveCausalLMLoss:
             return forward(*args, **kwargs)
         if self._own == UNKNOWN:
             self._own = own_loss(model, forward, labels, args, kwargs)
+        plain = forward
         if isinstance(self._own, OwnLoss):
             forward = functools.partial(self._own.forward, model, forward)
             labels = self._own.labels(labels, kwargs.get("attention_mask"))
+        if self._reference is not None:
+            read = self.reader.read(shifted(labels, kwargs.get("shift_labels")).reshape(-1))
+            self.reader.before = self._reference.log_odds(model, plain, read, args, kwargs)
         if self.head is None:
             return forward(*args, labels=labels, **kwargs)
         return self.head.around_model(forward, *args, labels=labels, **kwargs)
@@ -155,7 +167,7 @@ class SelectiveCausalLMLoss:
                     f"slung: the model passes its loss {logits.shape[:-1].numel()} positions of logits and "
                     f"{labels.numel()} labels, expected equal numbers; use another architecture"
                 )
-            read = self.reader.read(labels.reshape(-1))
+            read = self.reader.read_batch(labels.reshape(-1))
             losses, log_odds = selective_loss(logits.reshape(-1, logits.shape[-1]), read.targets, read.actions)
             self.watch(logits, labels, log_odds.detach())
             self._add("train" if training else "eval", read, log_odds)

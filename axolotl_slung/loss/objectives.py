@@ -71,6 +71,35 @@ class Hinge:
         return torch.relu(logsigmoid(m) - log(self.threshold))
 
 
+def hold(m: Tensor) -> Tensor:
+    """Stands for the loss of `action: hold`, which is not a function of `m` only: `held` puts it in this place."""
+    return 0 * m
+
+
+def _one(m: Tensor) -> Tensor:
+    return 0 * m + 1
+
+
+def held(actions: Actions, before: Tensor) -> Actions:
+    """The actions with the loss of `hold`: the divergence KL(p_before || p) of the two answers "target" and "another".
+
+        p_before log(p_before / p) + (1 - p_before) log((1 - p_before) / (1 - p))
+
+    Its slope in `m` is `p - p_before`. It is a mixture of cross-entropy and unlikelihood, less a constant. Each product has
+    all its digits for every p, unlike the difference of two probabilities near 1.
+
+    Args:
+        actions: with the weights of `hold`.
+        before: the log-odds before training, `[tokens]`; finite where the weight is 0, too.
+    """
+    made = dict(actions)
+    weight = made.pop(hold)
+    for objective, p in ((cross_entropy, torch.sigmoid(before)), (unlikelihood, torch.sigmoid(-before))):
+        made[objective] = made.get(objective, 0) + weight * p
+        made[_one] = made.get(_one, 0) - weight * p * objective(before)
+    return made
+
+
 def of_bucket(bucket: Bucket) -> Objective | None:
     """The objective of a bucket's codes, besides cross-entropy; None if they are masked.
 
@@ -84,6 +113,7 @@ def of_bucket(bucket: Bucket) -> Objective | None:
         Action.UNLIKELIHOOD: lambda: unlikelihood,
         Action.SOFT: lambda: unlikelihood,
         Action.HINGE: lambda: Hinge(cast(float, bucket.threshold)),
+        Action.HOLD: lambda: hold,
         Action.CUSTOM: lambda: of_path(cast(str, bucket.objective)),
     }
     return made[bucket.action]()

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from ..labels.buckets import Action, Bucket
 from ..labels.codec import FIRST_CODE, IGNORE, decode
-from .objectives import NAMED, Actions, cross_entropy, has_loss, of_bucket
+from .objectives import NAMED, Actions, cross_entropy, has_loss, held, of_bucket
 
 NormalizeBy = Literal["loss_tokens", "train_tokens", "all_tokens"]
 
@@ -45,6 +45,8 @@ class LabelReader:
 
     Attributes:
         weight_factor: the factor of the buckets' weights, 1 at first. A schedule may change it during training.
+        holds: whether a bucket has the action `hold`.
+        before: the log-odds of the current batch's tokens before training, see `objectives.held`; None if none is held.
     """
 
     def __init__(self, buckets: Sequence[Bucket], train_objective: str = "cross_entropy"):
@@ -55,6 +57,8 @@ class LabelReader:
         self._objectives = [of_bucket(bucket) for bucket in buckets]
         self._weight = [0.0 if kind is None else bucket.weight for kind, bucket in zip(self._objectives, buckets)]
         self._tables: dict = {}
+        self.holds = any(bucket.action is Action.HOLD for bucket in buckets)
+        self.before: Tensor | None = None
 
     def _on(self, device):
         if device not in self._tables:
@@ -72,8 +76,13 @@ class LabelReader:
             )
         return self._tables[device]
 
+    def read_batch(self, labels: Tensor) -> Read:
+        """`read` for the labels of the current batch, with the loss of `hold`."""
+        read = self.read(labels)
+        return read if self.before is None else read._replace(actions=held(read.actions, self.before))
+
     def read(self, labels: Tensor, factor: float | None = None) -> Read:
-        """Decode labels that are already shifted.
+        """Decode labels that are already shifted. `objectives.hold` stands for the loss of `hold`.
 
         Args:
             labels: int64 `[tokens]`.

@@ -84,7 +84,7 @@ class SlungPlugin(BasePlugin):
         loss = SelectiveCausalLMLoss(
             setup.buckets, config.normalize_by, config.weight_start, config.weight_warmup, config.train_objective
         )
-        loss.attach(base_of(model), config.fused)
+        loss.attach(base_of(model), config.fused, model)
         LOG.info("slung: the loss is computed %s", loss.place)
 
     def get_trainer_cls(self, cfg: DictDefault) -> type | None:
