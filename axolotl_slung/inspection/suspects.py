@@ -61,7 +61,9 @@ def untouched(documents: Sequence[LabeledDocument], buckets: Sequence[Bucket]) -
     for document in documents:
         effect = effects(document, buckets)
         for suspect in suspects(document):
-            if Action.TRAIN.value in effect[suspect.start : suspect.end]:
+            place = slice(suspect.start, suspect.end)
+            # what label_noise dropped was found
+            if Action.TRAIN.value in effect[place] and not (document.noises[place] == 1).any():
                 times[suspect.kind, suspect.text] += 1
     order = list(KINDS)
     ranked = sorted(times.items(), key=lambda item: (order.index(item[0][0]), -item[1], item[0][1]))
