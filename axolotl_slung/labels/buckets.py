@@ -154,7 +154,7 @@ class Action(str, Enum):
             look=Look(
                 light=Paint("#c9ece9", "#1f8a84"),
                 dark=Paint("#0f3f3d", "#4fc4bd"),
-                line="overline 1px",
+                line="overline double 1px",
                 terminal=("bold color(16) on color(152)", "bold color(16) on color(116)"),
             ),
         ),
