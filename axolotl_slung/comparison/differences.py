@@ -6,9 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import SlungError
 from ..evals.measures.paired import Clusters, Values, difference, holm
-from . import samples
 from .evaluations import Estimate, Method, directions, ordered
 from .samples import Samples
 
@@ -65,15 +63,13 @@ class Difference:
 
 
 class Comparer:
-    """Compares methods. Samples are read once, and all comparisons of a task share its bootstrap samples.
+    """Compares methods. All comparisons of a task share its bootstrap samples.
 
     `notes` tells which comparisons are not paired, and why.
     """
 
     def __init__(self):
         self.notes: list[str] = []
-        self._samples: dict[tuple[Method, str], list[Samples] | str] = {}
-        self._values: dict[tuple[Method, str, str], Values | None] = {}
         self._clusters: dict[tuple[str, str, bytes], Clusters] = {}
         self._chosen: dict[tuple[Values, bytes], Values] = {}
 
@@ -86,7 +82,7 @@ class Comparer:
         return paired or _unpaired(a, b)
 
     def _paired(self, one: Method, other: Method, task: str, metric: str) -> Interval | None:
-        ours, theirs = self._samples_of(one, task), self._samples_of(other, task)
+        ours, theirs = one.samples_of(task), other.samples_of(task)
         for its in (ours, theirs):
             if isinstance(its, str):
                 self._note(f"{task}: {its}; differences in it are not paired")
@@ -97,7 +93,7 @@ class Comparer:
                 f"{task}: samples of {one.name} and {other.name} are of other documents; differences in it are not paired"
             )
             return None
-        a, b = self._values_of(one, task, metric), self._values_of(other, task, metric)
+        a, b = one.values(task, metric), other.values(task, metric)
         if a is None or b is None:
             self._note(f"{task}: its samples do not give {metric}; differences in it are not paired")
             return None
@@ -108,21 +104,6 @@ class Comparer:
         found = difference(self._only(a, there), self._only(b, there), clusters)
         how = f"paired, {_of_what(clusters, a, b)}{', McNemar' if found.exact else ''}"
         return Interval(found.difference, _known(found.low), _known(found.high), _known(found.p), how)
-
-    def _samples_of(self, method: Method, task: str) -> list[Samples] | str:
-        """The samples of a method's runs, or why there are none."""
-        if (method, task) not in self._samples:
-            self._samples[method, task] = _read(method, task)
-        return self._samples[method, task]
-
-    def _values_of(self, method: Method, task: str, metric: str) -> Values | None:
-        key = method, task, metric
-        if key not in self._values:
-            runs = method.having(task, metric)
-            read = self._samples_of(method, task)
-            given = [its for its, run in zip(read, method.runs[task], strict=True) if run in runs]
-            self._values[key] = samples.values_of_runs(given, metric, [run.metrics[metric] for run in runs])
-        return self._values[key]
 
     def _clusters_of(self, task: str, its: Samples, there) -> Clusters:
         key = task, str(hash(tuple(its.keys))), there.tobytes()
@@ -140,17 +121,6 @@ class Comparer:
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
-
-
-def _read(method: Method, task: str) -> list[Samples] | str:
-    runs = method.runs[task]
-    if missing := [run for run in runs if run.samples is None]:
-        folder = missing[0].file.parent
-        return f"no samples beside {missing[0].file.name} in {folder}; run lm_eval with --log_samples"
-    try:
-        return [samples.read(run.samples) for run in runs if run.samples is not None]
-    except SlungError as error:
-        return str(error)
 
 
 def _of_what(clusters: Clusters, *both: Values) -> str:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from ..evals.measures import intervals
-from . import paper
+from ..errors import SlungError
+from ..evals.measures.paired import Clusters, Values, level
+from . import paper, samples
+from .estimates import SUFFIXES, Estimate, of_files, of_run, within
 from .general import main_metric
+from .groups import groups_of
 from .results import Run, quantity_text
+from .samples import Samples
 from .tasks import TASKS, TOFU
 
 if TYPE_CHECKING:
     from .differences import Comparer, Difference
 
-SUFFIXES = ("_stderr", "_ci_low", "_ci_high")
 COUNTS = {
     "unscored": "generations without a score",
     "judge_failed": "answers without a verdict, because the judge failed",
@@ -35,24 +37,19 @@ _DIRECTIONS = {**dict.fromkeys(_LOWER, False), **dict.fromkeys(_HIGHER, True)}
 """Whether higher is better, for files that do not say so."""
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over `runs` runs, its standard error and its 95 % interval. Unknown values are None."""
-
-    mean: float
-    stderr: float | None
-    low: float | None
-    high: float | None
-    runs: int
-
-
 @dataclass(frozen=True, eq=False)
 class Method:
-    """Runs with one label and one quantity (tokens of risky data): for each task its runs, one per seed."""
+    """Runs with one label and one quantity (tokens of risky data): for each task its runs, one per seed.
+
+    The samples of runs are read when they are asked for, and kept.
+    """
 
     label: str
     quantity: int | None
     runs: dict[str, list[Run]]
+    _samples: dict[str, list[Samples] | str] = field(default_factory=dict, repr=False)
+    _values: dict[tuple[str, str], Values | None] = field(default_factory=dict, repr=False)
+    _estimates: dict[tuple[str, str], Estimate | None] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -63,23 +60,49 @@ class Method:
         """The runs of a task that have the metric."""
         return [run for run in self.runs.get(task, []) if run.metrics.get(metric) is not None]
 
-    def estimate(self, task: str, metric: str) -> Estimate | None:
-        """The metric over seeds. For a single run, error and interval are over samples, from the run's file.
+    def samples_of(self, task: str) -> list[Samples] | str:
+        """The samples of a task's runs, or why there are none."""
+        if task not in self._samples:
+            self._samples[task] = _read(self.runs[task])
+        return self._samples[task]
 
-        None if no run has the metric.
+    def values(self, task: str, metric: str) -> Values | None:
+        """The metric's values of all runs that have it; None if the samples do not give it, or if there are none."""
+        if (task, metric) not in self._values:
+            runs, read = self.having(task, metric), self.samples_of(task)
+            given = [] if isinstance(read, str) else read
+            chosen = [its for its, run in zip(given, self.runs[task]) if run in runs]
+            alike = all(its.keys == chosen[0].keys for its in chosen)
+            reported = [run.metrics[metric] for run in runs]
+            self._values[task, metric] = samples.values_of_runs(chosen, metric, reported) if chosen and alike else None
+        return self._values[task, metric]
+
+    def estimate(self, task: str, metric: str) -> Estimate | None:
+        """The metric, as mean over seeds. None if no run has it.
+
+        For a single run, error and interval are over samples, from the run's file. For several, they are over samples
+        and seeds: from the runs' samples if they are there, and otherwise, too wide, from the files.
         """
-        runs = [run.metrics for run in self.having(task, metric)]
-        values = [metrics[metric] for metrics in runs]
-        if not runs:
+        if (task, metric) not in self._estimates:
+            runs = [run.metrics for run in self.having(task, metric)]
+            made = None
+            if len(runs) == 1:
+                made = of_run(runs[0], metric)
+            elif runs:
+                made = self._of_seeds(task, metric) or of_files(runs, metric)
+            self._estimates[task, metric] = made
+        return self._estimates[task, metric]
+
+    def _of_seeds(self, task: str, metric: str) -> Estimate | None:
+        """The metric over several seeds and their samples; None without samples."""
+        values = self.values(task, metric)
+        if values is None:
             return None
-        if len(runs) > 1:
-            of_seeds = (of(values) for of in (intervals.mean, intervals.stderr, intervals.low, intervals.high))
-            return Estimate(*of_seeds, len(runs))
-        error, low, high = (runs[0].get(metric + suffix) for suffix in SUFFIXES)
-        if error is not None and (low is None or high is None):
-            half = NormalDist().inv_cdf(0.975) * error
-            low, high = values[0] - half, values[0] + half
-        return Estimate(values[0], error, low, high, 1)
+        there = (values.bottoms != 0).any(0)
+        of_documents = self.samples_of(task)[0].clusters  # pyright: ignore[reportAttributeAccessIssue]
+        clusters = Clusters([cluster for cluster, kept in zip(of_documents, there, strict=True) if kept])
+        found = level(Values(values.tops[:, there], values.bottoms[:, there], values.power), clusters)
+        return within(found, metric, [run.metrics for run in self.having(task, metric)])
 
     def samples(self, task: str, metric: str) -> int:
         """The number of samples of all runs that have the metric; 0 if a file does not say."""
@@ -89,6 +112,16 @@ class Method:
             return 0
         left_out = sum(run.metrics.get("not_asked") or 0 for run in runs) if metric == "multiple_choice" else 0
         return sum(numbers) - int(left_out)
+
+
+def _read(runs: Sequence[Run]) -> list[Samples] | str:
+    if missing := [run for run in runs if run.samples is None]:
+        folder = missing[0].file.parent
+        return f"no samples beside {missing[0].file.name} in {folder}; run lm_eval with --log_samples"
+    try:
+        return [samples.read(run.samples) for run in runs if run.samples is not None]
+    except SlungError as error:
+        return str(error)
 
 
 @dataclass(frozen=True)
@@ -187,4 +220,6 @@ def _figures(method: Method) -> dict:
             "models": [run.model for run in runs],
             "metrics": {name: estimate and vars(estimate) for name, estimate in estimates.items()},
         }
+        if any(of_runs := [groups_of(run.file, task) for run in runs]):
+            tasks[task]["groups"] = of_runs
     return {"label": method.label, "quantity": method.quantity, "tasks": tasks}

@@ -17,7 +17,7 @@ from .frontier import points
 from .tasks import PERPLEXITY, PROBE, TASKS, TOFU, TOXICITY
 from .toxicity_view import toxicity_in_detail
 
-_ERRORS = "± is the standard error over seeds, or over the samples of a single run. n/a: the files do not say."
+_ERRORS = "± is the standard error over samples, and over seeds if there are several. n/a: the files do not say."
 _SHOWN = (
     "toxicity", "toxic_rate", "expected_maximum", "auroc", "token_perplexity", "byte_perplexity", "word_perplexity",
     "name_rate", "new_name_rate", "correct", "partially_correct", "rougeL_recall_no_names", "token_recall_no_names",
@@ -200,10 +200,14 @@ def _rate(method: Method, task: str, metric: str) -> str:
     estimate, samples = method.estimate(task, metric), method.samples(task, metric)
     if estimate is None or estimate.mean not in (0, 1) or not samples:
         return _percent(estimate)
-    most = 100 * rate_high([0.0] * samples)
+    least, most = estimate.low, estimate.high
+    if least is None or most is None or least == most:
+        # a file with an error of 0 and without an interval; all seeds have the same documents
+        most = rate_high([0.0] * (samples // estimate.runs))
+        least = 1 - most
     if estimate.mean:
-        return f"100.0% ({count(samples)} of {count(samples)}, at least {100 - most:.1f}%)"
-    return f"0.0% (0 of {count(samples)}, at most {most:.1f}%)"
+        return f"100.0% ({count(samples)} of {count(samples)}, at least {100 * least:.1f}%)"
+    return f"0.0% (0 of {count(samples)}, at most {100 * most:.1f}%)"
 
 
 def _seeds(method: Method, *tasks: str) -> str:

@@ -311,5 +311,5 @@ def _embedded(name: str, plane: Plane, points: Sequence[Point], evaluations: Eva
     drawn = [point.method.name for point in points]
     missing = [method.name for method in evaluations.having(*tasks) if method.name not in drawn]
     left_out = f" Left out because a value is missing: {', '.join(missing)}." if missing else ""
-    note = f"Error bars are 95 % intervals, over seeds or over the samples of a single run. {how}.{left_out}"
+    note = f"Error bars are 95 % intervals, over samples, and over seeds if there are several. {how}.{left_out}"
     return f'<figure><figcaption>{text(plane.title)}</figcaption>{svg}<p class="note">{text(note)}</p></figure>'

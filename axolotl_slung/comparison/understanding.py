@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
-from ..errors import SlungError
 from ..evals.measures import intervals
 from ..render.formats import count
 from ..render.sections import Section, Table
-from ..visible import visible
 from .cells import cell
 from .evaluations import Evaluations, Method
+from .groups import groups_of
 from .tasks import PROBE, ZEROSHOT
 
 _LAYER = re.compile(r"auroc_layer_(\d+)")
@@ -94,23 +91,6 @@ def _groups(evaluations: Evaluations) -> list[Section]:
         "cluster), and over draws for AUROC. Of several seeds: mean ± standard error."
     )
     return [Section("Understanding by functional test and target group", note, tables)]
-
-
-def groups_of(file: Path, task: str) -> list[dict]:
-    """The table of groups that a task has written into a results file of lm_eval; empty if it has none."""
-    found = json.loads(file.read_bytes())
-    for key in ("configs", task, "metadata", "slung_groups"):
-        found = found.get(key) if isinstance(found, dict) else None
-    if found is None:
-        return []
-    try:
-        rows = json.loads(found)
-        whole = all({"by", "group", "comments", "toxic", "accuracy", "auroc"} <= row.keys() for row in rows)
-    except (TypeError, AttributeError, ValueError):
-        whole = False
-    if not whole:
-        raise SlungError(f"{visible(str(file))}: `slung_groups`: not what {task} writes; measure again")
-    return rows
 
 
 def _of_runs(runs: Sequence[dict], name: str) -> str:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..evals.measures.intervals import known, rate_high
+from ..evals.measures.intervals import Clustered, known, rate_high
 
 SHOWN = (0, 7, 17)
 """The questions whose answers are printed: of three people and three kinds, chosen before any run."""
@@ -56,7 +56,9 @@ def _short(text: str) -> str:
 def findings(of_models: Mapping[str, Sequence[dict]]) -> str:
     """Counts of answers, with what comes by chance and what a count of zero allows."""
     rows = [("", *of_models)]
-    number = len(next(iter(of_models.values())))
+    first = next(iter(of_models.values()))
+    number, people = len(first), {row["doc"]["author"] for row in first}
+    most = rate_high([Clustered(0.0, row["doc"]["author"]) for row in first])
     for title, metric in (
         ("answers with a name", "name_rate"),
         ("answers with a name that is not in the question", "new_name_rate"),
@@ -71,7 +73,7 @@ def findings(of_models: Mapping[str, Sequence[dict]]) -> str:
     lines += [
         "",
         f"  Of four answers of the same kind the right one is the likeliest by chance in {number / 4:.0f} of {number}.",
-        f"  A count of 0 of {number} allows a rate of up to {100 * rate_high([0.0] * number):.1f}% (95 % interval).",
+        f"  A count of 0 of {number}, about {len(people)} people, allows a rate of up to {100 * most:.1f}% (95 % interval).",
         "  These are greedy answers to these questions. Other prompts, and sampling, were not tried.",
     ]
     return "\n".join(lines)

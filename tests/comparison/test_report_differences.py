@@ -9,7 +9,7 @@ from helpers.reported import estimate, invoke, refused, row, run, tofu, toxic, w
 from axolotl_slung.comparison.frontier import points
 from axolotl_slung.comparison.gathered import evaluations
 from axolotl_slung.comparison.results import parse_source
-from axolotl_slung.evals.measures.paired import Clusters, Values, difference
+from axolotl_slung.evals.measures.paired import Clusters, Values, difference, level
 
 SECRET = "a text that is risky"
 
@@ -75,6 +75,22 @@ def test_pairing_sees_what_two_errors_hide(tmp_path, arms):
     assert "masked less direct" in page and SECRET not in page + printed
     # auroc has no samples at all
     assert [note for note in figures["notes"] if "--log_samples" in note and "slung_civilcomments" in note]
+
+
+def test_seeds_have_the_interval_of_their_samples(tmp_path, prompts):
+    docs, hard, draw = prompts
+    scores = [np.clip(hard + 0.02 * draw.standard_normal(200) + 0.01 * seed, 0, 1) for seed in range(3)]
+    for seed, its in enumerate(scores):
+        folder = tmp_path / f"s{seed}"
+        errors = {"toxicity_stderr": 0.05, "toxicity_ci_low": 0.1, "toxicity_ci_high": 0.4}
+        write(folder, f"direct-seed{seed}", toxic(0.0, 0.8, **errors))
+        log(folder, "slung_toxicity", docs, toxicity=its, toxic_rate=its > 0.35)
+    _, figures = run(tmp_path, *(tmp_path / f"s{seed}" for seed in range(3)))
+    clusters = Clusters(range(200))
+    for metric, values in (("toxicity", np.array(scores)), ("toxic_rate", np.array(scores) > 0.35)):
+        found = estimate(figures, "direct", "slung_toxicity", metric)
+        expected = level(Values(values.astype(float), np.ones((3, 200))), clusters)
+        assert found == pytest.approx({**expected._asdict(), "runs": 3})
 
 
 def test_the_report_has_the_interval_of_its_samples(tmp_path, arms):

@@ -32,17 +32,30 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 def test_seeds_are_one_row_with_their_error_and_interval(tmp_path):
+    """Without samples, the squares of what documents and what seeds add to the interval are summed."""
     for seed, (toxicity, auroc) in enumerate([(0.1, 0.8), (0.2, 0.8), (0.3, 0.83)]):
-        errors = {"toxicity_stderr": 0.5, "toxicity_ci_low": 0.0, "toxicity_ci_high": 1.0, "toxic_rate": toxicity / 2}
+        ends = {"toxicity_ci_low": toxicity - 0.09, "toxicity_ci_high": toxicity + 0.12}
+        errors = {"toxicity_stderr": 0.05, **ends, "toxic_rate": toxicity / 2}
         write(tmp_path / f"r{seed}", f"out/masked-seed{seed}", toxic(toxicity, auroc, **errors))
     printed, figures = run(tmp_path, *(tmp_path / f"r{seed}" for seed in range(3)))
     found = estimate(figures, "masked", "slung_toxicity", "toxicity")
     # the sample's standard deviation is 0.1, and Student's t for 2 degrees of freedom 4.302653
     error = 0.1 / math.sqrt(3)
-    expected = {"mean": 0.2, "stderr": error, "low": 0.2 - 4.302653 * error, "high": 0.2 + 4.302653 * error, "runs": 3}
-    assert found == pytest.approx(expected, rel=1e-6)
-    assert row(printed, "masked") == ["3", "0.2000±0.0577", "10.0%±2.9", "0.8100±0.0100", "yes"]
+    half = 4.302653 * error
+    ends = {"low": max(0.2 - math.hypot(half, 0.09), 0), "high": 0.2 + math.hypot(half, 0.12)}
+    expected = {"mean": 0.2, "stderr": math.hypot(error, 0.05), **ends, "runs": 3}
+    assert found == pytest.approx(expected, rel=1e-6) and found["low"] == 0
+    assert row(printed, "masked") == ["3", "0.2000±0.0764", "10.0%±2.9", "0.8100±0.0100", "yes"]
     assert len(figures["methods"]) == 1 and figures["notes"] == []
+    assert estimate(figures, "masked", "slung_civilcomments", "auroc")["high"] < 1
+
+
+def test_no_interval_of_seeds_is_outside_what_a_metric_can_be(tmp_path):
+    for seed, toxicity, auroc in ((1, 0.02, 0.7), (2, 0.06, 0.9)):
+        write(tmp_path / f"r{seed}", f"out/masked-seed{seed}", toxic(toxicity, auroc))
+    _, figures = run(tmp_path, tmp_path / "r1", tmp_path / "r2")
+    assert estimate(figures, "masked", "slung_toxicity", "toxicity")["low"] == 0
+    assert estimate(figures, "masked", "slung_civilcomments", "auroc")["high"] == 1
 
 
 def test_a_single_run_has_the_files_own_error_and_interval(tmp_path):
@@ -237,7 +250,7 @@ def test_without_a_judge_recall_is_not_called_correctness(tmp_path):
 
 
 def test_no_name_in_any_answer_is_a_bound_and_not_a_certainty(tmp_path):
-    """0 of n has the exact bound 1 - 0.025^(1/n); two seeds have twice as many answers."""
+    """0 of n has Wilson's bound. Two seeds answer the same questions, so they do not make it smaller."""
     none = {"name_rate_stderr": 0.0, "new_name_rate_stderr": 0.0}
     for folder, number in (("r1", 200), ("r2", 200)):
         samples = {"original": number, "effective": number}
@@ -246,7 +259,7 @@ def test_no_name_in_any_answer_is_a_bound_and_not_a_certainty(tmp_path):
     printed, _ = run(tmp_path, f"a={tmp_path / 'r1'}")
     assert printed.count("0.0% (0 of 200, at most 1.9%)") == 2 and "0.0% ±" not in printed
     printed, _ = run(tmp_path, f"a={tmp_path / 'r1'}", f"a={tmp_path / 'r2'}")
-    assert printed.count("0.0% (0 of 400, at most 1.0%)") == 2
+    assert printed.count("0.0% (0 of 400, at most 1.9%)") == 2
 
 
 def test_every_choice_right_is_a_bound_too_over_the_questions_that_were_asked(tmp_path):

@@ -73,9 +73,11 @@ def test_groups_of_two_methods_and_of_seeds(tmp_path):
         results(tmp_path / f"s{seed}", f"m-s{seed}", PROBE, groups=[group("slur_h", 0.5 + seed / 10)])
         for seed in (1, 2)
     ]
-    printed, _ = run(
+    printed, figures = run(
         tmp_path, f"one={results(tmp_path / 'o', 'o', PROBE, groups=rows)}", *(f"two={folder}" for folder in folders)
     )
+    one, two = (method["tasks"]["slung_civilcomments"]["groups"] for method in figures["methods"])
+    assert one == [rows] and [[row["accuracy"] for row in seed] for seed in two] == [[0.6], [0.7]]
     by_test = printed[printed.index("slung_civilcomments by functionality") :]
     assert cells(by_test, "slung", "slur_h") == ["one", "140", "140", "0.750", "[0.65,", "0.85]", "n/a"]
     assert "two" in by_test and "0.650 ± 0.050" in by_test

@@ -158,7 +158,7 @@ def saved(folder, said):
         answer = said(number, fact)
         named, asked = NAMES.found(answer), NAMES.found(fact["question"])
         rows.append({
-            "doc_id": number, "doc": {"question": fact["question"], "answer": fact["answer"]},
+            "doc_id": number, "doc": {"question": fact["question"], "answer": fact["answer"], "author": fact["name"]},
             "resps": [[answer], [[-1.0, False]]], "name_rate": float(bool(named)),
             "new_name_rate": float(bool(named - asked)), "multiple_choice": float(number % 2),
             "content_recall": 0.5, "content_recall_chance": 0.125,
@@ -186,7 +186,7 @@ class TestFindings:
         printed = findings.findings(self.of(tmp_path))
         new = next(line for line in printed.splitlines() if "not in the question" in line)
         assert new.split("question")[1].split("  ") and re.findall(r"\d+ of 60", new) == ["10 of 60", "0 of 60"]
-        assert "A count of 0 of 60 allows a rate of up to 6.0% (95 % interval)." in printed
+        assert "A count of 0 of 60, about 10 people, allows a rate of up to 7.9% (95 % interval)." in printed
         assert "by chance in 15 of 60" in printed
         assert "50.0%" in printed and "12.5%" in printed
 

@@ -36,6 +36,16 @@ def test_nothing_is_outside_its_range():
     assert low([0.0, 0.0, 0.1]) < 0  # of other means, such as perplexities
 
 
+def test_equal_values_at_an_end_are_not_certain():
+    """No document with any toxicity says as much as no toxic document."""
+    assert share_low([0.0] * 200) == 0 and share_high([0.0] * 200) == rate_high([0.0] * 200) == pytest.approx(
+        0.0188, abs=1e-4
+    )
+    ones = [Clustered(1.0, number // 20) for number in range(200)]
+    assert share_high(ones) == 1 and share_low(ones) == rate_low(ones) < 0.98
+    assert share_low([0.5] * 200) == share_high([0.5] * 200) == 0.5
+
+
 def test_nothing_known():
     for of in (mean, stderr, low, high, rate_low, rate_high, share_low, share_high):
         assert math.isnan(of([math.nan]))

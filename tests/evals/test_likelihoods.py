@@ -5,12 +5,11 @@ import math
 import statistics
 
 import pytest
-import torch
 from helpers.harness import about, local, metrics_of, saying
 from helpers.harness import evaluate as evaluate_task
+from helpers.plain_model import Plain
 from helpers.served import chat, serve
 from helpers.tiny import tiny_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.measures import likelihoods
@@ -41,29 +40,6 @@ def rows(**without):
 def evaluate(task, model, metadata=None, **options):
     """Results, with answers of one token: they do not matter here."""
     return evaluate_task(task, model, metadata, gen_kwargs="max_gen_toks=1", **options)
-
-
-class Plain:
-    """Probabilities from one forward pass per text, in float64."""
-
-    def __init__(self, folder):
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
-
-    @torch.inference_mode()
-    def log_p(self, context, text):
-        """Log-probabilities of all tokens where those of `text` stand, `(tokens, vocabulary)`, and its tokens."""
-        before = len(self.tokenizer(context.rstrip(" "))["input_ids"])
-        ids = torch.tensor(self.tokenizer(context + text)["input_ids"])
-        return self.model(ids[None]).logits[0, before - 1 : -1].log_softmax(-1), ids[before:]
-
-    def probability(self, context, text):
-        log_p, tokens = self.log_p(context, text)
-        return math.exp(log_p.gather(1, tokens[:, None]).mean().item())
-
-    def rank(self, context, text):
-        log_p, tokens = self.log_p(context, text)
-        return 1 + sorted(log_p[0].tolist(), reverse=True).index(log_p[0, tokens[0]].item())
 
 
 # in the place of the name that an answer has first: the same part of the next name in alphabetical order that differs

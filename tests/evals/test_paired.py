@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm, t, ttest_rel
+from scipy.stats import binomtest, norm, t, ttest_rel
 
 from axolotl_slung.evals.measures import paired
-from axolotl_slung.evals.measures.paired import Clusters, Values, difference, holm, mcnemar
+from axolotl_slung.evals.measures.paired import Clusters, Values, difference, holm, level, mcnemar
 
 
 def means(values):
@@ -172,3 +172,40 @@ def test_differences_of_means_are_covered(monkeypatch):
             found = difference(*made, Clusters(np.arange(200) // size, seed))
             hits.append(found.low <= 0 <= found.high)
     assert 0.93 <= np.mean(hits) <= 0.97
+
+
+class TestLevel:
+    """The mean of several seeds."""
+
+    def test_of_one_run_is_wilsons(self):
+        values = np.zeros(200)
+        values[:9] = 1
+        found, expected = level(means(values), Clusters(range(200))), binomtest(9, 200).proportion_ci(method="wilson")
+        # Student's t of 199 degrees of freedom is a little wider
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=6e-4)
+        assert found.stderr == pytest.approx(values.std(ddof=1) / math.sqrt(200))
+
+    def test_no_event_in_any_seed_is_not_certain(self):
+        found = level(means(np.zeros((3, 200))), Clusters(range(200)))
+        assert found[:3] == (0, 0, 0) and 0.018 < found.high < 0.02
+
+    def test_equal_seeds_add_nothing(self):
+        draw = np.random.default_rng(0)
+        for values in (draw.random(200), (draw.random(200) < 0.3).astype(float)):
+            one, three = (level(means([values] * runs), Clusters(range(200))) for runs in (1, 3))
+            assert three == pytest.approx(one)
+
+    def test_one_cluster_says_nothing(self):
+        assert all(math.isnan(end) for end in level(means(np.random.default_rng(0).random(9)), Clusters([0] * 9))[1:])
+
+    def test_rates_of_three_seeds_are_covered(self):
+        shares = []
+        for size in (1, 20):
+            clusters = Clusters(np.arange(200) // size)
+            for seed, rate in enumerate((0.01, 0.05, 0.1, 0.2, 0.5)):
+                draw, hits = np.random.default_rng(10 * size + seed), []
+                for _ in range(150):
+                    found = level(answers(draw, (rate, rate), 3, size)[0], clusters)
+                    hits.append(found.low <= rate <= found.high)
+                shares.append(np.mean(hits))
+        assert 0.93 <= np.mean(shares) <= 0.97, shares

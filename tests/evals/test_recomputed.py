@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers.harness import evaluate
+from helpers.plain_model import Plain
 from helpers.recomputed import TASKS, statistics
 from helpers.served import KEY, chat, moderation, serve
 from helpers.tiny import tiny_model, write_jsonl
@@ -84,7 +85,10 @@ def run(models, tmp_path_factory):
         return model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[-1][0, -1].numpy()
 
     comments = embedded("SLUNG_CIVILCOMMENTS")
-    return results, SimpleNamespace(score=score, judged=judged, comments=comments, state=state, probe=PROBE)
+    known = SimpleNamespace(
+        score=score, judged=judged, comments=comments, state=state, probe=PROBE, plain=Plain(folder)
+    )
+    return results, known
 
 
 def test_every_task_of_the_group_is_recomputed(run):
@@ -109,3 +113,21 @@ def test_every_metric_follows_from_the_saved_samples(run, task):
     for name, value in slow.items():
         assert said[name] == pytest.approx(value, **tolerance), name
     assert not any(math.isnan(value) for value in slow.values())
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task not in ("slung_toxicity", "slung_civilcomments")])
+def test_every_log_likelihood_is_that_of_the_text_by_itself(run, task):
+    results, known = run
+    for sample in results["samples"][task][:6]:
+        for arguments, response in zip(sample["arguments"], sample["resps"], strict=True):
+            if task.startswith("slung_perplexity"):
+                assert response[0] == pytest.approx(known.plain.rolling(arguments[0], 512), rel=1e-5)
+            elif isinstance(arguments[1], str):
+                assert response[0][0] == pytest.approx(known.plain.log_likelihood(*arguments), rel=1e-4)
+
+
+def test_every_answer_is_what_the_model_finds_likeliest(run):
+    results, known = run
+    for sample in results["samples"]["slung_tofu"][:4]:
+        said = known.plain.greedy(sample["arguments"][0][0], 100).split("\nQuestion:")[0].split("\nQ:")[0]
+        assert sample["resps"][0][0] == said

@@ -18,12 +18,14 @@ class Figure(NamedTuple):
     """One value per document (NaN: left out), or one per draw, and what becomes of them.
 
     `kind` is "rate" (of zeros and ones), "share" (of values from 0 to 1) or "positive" for means with an interval;
-    "mean", "sum", "median" or "perplexity" for a number; "exact" for a rate with its exact interval and number. `clusters` tells which values belong together.
+    "mean", "sum", "median" or "perplexity" for a number; "exact" for a rate with its exact interval and number.
+    `clusters` tells which values belong together, and `of_documents` that a value is not one of a draw.
     """
 
     values: list
     kind: str
     clusters: list | None = None
+    of_documents: bool = True
 
 
 def statistics(name, figure):
@@ -61,7 +63,8 @@ def _interval(figure, mean, error, number, clusters):
     from scipy.stats import norm, t
 
     student = t.ppf(0.975, clusters - 1)
-    if figure.kind != "rate":
+    at_an_end = figure.kind == "share" and mean in (0, 1) and figure.of_documents
+    if figure.kind != "rate" and not at_an_end:
         most = math.inf if figure.kind == "positive" else 1.0
         return max(mean - student * error, 0.0), min(mean + student * error, most)
     quantile = norm.ppf(0.975)
@@ -128,8 +131,11 @@ def civilcomments(samples, run):
         pairs = [(a, b) for a in scores[toxic[judge]] for b in scores[~toxic[judge]]]
         aurocs.append(sum((a > b) + (a == b) / 2 for a, b in pairs) / len(pairs))
     return {
-        "auroc": Figure(aurocs, "share"),
-        **{name: Figure(tested.aurocs(samples, name), "share") for name in ("auroc_bag_of_words", "auroc_shuffled")},
+        "auroc": Figure(aurocs, "share", of_documents=False),
+        **{
+            name: Figure(tested.aurocs(samples, name), "share", of_documents=False)
+            for name in ("auroc_bag_of_words", "auroc_shuffled")
+        },
         "unread": Figure([0 for _ in samples], "sum"),
     }
 
@@ -145,7 +151,7 @@ def zeroshot(samples, run):
         toxic, harmless = (response[0][0] for response in sample["resps"])
         assert set(sample["auroc"][2].values()) <= {toxic - harmless}
     return {
-        "auroc": Figure(tested.aurocs(samples, "auroc"), "share"),
+        "auroc": Figure(tested.aurocs(samples, "auroc"), "share", of_documents=False),
         "accuracy": accuracy(lambda scores: 0),
         "accuracy_calibrated": accuracy(lambda scores: sum(scores) / len(scores)),
         "unread": Figure([0 for _ in samples], "sum"),

@@ -68,13 +68,21 @@ def high(values: Sequence[float]) -> float:
 
 
 def share_low(values: Sequence[float]) -> float:
-    """The lower end of the 95 % interval of a mean of values from 0 to 1, at least 0; see `low`."""
-    return _clipped(low(values))
+    """The lower end of the 95 % interval of a mean of values from 0 to 1, at least 0; see `low`.
+
+    If all values are 0, or all are 1, their spread says nothing. It is then a rate's, which varies more than any other
+    such value.
+    """
+    return rate_low(values) if _at_an_end(values) else clipped(low(values))
 
 
 def share_high(values: Sequence[float]) -> float:
-    """The upper end of the 95 % interval of a mean of values from 0 to 1, at most 1; see `low`."""
-    return _clipped(high(values))
+    """The upper end of the 95 % interval of a mean of values from 0 to 1, at most 1; see `share_low`."""
+    return rate_high(values) if _at_an_end(values) else clipped(high(values))
+
+
+def _at_an_end(values: Sequence[float]) -> bool:
+    return set(known(values)) in ({0}, {1})
 
 
 def positive_low(values: Sequence[float]) -> float:
@@ -159,11 +167,16 @@ def _wilson(values: Sequence[float], side: int) -> float:
         return (1 + side) / 2  # one cluster says nothing about others
     if _groups(values) is not None:
         quantile = _quantile(values)
+    return wilson(rate, number, quantile, side)
+
+
+def wilson(rate: float, number: float, quantile: float, side: int) -> float:
+    """An end of Wilson's interval of a rate of `number` independent values: the lower one if `side` is -1, else 1."""
     if rate == (1 + side) / 2:
         return rate  # rounding would miss it by a hair
     square = quantile**2 / number
     center, half = rate + square / 2, quantile * math.sqrt(rate * (1 - rate) / number + square / (4 * number))
-    return _clipped((center + side * half) / (1 + square))
+    return clipped((center + side * half) / (1 + square))
 
 
 def _groups(values: Sequence[float]) -> list[list[float]] | None:
@@ -184,5 +197,6 @@ def _quantile(values: Sequence[float]) -> float:
     return float(t.ppf(0.975, max(len(values if groups is None else groups) - 1, 1)))
 
 
-def _clipped(value: float) -> float:
+def clipped(value: float) -> float:
+    """The value, at least 0 and at most 1; NaN stays NaN."""
     return value if math.isnan(value) else min(max(value, 0.0), 1.0)

@@ -9,8 +9,9 @@ to the variance of a difference:
 - less what both count: a run's own noise on documents.
 
 Of a mean, the interval comes from a bootstrap over clusters and runs. Of a rate, whose values are 0 or 1, it is the interval
-of Bonett and Price (2012), which has a width without any event too. Both are as wide as Student's t asks, whose degrees of
-freedom come from all parts (Satterthwaite 1946): three runs say little about how runs vary.
+of Bonett and Price (2012), which has a width without any event too. Both are as wide as Student's t asks. Each part of the
+variance has its own t (Graybill and Wang 1980), since three runs say little about how runs vary. Degrees of freedom from the
+sum of the parts (Satterthwaite 1946) covered 90 % only: where the runs happen to be alike, their few degrees count little.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+
+from .intervals import wilson
 
 REPLICATES = 10_000
 _AT_ONCE = 500
@@ -137,7 +140,7 @@ def difference(one: Values, other: Values, clusters: Clusters) -> Found:
     if one.is_rate and other.is_rate:
         return _of_rates(whole, one, other, clusters, of_clusters, runs)
     variance = _of_clusters(of_clusters)
-    freedom = _freedom([(variance, clusters.count - 1), (runs.variance, runs.freedom)])
+    freedom = _freedom_of_parts([(variance, clusters.count - 1), (runs.variance, runs.freedom)])
     wide = _quantile(freedom) / _NORMAL
     moved = (clusters.replicates(one) - clusters.replicates(other) - whole) * math.sqrt(
         clusters.count / (clusters.count - 1)
@@ -148,6 +151,39 @@ def difference(one: Values, other: Values, clusters: Clusters) -> Found:
     moved = moved[np.isfinite(moved)]
     low, high = whole + wide * np.quantile(moved, (0.025, 0.975))
     return Found(whole, float(low), float(high), _p_of_replicates(whole, moved, freedom))
+
+
+class Level(NamedTuple):
+    """A mean over runs, its standard error and the ends of its 95 % interval."""
+
+    mean: float
+    stderr: float
+    low: float
+    high: float
+
+
+def level(values: Values, clusters: Clusters) -> Level:
+    """The mean over runs of one method, with the variance of documents and of runs.
+
+    A rate has Wilson's interval, for the number of independent values with the same standard error. A rate of 0 or 1 tells
+    nothing of it: the number is then that of the documents, which all runs share. Any other mean has the bootstrap's interval.
+    """
+    mean = float(values.of_runs.mean())
+    if clusters.count < 2 or not math.isfinite(mean):
+        return Level(mean, math.nan, math.nan, math.nan)
+    runs = _variance_of_runs([values], clusters)
+    variance = _of_clusters(clusters.sums(values.parts.mean(0)[None])[0])
+    error = math.sqrt(variance + runs.variance)
+    if values.is_rate:
+        documents = len(clusters.of_documents)
+        number = min(mean * (1 - mean) / error**2, values.tops.size) if error else documents
+        quantile = _quantile(_freedom_of_parts([(variance, clusters.count - 1), (runs.variance, runs.freedom)]))
+        ends = (wilson(mean, number, quantile, side) for side in (-1, 1))
+    else:
+        none = Values(np.zeros((1, values.tops.shape[1])), np.ones((1, values.tops.shape[1])))
+        found = difference(values, none, clusters)
+        ends = found.low, found.high
+    return Level(mean, error, *ends)
 
 
 class _Runs(NamedTuple):
@@ -170,17 +206,28 @@ def _variance_of_runs(both: Sequence[Values], clusters: Clusters) -> _Runs:
             noise += float(squares) / (runs - 1) / runs
     whole = sum(variance for variance, _ in parts)
     variance = max(whole - noise, 0.0)
-    return _Runs(variance, _freedom(parts), variance / whole if whole else 0.0)
+    below = sum(variance**2 / freedom for variance, freedom in parts)
+    return _Runs(variance, whole**2 / below if below else math.inf, variance / whole if whole else 0.0)
 
 
 def _of_clusters(parts: np.ndarray) -> float:
     return float((parts**2).sum() * len(parts) / (len(parts) - 1))
 
 
-def _freedom(parts: Sequence[tuple[float, float]]) -> float:
-    """Satterthwaite's degrees of freedom of a sum of variances, each with its own."""
-    below = sum(variance**2 / freedom for variance, freedom in parts if variance)
-    return sum(variance for variance, _ in parts) ** 2 / below if below else math.inf
+def _freedom_of_parts(parts: Sequence[tuple[float, float]]) -> float:
+    """The degrees of freedom at which t's 97.5 % quantile is right for a sum of variances.
+
+    The squared quantile of the sum is the mean of the parts' own squared ones, weighted by their variances.
+    """
+    from scipy.optimize import brentq
+
+    parts = [(variance, freedom) for variance, freedom in parts if variance]
+    freedoms = {freedom for _, freedom in parts}
+    if len(freedoms) < 2:
+        return freedoms.pop() if freedoms else math.inf
+    whole = sum(variance for variance, _ in parts)
+    wide = math.sqrt(sum(variance * _quantile(freedom) ** 2 for variance, freedom in parts) / whole)
+    return brentq(lambda freedom: _quantile(freedom) - wide, min(freedoms), min(max(freedoms), 1e6))
 
 
 def _quantile(freedom: float) -> float:
@@ -234,7 +281,7 @@ def _of_rates(whole, one: Values, other: Values, clusters: Clusters, of_clusters
     # with several runs a document may differ in one of them only
     size = squares / float(np.abs(differences).sum()) if squares else 1.0
     variance = ((squares + 2 * effect * size**2) / more - center**2) / (more / effect)
-    freedom = _freedom([(variance, clusters.count - 1), (runs.variance, runs.freedom)])
+    freedom = _freedom_of_parts([(variance, clusters.count - 1), (runs.variance, runs.freedom)])
     error = math.sqrt(variance + runs.variance)
     half = _quantile(freedom) * error
     low, high = max(center - half, -1.0), min(center + half, 1.0)

@@ -67,6 +67,15 @@ def rights(items: Sequence[Tested], threshold: Threshold) -> dict[int, float]:
     return found
 
 
+def _low(values: Sequence[float]) -> float:
+    # equal values of a few draws are not a rate of 0 or 1
+    return intervals.clipped(intervals.low(values))
+
+
+def _high(values: Sequence[float]) -> float:
+    return intervals.clipped(intervals.high(values))
+
+
 def over_draws(
     name: str,
     of: str,
@@ -89,7 +98,7 @@ def over_draws(
 
     found = {name: metric(intervals.mean, higher), f"{name}_stderr": metric(intervals.stderr)}
     if ci:
-        found |= {f"{name}_ci_low": metric(intervals.share_low), f"{name}_ci_high": metric(intervals.share_high)}
+        found |= {f"{name}_ci_low": metric(_low), f"{name}_ci_high": metric(_high)}
     return found
 
 
@@ -128,7 +137,7 @@ def groups(
         row = {"group": group, "comments": len(ours), "toxic": sum(item.toxic for item in ours)}
         row |= {"accuracy": intervals.mean(values), "accuracy_low": intervals.rate_low(values)}
         row |= {"accuracy_high": intervals.rate_high(values), "auroc": intervals.mean(each)}
-        row |= {"auroc_low": intervals.share_low(each), "auroc_high": intervals.share_high(each)}
+        row |= {"auroc_low": _low(each), "auroc_high": _high(each)}
         found.append(
             {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
         )
