@@ -14,6 +14,7 @@ from .labeling.registry import LABELERS, names_of
 from .labeling.scores import ANY, PAPER_CUTS, Cuts, Pair, first_pair, missing
 from .labels.buckets import PRESETS, Action, Bucket, preset
 from .labels.codec import MAX_BUCKETS
+from .labels.noise import MOST_FALSE, Noise
 from .labels.replacement import check_template, makes_up
 
 _OPTIONS = tuple(dict.fromkeys(key for a in Action for key in (a.traits.needs, a.traits.takes) if key is not None))
@@ -46,8 +47,8 @@ class BucketConfig(Block):
     )
     objective: str | None = Field(
         None,
-        pattern=r"^[\w.]+:[^\W\d]\w*$",
-        description="The function of `action: custom`, as package.module:function. The code is run.",
+        pattern=r"^(dft|[\w.]+:[^\W\d]\w*)$",
+        description="The function of `action: custom`: dft, or package.module:function, whose code is run.",
     )
     k: Int | None = Field(None, ge=2, description="`action: goldfish` masks one token in k.")
     text: str | None = Field(
@@ -102,6 +103,24 @@ class BucketConfig(Block):
         return self
 
 
+class LabelNoiseConfig(Block):
+    """Errors of labels, made at random."""
+
+    miss: Float = Field(0.0, ge=0, le=1, description="The share of risky spans that are dropped.")
+    false: Float = Field(
+        0.0, ge=0, le=MOST_FALSE, description="The expected share of the other words that are put into false spans."
+    )
+    seed: Int = Field(0, ge=0, description="Another seed draws other spans.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_by_yaml(cls, block):
+        # YAML reads the key `false` as a truth value
+        if isinstance(block, dict) and False in block and "false" not in block:
+            return {"false" if key is False else key: value for key, value in block.items()}
+        return block
+
+
 class SlungConfig(Block):
     """The `slung:` block."""
 
@@ -142,6 +161,11 @@ class SlungConfig(Block):
         "fused loss, which support only -100.",
     )
 
+    train_objective: Literal["cross_entropy", "dft"] = Field(
+        "cross_entropy",
+        description="The objective of trained tokens, those of the actions train, goldfish and control_token. dft: "
+        "cross-entropy times the token's probability, without a gradient of the latter.",
+    )
     weight_start: Int = Field(
         0, ge=0, description="Number of optimizer steps before the buckets' `weight` takes effect."
     )
@@ -153,6 +177,11 @@ class SlungConfig(Block):
     random_control: bool = Field(
         False,
         description="Control run: move each text's scores to random tokens, keeping the number of tokens per action.",
+    )
+    label_noise: LabelNoiseConfig | None = Field(
+        None,
+        description="A study of wrong labels: drop and add spans at random. The choice depends only on the seed and the "
+        "texts.",
     )
     fused: bool = Field(
         True,
@@ -280,6 +309,10 @@ class SlungConfig(Block):
             for labeler in self.labelers
         ]
         return self.model_copy(update={"labelers": labelers})
+
+    def noise(self) -> Noise | None:
+        """What `label_noise` does to spans, or None. Raises `SlungError`, see `scale`."""
+        return self.label_noise and Noise(self.resolved_buckets(), **self.label_noise.model_dump())
 
     def resolved_buckets(self) -> tuple[Bucket, ...]:
         """The given buckets, or the method's preset if there are none.

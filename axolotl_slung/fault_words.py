@@ -41,7 +41,7 @@ EXAMPLES = {
 
 FORMS = {
     "class_path": "expected package.module:Class or folder/file.py:Class",
-    "objective": "expected package.module:function",
+    "objective": "expected dft or package.module:function",
     "sha256": "expected 64 hexadecimal digits",
     "name": "expected only letters, digits and _ . -",
     "spaced_punctuation": "expected characters without spaces between them, such as .!?,",

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from .config import BucketConfig, SlungConfig
+from .config import BucketConfig, LabelNoiseConfig, SlungConfig
 from .errors import SlungError, closest, kind_of
 from .fault_words import EXAMPLES, FORMS, KEYS, KINDS, LOWER_BOUNDS, WORDS
 from .labeling.blocks import LabelerConfig, meant_cuts
@@ -170,11 +170,12 @@ def _unknown_key(place, path, block) -> Fault:
 def _owners() -> Iterator[tuple[str, Iterable[str]]]:
     yield "slung", SlungConfig.model_fields
     yield "buckets", BucketConfig.model_fields
+    yield "label_noise", LabelNoiseConfig.model_fields
     yield from ((name, model.model_fields) for name, model in _LABELERS.items())
 
 
 def _listed(owners: list[str]) -> str:
-    named = {"slung": "the block itself", "buckets": "a bucket"}
+    named = {"slung": "the block itself", "buckets": "a bucket", "label_noise": "label_noise"}
     types = [owner for owner in owners if owner not in named]
     if len(types) == len(_LABELERS):
         return "labelers"
@@ -187,7 +188,9 @@ def _keys_at(place: tuple, block: Mapping) -> tuple[list[str], str]:
     if place[:1] == ("labelers",):
         kind = _at(block, place)["type"]
         return list(_LABELERS[kind].model_fields), kind
-    return (list(BucketConfig.model_fields), "buckets") if place else (list(SlungConfig.model_fields), "slung")
+    models = {"buckets": BucketConfig, "label_noise": LabelNoiseConfig}
+    name = place[0] if place else "slung"
+    return list(models.get(name, SlungConfig).model_fields), name
 
 
 def _unknown_value(place, path, key, value, expected: str) -> Fault:

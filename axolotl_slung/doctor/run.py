@@ -181,6 +181,8 @@ def _labels(dataset, setup) -> Finding:
     text = ", ".join(f"{action} {number}" for action, number in counts.items() if number)
     text = f"{min(len(dataset), ROWS)} rows of the config's own data: {text} tokens"
     text += f", {weighed} with a weight other than 1" if weighed or setup.config.reads_weights else ""
+    if noise := setup.config.label_noise:
+        text += f"; label_noise dropped {noise.miss:g} of the risky spans and put {noise.false:g} of the other words into false ones"
     if not setup.code_masked:
         return Finding("labels", OK, f"{text}; masked tokens are -100, like those that Axolotl ignores")
     if not weighed and not any(

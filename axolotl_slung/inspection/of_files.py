@@ -52,6 +52,7 @@ def documents_of_files(
     """
     encode, buckets, pair = Offsets(tokenizer), block.resolved_buckets(), block.scale()
     scale = pair and Scale("slung.labelers[0]", block.labelers[0].cuts_made(), pair)
+    noise = block.noise()
     lines = _counted(_lines(sources), read)
     if limit is not None:
         lines = _sample(lines, limit, seed)
@@ -70,8 +71,9 @@ def documents_of_files(
         made = []
         for text, spans in texts:
             spans = spans if scale is None else scale.put(spans)
+            spans, missed = (spans, []) if noise is None else noise.of_text(utf8_safe(text), spans)
             offsets = encode(utf8_safe(text), add_special_tokens=False)[1]
-            made.append(document("", text, offsets, spans, buckets, block.overlap))
+            made.append(document("", text, offsets, spans, buckets, block.overlap, missed))
         yield joined(str(row.get("id", where)), made)
 
 

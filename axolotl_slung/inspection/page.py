@@ -12,7 +12,7 @@ import numpy as np
 
 from ..labeling.scores import Cuts
 from ..labels.buckets import Action, Bucket
-from ..labels.documents import LEFT_OUT_BY, LabeledDocument
+from ..labels.documents import LEFT_OUT_BY, NOISE, LabeledDocument
 from ..render.template import fill
 from ..visible import visible
 from .effects import left_out_meaning, weight_marks
@@ -56,6 +56,7 @@ def inspection_page(
         "buckets": [_bucket(bucket) for bucket in buckets],
         "cuts": None if cuts is None else list(cuts.items()),
         "left_out": [left_out_meaning(by) for by in range(len(LEFT_OUT_BY))],
+        "noise": list(NOISE),
         "kinds": list(KINDS),
         "labelers": labelers,
         "documents": [_document(index, document, labelers) for index, document in enumerate(documents)],
@@ -101,6 +102,7 @@ def _document(index: int, document: LabeledDocument, labelers: Sequence[str]) ->
         "weights": _runs(document.weight),
         "weight_marks": _runs(weight_marks(document)),
         "put_in": [[index, visible(text)] for index, text in document.put_in.items()],
+        "noise": _runs(document.noises),
         "suspects": [[kinds.index(one.kind), one.text, one.start, one.end] for one in suspects(document)],
     }
 

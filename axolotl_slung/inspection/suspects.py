@@ -61,7 +61,9 @@ def untouched(documents: Sequence[LabeledDocument], buckets: Sequence[Bucket]) -
     for document in documents:
         trained = (np.array(effects(document, buckets)) == Action.TRAIN.value) & (document.weight > 0)
         for suspect in suspects(document):
-            if trained[suspect.start : suspect.end].any():
+            place = slice(suspect.start, suspect.end)
+            # what label_noise dropped was found
+            if trained[place].any() and not (document.noises[place] == 1).any():
                 times[suspect.kind, suspect.text] += 1
     order = list(KINDS)
     ranked = sorted(times.items(), key=lambda item: (order.index(item[0][0]), -item[1], item[0][1]))

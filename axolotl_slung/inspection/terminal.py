@@ -11,7 +11,7 @@ from rich.color import ColorSystem
 from rich.style import Style
 
 from ..labels.buckets import Action, Bucket
-from ..labels.documents import LabeledDocument
+from ..labels.documents import NOISE, LabeledDocument
 from ..visible import visible
 from .effects import LEFT_OUT, effects, left_out_meaning, risky_context, weight_marks
 from .suspects import untouched
@@ -24,6 +24,8 @@ SUSPECTS = 30
 _HEADLINE, _QUIET = Style(bold=True), Style(dim=True)
 PARTIAL = "~"
 """Marks a token with characters in different buckets."""
+_NOISED = ("", "-", "+")
+"""Marks of the kinds of `NOISE`."""
 
 
 def terminal_view(
@@ -131,6 +133,11 @@ def _legend(canvas, documents, of_document, buckets) -> Iterator[str]:
         )
     if any(document.partial.any() for document in documents):
         yield from canvas.lines(_words(f"{PARTIAL} after a token: it has characters in different buckets"))
+    for kind, meaning in enumerate(NOISE):
+        number = sum(int((document.noises == kind).sum()) for document in documents) if kind else 0
+        if number:
+            marked = f"{_NOISED[kind]} after a token" if canvas.color else "named in its bracket"
+            yield from canvas.lines(_words(f"{marked}: {meaning} ({number:,} tokens)"))
 
 
 def _suspects(canvas, documents, buckets) -> Iterator[str]:
@@ -158,9 +165,9 @@ def _document(canvas, document, its_effects, context) -> Iterator[str]:
 
 
 def _colored(document, its_effects, context):
-    marks = weight_marks(document)
+    marks, noises = weight_marks(document), document.noises
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
-        mark = (PARTIAL if document.partial[index] else "") + marks[index]
+        mark = (PARTIAL if document.partial[index] else "") + marks[index] + _NOISED[noises[index]]
         style = _STYLES[effect][index % 2]
         yield (
             (visible(token) or "∅") + mark + _put_in(document, index, effect),
@@ -177,13 +184,16 @@ def _put_in(document, index, effect) -> str:
 
 def _bracketed(document, its_effects, context):
     """Like `_colored`, but with brackets around runs of one effect instead of colors."""
-    names = [_named(effect, by, action) for effect, by, action in zip(its_effects, document.reasons.tolist(), context)]
+    names = [
+        _named(effect, by, action) + f", {NOISE[noise]}" * bool(noise)
+        for effect, by, action, noise in zip(its_effects, document.reasons.tolist(), context, document.noises.tolist())
+    ]
     last, marks = len(its_effects) - 1, weight_marks(document)
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         text = visible(token).replace("[", "\\[").replace("]", "\\]") + (PARTIAL if document.partial[index] else "")
         text += marks[index]
         text += _put_in(document, index, effect).replace("[", "\\[").replace("]", "\\]")
-        if effect != Action.TRAIN.value:
+        if names[index] != Action.TRAIN.value:
             if index == 0 or names[index - 1] != names[index]:
                 text = f"[{names[index]}:{text}"
             if index == last or names[index + 1] != names[index]:

@@ -49,7 +49,7 @@ class Estimate:
         core_hours, hours: labeling time in core hours, and in hours on `cores` cores; None if it is unknown.
         disk_bytes: size of the prepared data set.
         file_bytes: size of the files that `slung label` writes; None if it is unknown.
-        step_time: time of a training step relative to stock Axolotl; see `STEP_TIME`.
+        step_time: time of a training step relative to stock Axolotl; see `STEP_TIME`. None if tokens are held.
         loss_share: share of the tokens that Axolotl would train on without slung that keep a loss.
     """
 
@@ -101,7 +101,9 @@ def estimate(
     step_time = loss_share = None
     if report.trainable:
         saved = sum(report.outcomes[action] * (1 - factor) for action, factor in STEP_TIME.items())
-        step_time, loss_share = 1 - saved / report.trainable, report.loss_tokens / report.trainable
+        loss_share = report.loss_tokens / report.trainable
+        # `hold` has a further forward pass per micro-batch, however few tokens it holds
+        step_time = None if report.outcomes[Action.HOLD.value] else 1 - saved / report.trainable
     disk = round(sample.labeled_bytes * times)
     files = None if sample.file_bytes is None else round(sample.file_bytes * times)
     hours = None if core_hours is None else core_hours / cores

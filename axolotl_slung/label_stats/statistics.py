@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ..labels.buckets import Action, Bucket
-from ..labels.documents import LabeledDocument
+from ..labels.documents import NOISE, LabeledDocument
 from ..labels.tokens import buckets_of
 from ..labels.weights import ACTIONS, weighed
 from .batches import Batches, BatchSpread
@@ -83,6 +83,7 @@ class RiskReport:
         scores: tokens by score, for each labeler; see `scale.bin_names`.
         combined_scores: tokens by combined score.
         shares: documents by the share of their tokens that is risky (in a bucket that does not train).
+        missed, false: numbers of spans and of tokens that `label_noise` dropped, and that it added.
         found: numbers of documents and of tokens with a score above 0, by labeler. Also for labelers that found nothing.
         words: see `WordCounts.top`; None if they were not requested. **They quote the data.**
         weights: of the trainable tokens.
@@ -104,6 +105,8 @@ class RiskReport:
     scores: dict[str, list[int]]
     combined_scores: list[int]
     shares: list[int]
+    missed: tuple[int, int]
+    false: tuple[int, int]
     found: dict[str, tuple[int, int]]
     words: dict | None
     weights: WeightCounts = WeightCounts()
@@ -195,6 +198,7 @@ def risk_report(
     number = partial = without_loss = fully_masked = dropped = 0
     of_action = np.zeros(len(ACTIONS), dtype=np.int64)
     shares = np.zeros(SHARE_BINS, dtype=np.int64)
+    noise = np.zeros((len(NOISE), 2), dtype=np.int64)  # spans and tokens
     runs = {action: [0, 0, 0, np.zeros(RUN_BINS, dtype=np.int64)] for action in ACTIONS if action is not Action.TRAIN}
     batches = None if sequence_len is None else Batches(sequence_len, sequences_per_batch, packing)
     counted_words, weights = WordCounts() if words else None, WeightCounts()
@@ -209,6 +213,10 @@ def risk_report(
             before, touched = found.get(name, (0, 0)), int(np.count_nonzero(scores))
             found[name] = before[0] + bool(touched), before[1] + touched
         partial += int(document.partial.sum())
+        if document.noise is not None:
+            for kind in range(1, len(NOISE)):
+                its = document.noise == kind
+                noise[kind] += np.count_nonzero(np.diff(its, prepend=False) & its), its.sum()
         action = numbers[bucket]
         outcome = weighed(outcomes(action), document.weight)
         weights = weights.add(document.weight[document.trainable])
@@ -246,6 +254,8 @@ def risk_report(
         scores={name: counter.scores.tolist() for name, counter in counters.items()},
         combined_scores=combined.scores.tolist(),
         shares=shares.tolist(),
+        missed=tuple(noise[1].tolist()),
+        false=tuple(noise[2].tolist()),
         found=found,
         words=None if counted_words is None else counted_words.top(words),
         weights=weights,

@@ -70,6 +70,9 @@ def _overview(report: RiskReport) -> Section:
     if weights.other:
         span = f"from {short(weights.lowest)} to {short(weights.highest)}; {count(weights.zero)} are 0"
         facts.append((count(weights.other), f"trainable tokens with a weight other than 1 ({span})"))
+    for (spans, tokens), what in ((report.missed, "dropped"), (report.false, "added")):
+        if spans:
+            facts.append((count(spans), f"spans {what} by label_noise, with {count(tokens)} tokens"))
     parts = [(a.value, report.outcomes[a.value], a.traits.look.chart) for a in ACTIONS]
     figure = Figure(shares("Actions on the trainable tokens", [p for p in parts if p[1]], "tokens"))
     rows = [[name, count(documents), count(tokens)] for name, (documents, tokens) in report.found.items()]

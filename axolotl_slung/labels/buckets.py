@@ -173,6 +173,21 @@ class Action(str, Enum):
             ),
         ),
     )
+    # as likely as before training: KL(p_before || p)
+    HOLD = (
+        "hold",
+        Traits(
+            meaning="kept as likely as before training",
+            has_loss=True,
+            coded=True,
+            look=Look(
+                light=Paint("#c9ece9", "#1f8a84"),
+                dark=Paint("#0f3f3d", "#4fc4bd"),
+                line="overline double 1px",
+                terminal=("bold color(16) on color(152)", "bold color(16) on color(116)"),
+            ),
+        ),
+    )
     # a function named in the config
     CUSTOM = (
         "custom",

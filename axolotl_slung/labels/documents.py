@@ -10,11 +10,15 @@ from numpy.typing import ArrayLike
 
 from ..labeling.base import Span
 from .buckets import Bucket
+from .noise import FALSE
 from .replacement import Replaced, replacements
 from .tokens import Overlap, buckets_of, char_scores, token_scores
 
 LEFT_OUT_BY = ("Axolotl", "eos: mask", "mask_document_starts", "its control token")
 """What leaves a token out of training although its bucket would train it: Axolotl itself, or a rule of slung."""
+
+NOISE = ("", "its span was dropped by label_noise", "in a false span of label_noise")
+"""What `label_noise` did to a token."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class LabeledDocument:
             None: Axolotl.
         weights: what the data multiplies each token's loss by, float64 `[tokens]`. None: 1 for all.
         put_in: what `replace` puts in place of a span, by the index of the span's last token.
+        noise: what `label_noise` did: indices into `NOISE`, int `[tokens]`. None: nothing.
     """
 
     name: str
@@ -44,6 +49,7 @@ class LabeledDocument:
     left_out_by: np.ndarray | None = None
     weights: np.ndarray | None = None
     put_in: Mapping[int, str] = field(default_factory=dict)
+    noise: np.ndarray | None = None
 
     @property
     def weight(self) -> np.ndarray:
@@ -55,15 +61,27 @@ class LabeledDocument:
         """`left_out_by`, or zeros."""
         return np.zeros(len(self.tokens), dtype=np.int64) if self.left_out_by is None else self.left_out_by
 
+    @property
+    def noises(self) -> np.ndarray:
+        """`noise`, or zeros."""
+        return np.zeros(len(self.tokens), dtype=np.int64) if self.noise is None else self.noise
+
     def reordered(self, order: np.ndarray) -> LabeledDocument:
         """The same tokens with the scores of the tokens at `order`, int `[tokens]` (`random_control`)."""
         scores = {labeler: of_tokens[order] for labeler, of_tokens in self.scores.items()}
-        weights = None if self.weights is None else self.weights[order]
-        return replace(self, scores=scores, score=self.score[order], partial=self.partial[order], weights=weights)
+        weights, noise = (None if its is None else its[order] for its in (self.weights, self.noise))
+        score, partial = self.score[order], self.partial[order]
+        return replace(self, scores=scores, score=score, partial=partial, weights=weights, noise=noise)
 
 
 def document(
-    name: str, text: str, offsets: ArrayLike, spans: Sequence[Span], buckets: Sequence[Bucket], overlap: Overlap
+    name: str,
+    text: str,
+    offsets: ArrayLike,
+    spans: Sequence[Span],
+    buckets: Sequence[Bucket],
+    overlap: Overlap,
+    missed: Sequence[Span] = (),
 ) -> LabeledDocument:
     """A tokenized text and its spans as a `LabeledDocument` with only trainable tokens.
 
@@ -73,6 +91,7 @@ def document(
         offsets: integers `[tokens, 2]`: the characters `[start, end)` of each token.
         spans: the spans of any labelers. They may overlap.
         buckets, overlap: see `tokens.token_buckets`.
+        missed: the spans that `label_noise` dropped.
     """
     offsets = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
     scores = char_scores(len(text), spans)
@@ -90,7 +109,19 @@ def document(
         trainable=np.ones(len(offsets), dtype=bool),
         partial=highest != lowest,
         put_in=_put_in(offsets, replacements(text, spans, buckets_of(scores, buckets), buckets)),
+        noise=_noise(text, offsets, spans, missed, overlap),
     )
+
+
+def _noise(text, offsets, spans, missed, overlap) -> np.ndarray | None:
+    false = [span for span in spans if span.labeler == FALSE]
+    if not (false or missed):
+        return None
+    of_token = np.zeros(len(offsets), dtype=np.int64)
+    for kind, of_kind in ((1, missed), (2, false)):
+        scores = char_scores(len(text), [span._replace(score=1.0) for span in of_kind])
+        of_token[token_scores(offsets, scores, overlap) > 0] = kind
+    return of_token
 
 
 def joined(name: str, documents: Sequence[LabeledDocument]) -> LabeledDocument:
@@ -105,13 +136,13 @@ def joined(name: str, documents: Sequence[LabeledDocument]) -> LabeledDocument:
         labeler: np.concatenate([one.scores.get(labeler, np.zeros(len(one.tokens))) for one in documents])
         for labeler in labelers
     }
-    score, trainable, partial = (
+    score, trainable, partial, noise = (
         np.concatenate([np.zeros(0, kind), *(getattr(one, key) for one in documents)])
-        for key, kind in (("score", float), ("trainable", bool), ("partial", bool))
+        for key, kind in (("score", float), ("trainable", bool), ("partial", bool), ("noises", np.int64))
     )
     firsts = np.cumsum([0, *(len(one.tokens) for one in documents)]).tolist()
     put_in = {first + at: text for one, first in zip(documents, firsts) for at, text in one.put_in.items()}
-    return LabeledDocument(name, tokens, scores, score, trainable, partial, put_in=put_in)
+    return LabeledDocument(name, tokens, scores, score, trainable, partial, put_in=put_in, noise=noise)
 
 
 def _put_in(offsets: np.ndarray, replaced: Sequence[Replaced]) -> dict[int, str]:

@@ -14,6 +14,7 @@ from torch.nn.functional import logsigmoid
 from ..errors import SlungError
 from ..labels.buckets import Bucket
 from .head import FusedHead
+from .hold import Reference
 from .intercept import intercept
 from .objectives import token_losses
 from .on_logits import selective_loss
@@ -33,6 +34,7 @@ class SelectiveCausalLMLoss:
         normalize_by: what the sum is divided by if the trainer gives no divisor.
         weight_start: optimizer steps before the buckets' weights take effect.
         weight_warmup: optimizer steps over which they then grow to their full size.
+        train_objective: the objective of trained tokens, a name of `objectives.NAMED`.
 
     Attributes:
         reader: decodes the labels.
@@ -54,8 +56,9 @@ class SelectiveCausalLMLoss:
         normalize_by: NormalizeBy = "loss_tokens",
         weight_start: int = 0,
         weight_warmup: int = 0,
+        train_objective: str = "cross_entropy",
     ):
-        self.reader = LabelReader(buckets)
+        self.reader = LabelReader(buckets, train_objective)
         self.normalize_by: NormalizeBy = normalize_by
         self.head: FusedHead | None = None
         self.totals: dict[str, torch.Tensor] = {}
@@ -64,6 +67,7 @@ class SelectiveCausalLMLoss:
         self.on_batch = None
         self.on_loss = None
         self._own = UNKNOWN
+        self._reference: Reference | None = None
         self._weight_start, self._weight_warmup = weight_start, weight_warmup
 
     def weight_schedule(self, step: int) -> float:
@@ -71,13 +75,19 @@ class SelectiveCausalLMLoss:
         since = step - self._weight_start + 1
         return min(1.0, max(0.0, since / max(1, self._weight_warmup)))
 
-    def attach(self, model: Any, fused: bool = True) -> None:
+    def attach(self, model: Any, fused: bool = True, adapted: Any = None) -> None:
         """Become the loss of `model`, a causal language model of Transformers below any adapter.
 
         Args:
             model: its `loss_function` is replaced and its `forward` is intercepted. A deep copy has its own loss.
             fused: compute the loss in the model's head, without logits, if the head supports it.
+            adapted: the same model with its adapter, for the action `hold`.
+
+        Raises:
+            SlungError: a bucket has the action `hold`, which this model does not allow; see `Reference`.
         """
+        if self.reader.holds:
+            self._reference = Reference(adapted)
         model.loss_function = self
         if fused:
             self.head = FusedHead(model, self.reader)
@@ -90,9 +100,13 @@ class SelectiveCausalLMLoss:
             return forward(*args, **kwargs)
         if self._own == UNKNOWN:
             self._own = own_loss(model, forward, labels, args, kwargs)
+        plain = forward
         if isinstance(self._own, OwnLoss):
             forward = functools.partial(self._own.forward, model, forward)
             labels = self._own.labels(labels, kwargs.get("attention_mask"))
+        if self._reference is not None:
+            read = self.reader.read(shifted(labels, kwargs.get("shift_labels")).reshape(-1))
+            self.reader.before = self._reference.log_odds(model, plain, read, args, kwargs)
         if self.head is None:
             return forward(*args, labels=labels, **kwargs)
         return self.head.around_model(forward, *args, labels=labels, **kwargs)
@@ -153,13 +167,13 @@ class SelectiveCausalLMLoss:
                     f"slung: the model passes its loss {logits.shape[:-1].numel()} positions of logits and "
                     f"{labels.numel()} labels, expected equal numbers; use another architecture"
                 )
-            read = self.reader.read(labels.reshape(-1))
+            read = self.reader.read_batch(labels.reshape(-1))
             losses, log_odds = selective_loss(logits.reshape(-1, logits.shape[-1]), read.targets, read.actions)
             self.watch(logits, labels, log_odds.detach())
             self._add("train" if training else "eval", read, log_odds)
             if not training:
                 trained = read.group == GROUPS.index("train")
-                return torch.where(trained, losses, 0.0).sum() / trained.sum().clamp(min=1)
+                return torch.where(trained, -logsigmoid(log_odds), 0.0).sum() / trained.sum().clamp(min=1)
             total = losses.sum()
         # some models do not pass on the trainer's num_items_in_batch
         divisor = num_items_in_batch if self.divisor is None else self.divisor

@@ -214,7 +214,7 @@ class FusedHead:
         return _Carrier.apply(out, batch.loss)
 
     def _fused(self, hidden: Tensor, current: _Pass) -> FusedBatch:
-        read = self.reader.read(current.labels.reshape(-1).to(hidden.device))
+        read = self.reader.read_batch(current.labels.reshape(-1).to(hidden.device))
         flat, kept = hidden.reshape(-1, hidden.shape[-1]), current.kept.to(hidden.device)
         loss, log_odds = linear_selective_loss(
             flat, targets=read.targets, actions=read.actions, kept=kept, **self._projection()

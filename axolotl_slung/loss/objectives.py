@@ -48,6 +48,15 @@ def unlikelihood(m: Tensor) -> Tensor:
     return -logsigmoid(-m)
 
 
+def dft(m: Tensor) -> Tensor:
+    """`-p log p` with the gradient of `-log p` times p, where p is a constant (DFT, Wu et al. 2025, arXiv:2508.05629)."""
+    return torch.sigmoid(m).detach() * cross_entropy(m)
+
+
+NAMED = {"cross_entropy": cross_entropy, "dft": dft}
+"""Objectives that a config names without a module."""
+
+
 @dataclass(frozen=True)
 class Hinge:
     """`max(0, log p - log threshold)`: pushes p down to the threshold; no loss below it.
@@ -60,6 +69,35 @@ class Hinge:
 
     def __call__(self, m):
         return torch.relu(logsigmoid(m) - log(self.threshold))
+
+
+def hold(m: Tensor) -> Tensor:
+    """Stands for the loss of `action: hold`, which is not a function of `m` only: `held` puts it in this place."""
+    return 0 * m
+
+
+def _one(m: Tensor) -> Tensor:
+    return 0 * m + 1
+
+
+def held(actions: Actions, before: Tensor) -> Actions:
+    """The actions with the loss of `hold`: the divergence KL(p_before || p) of the two answers "target" and "another".
+
+        p_before log(p_before / p) + (1 - p_before) log((1 - p_before) / (1 - p))
+
+    Its slope in `m` is `p - p_before`. It is a mixture of cross-entropy and unlikelihood, less a constant. Each product has
+    all its digits for every p, unlike the difference of two probabilities near 1.
+
+    Args:
+        actions: with the weights of `hold`.
+        before: the log-odds before training, `[tokens]`; finite where the weight is 0, too.
+    """
+    made = dict(actions)
+    weight = made.pop(hold)
+    for objective, p in ((cross_entropy, torch.sigmoid(before)), (unlikelihood, torch.sigmoid(-before))):
+        made[objective] = made.get(objective, 0) + weight * p
+        made[_one] = made.get(_one, 0) - weight * p * objective(before)
+    return made
 
 
 def of_bucket(bucket: Bucket) -> Objective | None:
@@ -75,6 +113,7 @@ def of_bucket(bucket: Bucket) -> Objective | None:
         Action.UNLIKELIHOOD: lambda: unlikelihood,
         Action.SOFT: lambda: unlikelihood,
         Action.HINGE: lambda: Hinge(cast(float, bucket.threshold)),
+        Action.HOLD: lambda: hold,
         Action.CUSTOM: lambda: of_path(cast(str, bucket.objective)),
         # for weights above 0; the reader makes it unlikelihood below
         Action.WEIGHTED: lambda: cross_entropy,
@@ -109,11 +148,13 @@ def has_loss(actions: Actions) -> Tensor:
 
 
 def of_path(path: str) -> Objective:
-    """Import the user's function, named as `package.module:function`.
+    """The objective with a name of `NAMED`, or the user's function, named as `package.module:function`.
 
     Raises:
         ObjectiveError: the function does not exist, or does not work as an objective.
     """
+    if path in NAMED:
+        return NAMED[path]
     module, _, name = path.partition(":")
     try:
         objective = getattr(importlib.import_module(module), name)

@@ -17,16 +17,7 @@ CHUNK = 1024
 class _SelectiveLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits, targets, actions):
-        tokens = logits.shape[0]
-        dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-        log_odds = torch.empty(tokens, dtype=dtype, device=logits.device)
-        others = torch.empty_like(log_odds)
-        for chunk in _chunks(tokens):
-            z = logits[chunk].to(dtype, copy=True)
-            column = targets[chunk, None]
-            target = z.gather(1, column)[:, 0]
-            others[chunk] = z.scatter_(1, column, -torch.inf).logsumexp(1)
-            log_odds[chunk] = target - others[chunk]
+        log_odds, others = log_odds_and_others(logits, targets)
         losses, slopes = losses_and_slopes(log_odds, actions)
         live = has_loss(actions)
         # the logits of tokens without a loss may have any value, as for torch's cross-entropy
@@ -66,6 +57,23 @@ def selective_loss(
         weights are 0, so that a distributed backward pass runs its collectives.
     """
     return _SelectiveLoss.apply(logits, targets, actions)
+
+
+def log_odds_and_others(
+    logits: Tensor,  # (tokens, vocabulary)
+    targets: Tensor,  # (tokens,)
+) -> tuple[Tensor, Tensor]:
+    """The targets' log-odds, and the log-sum-exp of all other logits: `[tokens]`, float32 (float64 for float64 logits)."""
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    log_odds = torch.empty(len(logits), dtype=dtype, device=logits.device)
+    others = torch.empty_like(log_odds)
+    for chunk in _chunks(len(logits)):
+        z = logits[chunk].to(dtype, copy=True)
+        column = targets[chunk, None]
+        target = z.gather(1, column)[:, 0]
+        others[chunk] = z.scatter_(1, column, -torch.inf).logsumexp(1)
+        log_odds[chunk] = target - others[chunk]
+    return log_odds, others
 
 
 def _chunks(tokens):

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from ..labels.buckets import Action, Bucket
 from ..labels.codec import FIRST_CODE, IGNORE, decode
-from .objectives import Actions, Objective, cross_entropy, has_loss, of_bucket, unlikelihood
+from .objectives import NAMED, Actions, Objective, cross_entropy, has_loss, held, of_bucket, unlikelihood
 
 NormalizeBy = Literal["loss_tokens", "train_tokens", "all_tokens"]
 
@@ -65,16 +65,22 @@ class LabelReader:
 
     Args:
         buckets: the buckets with which the labels were written, in the same order.
+        train_objective: the objective of labels that are token ids, a name of `objectives.NAMED`.
 
     Attributes:
         weight_factor: the factor of the buckets' weights, 1 at first. A schedule may change it during training.
+        holds: whether a bucket has the action `hold`.
+        before: the log-odds of the current batch's tokens before training, see `objectives.held`; None if none is held.
     """
 
-    def __init__(self, buckets: Sequence[Bucket]):
+    def __init__(self, buckets: Sequence[Bucket], train_objective: str = "cross_entropy"):
         self.weight_factor = 1.0
+        self._train = NAMED[train_objective]
         self._buckets = tuple(buckets)
         self._objectives = [of_bucket(bucket) for bucket in buckets]
         self._tables: dict = {}
+        self.holds = any(bucket.action is Action.HOLD for bucket in buckets)
+        self.before: Tensor | None = None
 
     def _on(self, device) -> _Tables:
         if device not in self._tables:
@@ -94,8 +100,13 @@ class LabelReader:
             )
         return self._tables[device]
 
+    def read_batch(self, labels: Tensor) -> Read:
+        """`read` for the labels of the current batch, with the loss of `hold`."""
+        read = self.read(labels)
+        return read if self.before is None else read._replace(actions=held(read.actions, self.before))
+
     def read(self, labels: Tensor, factor: float | None = None) -> Read:
-        """Decode labels that are already shifted.
+        """Decode labels that are already shifted. `objectives.hold` stands for the loss of `hold`.
 
         Args:
             labels: int64 `[tokens]`.
@@ -108,18 +119,22 @@ class LabelReader:
         bucket = torch.where(coded, bucket, 0).clamp_(max=len(self._buckets) - 1)
         targets = torch.where(coded, token_ids, labels.clamp(min=0))
         given, soft = given & coded, coded & table.soft[bucket]
-        # cross-entropy with this weight if it is positive, otherwise unlikelihood of its size
+        # the objective of `train` with this weight if it is positive, otherwise unlikelihood of its size
         weighs = given & table.trains[bucket]
+        trained = torch.where(weighs, value, 0.0)
         by_score = coded & table.signed[bucket]
-        signed = torch.where(weighs, value, torch.where(by_score, table.signed_weight[bucket] * value * factor, 0.0))
+        signed = torch.where(by_score, table.signed_weight[bucket] * value * factor, 0.0)
         share = torch.where(soft | given, value, 1.0)
         scale = coded * share * factor
         actions: dict[Objective, Tensor] = {
-            cross_entropy: (labels >= 0).float() + soft * (1 - share) + signed.clamp(min=0) + table.up[bucket] * scale,
-            unlikelihood: table.down[bucket] * scale - signed.clamp(max=0),
+            cross_entropy: soft * (1 - share) + signed.clamp(min=0) + table.up[bucket] * scale,
+            unlikelihood: table.down[bucket] * scale - (trained + signed).clamp(max=0),
         }
+        plain = (labels >= 0).float() + trained.clamp(min=0)
+        actions[self._train] = actions[self._train] + plain if self._train in actions else plain
         for objective, weight_of in table.weights.items():
-            actions[objective] = weight_of[bucket] * scale
+            weight = weight_of[bucket] * scale
+            actions[objective] = actions[objective] + weight if objective in actions else weight
         group = table.group[bucket]
         group = torch.where(weighs, torch.where(value > 0, TRAINED, UNLIKELY), group)
         group = torch.where((given | by_score) & (value == 0), MASKED, group)

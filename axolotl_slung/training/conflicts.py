@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from ..config import SlungConfig
 from ..errors import SlungError
@@ -11,6 +14,7 @@ from ..labels.buckets import Action
 from .stream_source import stream_errors
 
 _FALSE = "set it to false"
+_SHARDED = "ranks gather parameters together, and would wait for a rank whose batch has no token to hold"
 _OUT = "remove it or the `slung:` block"
 
 
@@ -61,7 +65,7 @@ CONFLICTS = (
     Conflict(("skip_prepare_dataset",), "the labels are made while the data set is prepared", _FALSE),
     Conflict(("label_smoothing_factor",), "label smoothing replaces the model's loss", "remove it"),
     Conflict(("use_eaft",), "EAFT replaces the model's loss", _FALSE),
-    Conflict(("use_dft",), "DFT replaces the model's loss", _FALSE),
+    Conflict(("use_dft",), "DFT replaces the model's loss", "set it to false, and `slung.train_objective: dft`"),
     Conflict(("diffusion_lm", "diffusion_decision"), "diffusion models are not trained to predict the next token"),
     Conflict(
         ("do_causal_lm_eval", "eval_table_size"),
@@ -128,7 +132,41 @@ def conflicts_of(cfg: Mapping, block: SlungConfig | None) -> list[str]:
         for conflict in CONFLICTS
         for key in conflict.found(cfg)
     ]
-    return [*errors, *(_beside_fused(cfg, block) if block else ()), *stream_errors(cfg)]
+    return [*errors, *((*_beside_fused(cfg, block), *_holding(cfg, block)) if block else ()), *stream_errors(cfg)]
+
+
+def _holding(cfg: Mapping, block) -> Iterator[str]:
+    """Errors for settings under which the model before training is not the model with its adapter off."""
+    if Action.HOLD not in block.actions:
+        return
+    if cfg.get("adapter") not in ("lora", "qlora"):
+        yield (
+            f"adapter: {cfg.get('adapter')}: `action: hold` needs the model before training, which is the model with its "
+            "adapter off; set `adapter: lora` or `adapter: qlora`, or use another action"
+        )
+    if cfg.get("relora"):
+        yield "relora: true: merges the adapter into the model that `action: hold` needs unchanged; remove it"
+    if cfg.get("lora_model_dir"):
+        yield (
+            f"lora_model_dir: {cfg['lora_model_dir']}: `action: hold` needs an adapter that has not been trained; merge it "
+            "into the base model first"
+        )
+    for key in ("fsdp", "fsdp_config"):
+        if cfg.get(key):
+            yield f"{key}: cannot be used with `action: hold`: {_SHARDED}; use DDP or DeepSpeed's ZeRO-2"
+    if _zero_stage(cfg.get("deepspeed")) == 3:
+        yield f"deepspeed: ZeRO-3 cannot be used with `action: hold`: {_SHARDED}; use ZeRO-2"
+
+
+def _zero_stage(deepspeed: Any) -> int | None:
+    """The stage of a DeepSpeed config, a mapping or a file; None if it cannot be read here."""
+    if isinstance(deepspeed, str):
+        try:
+            deepspeed = json.loads(Path(deepspeed).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None  # Axolotl says so
+    stages = deepspeed.get("zero_optimization") if isinstance(deepspeed, Mapping) else None
+    return stages.get("stage") if isinstance(stages, Mapping) else None
 
 
 def _beside_fused(cfg: Mapping, block) -> Iterator[str]:
@@ -147,6 +185,8 @@ def _beside_fused(cfg: Mapping, block) -> Iterator[str]:
             yield f"slung.monitor_masked: true: {instead} remove `monitor_masked`"
         if block.normalize_by == "all_tokens":
             yield f"slung.normalize_by: all_tokens: {instead} use loss_tokens"
+        if block.train_objective != "cross_entropy":
+            yield f"slung.train_objective: {block.train_objective}: {instead} use cross_entropy"
 
 
 def as_table() -> list[str]:

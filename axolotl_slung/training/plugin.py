@@ -81,8 +81,10 @@ class SlungPlugin(BasePlugin):
             LOG.info("slung: %s computes the loss; its labels are only token ids and -100", setup.fused_loss)
             return
         config = setup.config
-        loss = SelectiveCausalLMLoss(setup.buckets, config.normalize_by, config.weight_start, config.weight_warmup)
-        loss.attach(base_of(model), config.fused)
+        loss = SelectiveCausalLMLoss(
+            setup.buckets, config.normalize_by, config.weight_start, config.weight_warmup, config.train_objective
+        )
+        loss.attach(base_of(model), config.fused, model)
         LOG.info("slung: the loss is computed %s", loss.place)
 
     def get_trainer_cls(self, cfg: DictDefault) -> type | None:

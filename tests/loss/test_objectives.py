@@ -11,9 +11,12 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM
 
 from axolotl_slung.config import SlungConfig
-from axolotl_slung.labels.codec import FIRST_CODE, IGNORE, decode
+from axolotl_slung.labels.buckets import Action, Bucket
+from axolotl_slung.labels.codec import FIRST_CODE, IGNORE, decode, encode
 from axolotl_slung.labels.goldfish import CONTEXT, goldfish
-from axolotl_slung.loss.objectives import Hinge, ObjectiveError, cross_entropy, of_path, token_losses, unlikelihood
+from axolotl_slung.loss.objectives import Hinge, ObjectiveError, cross_entropy, dft, of_path, token_losses, unlikelihood
+from axolotl_slung.loss.reader import LabelReader
+from axolotl_slung.training.conflicts import conflicts_of
 
 TEXTS = [
     f"{i}. I met Maria Hernandez at the mill, which {word} rebuilt in 1851, with three wheels."
@@ -28,8 +31,18 @@ def test_objectives_are_their_formulas():
     torch.testing.assert_close(cross_entropy(m), -p.log())
     torch.testing.assert_close(unlikelihood(m), -(1 - p).log())
     torch.testing.assert_close(Hinge(0.01)(m), (p.log() - torch.tensor(0.01).double().log()).clamp(min=0))
+    torch.testing.assert_close(dft(m), -p * p.log())
     mixed = token_losses(m, {cross_entropy: p * 0 + 2, Hinge(0.5): p})
     torch.testing.assert_close(mixed, -2 * p.log() + p * (p.log() - torch.tensor(0.5).double().log()).clamp(min=0))
+
+
+def test_dft_is_cross_entropy_times_a_constant_probability():
+    m = torch.tensor([-80.0, -20, -1, 0, 3, 20], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(dft(m).sum(), m)
+    torch.testing.assert_close(slope, -m.detach().sigmoid() * (-m.detach()).sigmoid())
+    single = m.detach().float().requires_grad_()
+    (found,) = torch.autograd.grad(dft(single).sum(), single)
+    torch.testing.assert_close(found.double(), slope, rtol=1e-6, atol=0)
 
 
 def test_a_hinge_leaves_unlikely_tokens_alone():
@@ -130,7 +143,11 @@ def own_module(tmp_path, monkeypatch):
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(
     "bucket",
-    [{"action": "hinge", "threshold": 1e-5, "weight": 0.5}, {"action": "custom", "objective": "my_objectives:simple"}],
+    [
+        {"action": "hinge", "threshold": 1e-5, "weight": 0.5},
+        {"action": "custom", "objective": "my_objectives:simple"},
+        {"action": "custom", "objective": "dft", "weight": 3},
+    ],
     ids=str,
 )
 def test_an_action_through_a_run(tmp_path, slung, own_module, bucket, fused):
@@ -147,6 +164,8 @@ def test_an_action_through_a_run(tmp_path, slung, own_module, bucket, fused):
         m = log_p - torch.log1p(-log_p.exp())
         if bucket["action"] == "hinge":
             of_names = (log_p - np.log(1e-5)).clamp(min=0)
+        elif bucket["objective"] == "dft":
+            of_names = -log_p.exp() * log_p
         else:
             of_names = torch.log1p((m + 5).exp())
         total += -log_p[~risky].sum().item() + bucket.get("weight", 1.0) * of_names[risky].sum().item()
@@ -154,8 +173,53 @@ def test_an_action_through_a_run(tmp_path, slung, own_module, bucket, fused):
         count += len(risky)
     assert run.losses == [pytest.approx(total / count, rel=1e-4)]
     [entry] = [entry for entry in run.log_history if "loss" in entry]
-    assert entry[f"slung/share_{bucket['action']}"] > 0.02 and names > 1
+    assert entry[f"slung/share_{bucket['action']}"] > 0.02
+    assert names > (1e-3 if bucket.get("objective") == "dft" else 1)  # the model has learned nothing
     assert run.trainer.slung_loss.head is None if not fused else run.trainer.slung_loss.head.off is None
+
+
+@pytest.mark.with_axolotl
+@pytest.mark.parametrize("fused", [True, False])
+def test_dft_in_place_of_cross_entropy(tmp_path, slung, fused):
+    """One step of SGD is the formula's gradient, over accumulation; evaluation and metrics stay plain nll."""
+    kept = {"micro_batch_size": 5, "gradient_accumulation_steps": 2, "max_steps": 1, "num_epochs": 2}
+    kept |= {"optimizer": "sgd", "learning_rate": 1.0, "max_grad_norm": 0.0}
+    made = config(tmp_path, slung, method="masked", train_objective="dft", fused=fused) | kept
+    made["test_datasets"] = [{**made["datasets"][0], "split": "train"}]
+    made |= {"eval_strategy": "steps", "eval_steps": 1, "val_set_size": 0}
+    run = train_in_process(made)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model(tmp_path)).double()
+    losses, count, nll = [], 0, []
+    for row in run.dataset_meta.train_dataset:
+        ids, labels = torch.tensor([row["input_ids"]]), torch.tensor(row["labels"][1:])
+        log_p = model(input_ids=ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0][labels >= 0]
+        losses.append((-log_p.exp().detach() * log_p).sum())
+        nll += (-log_p).tolist()
+        count += len(log_p)
+    loss = sum(losses) / count
+    loss.backward()
+    assert run.losses == [pytest.approx(loss.item(), rel=1e-4)]
+    [entry] = [entry for entry in run.log_history if "loss" in entry]
+    assert entry["slung/nll_train"] == pytest.approx(np.mean(nll), rel=1e-4)
+    for (name, before), after in zip(model.named_parameters(), run.trainer.model.parameters()):
+        torch.testing.assert_close(
+            (before.detach() - after.detach()).float(), before.grad.float(), rtol=1e-3, atol=1e-6, msg=name
+        )
+    evaluated = [entry["eval_loss"] for entry in run.log_history if "eval_loss" in entry]
+    assert evaluated and evaluated == pytest.approx([np.mean(nll)] * len(evaluated), rel=0.05)
+
+
+def test_both_ways_to_ask_for_dft_add_up():
+    bucket = Bucket("doubtful", None, Action.CUSTOM, weight=0.5, objective="dft")
+    labels = torch.tensor([7, IGNORE, int(encode([9], [1], [1.0])[0])])
+    read = LabelReader((Bucket("safe", 0.5, Action.TRAIN), bucket), "dft").read(labels)
+    assert read.actions[dft].tolist() == [1, 0, 0.5] and read.actions[cross_entropy].tolist() == [0, 0, 0]
+
+
+def test_dft_is_refused_beside_a_loss_that_replaces_it():
+    block = SlungConfig(labelers=[NAMES | {"names": ["Ada"]}], train_objective="dft")
+    [error] = conflicts_of({"cut_cross_entropy": True}, block)
+    assert error.startswith("slung.train_objective: dft: needs slung's loss, but Cut Cross-Entropy replaces it;")
 
 
 @pytest.mark.with_axolotl

@@ -37,6 +37,13 @@ function drawBuckets() {
   weights.id = "weights";
   weights.hidden = documents.every((doc) => doc.weightMarks.every((mark) => !mark));
   byId("buckets").append(weights);
+  ["", "missed", "false"].forEach((kind, noise) => {
+    const number = documents.reduce((sum, doc) => sum + doc.noise.filter((one) => one === noise).length, 0);
+    if (!noise || !number) return;
+    const row = make("li", "marks");
+    row.append(make("span", `token left_out ${kind}`, "a"), ` ${DATA.noise[noise]}: ${count(number, "token")}`);
+    byId("buckets").append(row);
+  });
 }
 
 function legendRow(kind, name, meaning) {

@@ -70,6 +70,7 @@ const documents = DATA.documents.map((source) => {
     leftOutBy: expand(source.left_out_by, length, Uint8Array),
     weights: expand(source.weights, length, Float64Array),
     weightMarks: expand(source.weight_marks, length, Array),
+    noise: expand(source.noise, length, Uint8Array),
     suspects: source.suspects,
     putIn: new Map(source.put_in), // token -> what `replace` puts in place of the text that ends there
     marks: new Map(), // the reader's corrections: token -> whether it is risky
@@ -233,6 +234,8 @@ function paint(row) {
       token.classList.toggle("marked_harmless", doc.marks.get(i) === false);
       token.classList.toggle("partial", Boolean(doc.partial[i]));
       if (doc.weightMarks[i]) token.dataset.weight = doc.weightMarks[i];
+      token.classList.toggle("missed", doc.noise[i] === 1);
+      token.classList.toggle("false", doc.noise[i] === 2);
       token.classList.toggle("differs", differs);
     }),
   );

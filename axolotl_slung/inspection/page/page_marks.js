@@ -11,7 +11,7 @@ function showSuspects() {
         const k = effect(doc, 0, i);
         trained ||= k !== LEFT_OUT && BUCKETS[k].action === "train";
       }
-      if (!trained) continue;
+      if (!trained || doc.noise.subarray(start, end).includes(1)) continue; // what label_noise dropped was found
       const key = `${kind} ${text}`;
       if (!times.has(key)) times.set(key, [kind, text, 0]);
       times.get(key)[2]++;

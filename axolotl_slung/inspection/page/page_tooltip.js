@@ -38,6 +38,7 @@ function showTooltip(token) {
   if (doc.partial[i]) {
     tooltip.append(make("p", "", "With the config's bounds, it has characters in different buckets."));
   }
+  if (doc.noise[i]) tooltip.append(make("p", "", `${DATA.noise[doc.noise[i]]}.`));
 
   shown = token;
   token.setAttribute("aria-describedby", "tooltip");

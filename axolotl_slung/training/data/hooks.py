@@ -188,8 +188,9 @@ def _labeling(
 ) -> tuple[Policy, TaggingTokenizer]:
     """The policy of one data set, and the tokenizer for its strategy."""
     setup = Setup(cfg)
+    labelers = tuple(setup.labelers_of(dataset_config.get("path")))
     policy = Policy(
-        labelers=tuple(setup.labelers_of(dataset_config.get("path"))),
+        labelers=labelers,
         buckets=setup.buckets,
         where=_where(cfg, dataset_config),
         text_field=text_field,
@@ -198,6 +199,7 @@ def _labeling(
         # a stream's labels are never kept, so they need no fingerprint
         fingerprint=setup.fingerprint([dataset_config], tokenizer) if prepared else "",
         finders=tuple(sorted(setup.finders)),
+        noise=setup.config.noise() if labelers else None,
     )
     overflows = str(dataset_config.get("type")).partition(".")[0] == "pretrain"
     kind = OverflowTokenizer if overflows else TaggingTokenizer

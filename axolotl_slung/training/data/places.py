@@ -64,6 +64,15 @@ def moved(spans: Sequence[Span], places: Sequence[Placed], text: str) -> list[Sp
     return found
 
 
+def clipped(spans: Sequence[Span], start: int, end: int) -> list[Span]:
+    """The parts of a text's spans in its characters `[start, end)`, counted from `start`."""
+    return [
+        span._replace(start=max(span.start, start) - start, end=min(span.end, end) - start)
+        for span in spans
+        if span.start < end and span.end > start
+    ]
+
+
 def uncovered(length: int, places: Sequence[Placed]) -> list[tuple[int, int]]:
     """The parts `[start, end)` of a field that have no known place."""
     found, last = [], 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ...labeling.base import Labeler
 from ...labels.buckets import Bucket
+from ...labels.noise import Noise
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Policy:
             has several strings.
         eos: the rule for end-of-sequence tokens: train, mask or inherit.
         mask_document_starts: whether a row's first token has no loss.
+        noise: what drops and adds spans at random, or None.
         finders: the labelers that find instead of scoring, sorted, see `Setup.finders`.
         fingerprint: a digest of everything that decides the labels. Empty for a stream, whose labels are not kept.
     """
@@ -32,3 +34,4 @@ class Policy:
     mask_document_starts: bool
     fingerprint: str
     finders: tuple[str, ...] = ()
+    noise: Noise | None = None

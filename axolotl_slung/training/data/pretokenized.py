@@ -69,6 +69,12 @@ def label_pretokenized(dataset: Dataset, policy: Policy, tagging: TaggingTokeniz
             f"{where}: it is already tokenized, so {on_text[0].key} has no text to read, and `labels` hold no codes; "
             "give raw text, or a column of token spans (`type: spans`)"
         )
+    for key, chosen in (("label_noise", policy.noise), ("random_control", tagging.random_control)):
+        if chosen:
+            raise SlungDataError(
+                f"slung.{key}: {where} is already tokenized and its `labels` hold codes, whose spans are not known; give "
+                "raw text, or a column of token spans (`type: spans`)"
+            )
     for name in counts[0]:
         dataset = dataset.add_column(name, [row[name] for row in counts])
     return dataset
@@ -137,6 +143,8 @@ class _Spans:
         for index, row in enumerate(rows):
             ids, given = (np.asarray(row[name], dtype=np.int64) for name in ("input_ids", "labels"))
             spans = [span for of_labeler in found for span in of_labeler[index]]
+            if self.policy.noise is not None:
+                spans, _ = self.policy.noise.of_tokens(ids, spans)
             scores = char_scores(len(ids), spans)
             bucket = buckets_of(scores, self.policy.buckets)
             try:

@@ -33,17 +33,19 @@ def row_documents(
     buckets = policy.buckets
     of_text = [
         replace(
-            document("", text.text, text.offsets, text.spans, buckets, tokenizer.overlap),
+            document("", text.text, text.offsets, text.spans, buckets, tokenizer.overlap, text.missed),
             weights=text.token_weights(tokenizer.overlap),
         ).reordered(tokenizer.order(np.asarray(text.ids)))
         for text in row.texts
     ]
+    noises = [one.noises for one in of_text]
     firsts = [text.first for text in row.texts]
     trains = np.array([bucket.action is Action.TRAIN for bucket in buckets])
     for part, of_part in zip(row.parts, labels):
         ids = part.output["input_ids"]
         found = {labeler: np.zeros(len(ids)) for labeler in sorted({name for one in of_text for name in one.scores})}
         score, partial, weights = np.zeros(len(ids)), np.zeros(len(ids), dtype=bool), np.ones(len(ids))
+        noise = np.zeros(len(ids), dtype=np.int64)
         tokens: list[str] = []
         put_in: dict[int, str] = {}
         for position, place in enumerate(part.places.tolist()):
@@ -57,6 +59,7 @@ def row_documents(
                 put_in[position] = of.put_in[index]
             score[position], partial[position] = of.score[index], of.partial[index]
             weights[position] = of.weight[index]
+            noise[position] = noises[number][index]
             for labeler, scores in of.scores.items():
                 found[labeler][position] = scores[index]
         ends = part.trained & (np.asarray(ids) == tokenizer.eos_token_id)
@@ -72,4 +75,4 @@ def row_documents(
             rules[:1] = LEFT_OUT_BY.index("mask_document_starts")
         reasons = np.where(part.trained, rules, LEFT_OUT_BY.index("Axolotl"))
         weighed = weights if (weights != 1).any() else None
-        yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons, weighed, put_in)
+        yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons, weighed, put_in, noise)

@@ -16,10 +16,11 @@ from ...labeling.rows.weights import weights_in_columns
 from ...labeling.spans import SpansLabeler
 from ...labeling.weights import of_runs, runs
 from ...labels.buckets import Action
+from ...labels.noise import FALSE, Noise
 from ...labels.tokens import buckets_of
 from . import inexact
 from .edits import PutIn
-from .places import Placed, moved
+from .places import Placed, clipped, moved
 from .placing import Placer
 from .policy import Policy
 from .row_labels import Part
@@ -43,6 +44,7 @@ class Row:
         choices: for each text, all possible places of fields that were found in several places.
         lost: fields that were not found in any text.
         spans: the spans of each field.
+        missed: the spans of each field that `label_noise` dropped. They are not in `spans`.
         from_columns: the fields whose spans or weights come from a column, and whether a JSON pointer names the field.
         weights: for each field with a weight other than 1, the weight of each character, float64 `[characters]`.
         number: the row's index in the batch.
@@ -58,6 +60,7 @@ class Row:
     choices: list[list[Placed]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     spans: dict[fields_of.Path, list[Span]] = field(default_factory=dict)
+    missed: dict[fields_of.Path, list[Span]] = field(default_factory=dict)
     from_columns: dict[fields_of.Path, bool] = field(default_factory=dict)
     weights: dict[fields_of.Path, np.ndarray] = field(default_factory=dict)
     number: int = 0
@@ -137,6 +140,11 @@ class RowSpans:
                 row.from_columns.update({path: path in paths for path in of_row})
             if isinstance(labeler, SpansLabeler) and labeler.weights_field:
                 self._weigh(labeler, rows)
+        if self.policy.noise is not None:
+            for row, paths in zip(rows, wanted):
+                for path, spans in row.spans.items():
+                    noised = self.policy.noise.of_text(fields_of.get(row.raw, path), spans, add=path in paths)
+                    row.spans[path], row.missed[path] = noised
 
     def _weigh(self, labeler: SpansLabeler, rows: list[Row]) -> None:
         sources = [row.source for row in rows]
@@ -199,12 +207,16 @@ class RowSpans:
                 by_path: dict[fields_of.Path, list[Placed]] = {}
                 for place in places:
                     by_path.setdefault(place.path, []).append(place)
-                text.spans = [s for path, of in by_path.items() for s in moved(row.spans.get(path, []), of, text.text)]
+                text.spans, text.missed = (
+                    [s for path, of in by_path.items() for s in moved(spans.get(path, []), of, text.text)]
+                    for spans in (row.spans, row.missed)
+                )
                 text.weights = _weights(row, text, by_path)
                 self._label_copies(row, text, places)
                 if not (len(places) == 1 and (places[0].start, places[0].end) == (0, len(text.text))):
                     whole.append((row, text))
                     rest += [(row, text, at, piece) for at, piece in self._placer.rest(text.text, places)]
+        settled = self.policy.noise and [[list(text.spans) for text in row.texts] for row in rows]
         if any(labeler.scope == "document" and not labeler.reads_row for labeler in self.policy.labelers):
             for row in rows:
                 # a name or a short value may equal a template's own words by chance
@@ -222,6 +234,32 @@ class RowSpans:
             for (row, text, at, _), spans in zip(rest, self._label_rest(labeler, rest)):
                 text.spans += [s._replace(start=s.start + at, end=s.end + at) for s in spans]
                 row.inexact |= inexact.OUTSIDE if any(self.action(s) is not Action.TRAIN for s in spans) else 0
+        for row, of_row in zip(rows, settled or ()):
+            for text, places, spans in zip(row.texts, row.places, of_row):
+                self._put_noise(self.policy.noise, text, places, spans)
+
+    def _put_noise(self, noise: Noise, text: Text, places: list[Placed], settled: list[Span]) -> None:
+        """Apply noise to what was found in a whole text: outside its fields, or in a field a second time.
+
+        Args:
+            noise: the noise.
+            text: with all its spans.
+            places: its fields.
+            settled: the spans of its fields, which noise has left or added.
+        """
+        new = text.spans[len(settled) :]
+        kept, missed = ({id(span) for span in spans} for spans in (settled, text.missed))
+        dropped: set[int] = set()
+        for passage in noise.passages([*settled, *text.missed, *new]):
+            of_passage = {id(span) for span in passage}
+            if not of_passage & kept and (of_passage & missed or noise.drops(noise.key(text.text), passage)):
+                dropped |= of_passage
+        text.spans = settled + [span for span in new if id(span) not in dropped]
+        text.missed += [span for span in new if id(span) in dropped]
+        for start, end in self._placer.unknown(text.text, places) if noise.false else ():
+            inside = clipped([*text.spans, *text.missed], start, end)
+            added = noise.added(text.text[start:end], inside)
+            text.spans += [span._replace(start=span.start + start, end=span.end + start) for span in added]
 
     def _label_whole(self, labeler: Labeler, whole: list[tuple[Row, Text]]) -> None:
         with _by_number([row for row, _ in whole]):
@@ -238,10 +276,7 @@ class RowSpans:
             start = 0
             for text in row.texts:
                 end = start + len(text.text)
-                crossing = [s for s in spans if s.start < end and s.end > start and (s.start < start or s.end > end)]
-                text.spans += [
-                    s._replace(start=max(s.start, start) - start, end=min(s.end, end) - start) for s in crossing
-                ]
+                text.spans += clipped([s for s in spans if s.start < start or s.end > end], start, end)
                 start = end
 
     def _label_copies(self, row: Row, text: Text, places) -> None:
@@ -250,7 +285,7 @@ class RowSpans:
             (fields_of.get(row.raw, path)[span.start : span.end], span.score, span.labeler)
             for path, spans in row.spans.items()
             for span in spans
-            if span.labeler not in self._of_texts
+            if span.labeler not in (*self._of_texts, FALSE)
             and self.action(span) is not Action.TRAIN
             and not isinstance(span, PutIn)
         }

@@ -38,11 +38,12 @@ class SpanColumns:
         labelers = tuple(map(copy, strategy.policy.labelers))
         for labeler in labelers:
             labeler.scale = None
-        self.strategy = SlungStrategy(strategy.strategy, replace(strategy.policy, labelers=labelers))
+        # files contain what was found; noise comes when training reads them
+        self.strategy = SlungStrategy(strategy.strategy, replace(strategy.policy, labelers=labelers, noise=None))
         # the rows keep their columns of weights
         columns = [one.weights_field for one in labelers if isinstance(one, SpansLabeler) and one.weights_field]
         readers = tuple(SpansLabeler("--spans-field", field, weights_field=column) for column in columns or [None])
-        reading = replace(strategy.policy, labelers=readers)
+        reading = replace(strategy.policy, labelers=readers, noise=None)
         self._reader = SlungStrategy(strategy.strategy, reading)
 
     def label(self, rows: Sequence[Mapping]) -> tuple[list[dict[Path, dict] | None], dict[int, str]]:

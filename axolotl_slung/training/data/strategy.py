@@ -221,7 +221,12 @@ class SlungStrategy:
         for row in rows:
             actions = {self._spans.action(span) for text in row.texts for span in text.spans}
             edits = {
-                path: edit(fields_of.get(row.raw, path), spans, self.policy.buckets)
+                # below every bound, dropped spans only follow their text
+                path: edit(
+                    fields_of.get(row.raw, path),
+                    [*spans, *(span._replace(score=-1.0) for span in row.missed.get(path, ()))],
+                    self.policy.buckets,
+                )
                 for path, spans in row.spans.items()
             }
             if Action.DROP_DOCUMENT in actions or any(result is None for result in edits.values()):
@@ -240,7 +245,10 @@ class SlungStrategy:
                 self._check_offsets(row, texts)
                 number, row.raw = row.number, fields_of.replaced(row.raw, texts)
                 again = self._tokenized(row.raw, number)
-                again.spans = {path: edits[path][1] if path in texts else spans for path, spans in row.spans.items()}
+                again.spans, again.missed = row.spans, row.missed
+                for path in texts:
+                    again.spans[path] = [span for span in edits[path][1] if span.score >= 0]
+                    again.missed[path] = [span._replace(score=1.0) for span in edits[path][1] if span.score < 0]
                 again.weights = self._weights_of_changed(row, texts)
                 again.inexact, again.removed = row.inexact, row.removed + max(0, row.trainable - again.trainable)
                 kept[-1] = again

@@ -42,6 +42,7 @@ class Text:
         number: the index of the text in the row.
         spans: the spans that the labelers found in it.
         left: the spans whose action on text could not be applied. They are masked.
+        missed: the spans that `label_noise` dropped. They are not in `spans`.
         weights: the weight that the data gives to each character, float64 `[characters]`. None: 1 for all.
     """
 
@@ -53,6 +54,7 @@ class Text:
     spans: list[Span] = field(default_factory=list)
     left: list[Span] = field(default_factory=list)
     weights: np.ndarray | None = None
+    missed: list[Span] = field(default_factory=list)
 
     def token_weights(self, overlap: Overlap) -> np.ndarray | None:
         """The weight of each token, float64 `[tokens]` (see `weights.token_weights`). None: 1 for all."""
@@ -75,7 +77,7 @@ class TaggingTokenizer:
 
     Attributes:
         offsets: tokenizes with exact offsets.
-        overlap, code_masked: as given.
+        overlap, code_masked, random_control: as given.
         rendered: the texts so far inside `rendering`, otherwise None.
 
     Raises:
@@ -96,7 +98,7 @@ class TaggingTokenizer:
         self._buckets = tuple(buckets)
         self.overlap = overlap
         self.code_masked = code_masked
-        self._random_control = random_control
+        self.random_control = random_control
         self._special_ids = tokenizer.all_special_ids
         self._control_ids = [self._id_of(b, "control") for b in buckets if b.action is Action.CONTROL_TOKEN]
         self._hidden = np.array([self._hidden_id(b) if b.action is Action.HIDDEN_TOKEN else -1 for b in buckets])
@@ -283,7 +285,7 @@ class TaggingTokenizer:
             A permutation, int64 `[tokens]`. Special tokens stay in place.
         """
         order = np.arange(len(ids))
-        if self._random_control:
+        if self.random_control:
             (movable,) = np.nonzero(~np.isin(ids, self._special_ids))
             order[movable] = np.random.default_rng(np.asarray(ids, dtype=np.uint64)).permutation(movable)
         return order
