@@ -92,7 +92,7 @@ MISTAKES = [
     (buckets({"threshold": 0.5}, {}), "slung.buckets[0]: `threshold` has no effect with action: train, only with hinge; the bound of the scores is `below`; remove it"),
     (of(buckets=[SAFE, {**RISKY, "above": 0.5}]), "slung.buckets[1].above: unknown key; a bucket begins where the one before it ends; remove it"),
     (of(color=42), "slung.color: unknown key; the keys of the block itself are labelers,"),
-    (of(seed=42), "slung.seed: is a key of label_noise and of a bucket, not of the block itself; move or remove it"),
+    (of(seed=42), "slung.seed: is a key of a bucket and label_noise, not of the block itself; move or remove it"),
     (of(cuts="any"), "slung.cuts: is a key of labelers, not of the block itself; move or remove it"),
     ({"labelers": [NAMES], True: 1}, "this key is not text in YAML; put it in quotes"),
     (of({"type": "entities", "names": ["Ada Example", False]}), "slung.labelers[0].names[1]: true or false: expected text; put it in quotes"),
