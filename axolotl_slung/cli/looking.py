@@ -239,7 +239,7 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
             content = read_yaml(looking.config)
         if block.reads_weights:
             warned().say(
-                "the weights of files are not shown; without INPUTS, the config's own data sets are shown with them"
+                "weights_field: the weights in these files are not shown; give the config in their place to see its data with weights"
             )
         own, block = block.cuts_by_name(), block.of_a_column()
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
