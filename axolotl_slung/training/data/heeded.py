@@ -133,14 +133,16 @@ def _tokens(row: Row, expected: Mapping[Path, np.ndarray]) -> tuple[np.ndarray, 
         Whether Axolotl trains the token, bool `[tokens]`, its number of characters that are to be trained and its number
         of characters, both int64 `[tokens]`.
     """
+    found = [(np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))]
+    if not expected:
+        return found[0]
     trained = np.zeros(max((text.first + len(text.ids) for text in row.texts), default=0), dtype=bool)
     used = np.zeros_like(trained)
     for part in row.parts:
         own = part.places != ADDED
         used[part.places[own]] = True
         trained[part.places[own]] = part.trained[own]
-    found = [(trained[:0], np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))]
-    for text, places in zip(row.texts, row.places) if expected else ():
+    for text, places in zip(row.texts, row.places):
         inside, wanted = np.zeros((2, len(text.text)), dtype=bool)
         for place in places:
             if place.path in expected:
