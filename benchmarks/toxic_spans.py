@@ -38,9 +38,6 @@ from axolotl_slung.labeling.student.labeler import BUNDLED, ToxicSpansLabeler
 from axolotl_slung.labeling.student.words import words_of
 from axolotl_slung.labels.buckets import preset
 
-HARMLESS = 3
-"""One of so many harmless sentences is learned from."""
-
 RUDE = """
 arsehole|assclown|asshat|assholes|bastard|bastards|bellend|bitches|bitching|bollocks|bullshitter|cock|cocksucker|cunt|cunts
 dickhead|dickheads|dipshit|douche|douchebag|dumbass|dumbfuck|fuckers|fuckface|fuckhead|fuckwit|horseshit|jackass|jerkoff|knobhead
@@ -67,7 +64,7 @@ def documents(rows: Sequence[dict]) -> list[Document]:
 
 def made_up() -> list[Document]:
     """Harmless sentences about people, and sentences with one rude word."""
-    found = [Document("harmless", text, []) for text in harmless()[::HARMLESS]]
+    found = [Document("harmless", text, []) for text in harmless()]
     for word in RUDE:
         for form in RUDE_FORMS:
             text = form.format(w=word, W=word.capitalize())

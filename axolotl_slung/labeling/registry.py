@@ -63,7 +63,7 @@ LABELERS = {
     "profanity": Entry("profanity", "ProfanityLabeler", _PROBABILITY, (0.2, 0.9), requires=_SENTENCES),
     # the cuts of a student are in its file
     "student": Entry("student", "StudentLabeler", _PROBABILITY, requires=("numba",)),
-    "toxic_spans": Entry("student", "ToxicSpansLabeler", _PROBABILITY, (0.24, 0.5), requires=("numba",)),
+    "toxic_spans": Entry("student", "ToxicSpansLabeler", _PROBABILITY, (0.22, 0.52), requires=("numba",)),
     "custom": Entry("custom", "CustomLabeler", _GIVEN),
 }
 """Keys are the `type` in the YAML. Each has a config block in `blocks.py`."""
