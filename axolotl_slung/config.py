@@ -14,6 +14,10 @@ from .labeling.registry import LABELERS, names_of
 from .labeling.scores import ANY, PAPER_CUTS, Cuts, Pair, first_pair, missing
 from .labels.buckets import PRESETS, Action, Bucket, preset
 from .labels.codec import MAX_BUCKETS
+from .labels.replacement import check_template, makes_up
+
+_OPTIONS = tuple(dict.fromkeys(key for a in Action for key in (a.traits.needs, a.traits.takes) if key is not None))
+"""The keys of buckets that only some actions have."""
 
 
 class BucketConfig(Block):
@@ -25,7 +29,12 @@ class BucketConfig(Block):
     )
     action: Action = Field(description="What the loss does with the bucket's tokens.")
     weight: Float | None = Field(None, gt=0, le=1000, description="Factor of the action's loss. Default: 1.")
-    token: str | None = Field(None, min_length=1, description="The control token of `action: control_token`.")
+    token: str | None = Field(
+        None,
+        min_length=1,
+        description="The token before each span of `action: control_token`, or in place of each token of "
+        "`action: hidden_token`. One token of the tokenizer.",
+    )
     threshold: Float | None = Field(
         None, gt=0, lt=1, description="The probability below which `action: hinge` adds no loss."
     )
@@ -35,21 +44,48 @@ class BucketConfig(Block):
         description="The function of `action: custom`, as package.module:function. The code is run.",
     )
     k: Int | None = Field(None, ge=2, description="`action: goldfish` masks one token in k.")
+    text: str | None = Field(
+        None,
+        min_length=1,
+        description="What `action: replace` puts in place of a span. {kind} and {KIND} are the span's kind, such as "
+        "email and EMAIL, {made_up} is a made-up value of that kind. A brace is written {{ or }}.",
+    )
+    seed: Int | None = Field(
+        None,
+        ge=0,
+        lt=1 << 53,
+        description="Chooses the made-up values of `action: replace`: equal originals and seeds give equal values.",
+    )
+
+    @field_validator("text")
+    @classmethod
+    def _placeholders(cls, text):
+        if text is not None:
+            check_template(text)
+        return text
 
     @model_validator(mode="after")
     def _fits_its_action(self):
         if self.weight is not None and not self.action.traits.coded:
             raise ValueError(f"`weight` has no effect with action: {self.action.value}; remove it")
-        for action in Action:
-            key = action.traits.needs
-            if key is None or (getattr(self, key) is None) != (self.action.traits.needs == key):
+        own = (self.action.traits.needs, self.action.traits.takes)
+        for key in _OPTIONS:
+            if key in own or getattr(self, key) is None:
                 continue
-            if action == self.action:
-                raise ValueError(f"`{key}` is required by action: {action.value}; add it")
             bound = "; the bound of the scores is `below`" if key == "threshold" else ""
-            raise ValueError(
-                f"`{key}` has no effect with action: {self.action.value}, only with {action.value}{bound}; remove it"
+            others = " and ".join(
+                action.value for action in Action if key in (action.traits.needs, action.traits.takes)
             )
+            raise ValueError(
+                f"`{key}` has no effect with action: {self.action.value}, only with {others}{bound}; remove it"
+            )
+        needed = self.action.traits.needs
+        if needed is not None and getattr(self, needed) is None:
+            raise ValueError(f"`{needed}` is required by action: {self.action.value}; add it")
+        if self.text is not None and makes_up(self.text) and self.seed is None:
+            raise ValueError("`seed` is required by {made_up}; add any whole number, such as seed: 20250")
+        if self.seed is not None and not makes_up(self.text or ""):
+            raise ValueError("`seed` has no effect without {made_up} in `text`; remove it")
         return self
 
 

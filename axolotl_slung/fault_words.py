@@ -8,7 +8,9 @@ WORDS = {
              "toxic": "profanity", "huggingface": "classifier", "hf": "classifier", "transformers": "classifier",
              "bert": "classifier", "column": "spans", "python": "custom", "class": "custom"},
     "action": {"ignore": "mask", "skip": "mask", "keep": "train", "learn": "train", "unlearn": "unlikelihood",
-               "remove": "drop_span", "delete": "drop_span", "drop": "drop_document"},
+               "remove": "drop_span", "delete": "drop_span", "drop": "drop_document",
+               "anonymize": "replace", "anonymise": "replace", "redact": "replace", "substitute": "replace",
+               "hide": "hidden_token", "hidden": "hidden_token"},
     "eos": {"keep": "train", "ignore": "mask", "skip": "mask"},
     "method": {"slung": "masked", "baseline": "toxic_baseline", "filter": "low_risk", "unlearn": "unlikelihood"},
 }  # fmt: skip
@@ -18,6 +20,7 @@ KEYS = {
     "file": "path", "filename": "path", "list": "names", "column": "field", "class": "class_path",
     "kwargs": "options", "args": "options", "max": "below", "upper": "below", "until": "below", "up_to": "below",
     "less_than": "below", "to": "below", "lang": "language", "do": "action", "loss": "action", "factor": "weight",
+    "with": "text", "replacement": "text", "replace_with": "text",
 }  # fmt: skip
 """Words of other tools for our keys."""
 

@@ -21,7 +21,7 @@ from ..labeling.dolma import is_id
 from ..labeling.rows.fields import Layout, get, path_of, surroundings, texts_of_chat
 from ..labeling.rows.fields import Path as FieldPath
 from ..labeling.rows.found import Found, found_in_columns, found_in_fields
-from ..labeling.rows.written import columns_of, with_columns
+from ..labeling.rows.written import columns_of, entry, with_columns
 from ..labeling.scores import Cuts
 from ..labeling.spans import SpansLabeler
 from . import found as summary
@@ -283,8 +283,8 @@ class Job:
         if self.messages_field is not None:
             return columns_of(row, found, names, self.layout, self.text_field)
         column: dict[str, list] = {name: [] for name in names}
-        for start, end, score, name, _ in (span for spans in found.values() for span in spans):
-            column.setdefault(name, []).append([start, end, score])
+        for span in (span for spans in found.values() for span in spans):
+            column.setdefault(span.labeler, []).append(entry(span))
         return {(): column}
 
     def _found(self, labeler, rows, problems: dict[int, str]) -> tuple[list[int], list[Found]]:
@@ -347,7 +347,8 @@ class Job:
                 return b""
             # attribute files stay line for line with their documents: one that is left out has a line without spans
             column = {labeler.name: [] for labeler in self.labelers} if columns is None else columns[()]
-            attributes = {f"slung__{name}__score": of_name for name, of_name in column.items()}
+            # the format has no place for a kind
+            attributes = {f"slung__{name}__score": [one[:3] for one in of_name] for name, of_name in column.items()}
             line = {"id": document.row[self.id_field], "attributes": attributes}
             return json.dumps(line, separators=(",", ":")).encode() + b"\n"
         if columns is None:
@@ -357,7 +358,7 @@ class Job:
 
 
 def _with_spans(text, found: Mapping[str, list]) -> tuple[int, list[Span]]:
-    spans = [Span(start, end, score, name) for name, of_name in found.items() for start, end, score in of_name]
+    spans = [Span(*one[:3], name, *one[3:]) for name, of_name in found.items() for one in of_name]
     # of texts in JSON only the part up to the last span is known
     return max([len(text) if isinstance(text, str) else 0, *(span.end for span in spans)]), spans
 

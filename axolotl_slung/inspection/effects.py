@@ -22,11 +22,11 @@ def left_out_meaning(by: int) -> str:
 def effects(document: LabeledDocument, buckets: Sequence[Bucket]) -> list[str]:
     """The effect on each token: the value of its action, or `LEFT_OUT`.
 
-    Actions that edit the text (such as `drop_span`) also apply to tokens that would not be trained.
+    Actions that change what the model reads (such as `drop_span`) also apply to tokens that would not be trained.
     """
     chosen = [buckets[index].action for index in buckets_of(np.asarray(document.score), buckets)]
     return [
-        action.value if trained or action.traits.edits_text else LEFT_OUT
+        action.value if trained or action.traits.changes_input else LEFT_OUT
         for action, trained in zip(chosen, document.trainable, strict=True)
     ]
 
@@ -35,7 +35,7 @@ def risky_context(document: LabeledDocument, buckets: Sequence[Bucket]) -> list[
     """For each token that is left out, the action that its score would lead to, unless that is `train`; otherwise ""."""
     chosen = [buckets[index].action for index in buckets_of(np.asarray(document.score), buckets)]
     return [
-        "" if trained or action is Action.TRAIN or action.traits.edits_text else action.value
+        "" if trained or action is Action.TRAIN or action.traits.changes_input else action.value
         for action, trained in zip(chosen, document.trainable, strict=True)
     ]
 

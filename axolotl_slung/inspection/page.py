@@ -14,6 +14,7 @@ from ..labeling.scores import Cuts
 from ..labels.buckets import Action, Bucket
 from ..labels.documents import LEFT_OUT_BY, LabeledDocument
 from ..render.template import fill
+from ..visible import visible
 from .effects import left_out_meaning
 from .suspects import KINDS, suspects
 
@@ -69,7 +70,8 @@ def inspection_page(
 
 def _bucket(bucket: Bucket) -> dict:
     traits = bucket.action.traits
-    options = {} if traits.needs is None else {traits.needs: getattr(bucket, traits.needs)}
+    given = {key: getattr(bucket, key) for key in (traits.needs, traits.takes) if key is not None}
+    options = {key: value for key, value in given.items() if value is not None}
     if traits.coded:
         options["weight"] = bucket.weight
     return {
@@ -78,7 +80,7 @@ def _bucket(bucket: Bucket) -> dict:
         "action": bucket.action.value,
         "meaning": traits.meaning,
         "options": options,
-        "edits_text": traits.edits_text,
+        "changes_input": traits.changes_input,
     }
 
 
@@ -96,6 +98,7 @@ def _document(index: int, document: LabeledDocument, labelers: Sequence[str]) ->
         "trainable": _runs(document.trainable),
         "partial": _runs(document.partial),
         "left_out_by": _runs(document.reasons),
+        "put_in": [[index, visible(text)] for index, text in document.put_in.items()],
         "suspects": [[kinds.index(one.kind), one.text, one.start, one.end] for one in suspects(document)],
     }
 

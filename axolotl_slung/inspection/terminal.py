@@ -155,7 +155,17 @@ def _colored(document, its_effects, context):
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         mark = PARTIAL if document.partial[index] else ""
         style = _STYLES[effect][index % 2]
-        yield (visible(token) or "∅") + mark, style + _RISKY if context[index] else style, "\n" in token
+        yield (
+            (visible(token) or "∅") + mark + _put_in(document, index, effect),
+            style + _RISKY if context[index] else style,
+            "\n" in token,
+        )
+
+
+def _put_in(document, index, effect) -> str:
+    """What `replace` puts in place of the text that ends with a token."""
+    put_in = document.put_in.get(index)
+    return f" → {visible(put_in)}" if put_in is not None and effect == Action.REPLACE.value else ""
 
 
 def _bracketed(document, its_effects, context):
@@ -164,6 +174,7 @@ def _bracketed(document, its_effects, context):
     last = len(its_effects) - 1
     for index, (token, effect) in enumerate(zip(document.tokens, its_effects, strict=True)):
         text = visible(token).replace("[", "\\[").replace("]", "\\]") + (PARTIAL if document.partial[index] else "")
+        text += _put_in(document, index, effect).replace("[", "\\[").replace("]", "\\]")
         if effect != Action.TRAIN.value:
             if index == 0 or names[index - 1] != names[index]:
                 text = f"[{names[index]}:{text}"

@@ -8,7 +8,9 @@ from ..errors import SlungError
 from ..labels.buckets import Action
 from .statistics import RiskReport
 
-STEP_TIME = {action.value: 0.79 for action in Action if action.traits.has_loss} | {Action.MASK.value: 0.73}
+STEP_TIME = {action.value: 0.79 for action in Action if action.traits.has_loss} | dict.fromkeys(
+    (Action.MASK.value, Action.HIDDEN_TOKEN.value), 0.73
+)
 """Time of a training step relative to stock Axolotl, by the action of its tokens.
 
 Source: docs/measurements.md, "A training step". Measured once, with SmolLM2-135M in float32 on two CPU cores, on

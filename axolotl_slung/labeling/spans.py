@@ -83,8 +83,8 @@ def parse_spans(value: Any, text: str, where: str) -> list[Span]:
     """Check the spans in a data set's value.
 
     Args:
-        value: None, a sequence of `[start, end, score]`, `[start, end]` or mappings with these keys, or a mapping of
-            labelers' names to such sequences; or one of these as a string of JSON. JSON pointers (`by_pointer`) and
+        value: None, a sequence of `[start, end, score]`, `[start, end]`, `[start, end, score, kind]` or mappings with
+            these keys, or a mapping of labelers' names to such sequences; or one of these as a string of JSON. JSON pointers (`by_pointer`) and
             their spans are left out.
         text: the text whose characters the spans count.
         where: the beginning of errors.
@@ -116,12 +116,18 @@ def parse_spans(value: Any, text: str, where: str) -> list[Span]:
 
 
 def _parse(span: Any, text: str, where: str) -> Span:
+    kind = None
     if isinstance(span, Mapping):
+        kind = span.get("kind")
         span = [span.get("start"), span.get("end"), span.get("score")]
         # Arrow gives every mapping of a column the same keys, with None for missing ones
         span = span[:2] if span[2] is None else span
+    if not isinstance(span, (str, bytes)) and hasattr(span, "__len__") and len(span) == 4:
+        *span, kind = span
     if isinstance(span, (str, bytes)) or not hasattr(span, "__len__") or len(span) not in (2, 3):
         raise LabelerError(f"{where}: expected [start, end, score], [start, end] or a mapping with these keys")
+    if kind is not None and not isinstance(kind, str):
+        raise LabelerError(f"{where}: kind: expected text, got {kind_of(kind)}; write [start, end, score, kind]")
     start, end, score = (*span, 1.0) if len(span) == 2 else span
     for name, number in (("start", start), ("end", end), ("score", score)):
         if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
@@ -138,7 +144,7 @@ def _parse(span: Any, text: str, where: str) -> Span:
         )
     if not 0 <= score <= 1:
         raise LabelerError(f"{where}: score: expected a number in [0, 1], got {_short(score)}")
-    return Span(int(start), int(end), float(score))
+    return Span(int(start), int(end), float(score), kind=kind or "")
 
 
 def _short(number) -> str:

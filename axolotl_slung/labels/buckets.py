@@ -46,7 +46,9 @@ class Traits:
         coded: its labels are always codes below -100, because an ordinary loss cannot express it. It has an objective
             in `loss/objectives.py`, and its bucket accepts a `weight`.
         edits_text: it changes the text before tokenization.
-        needs: a key that its bucket requires and that buckets of other actions do not accept; None for none.
+        edits_ids: it changes the token ids after tokenization.
+        needs: a key that its bucket requires; None for none. Only buckets of actions that name the key accept it.
+        takes: a key that its bucket may have or require, as `needs`; None for none.
     """
 
     meaning: str
@@ -54,7 +56,14 @@ class Traits:
     has_loss: bool = False
     coded: bool = False
     edits_text: bool = False
+    edits_ids: bool = False
     needs: str | None = None
+    takes: str | None = None
+
+    @property
+    def changes_input(self) -> bool:
+        """Whether the model reads something else than the original. Then it also applies to tokens that are not trained."""
+        return self.edits_text or self.edits_ids
 
 
 class Action(str, Enum):
@@ -221,6 +230,39 @@ class Action(str, Enum):
             ),
         ),
     )
+    # another text in place of the span, trained as usual (what practitioners call anonymizing)
+    REPLACE = (
+        "replace",
+        Traits(
+            meaning="another text in its place, which is trained",
+            has_loss=True,
+            edits_text=True,
+            needs="text",
+            takes="seed",
+            look=Look(
+                light=Paint("#c4ecec", "#1f8a8c"),
+                dark=Paint("#0d3f42", "#4fc0c2"),
+                line="overline dotted 2px",
+                terminal=("italic color(16) on color(159)", "italic color(16) on color(123)"),
+            ),
+        ),
+    )
+    # one reserved token in place of each token, without loss (Rathi and Radford 2026: removal)
+    HIDDEN_TOKEN = (
+        "hidden_token",
+        Traits(
+            meaning="a reserved token in its place, never trained",
+            edits_ids=True,
+            needs="token",
+            look=Look(
+                light=Paint("#4d4d4d", "#1a1a1a", ink="#fff"),
+                dark=Paint("#d6d6d6", "#ffffff", ink="#111"),
+                line="line-through dotted 2px",
+                terminal=("bold color(231) on color(237)", "bold color(231) on color(239)"),
+                chart="mask",
+            ),
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -232,10 +274,12 @@ class Bucket:
         below: exclusive upper bound of the score; None for the last bucket.
         action: what happens to its tokens.
         weight: factor of the action's own objective (only for `coded` actions).
-        token: the control token's text (`control_token`).
+        token: the text of the control token (`control_token`) or of the reserved token (`hidden_token`).
         threshold: a probability (`hinge`).
         objective: `package.module:function` (`custom`).
         k: one token in `k` is masked (`goldfish`).
+        text: what is put in place of a span, see `replacement.check_template` (`replace`).
+        seed: of made-up values (`replace`).
     """
 
     name: str
@@ -246,6 +290,8 @@ class Bucket:
     threshold: float | None = None
     objective: str | None = None
     k: int | None = None
+    text: str | None = None
+    seed: int | None = None
 
     @property
     def action_of_code(self) -> Action:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..labeling.base import Span
 from .buckets import Bucket
+from .replacement import Replaced, replacements
 from .tokens import Overlap, buckets_of, char_scores, token_scores
 
 LEFT_OUT_BY = ("Axolotl", "eos: mask", "mask_document_starts", "its control token")
@@ -30,6 +31,7 @@ class LabeledDocument:
         partial: bool `[tokens]`: whether the token has characters in different buckets.
         left_out_by: for tokens that are not trainable, what leaves them out: indices into `LEFT_OUT_BY`, int `[tokens]`.
             None: Axolotl.
+        put_in: what `replace` puts in place of a span, by the index of the span's last token.
     """
 
     name: str
@@ -39,6 +41,7 @@ class LabeledDocument:
     trainable: np.ndarray
     partial: np.ndarray
     left_out_by: np.ndarray | None = None
+    put_in: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def reasons(self) -> np.ndarray:
@@ -78,6 +81,7 @@ def document(
         score=token_scores(offsets, scores, overlap),
         trainable=np.ones(len(offsets), dtype=bool),
         partial=highest != lowest,
+        put_in=_put_in(offsets, replacements(text, spans, buckets_of(scores, buckets), buckets)),
     )
 
 
@@ -97,7 +101,19 @@ def joined(name: str, documents: Sequence[LabeledDocument]) -> LabeledDocument:
         np.concatenate([np.zeros(0, kind), *(getattr(one, key) for one in documents)])
         for key, kind in (("score", float), ("trainable", bool), ("partial", bool))
     )
-    return LabeledDocument(name, tokens, scores, score, trainable, partial)
+    firsts = np.cumsum([0, *(len(one.tokens) for one in documents)]).tolist()
+    put_in = {first + at: text for one, first in zip(documents, firsts) for at, text in one.put_in.items()}
+    return LabeledDocument(name, tokens, scores, score, trainable, partial, put_in=put_in)
+
+
+def _put_in(offsets: np.ndarray, replaced: Sequence[Replaced]) -> dict[int, str]:
+    """See `LabeledDocument.put_in`. A token in which several spans end has all that is put in."""
+    found: dict[int, list[str]] = {}
+    for one in replaced:
+        (touched,) = np.nonzero((offsets[:, 0] < one.end) & (offsets[:, 1] > one.start))
+        if len(touched):
+            found.setdefault(int(touched[-1]), []).append(one.by)
+    return {at: ", ".join(texts) for at, texts in found.items()}
 
 
 def _pieces(text: str, offsets) -> list[str]:

@@ -18,6 +18,8 @@ OPTIONS = {
     Action.HINGE: {"threshold": 0.25},
     Action.CUSTOM: {"objective": "my_losses.own:loss"},
     Action.GOLDFISH: {"k": 4},
+    Action.REPLACE: {"text": "<{KIND}>"},
+    Action.HIDDEN_TOKEN: {"token": "<|hidden|>"},
 }
 SUSPICIOUS = [
     "Write",
@@ -95,7 +97,7 @@ def slow_effects(document, buckets, score=None):
     out = []
     for value, trained in zip(document.score if score is None else score, document.trainable):
         bucket = next(b for b in buckets if b.below is None or value < b.below)
-        out.append(bucket.action.value if trained or bucket.action.traits.edits_text else "left_out")
+        out.append(bucket.action.value if trained or bucket.action.traits.changes_input else "left_out")
     return out
 
 
@@ -104,7 +106,7 @@ def slow_totals(documents, buckets, scores=None):
     rows = []
     for document, score in zip(documents, scores or [d.score for d in documents]):
         index = buckets_of(score, buckets)
-        edits = np.array([b.action.traits.edits_text for b in buckets])
+        edits = np.array([b.action.traits.changes_input for b in buckets])
         index[~(document.trainable | edits[index])] = len(buckets)
         rows.append(np.bincount(index, minlength=len(buckets) + 1))
     return list(zip(np.sum(rows, axis=0).tolist(), np.sum(np.array(rows) > 0, axis=0).tolist()))

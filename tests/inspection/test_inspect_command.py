@@ -12,6 +12,7 @@ from helpers.tiny import tiny_model, write_jsonl
 
 from axolotl_slung.cli import main
 from axolotl_slung.labels.codec import FIRST_CODE
+from axolotl_slung.labels.made_up import made_up
 from axolotl_slung.training.data.look import data_sets
 
 CHAT = {
@@ -57,6 +58,38 @@ def test_what_is_shown_is_what_is_trained(tmp_path, slung, kind, method):
         assert (labels <= FIRST_CODE).any() and (labels >= 0).any()
         assert list(document.scores) == ["entities"] and (document.scores["entities"] == document.score).all()
         assert "Maria Hernandez" in "".join(document.tokens)
+
+
+def test_what_is_put_in_is_shown_for_a_config_and_for_labeled_files(tmp_path, slung):
+    address = "maria@corp.com"
+    rows = [{"id": "r", "text": f"Mail {address}, or [{address.upper()}]."}]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    dataset = {"path": str(tmp_path / "rows.jsonl"), "ds_type": "json", "type": "completion"}
+    buckets = [
+        {"name": "fine", "below": 0.5, "action": "train"},
+        {"name": "personal", "action": "replace", "text": "<{KIND}> {made_up}", "seed": 7},
+    ]
+    keys = slung(labelers=[{"type": "patterns", "builtin": ["email"]}], buckets=buckets)
+    config = base_config(tmp_path, base_model=str(tiny_model(tmp_path)), datasets=[dataset], **keys)
+    path = tmp_path / "config.yml"
+    path.write_text(yaml.safe_dump(config))
+    run, value = CliRunner().invoke, made_up(address, "email", 7)
+
+    labeled = run(
+        main, ["label", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "out"), "-c", str(path), "-j", "1"]
+    )
+    assert labeled.exit_code == 0, labeled.output
+    written = json.loads((tmp_path / "out" / "rows.jsonl").read_text())["spans"]
+    assert json.loads(written) == {"patterns": [[5, 19, 1.0, "email"], [25, 39, 1.0, "email"]]}
+    for sources in ([str(path)], [str(tmp_path / "out"), "-c", str(path)]):
+        result = run(main, ["inspect", *sources, "-o", str(tmp_path / "page.html")])
+        assert result.exit_code == 0, result.output
+        shown = run(main, ["inspect", *sources, "--terminal"])
+        text = " ".join(shown.output.split())
+        assert text.count(f"→ <EMAIL> {value}") == 2, text
+        page = (tmp_path / "page.html").read_text()
+        data = json.loads(re.search(r'"put_in":(\[\[.*?\]\])', page)[1])
+        assert [put_in for _, put_in in data] == [f"<EMAIL> {value}"] * 2
 
 
 def test_the_page_of_a_config_and_of_labeled_files(tmp_path, slung):

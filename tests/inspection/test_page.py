@@ -3,6 +3,7 @@
 import json
 import random
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -230,6 +231,7 @@ def test_the_yaml_says_exactly_the_buckets(open_page):
         Bucket("yes", 1e-7, Action.TRAIN),
         Bucket('"quoted" \\ and: {braces}', 0.1 + 0.2, Action.SOFT, 0.1),
         Bucket("1e5 \u202e 👧", 1 - 1e-12, Action.CONTROL_TOKEN, token="<|töxic|>\n"),
+        Bucket("made up", 1 - 1e-13, Action.REPLACE, text='"{made_up}" \\ {{x}}', seed=(1 << 53) - 1),
         Bucket("null", 1.0, Action.UNLIKELIHOOD, 1000.0),
         Bucket("rest", None, Action.DROP_SPAN),
     )
@@ -244,6 +246,15 @@ def test_the_yaml_says_exactly_the_buckets(open_page):
     page.js("document.getElementById('copy').click()")
     read = "const done = arguments[0]; navigator.clipboard.readText().then(done, (e) => done(String(e)))"
     assert page.driver.execute_async_script(read) == page.text("#yaml")
+
+
+def test_what_is_put_in_stands_behind_its_span(open_page):
+    buckets = (Bucket("fine", 0.5, Action.TRAIN), Bucket("personal", None, Action.REPLACE, text="<X>"))
+    document = replace(labeled(["to", " ann", "@b", "."], score=[0, 1, 0.6, 0]), put_in={2: "<b>\u202e"})
+    page = open_page([document], buckets)
+    behind = "return getComputedStyle(document.querySelectorAll('.text .token')[arguments[0]], '::after').content"
+    assert page.driver.execute_script(behind, 2) == '" → <b>⟨U+202E⟩"'
+    assert page.driver.execute_script(behind, 1) == "none"
 
 
 def test_notes_and_documents_without_labelers(open_page):

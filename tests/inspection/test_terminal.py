@@ -82,7 +82,7 @@ def test_effects_are_those_of_the_buckets(buckets):
     expected = []
     for score, trained in zip(scores, document.trainable):
         action = next(b.action for b in buckets if b.below is None or score < b.below)
-        expected.append(action.value if trained or action.traits.edits_text else LEFT_OUT)
+        expected.append(action.value if trained or action.traits.changes_input else LEFT_OUT)
     assert effects(document, buckets) == expected
 
 

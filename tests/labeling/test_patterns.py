@@ -33,11 +33,11 @@ def test_names_to_expressions(labeler):
     patterns.check()
     assert patterns.files() == [patterns.path]
     assert patterns.label(["pin 1234, 12345", "😀\nFOO\nBAR\n0000", "λ\ud800", "", "xx"], [{}] * 5) == [
-        [Span(4, 8, 1.0)],
-        [Span(2, 9, 0.25), Span(10, 14, 1.0)],
-        [Span(0, 1, 1.0)],
+        [Span(4, 8, 1.0, kind="account")],
+        [Span(2, 9, 0.25, kind="slur"), Span(10, 14, 1.0, kind="account")],
+        [Span(0, 1, 1.0, kind="letter")],
         [],
-        [Span(0, 2, 1.0)],
+        [Span(0, 2, 1.0, kind="nothing")],
     ]
 
 
@@ -49,8 +49,12 @@ def test_escaped_texts_are_searched_as_what_they_mean(labeler):
         """)
     text = r"\n12\u00334, ann&#64;mail.com \d"
     assert patterns.annotate([text, "1234", "a&b"], [{}] * 3) == [
-        [Span(2, 11, 1.0, "labeler"), Span(13, 29, 0.5, "labeler"), Span(30, 32, 1.0, "labeler")],
-        [Span(0, 4, 1.0, "labeler")],
+        [
+            Span(2, 11, 1.0, "labeler", "account"),
+            Span(13, 29, 0.5, "labeler", "mail"),
+            Span(30, 32, 1.0, "labeler", "path"),
+        ],
+        [Span(0, 4, 1.0, "labeler", "account")],
         [],
     ]
 
@@ -60,7 +64,7 @@ def test_it_travels_without_its_compiled_patterns(labeler):
     patterns.check()
     copy = pickle.loads(pickle.dumps(patterns))
     assert copy._patterns is None
-    assert copy.label(["a1"], [{}]) == [[Span(1, 2, 1.0)]]
+    assert copy.label(["a1"], [{}]) == [[Span(1, 2, 1.0, kind="digit")]]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +142,9 @@ def test_the_budget_grows_with_the_text_and_shrinks_with_the_time(labeler, small
     assert fine.characters == hungry.characters == 1_000_004
     assert 0 < hungry.seconds < 0.3
     hungry.seconds = 0.29
-    assert patterns.label(["ac"], [{}]) == [[Span(0, 2, 1.0)]], "a million characters are worth a tenth of a second"
+    assert patterns.label(["ac"], [{}]) == [[Span(0, 2, 1.0, kind="hungry")]], (
+        "a million characters are worth a tenth of a second"
+    )
     hungry.seconds = 0.31
     with pytest.raises(LabelerError, match="pattern 'hungry': took more CPU time"):
         patterns.label(["ac"], [{}])
@@ -166,7 +172,7 @@ def test_many_matches_of_a_linear_pattern_are_bounded_too(labeler, small_budget)
 
 def test_backtracking_without_end_is_linear_where_it_can_be(labeler):
     patterns = labeler("hungry: '(a|aa)+$'")
-    assert patterns.label(["a" * 50_000 + "!", "!aaa"], [{}] * 2) == [[], [Span(1, 4, 1.0)]]
+    assert patterns.label(["a" * 50_000 + "!", "!aaa"], [{}] * 2) == [[], [Span(1, 4, 1.0, kind="hungry")]]
     assert patterns.patterns[0].seconds < 5
 
 
@@ -179,14 +185,14 @@ def test_flags_of_the_file_count_for_both_engines(labeler):
     )
     found = patterns.label(["x\nÉ\nB\nÉ\nBc\né\nb"], [{}])
     assert [pattern.linear is None for pattern in patterns.patterns] == [False, True]
-    assert found == [[Span(2, 5, 1.0)] * 2 + [Span(11, 14, 1.0)] * 2]
+    assert found == [[Span(*place, 1.0, kind=kind) for place in ((2, 5), (11, 14)) for kind in ("one", "two")]]
 
 
 def test_repetitions_that_are_not_too_many(labeler):
     words = "|".join(f"word{number}" for number in range(3000))
     patterns = labeler(rf"a: '(x{{300}}){{300}}|\{{9999999\}}|[{{9999999}}]{{2}}|b{{0,9999999}}|{words}'")
     patterns.check()
-    assert patterns.label(["word2999 {9999999} {}"], [{}])[0][0] == Span(0, 5, 1.0)
+    assert patterns.label(["word2999 {9999999} {}"], [{}])[0][0] == Span(0, 5, 1.0, kind="a")
 
 
 def test_a_deeply_nested_expression(labeler):
@@ -194,7 +200,7 @@ def test_a_deeply_nested_expression(labeler):
     with pytest.raises(LabelerError, match="pattern 'deep': is nested too deeply; remove parentheses"):
         labeler(f"deep: '{deep}'").check()
     patterns = labeler(f"deep: '{deep[2900:-2900]}'")
-    assert patterns.label(["ba"], [{}]) == [[Span(1, 2, 1.0)]]
+    assert patterns.label(["ba"], [{}]) == [[Span(1, 2, 1.0, kind="deep")]]
 
 
 def section(title):
@@ -206,4 +212,6 @@ def section(title):
 def test_the_example_of_the_docs(labeler):
     patterns = labeler(section("Patterns files"))
     text = "You BLOCKHEAD, pay 1234567890 to the nitwits of 12345678901."
-    assert patterns.label([text], [{}]) == [[Span(4, 13, 0.6), Span(19, 29, 1.0), Span(37, 44, 0.6)]]
+    assert patterns.label([text], [{}]) == [
+        [Span(4, 13, 0.6, kind="insult"), Span(19, 29, 1.0, kind="account"), Span(37, 44, 0.6, kind="insult")]
+    ]

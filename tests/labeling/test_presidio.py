@@ -70,6 +70,11 @@ def test_patterns_need_no_model(labeler):
     }
 
 
+def test_the_entity_is_the_kind(labeler):
+    kinds = {TEXT[span.start : span.end]: span.kind for span in labeler.annotate([TEXT], [{}])[0]}
+    assert kinds["maria@example.org"] == "EMAIL_ADDRESS" and kinds["4111 1111 1111 1111"] == "CREDIT_CARD"
+
+
 def test_only_the_entities_asked_for():
     labeler = PresidioLabeler(KEY, ["EMAIL_ADDRESS", "CREDIT_CARD"])
     labeler.check()

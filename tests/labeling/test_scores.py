@@ -148,9 +148,9 @@ def test_labelers_give_scores_on_the_scale_of_a_method_and_raw_ones_to_buckets_a
     labelers = [{"type": "profanity", "cuts": [0.1, 0.5]}, {"type": "patterns", "path": str(tmp_path / "patterns.yml")}]
     text = "You fucking idiot. Call 1234."
     own = [one.annotate([text], [{}])[0] for one in build(SlungConfig(labelers=labelers), scaled=False)]
-    assert own[1] == [Span(24, 28, 0.4, "patterns")]
+    assert own[1] == [Span(24, 28, 0.4, "patterns", "phone")]
     method = [one.annotate([text], [{}])[0] for one in build(SlungConfig(labelers=labelers))]
-    assert method == [own[0], [Span(24, 28, 1.0, "patterns")]]
+    assert method == [own[0], [Span(24, 28, 1.0, "patterns", "phone")]]
     buckets = [{"name": "a", "below": 0.5, "action": "train"}, {"name": "b", "action": "mask"}]
     plain = [{"type": "profanity"}, labelers[1]]
     assert [one.annotate([text], [{}])[0] for one in build(SlungConfig(labelers=plain, buckets=buckets))] == own

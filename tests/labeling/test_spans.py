@@ -23,6 +23,8 @@ def label(text, spans, **row):
         ([(6, 11)], [Span(6, 11, 1.0)]),
         ([{"start": 0, "end": 11, "score": 0}], [Span(0, 11, 0.0)]),
         ([{"start": 0, "end": 1, "score": None}, {"start": 1, "end": 2}], [Span(0, 1, 1.0), Span(1, 2, 1.0)]),
+        ([[0, 5, 0.5, "email"], [6, 11, 1]], [Span(0, 5, 0.5, kind="email"), Span(6, 11, 1.0)]),
+        ([{"start": 0, "end": 5, "kind": "email"}], [Span(0, 5, 1.0, kind="email")]),
         ([[6, 8, 1], [0.0, 5.0, 0.25]], [Span(0, 5, 0.25), Span(6, 8, 1.0)]),
     ],
 )
@@ -57,6 +59,8 @@ def test_a_column_of_a_real_data_set():
         ([[0, 3, -0.1]], r"score: expected a number in \[0, 1\], got -0\.1"),
         ([[0, 3, math.nan]], r"score: expected a finite number, got nan"),
         ([[0, math.inf, 1]], r"end: expected a finite number, got inf"),
+        ([[0, 3, 1, 7]], r"kind: expected text, got a number; write \[start, end, score, kind\]"),
+        ([[0, 3, 1, "a", "b"]], r"span 0: expected \[start, end, score\]"),
         ([[0, 3, "1"]], r"score: expected a finite number, got a str"),
         ([[True, 3, 1]], r"start: expected a finite number, got true or false"),
         ([[0, None, 1]], r"end: expected a finite number, got null"),

@@ -19,8 +19,9 @@ from axolotl_slung.loss.reader import GROUPS
     "trait, names",
     [
         ("coded", "unlikelihood soft hinge custom"),
-        ("has_loss", "train unlikelihood soft hinge custom goldfish control_token"),
-        ("edits_text", "drop_span drop_document control_token"),
+        ("has_loss", "train unlikelihood soft hinge custom goldfish control_token replace"),
+        ("edits_text", "drop_span drop_document control_token replace"),
+        ("edits_ids", "hidden_token"),
     ],
 )
 def test_the_traits_of_the_first_actions(trait, names):
@@ -35,6 +36,8 @@ def test_the_traits_of_the_first_actions(trait, names):
         "drop_span",
         "drop_document",
         "control_token",
+        "replace",
+        "hidden_token",
     ]
     assert [name for name in first if getattr(Action(name).traits, trait)] == names.split()
 
@@ -53,8 +56,8 @@ def test_an_action_is_its_name():
 def test_a_bucket_has_the_keys_of_the_yaml():
     keys = {field.name for field in fields(Bucket)}
     assert set(BucketConfig.model_fields) == keys
-    needed = [action.traits.needs for action in Action if action.traits.needs is not None]
-    assert set(needed) < keys and len(set(needed)) == len(needed)
+    own = {key for action in Action for key in (action.traits.needs, action.traits.takes) if key is not None}
+    assert own < keys
 
 
 def test_every_code_has_an_objective_and_a_group():
@@ -79,7 +82,7 @@ def test_charts_know_the_colors_of_the_actions():
 def test_the_docs_print_the_table_of_actions():
     expected = []
     for action in Action:
-        keys = [action.traits.needs, "weight" if action.traits.coded else None]
+        keys = [action.traits.needs, action.traits.takes, "weight" if action.traits.coded else None]
         expected.append((f"`{action.value}`", action.traits.meaning, ", ".join(f"`{key}`" for key in keys if key)))
     rows = table("docs/objectives.md", "action")
     assert [(row["action"], row["meaning"], row["keys"]) for row in rows] == expected

@@ -27,6 +27,10 @@ def buckets(*rows):
     return [dict(zip(("name", "below", "action"), row)) for row in rows]
 
 
+def acting(action, **options):
+    return {"buckets": [{"name": "a", "below": 0.1, "action": "train"}, {"name": "b", "action": action, **options}]}
+
+
 @pytest.mark.parametrize(
     "keys, message",
     [
@@ -46,6 +50,17 @@ def buckets(*rows):
         ({"buckets": buckets(("a", 0.1, "train"), ("b", None, "masked"))}, "action\n  Input should be 'train', 'mask'"),
         ({"buckets": [{"name": "a", "below": 0.1, "action": "train", "weight": 2}, {"name": "b", "action": "mask"}]}, "`weight` has no effect with action: train"),
         ({"buckets": [{"name": "a", "below": 0.1, "action": "train"}, {"name": "b", "action": "control_token"}]}, "`token` is required by action: control_token"),
+        (acting("replace"), "`text` is required by action: replace; add it"),
+        (acting("replace", text=""), "text\n  String should have at least 1 character"),
+        (acting("replace", text="<{Kind}>"), r"text\n  Value error, an unknown placeholder; use {kind}, {KIND} or {made_up}"),
+        (acting("replace", text="{"), "a brace without its partner"),
+        (acting("replace", text="{made_up}"), r"`seed` is required by {made_up}; add any whole number"),
+        (acting("replace", text="<X>", seed=1), r"`seed` has no effect without {made_up} in `text`; remove it"),
+        (acting("replace", text="{made_up}", seed=1.5), "seed\n"),
+        (acting("replace", text="x", token="y"), "`token` has no effect with action: replace, only with control_token and hidden_token; remove it"),
+        (acting("mask", text="x"), "`text` has no effect with action: mask, only with replace; remove it"),
+        (acting("hidden_token"), "`token` is required by action: hidden_token; add it"),
+        (acting("hidden_token", token="x", weight=2), "`weight` has no effect with action: hidden_token"),
         ({"overlap": "some"}, "overlap\n  Input should be 'any', 'majority' or 'all'"),
         ({"normalize_by": "all_tokens", "monitor_masked": False}, "`normalize_by: all_tokens` counts masked tokens"),
     ],

@@ -69,6 +69,7 @@ const documents = DATA.documents.map((source) => {
     partial: expand(source.partial, length, Uint8Array),
     leftOutBy: expand(source.left_out_by, length, Uint8Array),
     suspects: source.suspects,
+    putIn: new Map(source.put_in), // token -> what `replace` puts in place of the text that ends there
     marks: new Map(), // the reader's corrections: token -> whether it is risky
   };
 });
@@ -85,7 +86,7 @@ function classify(doc) {
       while (buckets[i] < TOP && scores[i] >= state.bounds[buckets[i]]) buckets[i]++;
       if (scores[i] > highest) highest = scores[i];
       if (doc.trainable[i]) nearest = Math.min(nearest, distance(scores[i]));
-      counts[doc.trainable[i] || BUCKETS[buckets[i]].edits_text ? buckets[i] : LEFT_OUT]++;
+      counts[doc.trainable[i] || BUCKETS[buckets[i]].changes_input ? buckets[i] : LEFT_OUT]++;
     }
     return { buckets, counts, highest, nearest };
   });
@@ -107,7 +108,7 @@ const risky = (doc, side, i) => BUCKETS[doc.sides[side].buckets[i]].action !== "
 
 function effect(doc, side, i) {
   const bucket = doc.sides[side].buckets[i];
-  return doc.trainable[i] || BUCKETS[bucket].edits_text ? bucket : LEFT_OUT;
+  return doc.trainable[i] || BUCKETS[bucket].changes_input ? bucket : LEFT_OUT;
 }
 
 // ---- drawing a document, a row of tokens at a time
@@ -194,6 +195,7 @@ function fill(row) {
       if (word !== cell && !word.parentNode) cell.append(word);
       const token = show(make("span"), doc.tokens[i]);
       token.dataset.index = i;
+      if (doc.putIn.has(i)) token.dataset.putIn = ` → ${doc.putIn.get(i)}`;
       token.dataset.side = side;
       token.tabIndex = -1;
       row.tokens[side].push(token);

@@ -128,7 +128,7 @@ class FastTextLabeler(Labeler):
         # a sentence is empty if Python strips its only character, which the splitter counts as a letter, such as U+2028
         kept = np.flatnonzero(first < last)
         scores = self._scores(sentences.data, first[kept], last[kept])
-        fields = zip(starts[kept].tolist(), ends[kept].tolist(), scores.tolist(), repeat(self.name))
+        fields = zip(starts[kept].tolist(), ends[kept].tolist(), scores.tolist(), repeat(self.name), repeat(""))
         spans = list(map(_new_span, fields))
         bounds = np.searchsorted(kept, np.cumsum(sentences.counts)).tolist()
         return [spans[start:end] for start, end in pairwise([0, *bounds])]

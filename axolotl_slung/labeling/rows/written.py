@@ -24,7 +24,7 @@ def columns_of(row: Mapping, found: Found, names: Sequence[str], layout: Layout,
         text_field: the row's text, or that of each message. None if a row has several texts.
 
     Returns:
-        For the path of each mapping that gets a column, labelers' names to lists of `[start, end, score]`. Under JSON
+        For the path of each mapping that gets a column, labelers' names to lists of entries, see `entry`. Under JSON
         pointers to other texts than its own, it has mappings of the same form.
     """
     opened = layout.opened(row)
@@ -50,7 +50,7 @@ def columns_of(row: Mapping, found: Found, names: Sequence[str], layout: Layout,
         else:
             column = column.setdefault(pointer_to(rest), {})
         for span in counted:
-            column.setdefault(span.labeler, []).append([span.start, span.end, span.score])
+            column.setdefault(span.labeler, []).append(entry(span))
     for holder, column in columns.items():
         for name, spans in column.items():
             if isinstance(spans, list):
@@ -58,6 +58,11 @@ def columns_of(row: Mapping, found: Found, names: Sequence[str], layout: Layout,
             else:
                 column[name] = {labeler: _joined(of_text, ()) for labeler, of_text in spans.items()}
     return columns
+
+
+def entry(span: Span) -> list:
+    """A span in a column: `[start, end, score]`, and its kind if it has one."""
+    return [span.start, span.end, span.score, *([span.kind] if span.kind else [])]
 
 
 def with_columns(raw: str, row: Mapping, columns: Mapping[Path, Mapping], field: str, layout: Layout) -> str:
@@ -92,11 +97,11 @@ def with_columns(raw: str, row: Mapping, columns: Mapping[Path, Mapping], field:
 def _joined(spans: Sequence[Sequence], edges: Container[int]) -> list[list]:
     """The spans in order, without repetitions. One that goes on at an edge is one span, as it was found."""
     joined: list[list] = []
-    for start, end, score in sorted(set(map(tuple, spans))):
-        if joined and start in edges and joined[-1][1:] == [start, score]:
+    for start, end, *rest in sorted(set(map(tuple, spans))):
+        if joined and start in edges and joined[-1][1:] == [start, *rest]:
             joined[-1][1] = end
         else:
-            joined.append([start, end, score])
+            joined.append([start, end, *rest])
     return joined
 
 

@@ -1,4 +1,4 @@
-"""Actions that change the text: remove spans, insert control tokens, drop documents."""
+"""Actions that change the text: remove or replace spans, insert control tokens, drop documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import numpy as np
 
 from ...labeling.base import Span
 from ...labels.buckets import Action, Bucket
+from ...labels.replacement import Replaced, replacements
 from ...labels.tokens import buckets_of, char_scores
+
+
+class PutIn(Span):
+    """Characters that `replace` put into a text. They are trained, and no labeler reads them again."""
 
 
 def edits_text(buckets: Sequence[Bucket]) -> bool:
@@ -23,7 +28,7 @@ def edit(text: str, spans: Sequence[Span], buckets: Sequence[Bucket]) -> tuple[s
     `drop_span` removes the span's characters. If white space was on both sides, it also removes one of the two runs:
     the one with fewer line breaks, the later one if both have as many. If the span was at an end of the text, it
     removes the white space next to it. So no doubled or dangling space stays, and no other character is lost.
-    `control_token` inserts the bucket's token before each span.
+    `control_token` inserts the bucket's token before each span. `replace` puts another text in place of each span.
 
     Args:
         text: one whole document.
@@ -31,7 +36,7 @@ def edit(text: str, spans: Sequence[Span], buckets: Sequence[Bucket]) -> tuple[s
         buckets: in ascending order.
 
     Returns:
-        The new text and its spans, or None if the document is dropped.
+        The new text and its spans, or None if the document is dropped. What `replace` put in is a `PutIn`.
     """
     scores = char_scores(len(text), spans)
     of_char = buckets_of(scores, buckets)
@@ -40,9 +45,15 @@ def edit(text: str, spans: Sequence[Span], buckets: Sequence[Bucket]) -> tuple[s
 
     pieces: list[str] = []
     kept_scores: list[np.ndarray] = []
-    for start, end, index in _runs(of_char):
-        bucket = buckets[index]
-        if bucket.action is Action.DROP_SPAN:
+    replaced = replacements(text, spans, of_char, buckets)
+    put_in: dict[int, float] = {}  # by the number of its piece
+    for start, end, part in _parts(of_char, replaced):
+        bucket = buckets[of_char[start]]
+        if isinstance(part, Replaced):
+            put_in[len(pieces)] = float(scores[start:end].max())
+            pieces.append(part.by)
+            kept_scores.append(np.zeros(len(part.by)))
+        elif bucket.action is Action.DROP_SPAN:
             pieces.append("")
             kept_scores.append(scores[:0])
         else:
@@ -50,11 +61,25 @@ def edit(text: str, spans: Sequence[Span], buckets: Sequence[Bucket]) -> tuple[s
                 pieces.append(bucket.token)
                 kept_scores.append(np.zeros(len(bucket.token)))
             pieces.append(text[start:end])
-            kept_scores.append(scores[start:end])
+            # what `replace` leaves is white space
+            kept_scores.append(scores[start:end] * (bucket.action is not Action.REPLACE))
     if "" in pieces and not "".join(pieces).strip():
         return "", []
     _mend_white_space(pieces, kept_scores)
-    return "".join(pieces), _spans(np.concatenate(kept_scores or [scores]))
+    ends = np.cumsum([len(piece) for piece in pieces]).tolist()
+    new = [PutIn(ends[n] - len(pieces[n]), ends[n], score) for n, score in put_in.items() if pieces[n]]
+    return "".join(pieces), sorted([*_spans(np.concatenate(kept_scores or [scores])), *new])
+
+
+def _parts(of_char, replaced):
+    """A text in parts `(start, end, replaced)`: those that are replaced, and the rest as runs with None."""
+    last = 0
+    for one in [*replaced, None]:
+        start = len(of_char) if one is None else one.start
+        yield from ((last + s, last + e, None) for s, e, _ in _runs(of_char[last:start]))
+        if one is not None:
+            yield one.start, one.end, one
+            last = one.end
 
 
 def _runs(of_char):

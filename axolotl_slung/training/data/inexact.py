@@ -17,7 +17,7 @@ REASONS = {
     SEVERAL: "a risky text may be in several places of its prompt; it is labeled in all of them",
     OUTSIDE: "risky text is outside the strings of the row that were found in the prompt; it is labeled separately",
     CHANGED: "the template changes a text; it is labeled as rendered",
-    LEFT: "a span could not be removed or get its control token; it is masked",
+    LEFT: "a span could not be removed, replaced or get its control token; it is masked",
 }
 
 

@@ -48,6 +48,8 @@ def label_pretokenized(dataset: Dataset, policy: Policy, tagging: TaggingTokeniz
                 f"{on_text[0].key}: it reads text, but {where} is already tokenized; give raw text, or label it only "
                 "with token spans (`type: spans`)"
             )
+        _check_actions(policy)
+        dataset = _holding(dataset, tagging)
         drop = [labeler.field for labeler in by_span if getattr(labeler, "field", None) in dataset.column_names]
         label = _Spans(by_span, tagging, policy)
         return dataset.map(label, batched=True, remove_columns=drop, desc="Labeling token spans")
@@ -81,6 +83,25 @@ def _wide(dataset, where):
     return dataset.cast_column("labels", wide)
 
 
+def _check_actions(policy: Policy) -> None:
+    """Raise `SlungDataError` if a bucket edits text, which tokenized data does not have."""
+    for bucket in policy.buckets:
+        if bucket.action.traits.edits_text:
+            raise SlungDataError(
+                f"{policy.where}: it is already tokenized, so action: {bucket.action.value} of bucket {bucket.name!r} "
+                "has no text to edit; give raw text, or use mask or hidden_token"
+            )
+
+
+def _holding(dataset: Dataset, tagging: TaggingTokenizer) -> Dataset:
+    """The data set with token ids of a type that can hold the tokens that `hidden_token` puts in."""
+    number = getattr(dataset.features["input_ids"], "feature", None)
+    if not tagging.hides or not isinstance(number, Value) or not pa.types.is_integer(number.pa_type):
+        return dataset
+    most = np.iinfo(number.pa_type.to_pandas_dtype()).max
+    return dataset if most >= len(tagging) else dataset.cast_column("input_ids", List(Value("int32")))
+
+
 def _check(ids, labels, n_buckets, where) -> int:
     """The number of codes. Raises `SlungDataError` if labels do not match their token ids."""
     coded = labels <= FIRST_CODE
@@ -111,7 +132,10 @@ class _Spans:
             ids, given = (np.asarray(row[name], dtype=np.int64) for name in ("input_ids", "labels"))
             spans = [span for of_labeler in found for span in of_labeler[index]]
             scores = char_scores(len(ids), spans)
-            actions = self.tagging.labels(ids, buckets_of(scores, self.policy.buckets), scores)
+            bucket = buckets_of(scores, self.policy.buckets)
+            actions = self.tagging.labels(ids, bucket, scores)
+            if self.tagging.hides:
+                out.setdefault("input_ids", []).append(self.tagging.inputs(ids, bucket).tolist())
             labels = np.where(given == IGNORE, IGNORE, actions)
             numbers = outcomes.counted(given != IGNORE, labels, self.policy, self.tagging.code_masked)
             counts = outcomes.columns(self._trained_finds(ids, spans, given != IGNORE), *numbers)

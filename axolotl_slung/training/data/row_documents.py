@@ -42,7 +42,8 @@ def row_documents(
         ids = part.output["input_ids"]
         found = {labeler: np.zeros(len(ids)) for labeler in sorted({name for one in of_text for name in one.scores})}
         score, partial = np.zeros(len(ids)), np.zeros(len(ids), dtype=bool)
-        tokens = []
+        tokens: list[str] = []
+        put_in: dict[int, str] = {}
         for position, place in enumerate(part.places.tolist()):
             if place == ADDED:
                 tokens.append(str(tokenizer.convert_ids_to_tokens(int(ids[position]))))
@@ -50,6 +51,8 @@ def row_documents(
             number = bisect_right(firsts, place) - 1
             of, index = of_text[number], place - firsts[number]
             tokens.append(of.tokens[index])
+            if index in of.put_in:
+                put_in[position] = of.put_in[index]
             score[position], partial[position] = of.score[index], of.partial[index]
             for labeler, scores in of.scores.items():
                 found[labeler][position] = scores[index]
@@ -64,4 +67,4 @@ def row_documents(
         if policy.mask_document_starts and part is row.parts[0]:
             rules[:1] = LEFT_OUT_BY.index("mask_document_starts")
         reasons = np.where(part.trained, rules, LEFT_OUT_BY.index("Axolotl"))
-        yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons)
+        yield LabeledDocument(name, tokens, found, score, trainable, partial, reasons, put_in)

@@ -138,6 +138,22 @@ class RowLabels:
             labeled[0][0] = IGNORE
         return labeled
 
+    def inputs(self, parts: Sequence[Part], texts: Sequence[Text]) -> list:
+        """The token ids of each part that the model reads: its own, with the reserved tokens of `hidden_token`.
+
+        Args:
+            parts, texts: as in `labels`.
+
+        Returns:
+            `[tokens]` for each part: its list of ids if no bucket hides tokens, otherwise int64.
+        """
+        if not self._tokenizer.hides:
+            return [part.output["input_ids"] for part in parts]
+        flat = np.zeros(max((text.first + len(text.ids) for text in texts), default=0) + 1, dtype=np.int64)
+        for text in texts:
+            flat[text.first : text.first + len(text.ids)] = self._tokenizer.inputs_of(text)
+        return [np.where(part.places == ADDED, part.output["input_ids"], flat[part.places]) for part in parts]
+
     def _end(self, ids, labels, actions) -> None:
         """Apply the rule for end-of-sequence tokens to `labels`, in place."""
         if self.policy.eos == "train":

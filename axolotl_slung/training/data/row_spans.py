@@ -13,6 +13,7 @@ from ...labeling.rows.found import found_in_columns, found_in_fields, reads_rows
 from ...labels.buckets import Action
 from ...labels.tokens import buckets_of
 from . import inexact
+from .edits import PutIn
 from .places import Placed, moved
 from .placing import Placer
 from .policy import Policy
@@ -221,7 +222,9 @@ class RowSpans:
             (fields_of.get(row.raw, path)[span.start : span.end], span.score, span.labeler)
             for path, spans in row.spans.items()
             for span in spans
-            if span.labeler not in self._of_texts and self.action(span) is not Action.TRAIN
+            if span.labeler not in self._of_texts
+            and self.action(span) is not Action.TRAIN
+            and not isinstance(span, PutIn)
         }
         unknown = self._placer.unknown(text.text, places) if known else []
         for risky, score, labeler in known if unknown else ():

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ...labeling.base import RowError, utf8_safe
+from ...labeling.base import RowError, Span, utf8_safe
 from ...labeling.rows import fields as fields_of
 from ...labeling.spans import SpansLabeler, describe_row
 from ...labels.buckets import Action
 from ...labels.outcome import Outcome
 from . import inexact, outcomes
-from .edits import edit, edits_text
+from .edits import PutIn, edit, edits_text
 from .placing import Placer
 from .policy import Policy
 from .row_documents import row_documents
@@ -74,16 +74,18 @@ class SlungStrategy:
                 inexact.say_once(row.inexact, self.policy.where)
             finds = self._trained_finds(row)
             removed += row.removed  # a row of which nothing is left has no part
-            for number, (part, labels) in enumerate(zip(row.parts, self.labels(row))):
+            inputs = self._row_labels.inputs(row.parts, row.texts)
+            for number, (part, labels, ids) in enumerate(zip(row.parts, self.labels(row), inputs)):
                 trainable, lost = outcomes.counted(part.trained, labels, self.policy, self.tokenizer.code_masked)
                 trainable, lost, removed = trainable + removed, lost + removed, 0
                 if self.policy.fingerprint:
-                    columns = {**part.output, "labels": labels, inexact.COLUMN: 0 if number else row.inexact}
+                    columns = {**part.output, "input_ids": ids, "labels": labels}
+                    columns[inexact.COLUMN] = 0 if number else row.inexact
                     columns |= outcomes.columns(Counter() if number else finds, trainable, lost)
                     columns |= {key: np.asarray(columns[key], dtype) for key, dtype in _ARROW.items() if key in columns}
                 else:
                     outcomes.count_stream(self.policy, Counter() if number else finds, trainable, lost)
-                    columns = {**part.output, "labels": labels.tolist()}
+                    columns = {**part.output, "input_ids": ids, "labels": labels.tolist()}
                 for key, value in columns.items():
                     out.setdefault(key, []).append(value)
         for name in outcomes.NUMBERS if out.get(outcomes.LOST) else ():
@@ -187,7 +189,7 @@ class SlungStrategy:
     # actions on text
 
     def _edited(self, rows: list[Row]) -> list[Row]:
-        """The rows after `drop_span`, `drop_document` and `control_token`."""
+        """The rows after `drop_span`, `drop_document`, `control_token` and `replace`."""
         kept, changed, removed = [], [], 0
         for row in rows:
             actions = {self._spans.action(span) for text in row.texts for span in text.spans}
@@ -202,8 +204,10 @@ class SlungStrategy:
             row.removed, removed = removed, 0
             texts = {
                 path: text
-                for path, (text, _) in edits.items()
-                if text != fields_of.get(row.raw, path) and not isinstance(path[-1], fields_of.Key)
+                for path, (text, spans) in edits.items()
+                if not isinstance(path[-1], fields_of.Key)
+                # what is put in may equal the original
+                and (text != fields_of.get(row.raw, path) or any(isinstance(span, PutIn) for span in spans))
             }
             if texts:
                 self._check_offsets(row, texts)
@@ -219,17 +223,27 @@ class SlungStrategy:
             kept[-1].removed += removed  # of rows after the last one that is kept
         self._spans.put(changed)
         for row in changed:
+            for text in row.texts:
+                text.spans = _unread(text.spans)
             self._note_left(row)
         return kept
 
     def _note_left(self, row: Row) -> None:
-        """Mask spans whose action on text was not applied: `drop_span` left, or `control_token` outside edited text."""
+        """Mask spans whose action on text was not applied.
+
+        These are the spans of `drop_span` that are left, those of `control_token` outside edited text, and those of
+        `replace` that were not put in.
+        """
         for text, places in zip(row.texts, row.places):
             edited = [(p.start, p.end) for p in places if not isinstance(p.path[-1], fields_of.Key)]
             for span in text.spans:
                 action = self._spans.action(span)
                 inside = any(start <= span.start and span.end <= end for start, end in edited)
-                if action is Action.DROP_SPAN or (action is Action.CONTROL_TOKEN and not inside):
+                if (
+                    action is Action.DROP_SPAN
+                    or (action is Action.CONTROL_TOKEN and not inside)
+                    or (action is Action.REPLACE and not isinstance(span, PutIn))
+                ):
                     text.left.append(span)
         if any(text.left for text in row.texts):
             row.inexact |= inexact.LEFT
@@ -241,9 +255,19 @@ class SlungStrategy:
             if detail and fields_of.surroundings(row.raw, path).get(detail) is not None:
                 raise SlungDataError(
                     f"{self.policy.where}.message_field_training_detail: {describe_row(row.number, row.raw)}: its "
-                    "offsets count characters of a text that `drop_span` or `control_token` changes; use the action "
-                    "mask, or remove the training details"
+                    "offsets count characters of a text that `drop_span`, `replace` or `control_token` changes; use the "
+                    "action mask, or remove the training details"
                 )
+
+
+def _unread(spans: Sequence[Span]) -> list[Span]:
+    """The spans without those that a labeler found inside what was put in, such as a made-up address."""
+    put_in = [(span.start, span.end) for span in spans if isinstance(span, PutIn)]
+    return [
+        span
+        for span in spans
+        if isinstance(span, PutIn) or not any(start <= span.start and span.end <= end for start, end in put_in)
+    ]
 
 
 @contextmanager

@@ -72,8 +72,8 @@ class TaggingTokenizer:
         rendered: the texts so far inside `rendering`, otherwise None.
 
     Raises:
-        ValueError: the tokenizer gives no offsets, the vocabulary is too large for the codec, or a control token is not
-            a single token.
+        ValueError: the tokenizer gives no offsets, the vocabulary is too large for the codec, or the token of a bucket
+            is not a single token or has another use.
     """
 
     def __init__(self, tokenizer, buckets: Sequence[Bucket], overlap, code_masked: bool, random_control: bool = False):
@@ -91,7 +91,8 @@ class TaggingTokenizer:
         self.code_masked = code_masked
         self._random_control = random_control
         self._special_ids = tokenizer.all_special_ids
-        self._control_ids = [self._control_id(b) for b in buckets if b.action is Action.CONTROL_TOKEN]
+        self._control_ids = [self._id_of(b, "control") for b in buckets if b.action is Action.CONTROL_TOKEN]
+        self._hidden = np.array([self._hidden_id(b) if b.action is Action.HIDDEN_TOKEN else -1 for b in buckets])
         self._texts: list[Text] = []
         self._tagging = False
         self.rendered: list[str] | None = None
@@ -176,13 +177,38 @@ class TaggingTokenizer:
 
     def labels_of(self, text: Text) -> np.ndarray:
         """The label of each token of a text from the text's spans, int64 `[tokens]`."""
-        scores = char_scores(len(text.text), text.spans)
-        bucket, score = token_buckets(text.offsets, scores, self._buckets, self.overlap)
+        bucket, score = self._buckets_of(text)
         labels = self.labels(np.asarray(text.ids, dtype=np.int64), bucket, score)
         if text.left:
             left = char_scores(len(text.text), [span._replace(score=1.0) for span in text.left])
             labels[token_scores(text.offsets, left) > 0] = IGNORE
         return labels
+
+    def inputs_of(self, text: Text) -> np.ndarray:
+        """The token ids of a text that the model reads, int64 `[tokens]`, see `inputs`."""
+        return self.inputs(np.asarray(text.ids, dtype=np.int64), self._buckets_of(text)[0])
+
+    def _buckets_of(self, text: Text) -> tuple[np.ndarray, np.ndarray]:
+        scores = char_scores(len(text.text), text.spans)
+        return token_buckets(text.offsets, scores, self._buckets, self.overlap)
+
+    @property
+    def hides(self) -> bool:
+        """Whether a bucket puts a reserved token in place of its tokens."""
+        return bool((self._hidden >= 0).any())
+
+    def inputs(self, ids: np.ndarray, bucket: np.ndarray) -> np.ndarray:
+        """The token ids that the model reads: the reserved token of its bucket in place of a hidden token.
+
+        Args:
+            ids: token ids, int64 `[tokens]`.
+            bucket: bucket indices, `[tokens]`.
+
+        Returns:
+            int64 `[tokens]`.
+        """
+        hidden = self._hidden[bucket[self.order(ids)]]
+        return np.where(hidden >= 0, hidden, ids)
 
     def labels(self, ids: np.ndarray, bucket: np.ndarray, score: np.ndarray) -> np.ndarray:
         """The label of each token, by the action of its bucket.
@@ -195,14 +221,14 @@ class TaggingTokenizer:
         Returns:
             int64 `[tokens]`.
         """
-        order = self.order(ids)
+        order, original, ids = self.order(ids), ids, self.inputs(ids, bucket)
         labels, bucket, score = ids.copy(), bucket[order], score[order]
         for index, description in enumerate(self._buckets):
             chosen = bucket == index
             if not chosen.any():
                 continue
             if description.action is Action.GOLDFISH:
-                chosen &= goldfish(ids, description.k)
+                chosen &= goldfish(original, description.k)
             elif description.action.traits.has_loss and not description.action.traits.coded:
                 continue
             coded = self.code_masked or description.action.traits.coded
@@ -211,6 +237,9 @@ class TaggingTokenizer:
         if self._control_ids:
             # a control token is context: the model must not learn to predict it
             labels[np.isin(ids, self._control_ids)] = IGNORE
+        if self.hides:
+            # nor a reserved token that the text itself contains
+            labels[np.isin(ids, self._hidden) & (labels >= 0)] = IGNORE
         return labels
 
     def order(self, ids: np.ndarray) -> np.ndarray:
@@ -228,14 +257,27 @@ class TaggingTokenizer:
             order[movable] = np.random.default_rng(np.asarray(ids, dtype=np.uint64)).permutation(movable)
         return order
 
-    def _control_id(self, bucket):
+    def _id_of(self, bucket: Bucket, what: str) -> int:
         ids = self._tokenizer(bucket.token, add_special_tokens=False)["input_ids"]
         if len(ids) != 1:
             raise ValueError(
-                f"slung.buckets: the control token {bucket.token!r} of bucket {bucket.name!r}: expected 1 token in "
+                f"slung.buckets: the {what} token {bucket.token!r} of bucket {bucket.name!r}: expected 1 token in "
                 f"this tokenizer, got {len(ids)}; add it to the vocabulary under `tokens:` in the config"
             )
         return ids[0]
+
+    def _hidden_id(self, bucket: Bucket) -> int:
+        token_id = self._id_of(bucket, "reserved")
+        uses = {name: getattr(self._tokenizer, f"{name}_token_id", None) for name in ("bos", "eos", "pad", "unk")}
+        used = next((f"its {name} token" for name, one in uses.items() if one == token_id), None)
+        if used is None and token_id not in self._tokenizer.added_tokens_decoder:
+            used = "a token of ordinary text"
+        if used is not None:
+            raise ValueError(
+                f"slung.buckets: the reserved token {bucket.token!r} of bucket {bucket.name!r}: is {used} in this "
+                "tokenizer; use a token that nothing else uses, or add one under `tokens:` in the config"
+            )
+        return token_id
 
 
 def _tagged(token_id, at):

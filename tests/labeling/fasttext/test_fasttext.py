@@ -322,5 +322,5 @@ def test_capitals_and_punctuation_count_only_where_they_are_not_prepared(prepare
     (same,) = plain.score_texts(["shut up , fool ."])
     assert plain.score_texts([text])[0] != pytest.approx(same, abs=0.01)
     assert both.score_texts([text])[0] == pytest.approx(same, abs=1e-6)
-    assert both.label([text], [{}]) == [[(0, 13, pytest.approx(same, abs=1e-6), "labeler")]]
+    assert both.label([text], [{}]) == [[(0, 13, pytest.approx(same, abs=1e-6), "labeler", "")]]
     assert both.label([], []) == [] and both.score_texts([]).shape == (0,)

@@ -83,7 +83,7 @@ def test_an_empty_text():
 
 @pytest.mark.parametrize("action", [action for action in Action if action.traits.edits_text])
 def test_every_action_on_text_changes_it(action):
-    buckets = (Bucket("low", 0.5, Action.TRAIN), Bucket("bad", None, action, token="<|bad|>"))
+    buckets = (Bucket("low", 0.5, Action.TRAIN), Bucket("bad", None, action, token="<|bad|>", text="<X>"))
     text = "One. You fool. Two."
     result = edit(text, [span(text, "You fool.")], buckets)
     assert result is None or result[0] != text
