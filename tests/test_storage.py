@@ -49,8 +49,8 @@ def test_files_of_earlier_versions_are_read(tmp_path):
     digest, key = "ab" * 32, bytes.fromhex("706860d9e8c7ee1c65261bc1e5b75631")
     with sqlite3.connect(tmp_path / f"{digest[:32]}.sqlite") as database:
         database.execute("CREATE TABLE spans (text BLOB PRIMARY KEY, spans BLOB) WITHOUT ROWID")
-        row = np.array([(2, 5, 0.25, 0)], [("start", "<u4"), ("end", "<u4"), ("score", "<f8"), ("name", "<u2")])
-        database.execute("INSERT INTO spans VALUES (?, ?)", (key, b'[["", ""]]\n' + row.tobytes()))
+        row = np.array([(2, 5, 0.25)], [("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
+        database.execute("INSERT INTO spans VALUES (?, ?)", (key, row.tobytes()))
     cache = SpanCache(digest, "old", tmp_path)
     assert cache.fill(["a text"], lambda missing: pytest.fail("labeled again")) == [[Span(2, 5, 0.25, "old")]]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,8 +14,11 @@ from .base import RowError, Span
 
 LOG = get_logger(__name__)
 
-_ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8"), ("name", "<u2")])
-"""One span. `name` is an index into the list of names before the rows."""
+_ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
+_KINDS = b"kind"
+"""Ends a stored value whose spans have kinds, or names that are not the labeler's: no score from 0 to 1 ends in these
+bytes. Before it are the rows, for each row the index of its name and kind, the names and kinds in turn, and the number
+of rows."""
 
 
 class SpanCache:
@@ -68,41 +70,57 @@ class SpanCache:
         except RowError as error:
             raise error.moved(missing) from None
         if fresh:
-            self.store.put([(keys[index], _packed(spans)) for index, spans in fresh.items()])
+            self.store.put([(keys[index], self._packed(spans)) for index, spans in fresh.items()])
         return [fresh[i] if i in fresh else self._unpacked(known[key]) for i, key in enumerate(keys)]
 
     def _unpacked(self, blob: bytes) -> list[Span]:
-        names, rows = _parts(blob)
-        whose = [(labeler or self.name, kind) for labeler, kind in names]
-        columns = (rows[field].tolist() for field in _ROW.names)  # pyright: ignore[reportOptionalIterable]
-        return [Span(start, end, score, *whose[name]) for start, end, score, name in zip(*columns)]
+        rows, which, names = _opened(blob)
+        whose = [(name or self.name, kind) for name, kind in names]
+        columns = rows["start"].tolist(), rows["end"].tolist(), rows["score"].tolist(), which.tolist()
+        return [Span(start, end, score, *whose[one]) for start, end, score, one in zip(*columns)]
+
+    def _packed(self, spans: Sequence[Span]) -> bytes:
+        rows = np.array([span[:3] for span in spans], _ROW).tobytes()
+        # the labeler's own name is not stored: it may be another one in the next run
+        whose = [("" if span.labeler == self.name else span.labeler, span.kind) for span in spans]
+        names = sorted(set(whose))
+        if not any(map(any, names)):
+            return rows
+        which = np.array([names.index(one) for one in whose], "<u4").tobytes()
+        flat = "\0".join(part for one in names for part in one).encode()
+        return b"".join([rows, which, flat, len(spans).to_bytes(4, "little"), _KINDS])
+
+
+def _opened(blob: bytes) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str]]]:
+    """The rows of a stored value, for each row an index, and the names and kinds that these count.
+
+    A name is empty for the labeler's own. Raises `ValueError` for a value of another form.
+    """
+    if not blob.endswith(_KINDS):
+        rows = np.frombuffer(blob, _ROW)
+        return rows, np.zeros(len(rows), np.int64), [("", "")]
+    number = int.from_bytes(blob[-8:-4], "little")
+    if number == 0:
+        raise ValueError
+    rows = np.frombuffer(blob, _ROW, number)
+    which = np.frombuffer(blob, "<u4", number, offset=rows.nbytes)
+    parts = blob[rows.nbytes + which.nbytes : -8].decode().split("\0")
+    return rows, which, list(zip(parts[::2], parts[1::2], strict=True))
 
 
 def _fits(blob: object, length: int) -> bool:
     """Whether a stored value holds the spans of a text of `length` characters."""
+    if not isinstance(blob, bytes):
+        return False
     try:
-        names, rows = _parts(blob)  # pyright: ignore[reportArgumentType]
-        known = all(isinstance(part, str) for labeler, kind in names for part in (labeler, kind))
-    except (TypeError, ValueError, AttributeError):
+        rows, which, names = _opened(blob)
+    except ValueError:
         return False
     start, end, score = rows["start"], rows["end"], rows["score"]
-    return known and bool(
+    return bool(
         (start < end).all()
         and (end <= length).all()
         and (start[:-1] <= start[1:]).all()
         and ((score >= 0) & (score <= 1)).all()  # false for NaN
-        and (rows["name"] < len(names)).all()
+        and (which < len(names)).all()
     )
-
-
-def _packed(spans: Sequence[Span]) -> bytes:
-    names = sorted({(span.labeler, span.kind) for span in spans})
-    place = {name: index for index, name in enumerate(names)}
-    rows = [(span.start, span.end, span.score, place[span.labeler, span.kind]) for span in spans]
-    return json.dumps(names).encode() + b"\n" + np.array(rows, _ROW).tobytes()
-
-
-def _parts(blob: bytes) -> tuple[list[list[str]], np.ndarray]:
-    """The names and the rows. Raises `TypeError`, `ValueError` or `AttributeError` for a value of another form."""
-    names, _, rows = blob.partition(b"\n")
-    return json.loads(names), np.frombuffer(rows, _ROW)

@@ -104,7 +104,7 @@ class CustomLabeler(Labeler):
             raise TextProblem(f"expected a list of spans for each text, got a {type(spans).__name__}")
         checked = []
         for span in spans:
-            if not isinstance(span, (tuple, list)) or not 3 <= len(span) <= 5:
+            if not isinstance(span, (tuple, list)) or len(span) not in (3, 4, 5):
                 problem = f"expected (start, end, score), got a {type(span).__name__}"
             else:
                 start, end, score, *names = span
@@ -191,13 +191,11 @@ def _problem(start, end, score, length: int) -> str | None:
 
 
 def _problem_of_names(name="", kind="") -> str | None:
-    """What is wrong with the name that a span's score goes under, or with its kind. They themselves may be data."""
+    """What is wrong with the name that a span's score goes under, or with its kind. They may be data."""
     for what, value in (("name", name), ("kind", kind)):
         if not isinstance(value, str):
             return f"its {what}: expected text, got {kind_of(value)}"
-        if value and not NAME.fullmatch(value):
-            return f"its {what}: expected only letters, digits and _ . -"
-    return None
+    return None if not name or NAME.fullmatch(name) else "its name: expected only letters, digits and _ . -"
 
 
 def _is_list_of(value, kinds) -> bool:

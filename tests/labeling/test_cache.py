@@ -44,6 +44,20 @@ def test_only_unknown_texts_are_labeled(tmp_path):
     assert annotate(first, []) == []
 
 
+class Kinds(Counting):
+    def label(self, texts, rows):
+        found = super().label(texts, rows)
+        return [[span._replace(kind=("", "e-mail", "ünï")[span.start % 3]) for span in spans] for spans in found]
+
+
+def test_kinds_are_kept(tmp_path):
+    texts = ["xxxx xx", "xx", "", "yx"]
+    plain = annotate(Kinds(None), texts)
+    assert {span.kind for spans in plain for span in spans} == {"", "e-mail", "ünï"}
+    first, second = (Kinds(SpanCache("a" * 64, "counting", tmp_path)) for _ in range(2))
+    assert annotate(first, texts) == annotate(second, texts) == plain and not second.asked
+
+
 class Naming(Counting):
     """Marks every x under a name of its own, and says what each is."""
 
@@ -62,6 +76,13 @@ def test_names_and_kinds_are_kept(tmp_path):
         labeler = Naming(SpanCache("a" * 64, "counting", tmp_path))
         assert annotate(labeler, ["xxxxxxx"]) == plain
         assert len(labeler.asked) == asked
+
+
+def test_the_labelers_own_name_is_that_of_the_run(tmp_path):
+    cache = SpanCache("a" * 64, "before", tmp_path)
+    cache.fill(["x"], lambda some: [[Span(0, 1, 0.5, "before", "kind")]])
+    renamed = SpanCache("a" * 64, "after", tmp_path)
+    assert renamed.fill(["x"], lambda some: pytest.fail("labeled again")) == [[Span(0, 1, 0.5, "after", "kind")]]
 
 
 def test_another_labeler_has_another_cache(tmp_path):
@@ -100,30 +121,28 @@ def test_a_file_of_another_user_is_not_used(tmp_path, monkeypatch, caplog):
     assert "it belongs to another user" in caplog.text
 
 
-ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8"), ("name", "<u2")])
-NAMES = b'[["", ""]]\n'
+ROW = np.dtype([("start", "<u4"), ("end", "<u4"), ("score", "<f8")])
 
 
 @pytest.mark.parametrize(
     "row",
     [
-        [(5, 4_000_000_000, 7.5, 0)],
-        [(0, 4, 0.5, 0)],
-        [(1, 1, 0.5, 0)],
-        [(2, 1, 0.5, 0)],
-        [(0, 1, 1.5, 0)],
-        [(0, 1, -0.1, 0)],
-        [(0, 1, float("nan"), 0)],
-        [(0, 1, float("inf"), 0)],
-        [(0, 1, 0.5, 1)],
-        [(2, 3, 0.5, 0), (0, 1, 0.5, 0)],
+        [(5, 4_000_000_000, 7.5)],
+        [(0, 4, 0.5)],
+        [(1, 1, 0.5)],
+        [(2, 1, 0.5)],
+        [(0, 1, 1.5)],
+        [(0, 1, -0.1)],
+        [(0, 1, float("nan"))],
+        [(0, 1, float("inf"))],
+        [(2, 3, 0.5), (0, 1, 0.5)],
+        b"kind",
+        np.array([(0, 1, 0.5)], ROW).tobytes() + b"\0\0\0\0a\1\0\0\0kind",
+        b"\1\0\0\0kind",
+        b"\xff\xff\xff\xffkind",
+        np.array([(0, 1, 0.5)], ROW).tobytes() + b"\2\0\0\0a\0b\1\0\0\0kind",
+        np.array([(0, 1, 0.5)], ROW).tobytes() + b"\0\0\0\0\xff\1\0\0\0kind",
         b"12 Elm St",
-        NAMES + b"12 Elm St",
-        b"[[1, 2]]\n",
-        b"[1]\n",
-        b"7\n",
-        b'[["xy"]]\n',
-        b"\xff\n",
         "text",
         7,
         None,
@@ -132,7 +151,7 @@ NAMES = b'[["", ""]]\n'
 def test_a_row_that_does_not_fit_its_text_is_not_believed(tmp_path, caplog, row):
     annotate(Counting(SpanCache("a" * 64, "counting", tmp_path)), ["x y"])
     store = SpanCache("a" * 64, "counting", tmp_path).store
-    blob = NAMES + np.array(row, ROW).tobytes() if isinstance(row, list) else row
+    blob = np.array(row, ROW).tobytes() if isinstance(row, list) else row
     with sqlite3.connect(store.path) as database:
         database.execute("UPDATE spans SET spans = ?", (blob,))
     labeler = Counting(SpanCache("a" * 64, "counting", tmp_path))

@@ -183,7 +183,6 @@ def test_what_changes_the_labels_changes_the_digest(write):
         ("[[(0, 2, None)], []]", r"score: expected a number from 0 to 1$"),
         ("[[(0, 2, 1, texts[0] + chr(27))], []]", r"a span: its name: expected only letters, digits and _ \. -$"),
         ("[[(0, 2, 1, None)], []]", r"a span: its name: expected text, got null$"),
-        ("[[(0, 2, 1, '', 'a b')], []]", r"a span: its kind: expected only letters, digits and _ \. -$"),
         ("[[(0, 2, 1, '', 7)], []]", r"a span: its kind: expected text, got a number$"),
         ("[[(0, 2, 1, '', '', '')], []]", r"a span: expected \(start, end, score\), got a tuple$"),
     ],
