@@ -133,7 +133,11 @@ def test_several_labelers_keep_their_names(tmp_path, names):
     labelers = ["-l", names, "-l", f"{{type: patterns, path: {patterns}, name: mail}}", "-l", names]
     assert label(tmp_path / "a.jsonl", "-o", tmp_path / "out", *labelers).exit_code == 0
     (row,) = read(tmp_path / "out" / "a.jsonl")
-    assert json.loads(row["spans"]) == {"entities": [[0, 3, 1.0]], "mail": [[5, 12, 0.5, "email"]], "entities_2": [[0, 3, 1.0]]}
+    assert json.loads(row["spans"]) == {
+        "entities": [[0, 3, 1.0]],
+        "mail": [[5, 12, 0.5, "email"]],
+        "entities_2": [[0, 3, 1.0]],
+    }
 
 
 def test_attribute_files_are_what_the_dolma_labeler_reads(tmp_path, names):
