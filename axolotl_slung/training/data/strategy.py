@@ -131,14 +131,14 @@ class SlungStrategy:
             numbers: the rows' numbers in the data set, for messages. None if they are not known.
 
         Raises:
-            SlungDataError: a row cannot be labeled.
+            SlungDataError: a row cannot be labeled, or not edited.
         """
         raw = [dict(zip(batch, values)) for values in zip(*batch.values())]
         try:
             rows = [self.followed(row, number) for number, row in enumerate(raw)]
             self.find(rows)
-            if edited and edits_text(self.policy.buckets):
-                rows = self._edited(rows)
+            if edits_text(self.policy.buckets):
+                rows = self._edited(rows) if edited else self._checked(rows)
         except RowError as error:
             number = next(iter(error.problems))
             id_field = next((key for one in self.policy.labelers if (key := getattr(one, "id_field", None))), "id")
@@ -219,28 +219,13 @@ class SlungStrategy:
         """The rows after `drop_span`, `drop_document`, `control_token` and `replace`."""
         kept, changed, removed = [], [], 0
         for row in rows:
-            actions = {self._spans.action(span) for text in row.texts for span in text.spans}
-            edits = {
-                # below every bound, dropped spans only follow their text
-                path: edit(
-                    fields_of.get(row.raw, path),
-                    [*spans, *(span._replace(score=-1.0) for span in row.missed.get(path, ()))],
-                    self.policy.buckets,
-                )
-                for path, spans in row.spans.items()
-            }
-            if Action.DROP_DOCUMENT in actions or any(result is None for result in edits.values()):
+            edits = self._edits(row)
+            if edits is None:
                 removed += row.trainable
                 continue
             kept.append(row)
             row.removed, removed = removed, 0
-            texts = {
-                path: text
-                for path, (text, spans) in edits.items()
-                if not isinstance(path[-1], fields_of.Key)
-                # what is put in may equal the original
-                and (text != fields_of.get(row.raw, path) or any(isinstance(span, PutIn) for span in spans))
-            }
+            texts = _changed_texts(row, edits)
             if texts:
                 self._check_offsets(row, texts)
                 number, row.raw = row.number, fields_of.replaced(row.raw, texts)
@@ -263,6 +248,29 @@ class SlungStrategy:
                 text.spans = _unread(text.spans)
             self._note_left(row)
         return kept
+
+    def _checked(self, rows: list[Row]) -> list[Row]:
+        """The rows as they are. Raises `SlungDataError` for a row that `_edited` refuses."""
+        for row in rows:
+            if texts := _changed_texts(row, self._edits(row) or {}):
+                self._check_offsets(row, texts)
+                self._weights_of_changed(row, texts)
+        return rows
+
+    def _edits(self, row: Row) -> dict[fields_of.Path, tuple[str, list]] | None:
+        """For each field with spans its new text and spans, see `edits.edit`. None if the row is dropped."""
+        if any(self._spans.action(span) is Action.DROP_DOCUMENT for text in row.texts for span in text.spans):
+            return None
+        edits = {
+            # below every bound, dropped spans only follow their text
+            path: edit(
+                fields_of.get(row.raw, path),
+                [*spans, *(span._replace(score=-1.0) for span in row.missed.get(path, ()))],
+                self.policy.buckets,
+            )
+            for path, spans in row.spans.items()
+        }
+        return None if None in edits.values() else edits  # pyright: ignore[reportReturnType]
 
     def _weights_of_changed(self, row: Row, texts: Mapping[fields_of.Path, str]) -> dict[fields_of.Path, np.ndarray]:
         """The weights of a row whose fields have changed to `texts`. Raises `SlungDataError` for spans with weights."""
@@ -335,3 +343,14 @@ def _cleaned(row):
     """The row with its strings made safe for UTF-8: they have no lone surrogates."""
     dirty = {path: safe for path, text in fields_of.strings(row).items() if (safe := utf8_safe(text)) != text}
     return fields_of.replaced(row, dirty) if dirty else row
+
+
+def _changed_texts(row: Row, edits: Mapping[fields_of.Path, tuple[str, list]]) -> dict[fields_of.Path, str]:
+    """The new texts of the fields that actions on text change."""
+    return {
+        path: text
+        for path, (text, spans) in edits.items()
+        if not isinstance(path[-1], fields_of.Key)
+        # what is put in may equal the original
+        and (text != fields_of.get(row.raw, path) or any(isinstance(span, PutIn) for span in spans))
+    }

@@ -7,13 +7,13 @@ from helpers.tiny import write_jsonl
 from axolotl_slung.training.data.row_labels import SlungDataError
 
 
-def documents(folder, labeler, rows, limit=None):
+def documents(folder, labeler, rows, limit=None, **block):
     path = write_jsonl(folder / "rows.jsonl", rows)
     config = base_config(
         folder,
         datasets=[{"path": str(path), "ds_type": "json", "type": "completion"}],
         plugins=["axolotl_slung.SlungPlugin"],
-        slung={"labelers": [labeler]},
+        slung={"labelers": [labeler], **block},
     )
     with as_if_fresh(folder):
         from axolotl.cli.config import load_cfg
@@ -43,3 +43,14 @@ def test_errors_name_the_row_of_the_data_set(tmp_path):
     rows = [{"text": "the mill", "spans": [[0, 99 if n == 87 else 3]]} for n in range(100)]
     with pytest.raises(SlungDataError, match=r"slung.labelers\[0\].field: row 87 of the data set: 'spans', span 0"):
         documents(tmp_path, {"type": "spans"}, rows)
+
+
+def test_what_training_cannot_edit_is_refused_before_it(tmp_path):
+    """`slung inspect` shows texts before the actions on text, and still says what these refuse."""
+    labeler = {"type": "spans", "field": "spans", "weights_field": "w"}
+    rows = [{"text": "the mill burned", "spans": [[4, 8]], "w": w} for w in (0.5, [[0, 3, 0.5]])]
+    drop = [{"name": "fine", "below": 0.5, "action": "train"}, {"name": "bad", "action": "drop_span"}]
+    with pytest.raises(SlungDataError, match="row 1 of the batch: text: its weights count characters of a text that"):
+        documents(tmp_path, labeler, rows, buckets=drop)
+    [shown] = documents(tmp_path, labeler, rows[:1], buckets=drop)
+    assert "mill" in "".join(shown.tokens)
