@@ -272,7 +272,8 @@ def test_every_module_logs_visibly():
             assert "logging.getLogger(__name__)" not in text, path
             assert "axolotl.utils.logging" not in text, path
             # `click.echo` and `print` get fixed texts, or texts that are visible
-            assert "\nimport warnings" not in text or path.name == "plots.py", path
+            # these two hear what libraries warn of
+            assert "\nimport warnings" not in text or path.name in ("plots.py", "gliner.py"), path
 
 
 def test_options_of_the_schema_are_json():
