@@ -1,10 +1,11 @@
 """Compares three ways to split text into sentences and classify them with fastText: Dolma's, lists, and slung's.
 
-    python benchmarks/labeling.py [FILE.jsonl ...] [--model MODEL.bin] [--label LABEL] [--rounds 3] [--megabytes 8]
+    python benchmarks/labeling.py FILE.jsonl ... --model MODEL.bin [--label LABEL] [--rounds 3] [--megabytes 8]
+    python benchmarks/labeling.py FILE.jsonl ... --sentences SENTENCES.jsonl
 
-The files are JSON lines with a column `text`. The default is ../shared/data's English documents and comments, with 20
-comments joined into one document. Without a model, one of a realistic size (800 MB) is trained on ../shared/data's
-Jigsaw sentences and kept in the temporary folder.
+The files are JSON lines with a column `text`. Short texts, such as comments, are joined by 20 into one document. With
+`--sentences` (columns `text` and `toxic`) a model of a realistic size (800 MB) is trained and kept in the temporary
+folder.
 
 All arms take turns in one process on one core. Each number is the median over the rounds, and each ratio is the median
 of the rounds' ratios. It needs the package `blingfire`.
@@ -27,9 +28,6 @@ import numpy as np
 
 from axolotl_slung.labeling import FastTextLabeler
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-TEXTS = ("english_clean/documents.jsonl", "goemotions_reddit/comments.jsonl", "civil_comments_spans/posts.jsonl")
-JIGSAW = "jigsaw_sentences/sentences.jsonl"
 BYTES_A_TOKEN = 4.12
 """Bytes per token of English, for a vocabulary of 50,000."""
 CUTS = (1e-4, 0.99)
@@ -38,7 +36,7 @@ CUTS = (1e-4, 0.99)
 
 def read(path: Path) -> list[dict]:
     if not path.is_file():
-        sys.exit(f"{path}: missing; give FILE.jsonl with a column `text`, and --model")
+        sys.exit(f"{path}: missing; give JSON lines with a column `text`")
     return [json.loads(line) for line in path.open(encoding="utf-8")]
 
 
@@ -53,11 +51,11 @@ def documents(paths: list[Path], megabytes: float) -> list[str]:
     return [text for some in texts for text in some[: max(1, round(len(some) * min(share, 1)))]]
 
 
-def train(folder: Path) -> Path:
+def train(sentences: Path, folder: Path) -> Path:
     """Train a classifier of words and bigrams with the size of Dolma's (100 x 2,000,000). It takes seconds."""
     path = folder / "jigsaw_bigrams.bin"
     if not path.exists():
-        rows = read(DATA / JIGSAW)
+        rows = read(sentences)
         lines = [f"__label__{'toxic' if row['toxic'] else 'clean'} {' '.join(row['text'].split())}\n" for row in rows]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "train.txt").write_text("".join(lines), encoding="utf-8")
@@ -96,16 +94,18 @@ def predict_lists(model, label: str, texts: list[str]) -> list:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", type=Path, help="JSON lines with a column `text`")
-    parser.add_argument("--model", type=Path, help="a fastText classifier")
+    parser.add_argument("files", nargs="+", type=Path, help="JSON lines with a column `text`")
+    made = parser.add_mutually_exclusive_group(required=True)
+    made.add_argument("--model", type=Path, help="a fastText classifier")
+    made.add_argument("--sentences", type=Path, help="JSON lines with columns `text` and `toxic`, to train one on")
     parser.add_argument("--label", default="__label__toxic", help="the label whose probability is the score")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--megabytes", type=float, default=8, help="use at most this much text")
     parser.add_argument("--batch", type=int, default=100, help="documents per call of the labeler")
     arguments = parser.parse_args()
 
-    texts = documents(arguments.files or [DATA / name for name in TEXTS], arguments.megabytes)
-    path = arguments.model or train(Path(tempfile.gettempdir()) / "axolotl-slung-benchmark")
+    texts = documents(arguments.files, arguments.megabytes)
+    path = arguments.model or train(arguments.sentences, Path(tempfile.gettempdir()) / "axolotl-slung-benchmark")
     model = fasttext.load_model(str(path))
 
     labeler = FastTextLabeler("--model", str(path), arguments.label)

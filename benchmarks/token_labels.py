@@ -1,10 +1,10 @@
 """Measures `unit: token` of the labeler `classifier` against the bare model's forward on the same batches.
 
-    python benchmarks/token_labels.py [FILE.jsonl ...] [--arch bert] [--layers 4] [--width 256] [--rounds 5]
-    python benchmarks/token_labels.py --model some/tagger --label PER
+    python benchmarks/token_labels.py FILE.jsonl ... [--arch bert] [--layers 4] [--width 256] [--rounds 5]
+    python benchmarks/token_labels.py FILE.jsonl ... --model some/tagger --label PER
 
-The files are JSON lines with a column `text`. The default is ../shared/data's English documents and comments. Without
-a model, one of random weights is made, with a WordPiece vocabulary that is trained on the texts.
+The files are JSON lines with a column `text`. Without a model, one of random weights is made, with a WordPiece
+vocabulary that is trained on the texts.
 
 Both arms take turns in one process, with torch's number of threads. Times are CPU time, or wall time on a GPU. The bare arm has its batches made and padded in
 advance, and only calls the model. The labeler splits texts into tokens, makes windows and batches, calls the model, and
@@ -27,8 +27,6 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from axolotl_slung.labeling import ClassifierLabeler
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-TEXTS = ("english_clean/documents.jsonl", "goemotions_reddit/comments.jsonl", "civil_comments_spans/posts.jsonl")
 LABELS = ("NAME", "PLACE", "MAIL")
 
 
@@ -80,7 +78,7 @@ def make(folder: Path, texts: list[str], arguments) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", type=Path, help="JSON lines with a column `text`")
+    parser.add_argument("files", nargs="+", type=Path, help="JSON lines with a column `text`")
     parser.add_argument("--model", help="a token classifier; default: random weights")
     parser.add_argument("--label", action="append", help="a label of the model; may be given several times")
     parser.add_argument("--arch", default="bert", help="the architecture of the random model")
@@ -92,7 +90,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
 
-    texts = read(arguments.files or [DATA / name for name in TEXTS], arguments.megabytes)
+    texts = read(arguments.files, arguments.megabytes)
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.model or str(make(Path(folder), texts, arguments))
         labeler = ClassifierLabeler(
