@@ -143,8 +143,11 @@ def _edges(points, out, origin, word, ends):
         inside = of_folded > 0 and of_source > 0
         if k:
             edges[k] = of_folded < MARKING and not (in_word and inside)
-        if k == 0 or of_folded < MARKING:
+        if of_folded < MARKING:
             in_word = inside
+        elif k == 0:
+            # a mark on something that is left out, such as an asterisk, is in no word
+            in_word = inside and origin[0] == 0
     for at in ends:
         edges[at] = True
     return edges

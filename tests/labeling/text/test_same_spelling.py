@@ -72,6 +72,8 @@ def outermost(spans):
 @example("Maria *\n* Hernández", True, True)
 @example("* Ana\n* Maria **Hernández**", True, True)
 @example("\u200bAna\u200ba", True, True)
+@example("*\u0301Ana", False, True)
+@example("\xad\ufe0f\u0301Ana", True, True)
 def test_as_the_reference_finds_them(text, case_sensitive, diacritics):
     options = {"case_sensitive": case_sensitive, "diacritics": diacritics}
     (spans,) = EntitiesLabeler("key", names=NAMES, **options).label([text], [{}])
