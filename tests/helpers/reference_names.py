@@ -93,6 +93,31 @@ def find(text, names, case_sensitive=True, diacritics=True):
     """The characters `[start, end)` of every name, nested ones too."""
     listed = {name: folded(units(name, diacritics)).split(" ") for name in names}
     chars = units(text, diacritics)
+    options = listed, case_sensitive, diacritics
+    changed = spaced(text, chars)
+    gaps = [unit[1] for unit, other in zip(chars, changed) if other is not unit]
+    # a gap divides the words of a name, but does not end one
+    over = {(start, end) for start, end in _find(text, changed, *options) if any(start < gap < end for gap in gaps)}
+    return sorted({*_find(text, chars, *options), *over})
+
+
+def spaced(text, chars):
+    """The units with a space where only what is left out stands between a small letter and a capital."""
+    made, at = list(chars), 0
+    while at < len(chars):
+        end = at
+        while end < len(chars) and chars[end][0] == "":
+            end += 1
+        skipped = [text[start] for _, start, _, _ in chars[at:end]]
+        if end < len(chars) and any(c in f"*{SIGNS}" or IGNORABLE.match(c) for c in skipped):
+            before = next((c for c in reversed(text[: chars[at][1]]) if unicodedata.category(c)[0] != "M"), " ")
+            if unicodedata.category(before) == "Ll" and unicodedata.category(text[chars[end][1]]) in ("Lu", "Lt"):
+                made[at] = (" ", *chars[at][1:3], False)
+        at = end + 1
+    return made
+
+
+def _find(text, chars, listed, case_sensitive, diacritics):
     found = set()
     for first, (one, start, _, _) in enumerate(chars):
         if one in ("", " ") or not edge(chars, first):
