@@ -75,6 +75,8 @@ def outermost(spans):
 @example("*\u0301Ana", False, True)
 @example("\xad\ufe0f\u0301Ana", True, True)
 def test_as_the_reference_finds_them(text, case_sensitive, diacritics):
+    # the reference does not join lines; test_line_ends_order_and_invisible_characters does
+    assume("\xad\n" not in text)
     options = {"case_sensitive": case_sensitive, "diacritics": diacritics}
     (spans,) = EntitiesLabeler("key", names=NAMES, **options).label([text], [{}])
     assert [(span.start, span.end) for span in spans] == outermost(find(text, NAMES, **options))
