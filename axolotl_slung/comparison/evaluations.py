@@ -99,10 +99,16 @@ class Method:
         if values is None:
             return None
         there = (values.bottoms != 0).any(0)
-        of_documents = self.samples_of(task)[0].clusters  # pyright: ignore[reportAttributeAccessIssue]
+        having = self.having(task, metric)
+        # another run may have other documents
+        of_documents = next(
+            its.clusters  # pyright: ignore[reportAttributeAccessIssue]
+            for its, run in zip(self.samples_of(task), self.runs[task])
+            if run in having
+        )
         clusters = Clusters([cluster for cluster, kept in zip(of_documents, there, strict=True) if kept])
         found = level(Values(values.tops[:, there], values.bottoms[:, there], values.power), clusters)
-        return within(found, metric, [run.metrics for run in self.having(task, metric)])
+        return within(found, metric, [run.metrics for run in having])
 
     def samples(self, task: str, metric: str) -> int:
         """The number of samples of all runs that have the metric; 0 if a file does not say."""

@@ -93,6 +93,19 @@ def test_seeds_have_the_interval_of_their_samples(tmp_path, prompts):
         assert found == pytest.approx({**expected._asdict(), "runs": 3})
 
 
+def test_a_seed_without_the_metric_does_not_say_which_documents_there_are(tmp_path, prompts):
+    docs, hard, _ = prompts
+    for seed, number in enumerate((50, 200, 200)):
+        folder = tmp_path / f"s{seed}"
+        write(folder, f"direct-seed{seed}", toxic(0.0, 0.8))
+        more = {"toxic_rate": hard[:number] > 0.1 * seed} if seed else {}
+        log(folder, "slung_toxicity", docs[:number], toxicity=hard[:number], **more)
+    sources = [parse_source(str(tmp_path / f"s{seed}")) for seed in range(3)]
+    [method] = evaluations(sources).methods
+    found = method.estimate("slung_toxicity", "toxic_rate")
+    assert found.runs == 2 and found.low < found.mean < found.high
+
+
 def test_the_report_has_the_interval_of_its_samples(tmp_path, arms):
     _, figures = run(tmp_path, arms, "--against", "direct")
     values = []
