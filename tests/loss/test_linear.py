@@ -58,8 +58,7 @@ def true(hidden, weight, bias, targets, a, b, **options):
     ids=str,
 )
 def test_fused_equals_reference(monkeypatch, tokens, vocabulary, width, chunk, dtype, tolerance, options):
-    monkeypatch.setattr(linear, "CHUNK_BYTES", 1)
-    monkeypatch.setattr(linear, "CHUNK_MIN", chunk)
+    monkeypatch.setattr(linear, "CHUNK", linear.ChunkSize(1, chunk))
     options = dict(options)
     hidden, weight, bias, targets, a, b = problem(tokens, vocabulary, width, dtype, options.pop("bias", False))
     loss, log_odds, grads = fused(hidden, weight, bias, targets, {cross_entropy: a, unlikelihood: b}, **options)
@@ -186,9 +185,8 @@ def test_scales_that_cannot_be(options):
 
 
 def test_memory_of_logits_is_bounded(monkeypatch):
-    """However many tokens: never more logits at once than CHUNK_BYTES, and chunks of about the same size."""
-    monkeypatch.setattr(linear, "CHUNK_BYTES", 64 * 1003 * 4)
-    monkeypatch.setattr(linear, "CHUNK_MIN", 1)
+    """However many tokens: never more logits at once than CHUNK allows, and chunks of about the same size."""
+    monkeypatch.setattr(linear, "CHUNK", linear.ChunkSize(64 * 1003 * 4, 1))
     seen = []
     monkeypatch.setattr(
         linear, "log_odds_and_dlogits", lambda z, *x: seen.append(z.shape) or log_odds_and_dlogits(z, *x)
@@ -278,8 +276,7 @@ def test_a_target_outside_the_columns_is_an_error(dtype, target):
 @pytest.mark.parametrize("bias", [False, True])
 def test_float16_overflows_only_where_logits_would(monkeypatch, weights, tokens, weight_of_loss, chunk, bias):
     """Sums over tokens are divided by their number before they are rounded."""
-    monkeypatch.setattr(linear, "CHUNK_BYTES", 1)
-    monkeypatch.setattr(linear, "CHUNK_MIN", chunk)
+    monkeypatch.setattr(linear, "CHUNK", linear.ChunkSize(1, chunk))
     torch.manual_seed(0)
     hidden, weight = torch.randn(tokens, 8).sign() * 16, torch.randn(20, 8) * 0.05
     targets = torch.zeros(tokens, dtype=torch.int64)
