@@ -12,6 +12,7 @@ sides of the products.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -20,12 +21,9 @@ import torch
 from torch import Tensor
 
 from .objectives import Actions, at, has_loss, losses_and_slopes
+from .products import empty_logits, logits_into, times_weight
 from .rows import log_odds_and_dlogits
 from .weight_gradient import WeightGradient, fitted, product_in, scaled
-
-ALIGNED = 64
-"""On a GPU a row of logits takes a multiple of this many numbers: loads of 16 bytes whatever the vocabulary."""
-
 
 class ChunkSize(NamedTuple):
     """How many tokens are projected at once.
@@ -40,8 +38,15 @@ class ChunkSize(NamedTuple):
 
 
 CHUNK = ChunkSize(2**28, 256)
-CHUNK_ON_CUDA = ChunkSize(2**30, 2048)
-"""Larger: a GPU adds up the weight's gradient in memory once per chunk, which costs more than the logits."""
+CHUNK_ON_CUDA = 2048
+"""The fewest tokens on a GPU, where each chunk adds the whole gradient of the weight to float32 in memory."""
+SHARE_OF_CUDA = 32
+"""One part in so many of a GPU's memory is used for logits: 2.5 GB of 80 GB."""
+
+
+@functools.cache
+def _cuda_chunk(device: torch.device) -> ChunkSize:
+    return ChunkSize(torch.cuda.get_device_properties(device).total_memory // SHARE_OF_CUDA, CHUNK_ON_CUDA)
 
 
 class _LinearSelectiveLoss(torch.autograd.Function):
@@ -79,7 +84,7 @@ class _LinearSelectiveLoss(torch.autograd.Function):
             loss += losses.sum()
             narrow = (-logit_scale * slopes / norm)[:, None]
             if d_hidden is not None:
-                d_hidden[rows] = product_in(dlogits @ w, narrow, d_hidden.dtype)
+                d_hidden[rows] = product_in(times_weight(dlogits, w), narrow, d_hidden.dtype)
             if d_bias is not None:
                 side, size = fitted(narrow.new_ones(len(narrow), 1), narrow, dtype)
                 sum_of_rows = side[:, 0] @ dlogits
@@ -118,7 +123,7 @@ def compute_dtype(weight: torch.Tensor) -> torch.dtype:
 
 def _chunks(kept: Tensor, tokens: int, vocabulary: int, dtype: torch.dtype) -> Sequence[Tensor | slice]:
     """Split `kept` into parts of about equal size, by `ChunkSize`; slices if all tokens are kept."""
-    most_bytes, fewest = CHUNK_ON_CUDA if kept.device.type == "cuda" else CHUNK
+    most_bytes, fewest = _cuda_chunk(kept.device) if kept.device.type == "cuda" else CHUNK
     number = -(-len(kept) // max(fewest, most_bytes // (vocabulary * dtype.itemsize)))
     if len(kept) < tokens:
         return kept.tensor_split(number) if number else ()
@@ -141,15 +146,10 @@ def _projected(
     memory = None
     for rows in chunks:
         states = hidden[rows]
-        if memory is None:
-            padding = -len(weight) % ALIGNED if weight.device.type == "cuda" else 0
-            # the first chunk is the largest
-            memory = weight.new_empty(len(states), len(weight) + padding)[:, : len(weight)]
-        logits, h = memory[: len(states)], states.to(weight.dtype)
-        if bias is None:
-            torch.mm(h, weight.T, out=logits)
-        else:
-            torch.addmm(bias, h, weight.T, out=logits)
+        # the first chunk is the largest
+        memory = empty_logits(len(states), weight) if memory is None else memory
+        logits = memory[: len(states)]
+        logits_into(logits, states.to(weight.dtype), weight, bias)
         yield rows, states, logits
 
 

@@ -10,6 +10,7 @@ import torch
 from helpers import TESTS
 
 from axolotl_slung.loss import on_hidden_states as linear
+from axolotl_slung.loss import products
 from axolotl_slung.loss.objectives import Hinge, cross_entropy, unlikelihood
 from axolotl_slung.loss.on_hidden_states import linear_log_odds, linear_selective_loss
 from axolotl_slung.loss.reference import logits_reference, selective_loss_reference
@@ -120,6 +121,21 @@ def test_gradients_are_those_of_small_steps():
 
     slope = (moved(1e-6) - moved(-1e-6)) / 2e-6
     assert sum((2 * g * d).sum() for g, d in zip(grads, direction)).item() == pytest.approx(slope.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("chunk", [100, 1000])
+@pytest.mark.parametrize("bias", [False, True])
+def test_products_in_two_parts(monkeypatch, dtype, tolerance, chunk, bias):
+    """As on a GPU with a vocabulary that is not a multiple of 8."""
+    monkeypatch.setattr(linear, "CHUNK", linear.ChunkSize(1, chunk))
+    monkeypatch.setattr(products, "_parts", lambda weight, dtype=None: [slice(0, 960), slice(960, len(weight))])
+    hidden, weight, bias, targets, a, b = problem(301, 1003, 33, dtype, bias)
+    loss, _, grads = fused(hidden, weight, bias, targets, {cross_entropy: a, unlikelihood: b})
+    true_loss, _, true_grads = true(hidden, weight, bias, targets, a, b)
+    assert relative(loss, true_loss) < tolerance
+    for found, expected in zip(grads, true_grads):
+        assert relative(found, expected) < tolerance
 
 
 def test_a_frozen_head_has_no_gradient_and_a_frozen_body_neither():
@@ -327,6 +343,23 @@ for dtype in (torch.float32, torch.bfloat16, torch.float16):
             torch.testing.assert_close(found.float(), again, rtol=2e-3, atol=1e-6)
         else:
             check_rows(log_odds_and_dlogits, z, targets, options)
+# the small steps
+from axolotl_slung.loss.elementwise_triton import times, two_objectives
+from axolotl_slung.loss.objectives import cross_entropy, losses_and_slopes, unlikelihood
+m = torch.cat([torch.linspace(-90, 90, 2001), torch.tensor([0.0, 1e-9, -1e-9, 700.0, -700.0])])
+up, down = torch.rand(len(m)) * (torch.rand(len(m)) > 0.3), torch.rand(len(m)) * (torch.rand(len(m)) > 0.3)
+exact = losses_and_slopes(m.double(), {cross_entropy: up, unlikelihood: down})
+for found, true in zip(two_objectives(m, up, down), exact):
+    torch.testing.assert_close(found.double(), true, rtol=2e-6, atol=1e-37)  # the smallest number of all digits
+of_nan = two_objectives(torch.full((2,), torch.nan), torch.tensor([1.0, 0.0]), torch.zeros(2))
+assert all(x.isnan().tolist() == [True, False] for x in of_nan), of_nan
+for dtype in (torch.float32, torch.bfloat16, torch.float16):
+    x, rows = torch.randn(5, 1100).to(dtype), torch.randn(5, 1)
+    for factor in (rows, torch.tensor(0.37)):
+        for out_dtype in (torch.float32, torch.bfloat16):
+            exact = (x.double() * factor.double()).to(out_dtype)
+            torch.testing.assert_close(times(x, factor, torch.empty_like(x, dtype=out_dtype)), exact, rtol=1e-2, atol=0)
+assert torch.equal(times(x[:, :7], rows, torch.empty(5, 7)), x[:, :7].float() * rows)
 memory = torch.randn(6, 50)
 before = memory.clone()
 m, _ = log_odds_and_dlogits(memory[1:5], torch.tensor([50, 2, -1, 1 << 40]))
