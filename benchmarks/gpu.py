@@ -75,6 +75,8 @@ def _compiled_plain(hidden, weight, labels):
 
 
 def compiled(p: Problem):
+    if not GPU:
+        raise NotImplementedError("it takes long to compile for a CPU")
     _compiled_plain(p.hidden, p.weight, p.labels).backward()
 
 

@@ -382,27 +382,42 @@ def test_tritons_rows_equal_torchs():
 
 
 COMPILED_FOR_GPUS = """
-import json, triton
+import json, re, triton
 from triton.backends.compiler import GPUTarget
-from axolotl_slung.loss.rows_triton import _row
+from axolotl_slung.loss.elementwise_triton import _times, _two
+from axolotl_slung.loss.rows_triton import BLOCK, WARPS, _row
 signature = {"z_ptr": "*bf16", "stride": "i64", "targets_ptr": "*i64", "log_odds_ptr": "*fp32", "vocabulary": "i32",
              "scale": "fp32", "cap": "fp32", "HAS_CAP": "constexpr", "BLOCK": "constexpr"}
 made = {}
-for capability in (80, 90):
+aligned = [["tt.divisibility", 16]]
+for capability in (80, 90, 100):
+    target = GPUTarget("cuda", capability, 32)
     for has_cap in (False, True):
-        source = triton.compiler.ASTSource(fn=_row, signature=signature, constexprs={"HAS_CAP": has_cap, "BLOCK": 8192})
-        kernel = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": 16})
-        made[f"{capability} {has_cap}"] = len(kernel.asm["cubin"])
+        # rows are aligned, the vocabulary is not
+        source = triton.compiler.ASTSource(fn=_row, signature=signature, constexprs={"HAS_CAP": has_cap, "BLOCK": BLOCK},
+                                           attrs={(0,): aligned, (1,): aligned})
+        kernel = triton.compile(source, target=target, options={"num_warps": WARPS})
+        wide = [len(re.findall(f"{kind}.global.v4.b32", kernel.asm["ptx"])) for kind in ("ld", "st")]
+        made[f"row {capability} {has_cap}"] = [len(kernel.asm["cubin"]), *wide]
+    times = {"x_ptr": "*bf16", "x_stride": "i64", "factor_ptr": "*fp32", "factor_stride": "i32", "out_ptr": "*bf16",
+             "out_stride": "i64", "width": "i32", "BLOCK": "constexpr"}
+    two = {name: "*fp32" for name in ("m_ptr", "up_ptr", "down_ptr", "losses_ptr", "slopes_ptr")}
+    for fn, signature_of in ((_times, times), (_two, {**two, "tokens": "i32", "BLOCK": "constexpr"})):
+        source = triton.compiler.ASTSource(fn=fn, signature=signature_of, constexprs={"BLOCK": 1024})
+        made[f"{fn.__name__} {capability}"] = [len(triton.compile(source, target=target).asm["cubin"])]
 print(json.dumps(made))
 """
 
 
 def test_tritons_rows_compile_for_gpus():
-    """To machine code for an A100 and an H100, which takes no GPU."""
+    """To machine code for an A100, an H100 and a B200, which takes no GPU; all but a row's last block moves 16 bytes at once."""
     pytest.importorskip("triton", reason="pip install triton")
     run = subprocess.run([sys.executable, "-c", COMPILED_FOR_GPUS], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
-    assert len(json.loads(run.stdout)) == 4 and all(size > 1000 for size in json.loads(run.stdout).values())
+    made = json.loads(run.stdout)
+    assert len(made) == 12 and all(size > 1000 for size, *_wide in made.values())
+    # two passes read, one writes
+    assert all(wide == [2, 1] for name, (_size, *wide) in made.items() if name.startswith("row")), made
 
 
 @pytest.mark.parametrize(
