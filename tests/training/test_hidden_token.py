@@ -8,6 +8,7 @@ from helpers.axolotl_run import base_config, prepare_in_process, train_in_proces
 from helpers.tiny import tiny_model, write_jsonl
 from helpers.truth import NAME, risky
 
+from axolotl_slung.errors import SlungError
 from axolotl_slung.labels.codec import FIRST_CODE, IGNORE, decode
 
 TOKEN = "<|hidden|>"
@@ -193,5 +194,5 @@ def test_training_gives_the_reserved_token_no_loss(tmp_path, slung):
     ],
 )
 def test_tokens_that_are_refused(tmp_path, slung, token, problem):
-    with pytest.raises(ValueError, match=f"slung.buckets: the reserved token '.*' of bucket 'names': {problem}"):
+    with pytest.raises(SlungError, match=f"slung.buckets: the reserved token '.*' of bucket 'names': {problem}"):
         prepared(tmp_path, [{"text": "the mill"}], {"type": "completion"}, block(slung, token))
