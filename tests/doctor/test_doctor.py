@@ -88,7 +88,10 @@ def test_sound_configs_pass(config, overrides, tmp_path):
 
 def test_edited_texts_are_not_said_to_be_harmless(config):
     """What `replace` puts in is trained, so no label says that something was found."""
-    buckets = [{"name": "fine", "below": 0.5, "action": "train"}, {"name": "name", "action": "replace", "text": "<{KIND}>"}]
+    buckets = [
+        {"name": "fine", "below": 0.5, "action": "train"},
+        {"name": "name", "action": "replace", "text": "<{KIND}>"},
+    ]
     findings = examine(config(block={"buckets": buckets}), 1, print)
     told = text_of(findings, "labels")
     assert "replace: changes texts and leaves no labels" in told and "nothing risky" not in told
