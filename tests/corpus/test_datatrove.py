@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,29 +17,22 @@ EXAMPLE = ROOT / "example_configs" / "label_with_datatrove.py"
 BIN = Path(sys.executable).parent
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
+@pytest.fixture
+def corpus(tmp_path):
     """A folder of four files, a config, and what `slung label` makes of them."""
-    draw, folder = random.Random(1), tmp_path_factory.mktemp("made")
-    (folder / "in" / "deep").mkdir(parents=True)
+    draw = random.Random(1)
+    (tmp_path / "in" / "deep").mkdir(parents=True)
     for number in range(4):
         texts = [" ".join(draw.choices(["Zoë", "said", "nothing.", "Zoë?"], k=30)) for _ in range(50)]
         lines = [json.dumps({"id": f"{number}-{n}", "text": text}) for n, text in enumerate(texts)] + ["{broken"]
-        (folder / "in" / ("deep" if number % 2 else "") / f"{number}.jsonl.gz").write_bytes(
-            gzip.compress("\n".join(lines).encode())
-        )
-    (folder / "names.txt").write_text("Zoë\nBo Li", encoding="utf-8")
-    config = folder / "config.yml"
-    config.write_text(f"slung: {{labelers: [{{type: entities, path: {folder / 'names.txt'}}}]}}")
-    slung = [BIN / "slung", "label", folder / "in", "-o", folder / "single", "-c", config]
+        folder = tmp_path / "in" / ("deep" if number % 2 else "")
+        (folder / f"{number}.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    (tmp_path / "names.txt").write_text("Zoë\nBo Li", encoding="utf-8")
+    config = tmp_path / "config.yml"
+    config.write_text(f"slung: {{labelers: [{{type: entities, path: {tmp_path / 'names.txt'}}}]}}")
+    slung = [BIN / "slung", "label", tmp_path / "in", "-o", tmp_path / "single", "-c", config]
     subprocess.run(slung, check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture
-def corpus(tmp_path, made):
-    """A copy of `made`."""
-    return shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path
 
 
 def run(folder, executor, environment=(), options=()):
