@@ -15,7 +15,7 @@ from .labeling.scores import ANY, PAPER_CUTS, Cuts, Pair, first_pair, missing
 from .labels.buckets import PRESETS, Action, Bucket, preset
 from .labels.codec import MAX_BUCKETS
 from .labels.noise import MOST_FALSE, Noise
-from .labels.replacement import check_template, makes_up
+from .labels.replacement import check_template, makes_up, names_kind
 
 _OPTIONS = tuple(dict.fromkeys(key for a in Action for key in (a.traits.needs, a.traits.takes) if key is not None))
 """The keys of buckets that only some actions have."""
@@ -111,6 +111,11 @@ class LabelNoiseConfig(Block):
         0.0, ge=0, le=MOST_FALSE, description="The expected share of the other words that are put into false spans."
     )
     seed: Int = Field(0, ge=0, description="Another seed draws other spans.")
+    kind: str | None = Field(
+        None,
+        min_length=1,
+        description="The kind of the false spans, such as email. For `action: replace` with {kind}, {KIND} or {made_up}.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -237,6 +242,7 @@ class SlungConfig(Block):
                     f"`labelers[{index}].weights_field` cannot be used with action: soft: a label has room for one number, and "
                     "soft needs the score; use the action weighted or unlikelihood"
                 )
+        self._check_kind_of_noise()
         if (self.weight_start or self.weight_warmup) and not self.trains_codes:
             raise ValueError(
                 "`weight_start` and `weight_warmup` have no effect: no bucket's action has a `weight`; remove them"
@@ -247,6 +253,23 @@ class SlungConfig(Block):
                 "padding; remove `monitor_masked` or set it to true"
             )
         return self
+
+    def _check_kind_of_noise(self) -> None:
+        """Check `label_noise.kind`. False spans are in the last bucket, whose `text` may ask for it."""
+        noise, text = self.label_noise, self.buckets[-1].text if self.buckets else None
+        if noise is None:
+            return
+        asked = noise.false > 0 and text is not None and names_kind(text)
+        if asked and noise.kind is None:
+            raise ValueError(
+                f"`label_noise.kind` is required: {text!r} of the last bucket depends on the kind of false spans; add what "
+                "they are taken for, such as kind: email"
+            )
+        if noise.kind is not None and not asked:
+            raise ValueError(
+                "`label_noise.kind` has no effect without `false` above 0 and a last bucket whose `text` has {kind}, {KIND} "
+                "or {made_up}; remove it"
+            )
 
     @property
     def actions(self) -> tuple[Action, ...]:
@@ -312,7 +335,7 @@ class SlungConfig(Block):
 
     def noise(self) -> Noise | None:
         """What `label_noise` does to spans, or None. Raises `SlungError`, see `scale`."""
-        return self.label_noise and Noise(self.resolved_buckets(), **self.label_noise.model_dump())
+        return self.label_noise and Noise(self.resolved_buckets(), **self.label_noise.model_dump(exclude_none=True))
 
     def resolved_buckets(self) -> tuple[Bucket, ...]:
         """The given buckets, or the method's preset if there are none.

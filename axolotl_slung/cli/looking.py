@@ -16,8 +16,10 @@ from pydantic import ValidationError
 from ..config import SlungConfig
 from ..errors import SlungError
 from ..faults import lines_of
+from ..labeling.blocks import SpansConfig
 from ..labeling.record import recorded_cuts
 from ..labeling.scores import ANY
+from ..labeling.spans import SpansLabeler
 from ..labels.outcome import Outcome
 from .block import read_block, read_tokenizer, read_yaml
 from .ending import settings
@@ -225,22 +227,36 @@ def quiet():
         logging.getLogger().setLevel(level)  # Axolotl sets it from the environment
 
 
+def _weights(block: SlungConfig, spans_field: str) -> list[SpansLabeler]:
+    """The labelers that read weights from labeled files, whose spans are in `spans_field`."""
+    found = []
+    for index, one in enumerate(block.labelers):
+        if not isinstance(one, SpansConfig) or one.weights_field is None:
+            continue
+        key = f"slung.labelers[{index}]"
+        if one.datasets is None:
+            found.append(SpansLabeler(key, spans_field, one.text_field, one.weights_field))
+        else:
+            warned().say(
+                f"{key}.weights_field: is for some data sets only, and labeled files do not say which they are; their "
+                "weights are not shown, so give the config in place of the files"
+            )
+    return found
+
+
 def _of_files(looking: Looking, limit: int | None) -> Looked:
     from ..corpus.inputs import find_sources
     from ..inspection.of_files import documents_of_files
 
     with settings():
         sources = find_sources(looking.sources)
-    block, own = SlungConfig(labelers=[{"type": "spans"}]), {}
+    block, own, weights = SlungConfig(labelers=[{"type": "spans"}]), {}, []
     tokenizer = looking.tokenizer
     if looking.config:
         with settings():
             block = read_block(looking.config, ())
             content = read_yaml(looking.config)
-        if block.reads_weights:
-            warned().say(
-                "weights_field: the weights in these files are not shown; give the config in their place to see its data with weights"
-            )
+        weights = _weights(block, looking.spans_field or "spans")
         own, block = block.cuts_by_name(), block.of_a_column()
         tokenizer = tokenizer or content.get("tokenizer_config") or content.get("base_model")
     if not tokenizer:
@@ -260,6 +276,7 @@ def _of_files(looking: Looking, limit: int | None) -> Looked:
         looking.spans_field or "spans",
         looking.messages_field,
         read,
+        weights,
     )
     if looking.messages_field is not None:
         warned().say(

@@ -57,7 +57,9 @@ def measured(documents: Sequence[Document], words: Words, student: Student) -> H
     if quality.characters.best is None:
         raise SlungError("DATA: the student finds nothing in the held-out documents; give more documents with spans")
     # the last point has none above it for the high cut
-    low = max(points[:-1], key=lambda point: (point.f1 or 0.0, -point.threshold))
+    highest = max(point.f1 or 0.0 for point in points[:-1])
+    equal = [point for point in points[:-1] if (point.f1 or 0.0) == highest]
+    low = equal[len(equal) // 2]  # the lowest would also mark words of other texts that are hardly risky
     above = [point for point in points if point.threshold > low.threshold]
     high = next((point for point in above if (point.precision or 0) >= PRECISION), above[len(above) // 2])
     best = max(points, key=lambda point: point.mean_f1 or 0.0)

@@ -188,7 +188,12 @@ def _labels(dataset, setup) -> Finding:
     if not weighed and not any(
         number for action, number in counts.items() if action not in (Action.TRAIN.value, "ignored")
     ):
-        return Finding("labels", NOTE, f"{text}; the labelers found nothing risky in them")
+        edits = [bucket.action.value for bucket in setup.buckets if bucket.action.traits.edits_text]
+        if edits:
+            why = f"{', '.join(edits)}: changes texts and leaves no labels of its own, so `slung inspect` shows what was found"
+        else:
+            why = "the labelers found nothing risky in them"
+        return Finding("labels", NOTE, f"{text}; {why}")
     return Finding("labels", OK, text)
 
 

@@ -126,9 +126,12 @@ def _legend(canvas, documents, of_document, buckets) -> Iterator[str]:
             _words(f"risk in what is left out is {marked}: {risky:,} tokens, which are context only")
         )
     if any(document.weights is not None for document in documents):
+        weights = [weight for document in documents for weight in document.weight[document.trainable].tolist()]
+        zero, below = weights.count(0), sum(weight < 0 for weight in weights)
         yield from canvas.lines(
             _words(
-                "× after tokens: the weight that multiplies their loss; 0 leaves none, below 0 makes it unlikelihood"
+                f"× after tokens: the weight that multiplies their loss; 0 leaves none (tokens: {zero:,}), below 0 "
+                f"makes it unlikelihood (tokens: {below:,}). The counts above are by bucket, whatever the weight"
             )
         )
     if any(document.partial.any() for document in documents):

@@ -170,11 +170,13 @@ def _parse(span: Any, text: str, where: str) -> Span:
             raise LabelerError(f"{where}: {name}: expected a finite number, got {what}")
     # Arrow makes [0, 5, 0.9] a list of floats, so 5.0 counts as 5
     if start != int(start) or end != int(end):
-        raise LabelerError(f"{where}: [{_short(start)}, {_short(end)}): expected integers; spans count characters")
+        raise LabelerError(
+            f"{where}: [{_short(start)}, {_short(end)}): expected integers; spans count characters, or tokens of tokenized data"
+        )
     if not 0 <= start < end <= len(text):
         raise LabelerError(
-            f"{where}: [{_short(int(start))}, {_short(int(end))}) is empty or outside the text of {len(text)} characters; count "
-            "characters of this text (not bytes or tokens); end is the first character after the span"
+            f"{where}: [{_short(int(start))}, {_short(int(end))}) is empty or outside the text of {len(text)} characters (of "
+            "tokenized data: tokens); count these, not bytes; end is the first one after the span"
         )
     if not 0 <= score <= 1:
         raise LabelerError(f"{where}: score: expected a number in [0, 1], got {_short(score)}")

@@ -98,11 +98,13 @@ def _span(span: Any, text: str, where: str) -> tuple[int, int, float]:
     for name, number in (("start", start), ("end", end)):
         # Arrow makes [0, 5, 0.9] a list of floats, so 5.0 counts as 5
         if isinstance(number, bool) or not isinstance(number, Real) or number % 1 != 0:
-            raise LabelerError(f"{where}: {name}: expected an integer; spans count characters")
+            raise LabelerError(
+                f"{where}: {name}: expected an integer; spans count characters, or tokens of tokenized data"
+            )
     if not 0 <= start < end <= len(text):
         raise LabelerError(
-            f"{where}: it is empty or outside the text of {len(text)} characters; count characters of this text (not "
-            "bytes or tokens); end is the first character after the span"
+            f"{where}: it is empty or outside the text of {len(text)} characters (of tokenized data: tokens); count these, "
+            "not bytes; end is the first one after the span"
         )
     return int(start), int(end), _number(weight, f"{where}: weight")
 

@@ -13,6 +13,7 @@ from .buckets import Bucket
 from .noise import FALSE
 from .replacement import Replaced, replacements
 from .tokens import Overlap, buckets_of, char_scores, token_scores
+from .weights import token_weights
 
 LEFT_OUT_BY = ("Axolotl", "eos: mask", "mask_document_starts", "its control token")
 """What leaves a token out of training although its bucket would train it: Axolotl itself, or a rule of slung."""
@@ -82,6 +83,7 @@ def document(
     buckets: Sequence[Bucket],
     overlap: Overlap,
     missed: Sequence[Span] = (),
+    weights: np.ndarray | None = None,
 ) -> LabeledDocument:
     """A tokenized text and its spans as a `LabeledDocument` with only trainable tokens.
 
@@ -92,6 +94,7 @@ def document(
         spans: the spans of any labelers. They may overlap.
         buckets, overlap: see `tokens.token_buckets`.
         missed: the spans that `label_noise` dropped.
+        weights: the weight that the data gives to each character, float64 `[characters]`. None: 1 for all.
     """
     offsets = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
     scores = char_scores(len(text), spans)
@@ -108,6 +111,7 @@ def document(
         score=token_scores(offsets, scores, overlap),
         trainable=np.ones(len(offsets), dtype=bool),
         partial=highest != lowest,
+        weights=None if weights is None else token_weights(offsets, weights, overlap),
         put_in=_put_in(offsets, replacements(text, spans, buckets_of(scores, buckets), buckets)),
         noise=_noise(text, offsets, spans, missed, overlap),
     )
@@ -136,13 +140,16 @@ def joined(name: str, documents: Sequence[LabeledDocument]) -> LabeledDocument:
         labeler: np.concatenate([one.scores.get(labeler, np.zeros(len(one.tokens))) for one in documents])
         for labeler in labelers
     }
-    score, trainable, partial, noise = (
+    score, trainable, partial, weights, noise = (
         np.concatenate([np.zeros(0, kind), *(getattr(one, key) for one in documents)])
-        for key, kind in (("score", float), ("trainable", bool), ("partial", bool), ("noises", np.int64))
-    )
+        for key, kind in (
+            ("score", float), ("trainable", bool), ("partial", bool), ("weight", float), ("noises", np.int64)
+        )
+    )  # fmt: skip
+    weighed = weights if (weights != 1).any() else None
     firsts = np.cumsum([0, *(len(one.tokens) for one in documents)]).tolist()
     put_in = {first + at: text for one, first in zip(documents, firsts) for at, text in one.put_in.items()}
-    return LabeledDocument(name, tokens, scores, score, trainable, partial, put_in=put_in, noise=noise)
+    return LabeledDocument(name, tokens, scores, score, trainable, partial, None, weighed, put_in, noise)
 
 
 def _put_in(offsets: np.ndarray, replaced: Sequence[Replaced]) -> dict[int, str]:

@@ -35,8 +35,8 @@ _WORD = regex.compile(rf"(?V1)[{_UNSPACED}]|[\w--[{_UNSPACED}]]+")
 class Noise:
     """What `label_noise` does to the spans of a text.
 
-    A passage is a risky span, or several that overlap and are in the same bucket. Risky means: in another bucket than
-    text without a span.
+    A passage is a risky span, or several that overlap and are in the same bucket. Spans of one labeler and kind that
+    touch are a passage, too, such as the words of an insult. Risky means: in another bucket than text without a span.
 
     Attributes:
         buckets: in ascending order.
@@ -44,12 +44,14 @@ class Noise:
         false: the expected share of the other words that are in a false span, 0 to `MOST_FALSE`. The words of dropped
             passages are not among them.
         seed: any whole number. Another seed draws other spans.
+        kind: the kind of the false spans.
     """
 
     buckets: tuple[Bucket, ...]
     miss: float
     false: float
     seed: int
+    kind: str = ""
 
     def of_text(self, text: str, spans: Sequence[Span], add: bool = True) -> tuple[list[Span], list[Span]]:
         """The spans of a text with noise.
@@ -94,7 +96,8 @@ class Noise:
         for of_bucket in range(1, len(self.buckets)):
             passage, end = [], 0
             for span in sorted(span for span, its in zip(spans, bucket.tolist()) if its == of_bucket):
-                if passage and span.start >= end:
+                touched = any(one.end == span.start and one[3:] == span[3:] for one in passage)
+                if passage and span.start >= end and not touched:
                     yield passage
                     passage, end = [], 0
                 passage.append(span)
@@ -132,4 +135,4 @@ class Noise:
                     found.append([start, end])  # not across a risky span
                 found[-1][1] = end
                 after += 1
-        return [Span(start, end, 1.0, FALSE) for start, end in found]
+        return [Span(start, end, 1.0, FALSE, self.kind) for start, end in found]

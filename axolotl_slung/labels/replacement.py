@@ -51,11 +51,17 @@ def makes_up(template: str) -> bool:
     return any(field == _MADE_UP for _, field, *_ in string.Formatter().parse(template))
 
 
+def names_kind(template: str) -> bool:
+    """Whether what a bucket's `text` makes depends on the span's kind."""
+    return any(field is not None for _, field, *_ in string.Formatter().parse(template))
+
+
 def replacements(text: str, spans: Sequence[Span], of_char: np.ndarray, buckets: Sequence[Bucket]) -> list[Replaced]:
     """What the buckets with the action `replace` put into a text, in ascending order.
 
-    Spans of one bucket that overlap are replaced together, and the longest one gives the kind. Where a span of a
-    higher bucket covers a part, the parts beside it are replaced one by one. White space at the ends of a span stays.
+    Spans of one bucket that overlap are replaced together, and the longest one gives the kind. So are those that touch
+    and are of one kind, such as the words of a name. Where a span of a higher bucket covers a part, the parts beside it
+    are replaced one by one. White space at the ends of a span stays.
     In a text that is JSON, the new text is escaped as in a JSON string.
 
     Args:
@@ -71,7 +77,7 @@ def replacements(text: str, spans: Sequence[Span], of_char: np.ndarray, buckets:
         if bucket.action is not Action.REPLACE:
             continue
         of_bucket = [span for span, chosen in zip(spans, of_span == index) if chosen]
-        for start, end, kind in _together(of_bucket, of_char == index):
+        for start, end, kind in _stretches(_together(of_bucket, of_char == index)):
             part = text[start:end]
             start, end = start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
             if start < end:
@@ -95,6 +101,20 @@ def _together(spans: Sequence[Span], own: np.ndarray) -> Iterator[tuple[int, int
         longest = max((span for *_, span in parts[:size]), key=lambda one: (one.end - one.start, one.score, -one.start))
         yield start, end, longest.kind or longest.labeler
         parts = parts[size:]
+
+
+def _stretches(groups: Iterator[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
+    """The groups, where those of one kind that touch are one."""
+    last = None
+    for start, end, kind in groups:
+        if last is None or last[1:] != (start, kind):
+            if last is not None:
+                yield last
+            last = start, end, kind
+        else:
+            last = last[0], end, kind
+    if last is not None:
+        yield last
 
 
 def _filled(bucket: Bucket, original: str, kind: str) -> str:

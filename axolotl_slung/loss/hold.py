@@ -115,8 +115,12 @@ def _off(tuner: Any) -> Iterator[None]:
 
 @contextmanager
 def _evaluating(model: Any) -> Iterator[None]:
-    """Turn off dropout and gradient checkpointing."""
-    training = [module for module in model.modules() if module.training]
+    """Turn off dropout and gradient checkpointing.
+
+    Linear layers do the same in training. bitsandbytes' 4-bit layers on CPUs do not: without gradients outside training they
+    pack their weights for inference, and have no gradient from then on.
+    """
+    training = [module for module in model.modules() if module.training and not isinstance(module, torch.nn.Linear)]
     for module in training:
         module.training = False
     try:

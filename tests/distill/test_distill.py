@@ -113,6 +113,15 @@ def test_the_figures_are_those_of_the_labeler(made, tmp_path):
     ]
 
 
+def test_of_equal_thresholds_the_middle_one_is_the_cut():
+    """Words that are well apart have the same F1 at many thresholds. The lowest would mark whatever is hardly risky."""
+    words = ["nitwit", "river", "garden", "stone"]
+    texts = [" ".join([*words[number % 4 :], *words[: number % 4]]) for number in range(120)]
+    rows = [{"text": text, "spans": [[text.index("nitwit"), text.index("nitwit") + 6]]} for text in texts]
+    low, high = fit_student(documents(rows)).student.card["cuts"]
+    assert 0.3 < low < 0.7 and low < high < 0.9
+
+
 def test_the_same_rows_give_the_same_bytes(made, tmp_path):
     folder, _ = made
     mixed = random.Random(5).sample(ROWS, len(ROWS))

@@ -86,6 +86,17 @@ def test_sound_configs_pass(config, overrides, tmp_path):
     assert not (tmp_path / "out").exists() and not (tmp_path / "prepared").exists() and len(told) == 4
 
 
+def test_edited_texts_are_not_said_to_be_harmless(config):
+    """What `replace` puts in is trained, so no label says that something was found."""
+    buckets = [
+        {"name": "fine", "below": 0.5, "action": "train"},
+        {"name": "name", "action": "replace", "text": "<{KIND}>"},
+    ]
+    findings = examine(config(block={"buckets": buckets}), 1, print)
+    told = text_of(findings, "labels")
+    assert "replace: changes texts and leaves no labels" in told and "nothing risky" not in told
+
+
 def test_counts_of_planted_labels_are_those_of_the_batches(config):
     """By hand: rows of one length, every fifth trained token, buckets in turns."""
     findings = examine(config(texts=["the old mill " * 9] * 4, micro_batch_size=4), 1, print)

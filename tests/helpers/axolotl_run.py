@@ -82,6 +82,21 @@ def base_config(folder, **overrides) -> dict:
     return {key: value for key, value in config.items() if value is not None}
 
 
+def rows_config(folder, rows, entry, keys, **more) -> dict:
+    """A config that reads `rows` in their order.
+
+    `entry` adds to the entry of `datasets:`, and `keys` and `more` to the config.
+    """
+    path = write_jsonl(Path(folder) / "rows.jsonl", rows)
+    made = {
+        "base_model": str(tiny_model(folder)),
+        "datasets": [{"path": str(path), "ds_type": "json", **entry}],
+        "shuffle_merged_datasets": False,
+        "sequence_len": 512,
+    }
+    return base_config(folder, **{**made, **keys, **more})
+
+
 def named(folder, clean=0):
     """A data set with a name in every row, after `clean` rows without."""
     rows = [{"text": "the old mill"}] * clean + [{"text": "I met Maria Hernandez there."}] * 20

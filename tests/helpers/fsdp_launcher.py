@@ -1,6 +1,6 @@
 """One of two gloo ranks with FSDP2: a few steps by the fused loss; rank 0 writes losses and gradients down.
 
-    torchrun --nproc_per_node 2 tests/helpers/fsdp_launcher.py <model folder> <out file> <root | head>
+    torchrun --nproc_per_node 2 tests/helpers/fsdp_launcher.py (<model folder> <out file> <root | head>)...
 
 `root` leaves the head in the root's group of parameters, `head` gives it a group of its own.
 """
@@ -16,8 +16,7 @@ from transformers import AutoModelForCausalLM
 from helpers.heads import attached, batch
 
 
-def main(folder, out, where):
-    torch.distributed.init_process_group("gloo")
+def run(folder, out, where):
     rank = torch.distributed.get_rank()
     mesh = torch.distributed.init_device_mesh("cpu", (2,))
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).train()
@@ -50,8 +49,10 @@ def main(folder, out, where):
     assert loss.head.off is None, loss.head.off
     if rank == 0:
         torch.save(record, out)
-    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    torch.distributed.init_process_group("gloo")
+    for first in range(1, len(sys.argv), 3):
+        run(*sys.argv[first : first + 3])
+    torch.distributed.destroy_process_group()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from helpers.axolotl_run import base_config, prepare_in_process
+from helpers.axolotl_run import base_config, prepare_in_process, write_config
 from helpers.tiny import tiny_model, write_jsonl
 
 from axolotl_slung.cli import main
@@ -90,6 +90,44 @@ def test_what_is_put_in_is_shown_for_a_config_and_for_labeled_files(tmp_path, sl
         page = (tmp_path / "page.html").read_text()
         data = json.loads(re.search(r'"put_in":(\[\[.*?\]\])', page)[1])
         assert [put_in for _, put_in in data] == [f"<EMAIL> {value}"] * 2
+
+
+def test_weights_are_shown_for_a_config_and_for_labeled_files(tmp_path, slung):
+    text = "The mill burned down. You are a liar."
+    rows = [
+        {"text": text, "w": [[4, 8, 0.3], [9, 15, -1.0]], "v": 2.0},
+        {"text": text, "w": "[[22, 25, 0]]", "v": None},
+    ]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    dataset = {"path": str(tmp_path / "rows.jsonl"), "ds_type": "json", "type": "completion"}
+    labelers = [{"type": "spans", "weights_field": name} for name in ("w", "v")]
+    path = write_config(
+        base_config(tmp_path, base_model=str(tiny_model(tmp_path)), datasets=[dataset], **slung(labelers=labelers)),
+        tmp_path,
+    )
+    run = CliRunner().invoke
+    labeled = run(
+        main, ["label", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "out"), "-c", str(path), "-j", "1"]
+    )
+    assert labeled.exit_code == 0, labeled.output
+    counted = []
+    for sources in ([str(path)], [str(tmp_path / "out"), "-c", str(path)]):
+        shown = run(main, ["inspect", *sources, "--terminal"])
+        assert shown.exit_code == 0 and "The×2 mill×0.6 burned×-2 down. You are a liar." in shown.output, shown.output
+        assert "down. You×0 are a liar." in shown.output and "× after tokens: the weight" in shown.output
+        stats = run(main, ["stats", *sources, "--json", str(tmp_path / "stats.json")])
+        assert stats.exit_code == 0, stats.output
+        counted.append(json.loads((tmp_path / "stats.json").read_text())["weights"])
+    assert counted[0] == counted[1] and (counted[0]["zero"], counted[0]["lowest"]) == (1, -2)
+
+    unlike = {"buckets": [{"name": "a", "below": 0.5, "action": "unlikelihood"}, {"name": "b", "action": "mask"}]}
+    write_config({"slung": {**slung(labelers=labelers)["slung"], **unlike}}, tmp_path, "other.yml")
+    model = ["--tokenizer", str(tiny_model(tmp_path))]
+    refused = run(main, ["inspect", str(tmp_path / "out"), "-c", str(tmp_path / "other.yml"), *model, "--terminal"])
+    assert (
+        refused.exit_code == 1
+        and "line 1: a token of a bucket with action: unlikelihood has a weight" in refused.output
+    )
 
 
 def test_the_page_of_a_config_and_of_labeled_files(tmp_path, slung):

@@ -359,6 +359,8 @@ def test_weights_are_shown(open_page):
     )
     assert shown == ["none", '"×0.3"', "none", '"×-1"']
     assert page.js("return document.getElementById('weights').hidden") is False
+    legend = page.js("return document.getElementById('weights').textContent")
+    assert "0 leaves none (tokens: 0), below 0 makes it unlikelihood (tokens: 1)" in legend
     page.js("showTooltip(document.querySelectorAll('.text .token')[3])")
     said = page.js("return document.getElementById('tooltip').textContent")
     assert "weight-1 (unlikelihood where it would be trained)" in said

@@ -105,6 +105,19 @@ def test_spans_that_overlap_in_one_bucket_are_one_passage():
     assert len(together) == 8  # three passages, each on its own
 
 
+def test_words_of_one_find_are_one_passage():
+    """Labelers of words give a span to each word and to the white space between two."""
+    text = "you stupid old liar, she said"
+    words = [Span(4, 10, 1.0, "student"), Span(10, 11, 0.995, "student"), Span(11, 14, 0.995, "student")]
+    other = [Span(14, 19, 1.0, "tagger")]
+    together = set()
+    for seed in range(100):
+        _, missed = Noise(BUCKETS, 0.5, 0, seed).of_text(text, [*words, *other])
+        assert sum(span in missed for span in words) in (0, 3)
+        together.add((words[0] in missed, other[0] in missed))
+    assert len(together) == 4
+
+
 def chain(noise, text, spans):
     """False words one at a time: in a false span or not."""
     risky = [span for passage in noise.passages(spans) for span in passage]

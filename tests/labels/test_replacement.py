@@ -57,7 +57,35 @@ def test_made_up_values_are_asked_for():
     assert makes_up("<{made_up}>") and not makes_up("{{made_up}} {kind}")
 
 
-def test_overlapping_spans_are_one_and_adjacent_ones_are_two():
+def test_the_words_of_one_find_are_replaced_together():
+    """Labelers of words give a span to each word and to the white space between two."""
+    text = "So Maria Hernandez said."
+
+    def word(part, kind="person", score=1.0, labeler="tagger"):
+        return at(text, part, kind, labeler, score)
+
+    blank = Span(8, 9, 0.6, "tagger", "person")
+    words = [word("Maria", score=0.9), blank, word("Hernandez", score=0.6)]
+    for spans in (words, words[::-1]):
+        assert put(text, spans, buckets()) == [("Maria Hernandez", "<PERSON>")]
+    made = buckets("{made_up}", 3)
+    assert put(text, words, made) == put(text, [word("Maria Hernandez")], made)
+    # a lower score for another kind does not divide them
+    also = [word("Maria", "place", 0.7), word("Hernandez", "place", 0.55)]
+    assert put(text, [*words, *also], buckets()) == [("Maria Hernandez", "<PERSON>")]
+    # other kinds and other buckets do, and so does a blank without a span
+    assert [by for _, by in put(text, [words[0], blank, word("Hernandez", "place")], buckets())] == [
+        "<PERSON>",
+        "<PLACE>",
+    ]
+    assert [by for _, by in put(text, [words[0], words[2]], buckets())] == ["<PERSON>", "<PERSON>"]
+    # a labeler of one kind has no kind in its spans
+    assert put(text, [word("Maria", ""), blank._replace(kind=""), word("Hernandez", "")], buckets()) == [
+        ("Maria Hernandez", "<TAGGER>")
+    ]
+
+
+def test_overlapping_spans_are_one_and_adjacent_ones_of_two_kinds_are_two():
     text = "mail maria@corp.com today"
     inner, outer = at(text, "maria", "person"), at(text, "maria@corp.com", "email")
     for spans in ([inner, outer], [outer, inner]):

@@ -260,6 +260,18 @@ def test_runs_agree_however_their_batches_are_made(tmp_path, slung):
     assert any(label <= FIRST_CODE for row in one.dataset_meta.train_dataset for label in row["labels"])
 
 
+@pytest.mark.with_axolotl
+@pytest.mark.parametrize(
+    "around",
+    [{"adapter": "qlora", "load_in_4bit": True}, {"lora_modules_to_save": ["lm_head"]}],
+    ids=["qlora", "a copy of the head"],
+)
+def test_the_reference_is_the_model_below_any_adapter(tmp_path, slung, around):
+    run = train_in_process(config(tmp_path, slung, base_model=str(tiny_model(tmp_path, hidden=64)), **around))
+    drift = [entry["slung/loss_hold"] for entry in run.log_history if "loss" in entry]
+    assert abs(drift[0]) < 1e-6 < drift[-1] and run.trainer._slung_proven
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "zero2"])
 def test_two_ranks_are_one_process(tmp_path, slung, strategy):

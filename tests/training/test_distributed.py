@@ -4,6 +4,8 @@ Two runs of one rank each look like one run on two ranks from outside. So each s
 process gives when it accumulates the two ranks' batches, and under DeepSpeed each rank has to hold its share.
 """
 
+import itertools
+import re
 import sys
 
 import pytest
@@ -32,7 +34,10 @@ TEXTS = [
 
 
 def config(folder, slung, block, **overrides):
-    path = write_jsonl(folder / "rows.jsonl", [{"text": text} for text in TEXTS])
+    path = write_jsonl(
+        folder / "rows.jsonl",
+        [{"text": text, "spans": spans, "weights": weights} for text, spans, weights in zip(TEXTS, SPANS, WEIGHTS)],
+    )
     return base_config(
         folder,
         **{
@@ -51,20 +56,37 @@ def config(folder, slung, block, **overrides):
     )
 
 
-SOFT = [{"name": "low", "below": 0.5, "action": "train"}, {"name": "risky", "action": "soft", "weight": 0.7}]
-
-
-@pytest.mark.parametrize(
-    "strategy, block",
-    [
-        *((name, {"method": "unlikelihood"}) for name in STRATEGIES),
-        ("ddp", {"method": "masked"}),
-        ("ddp", {"buckets": SOFT}),
-    ],
-    ids=str,
+FINE, MASKED, PUSHED = (
+    {"name": "fine", "below": 0.2, "action": "train"},
+    {"name": "masked", "below": 0.6, "action": "mask"},
+    {"name": "pushed", "action": "unlikelihood", "weight": 0.7},
 )
-def test_two_ranks_are_one_process(tmp_path, slung, strategy, block):
+SOFT = [FINE, {"name": "soft", "below": 0.4, "action": "soft", "weight": 0.7}, MASKED, PUSHED]
+WEIGHTED = [FINE, {"name": "weighted", "below": 0.4, "action": "weighted", "weight": 2}, MASKED, PUSHED]
+"""A label of `soft` has no room for a weight of the data."""
+
+SCORES = itertools.cycle((0.3, 0.5, 0.9))
+SPANS = [
+    # names alone are masked, the others have each action in turns
+    [
+        [*match.span(), 0.5 if set(text.split()) == {*NAME.split()} else next(SCORES)]
+        for match in re.finditer(NAME, text)
+    ]
+    for text in TEXTS
+]
+WEIGHTS = [
+    [[len(text) - 6, len(text), weight]] for text, weight in zip(TEXTS, (0.3, 7.0, 0.5, -1.0, 2.0, 0.0, -1.0, 1.0))
+]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_ranks_are_one_process(tmp_path, slung, strategy):
     """Invariant 3 on ranks, and invariant 5: no rank waits for one that has nothing to train."""
+    buckets, weights_field = (SOFT, None) if strategy == "ddp" else (WEIGHTED, "weights")
+    block = {
+        "labelers": [{"type": "spans", "field": "spans", "weights_field": weights_field}],
+        "buckets": buckets,
+    }
     accumulated = {"gradient_accumulation_steps": 4, "output_dir": str(tmp_path / "one")}
     one = train_in_process(config(tmp_path, slung, block, **accumulated))
     run = run_two_ranks(config(tmp_path, slung, block), tmp_path, strategy).check()
@@ -112,17 +134,27 @@ def test_lora_under_zero3(tmp_path, slung):
 
 
 # FSDP2 cannot shard a tied weight in two groups
-@pytest.mark.parametrize("where, tied", [("root", False), ("root", True), ("head", False)])
-def test_fsdp2_on_two_ranks(tmp_path, where, tied):
-    """Losses and gradients of one process on both ranks' rows, the head sharded with the root or by itself."""
-    folder, out = tiny_model(tmp_path, tied=tied), tmp_path / "record.pt"
-    line = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(free_port())]
-    line += [str(HELPERS / "fsdp_launcher.py"), str(folder), str(out), where]
-    code, output = run_command(line, tmp_path, child_environment(tmp_path, {}), timeout=300)
-    assert code == 0, output[-5000:]
-    record = torch.load(out)
+SHARDED = [("root", False), ("root", True), ("head", False)]
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).train()
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory):
+    """The folder with the model and the record of each of `SHARDED`, by two ranks that are started once."""
+    folder = tmp_path_factory.mktemp("sharded")
+    line = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(free_port())]
+    line.append(str(HELPERS / "fsdp_launcher.py"))
+    for where, tied in SHARDED:
+        line += [str(tiny_model(folder, tied=tied)), str(folder / f"{where}-{tied}.pt"), where]
+    code, output = run_command(line, folder, child_environment(folder, {}), timeout=300)
+    assert code == 0, output[-5000:]
+    return folder
+
+
+@pytest.mark.parametrize("where, tied", SHARDED)
+def test_fsdp2_on_two_ranks(sharded, where, tied):
+    """Losses and gradients of one process on both ranks' rows, the head sharded with the root or by itself."""
+    record = torch.load(sharded / f"{where}-{tied}.pt")
+    model = AutoModelForCausalLM.from_pretrained(tiny_model(sharded, tied=tied), dtype=torch.float32).train()
     attached(model, fused=False)
     for seed in (0, 1, 2):
         ids, labels = batch(model, seed, rows=2)

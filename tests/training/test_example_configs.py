@@ -1,12 +1,13 @@
 """Each example config runs: its base model replaced by a tiny one of the same architecture, its data by local files."""
 
 import itertools
+import json
 
 import fasttext
 import pytest
 import yaml
 from helpers import ROOT
-from helpers.axolotl_run import run_axolotl
+from helpers.axolotl_run import run_axolotl, train_in_process
 from helpers.tiny import TEXT, tiny_model, write_jsonl
 
 from axolotl_slung.labeling.fasttext.labeler import ALIASES
@@ -21,33 +22,28 @@ ARCHITECTURE = {
     "olmo1b-slung": "olmo",
     "olmo1b-tofu-slung": "olmo",
     "lora-chat-slung": "qwen2",
+    "weighted-chat-slung": "qwen2",
     "streaming": "llama",
 }
 CPU = "# On a CPU, change these keys:"
 ON_A_CPU = [name for name in ARCHITECTURE if not name.startswith("olmo1b")]
 """Those whose headers say that a CPU runs them; the others ask for a GPU."""
 
+AS_A_COMMAND = ("quickstart", "olmo1b-slung")
+"""Run by `axolotl train`. The others run in this process, which has its imports: that saves 20 s each."""
 
-def overrides(name, folder):
-    """What a CPU and a tiny model ask for, as options of the command."""
-    options = {
-        "base-model": tiny_model(folder, arch=ARCHITECTURE[name]),
-        "bf16": "false",
-        "tf32": "false",
-        "attn-implementation": "eager",
-        "optimizer": "adamw_torch",
-        "deepspeed": "",
-        "revision-of-model": "",
-        "sequence-len": 128,
-        "micro-batch-size": 2,
-        "gradient-accumulation-steps": 2,
-        "max-steps": 2,
-        "logging-steps": 1,
-        "save-strategy": "steps",
-        "dataset-num-proc": 1,
-    }
-    kernels = [f"--no-lora-{part}-kernel" for part in ("mlp", "qkv", "o", "embedding")] if "lora" in name else []
-    return [*kernels, *(f"--{key}={value}" for key, value in options.items())]
+SHORT = {"sequence_len": 128, "max_steps": 2, "logging_steps": 1, "save_strategy": "steps"}
+IN_PLACE_OF_A_GPU = {
+    "bf16": False,
+    "tf32": False,
+    "attn_implementation": "eager",
+    "optimizer": "adamw_torch",
+    "deepspeed": None,
+    "revision_of_model": None,
+    "micro_batch_size": 2,
+    "gradient_accumulation_steps": 2,
+    "dataset_num_proc": 1,
+}
 
 
 def data(folder, monkeypatch):
@@ -61,6 +57,10 @@ def data(folder, monkeypatch):
         {"role": "assistant", "content": f"{NAME}! {TOXIC} Well."},
     ]
     write_jsonl(folder / "data/chats.jsonl", [{"messages": messages}] * 40)
+    start = len(NAME) + 2
+    graded = [[[start, start + len(TOXIC), -1]], 0.5, None, 0]
+    weighted = [[messages[0], {**messages[1], "weights": json.dumps(weights)}] for weights in graded]
+    write_jsonl(folder / "data/graded.jsonl", [{"messages": weighed} for weighed in weighted] * 10)
     for file in ("data/tofu_names.txt", "data/private.txt", "demo/names.txt"):
         (folder / file).write_text(NAME + "\n")
     lines = [
@@ -84,32 +84,32 @@ def header_keys(name):
     return yaml.safe_load("\n".join(line.removeprefix("#   ") for line in lines)) or {}
 
 
-@pytest.mark.parametrize("name", ON_A_CPU)
-def test_a_cpu_runs_it_as_its_header_says(tmp_path, monkeypatch, name):
-    """With a tiny model, a short run, and no other change than those of the header."""
-    data(tmp_path, monkeypatch)
-    config = yaml.safe_load((EXAMPLES / f"{name}.yml").read_text(encoding="utf-8")) | header_keys(name)
-    config |= {"base_model": str(tiny_model(tmp_path, arch=ARCHITECTURE[name])), "sequence_len": 128, "max_steps": 2}
-    run = run_axolotl(config, tmp_path, env={"AXOLOTL_SLUNG_CACHE": str(tmp_path / "cache")}).check()
-    assert (tmp_path / config["output_dir"]).is_dir(), run
-
-
 def test_headers_say_what_a_cpu_takes():
     for name in ARCHITECTURE:
         text = " ".join((EXAMPLES / f"{name}.yml").read_text(encoding="utf-8").split("\n\n")[0].split("\n# "))
         assert (name in ON_A_CPU) == ("CPU is enough" in text or "A CPU also runs it" in text), name
     assert header_keys("lora-chat-slung")["lora_mlp_kernel"] is False
+    assert header_keys("weighted-chat-slung") == header_keys("lora-chat-slung")
 
 
 @pytest.mark.parametrize("name", ARCHITECTURE)
 def test_example_runs(tmp_path, monkeypatch, name):
+    """With a tiny model and a short run. An example for a CPU has no other change than those of its header."""
     data(tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((EXAMPLES / f"{name}.yml").read_text(encoding="utf-8"))
-    environment = {"AXOLOTL_SLUNG_CACHE": str(tmp_path / "cache")}
-    run = run_axolotl(config, tmp_path, args=overrides(name, tmp_path), env=environment).check()
+    keys = header_keys(name) if name in ON_A_CPU else IN_PLACE_OF_A_GPU
+    keys = {**keys, **SHORT, "base_model": str(tiny_model(tmp_path, arch=ARCHITECTURE[name]))}
+    if name in AS_A_COMMAND:
+        options = [f"--{key.replace('_', '-')}={'' if value is None else value}" for key, value in keys.items()]
+        environment = {"AXOLOTL_SLUNG_CACHE": str(tmp_path / "cache")}
+        run = run_axolotl(config, tmp_path, args=options, env=environment).check()
+    else:
+        run = train_in_process({**config, **keys})
     assert [entry["step"] for entry in run.log_history if "loss" in entry] == [1, 2]
-    hidden = "slung/share_unlikelihood" if name == "lora-chat-slung" else "slung/share_mask"
-    assert any(entry.get(hidden, 0) > 0 for entry in run.log_history), run.log_history
+    pushed = "slung/share_unlikelihood" if "chat" in name else "slung/share_mask"
+    assert any(entry.get(pushed, 0) > 0 for entry in run.log_history), run.log_history
+    assert (tmp_path / config["output_dir"] / "config.json").is_file() or config.get("adapter")
 
 
 def test_every_example_is_run_and_says_what_it_needs():

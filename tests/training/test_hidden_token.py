@@ -4,13 +4,14 @@ import gc
 
 import pytest
 import torch
-from helpers.axolotl_run import base_config, prepare_in_process, train_in_process
-from helpers.tiny import tiny_model, write_jsonl
+from helpers.axolotl_run import prepare_in_process, rows_config, train_in_process
 from helpers.truth import NAME, risky
 
+from axolotl_slung.errors import SlungError
 from axolotl_slung.labels.codec import FIRST_CODE, IGNORE, decode
 
 TOKEN = "<|hidden|>"
+STOCK = {"tokens": [TOKEN]}
 ROWS = [f"Ask {NAME} at the mill.", "Nobody is here.", f"{NAME} and {NAME}, they said.", f"The end is {NAME}"] * 3
 
 
@@ -19,23 +20,11 @@ def block(slung, token=TOKEN, **more):
         {"name": "fine", "below": 0.5, "action": "train"},
         {"name": "names", "action": "hidden_token", "token": token},
     ]
-    return slung(buckets=buckets, **more)
-
-
-def config(folder, rows, entry, keys, **more):
-    path = write_jsonl(folder / "rows.jsonl", rows)
-    return base_config(
-        folder,
-        base_model=str(tiny_model(folder)),
-        datasets=[{"path": str(path), "ds_type": "json", **entry}],
-        shuffle_merged_datasets=False,
-        tokens=[TOKEN],
-        **{"sequence_len": 256, **keys, **more},
-    )
+    return {**slung(buckets=buckets, **more), **STOCK}
 
 
 def prepared(*args, **more):
-    run = prepare_in_process(config(*args, **more))
+    run = prepare_in_process(rows_config(*args, **more))
     return [
         {key: list(map(int, row[key])) for key in ("input_ids", "labels")} for row in run.train_dataset
     ], run.tokenizer
@@ -66,7 +55,7 @@ def assert_hidden(rows, stock, tokenizer, coded=True):
 @pytest.mark.parametrize("monitor", [None, False])
 def test_completion(tmp_path, slung, monitor):
     rows = [{"text": text} for text in ROWS]
-    stock, _ = prepared(tmp_path, rows, {"type": "completion"}, {})
+    stock, _ = prepared(tmp_path, rows, {"type": "completion"}, STOCK)
     ours, tokenizer = prepared(tmp_path, rows, {"type": "completion"}, block(slung, monitor_masked=monitor))
     assert_hidden(ours, stock, tokenizer, coded=monitor is None)
 
@@ -74,7 +63,7 @@ def test_completion(tmp_path, slung, monitor):
 def test_chats_hide_what_is_only_context_too(tmp_path, slung):
     entry = {"type": "chat_template", "chat_template": "chatml"}
     rows = [{"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": text}]} for text in ROWS]
-    stock, _ = prepared(tmp_path, rows, entry, {})
+    stock, _ = prepared(tmp_path, rows, entry, STOCK)
     ours, tokenizer = prepared(tmp_path, rows, entry, block(slung))
     assert_hidden(ours, stock, tokenizer)
     assert all(NAME not in tokenizer.decode(row["input_ids"]) for row in ours)
@@ -83,7 +72,7 @@ def test_chats_hide_what_is_only_context_too(tmp_path, slung):
 @pytest.mark.parametrize("packed", [False, True])
 def test_streams(tmp_path, slung, packed):
     def streamed(keys, name):
-        made = config(tmp_path, [{"text": text} for text in ROWS], {}, keys, sequence_len=64)
+        made = rows_config(tmp_path, [{"text": text} for text in ROWS], {}, keys, sequence_len=64)
         del made["datasets"]
         made |= {
             "pretraining_dataset": [{"path": "json", "data_files": str(tmp_path / "rows.jsonl")}],
@@ -117,7 +106,7 @@ def test_token_ids_with_spans_and_again(tmp_path, slung):
     ids = pa.array([[40, 41, 42, 43]] * 2, pa.list_(pa.uint8()))
     table = {"input_ids": ids, "attention_mask": ids, "labels": pa.array([[40, 41, IGNORE, 43]] * 2)}
     pq.write_table(pa.table({**table, "spans": pa.array([[[1, 3, 1.0]], []])}), tmp_path / "rows.parquet")
-    made = config(tmp_path, [], {}, block(slung, labelers=[{"type": "spans"}]))
+    made = rows_config(tmp_path, [], {}, block(slung, labelers=[{"type": "spans"}]))
     made["datasets"] = [{"path": str(tmp_path / "rows.parquet"), "ds_type": "parquet", "type": "completion"}]
     run = prepare_in_process(made)
     hidden = run.tokenizer.convert_tokens_to_ids(TOKEN)
@@ -134,7 +123,7 @@ def test_token_ids_with_spans_and_again(tmp_path, slung):
 
 def test_a_random_control_hides_as_many(tmp_path, slung):
     rows = [{"text": text} for text in ROWS]
-    stock, tokenizer = prepared(tmp_path, rows, {"type": "completion"}, {})
+    stock, tokenizer = prepared(tmp_path, rows, {"type": "completion"}, STOCK)
     ours, _ = prepared(tmp_path, rows, {"type": "completion"}, block(slung, random_control=True))
     hidden = tokenizer.convert_tokens_to_ids(TOKEN)
     for row, other in zip(ours, stock):
@@ -160,7 +149,7 @@ def test_training_gives_the_reserved_token_no_loss(tmp_path, slung):
         "attn_implementation": "sdpa",
         "pad_to_sequence_len": True,
     }
-    made = config(tmp_path, rows, {"type": "completion"}, block(slung), **keys)
+    made = rows_config(tmp_path, rows, {"type": "completion"}, block(slung), **keys)
     seen = []
 
     def record(trainer):
@@ -193,5 +182,5 @@ def test_training_gives_the_reserved_token_no_loss(tmp_path, slung):
     ],
 )
 def test_tokens_that_are_refused(tmp_path, slung, token, problem):
-    with pytest.raises(ValueError, match=f"slung.buckets: the reserved token '.*' of bucket 'names': {problem}"):
+    with pytest.raises(SlungError, match=f"slung.buckets: the reserved token '.*' of bucket 'names': {problem}"):
         prepared(tmp_path, [{"text": "the mill"}], {"type": "completion"}, block(slung, token))

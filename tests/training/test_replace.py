@@ -5,9 +5,9 @@ import json
 import re
 
 import pytest
-from helpers.axolotl_run import base_config, prepare_in_process, train_in_process
+from helpers.axolotl_run import prepare_in_process, rows_config, train_in_process
 from helpers.chats import call, chat
-from helpers.tiny import tiny_model, write_jsonl
+from helpers.tiny import write_jsonl
 
 from axolotl_slung.labels.codec import FIRST_CODE, IGNORE
 from axolotl_slung.labels.made_up import made_up
@@ -41,20 +41,8 @@ def block(text="<{KIND}>", labelers=(PATTERNS, NAMES), **keys):
     return {"plugins": ["axolotl_slung.SlungPlugin"], "slung": {"labelers": list(labelers), "buckets": buckets}}
 
 
-def config(folder, rows, entry, keys, **more):
-    path = write_jsonl(folder / "rows.jsonl", rows)
-    return base_config(
-        folder,
-        base_model=str(tiny_model(folder)),
-        datasets=[{"path": str(path), "ds_type": "json", **entry}],
-        shuffle_merged_datasets=False,
-        sequence_len=512,
-        **{**keys, **more},
-    )
-
-
 def prepared(folder, rows, entry, keys, **more):
-    run = prepare_in_process(config(folder, rows, entry, keys, **more))
+    run = prepare_in_process(rows_config(folder, rows, entry, keys, **more))
     return list(run.train_dataset), run.tokenizer
 
 
@@ -175,7 +163,7 @@ def test_beside_other_actions(tmp_path):
 def test_a_stream_has_the_same_values(tmp_path):
     rows = [{"text": text} for text in texts()]
     path = str(write_jsonl(tmp_path / "stream.jsonl", rows))
-    made = config(tmp_path, rows, {}, block("{made_up}", seed=7))
+    made = rows_config(tmp_path, rows, {}, block("{made_up}", seed=7))
     del made["datasets"]
     made |= {
         "pretraining_dataset": [{"path": "json", "data_files": path}],
@@ -189,7 +177,7 @@ def test_a_stream_has_the_same_values(tmp_path):
 
 def test_packed_training(tmp_path):
     rows = [{"text": text} for text in texts() * 8]
-    made = config(
+    made = rows_config(
         tmp_path,
         rows,
         {"type": "completion"},

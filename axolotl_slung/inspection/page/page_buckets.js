@@ -33,7 +33,12 @@ function drawBuckets() {
   marks.append(partial, " has characters in different buckets of the config");
   marks.hidden = !documents.some((doc) => doc.partial.includes(1));
   byId("buckets").append(marks);
-  const weights = make("li", "marks", "× after tokens: the weight that multiplies their loss");
+  const weighed = (chosen) =>
+    documents.reduce((sum, doc) => sum + doc.weights.filter((one, i) => doc.trainable[i] && chosen(one)).length, 0);
+  const none = `0 leaves none (tokens: ${weighed((one) => one === 0)})`;
+  const below = `below 0 makes it unlikelihood (tokens: ${weighed((one) => one < 0)})`;
+  const about = `× after tokens: the weight that multiplies their loss; ${none}, ${below}. The counts are by bucket, whatever the weight`;
+  const weights = make("li", "marks", about);
   weights.id = "weights";
   weights.hidden = documents.every((doc) => doc.weightMarks.every((mark) => !mark));
   byId("buckets").append(weights);

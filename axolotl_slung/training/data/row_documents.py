@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -32,9 +31,8 @@ def row_documents(
     """
     buckets = policy.buckets
     of_text = [
-        replace(
-            document("", text.text, text.offsets, text.spans, buckets, tokenizer.overlap, text.missed),
-            weights=text.token_weights(tokenizer.overlap),
+        document(
+            "", text.text, text.offsets, text.spans, buckets, tokenizer.overlap, text.missed, text.weights
         ).reordered(tokenizer.order(np.asarray(text.ids)))
         for text in row.texts
     ]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from transformers import BatchEncoding
 
+from ...errors import SlungError
 from ...labeling.base import Span, utf8_safe
 from ...labels.buckets import Action, Bucket
 from ...labels.codec import IGNORE, check_vocabulary, encode
@@ -81,13 +82,13 @@ class TaggingTokenizer:
         rendered: the texts so far inside `rendering`, otherwise None.
 
     Raises:
-        ValueError: the tokenizer gives no offsets, the vocabulary is too large for the codec, or the token of a bucket
+        SlungError: the tokenizer gives no offsets, the vocabulary is too large for the codec, or the token of a bucket
             is not a single token or has another use.
     """
 
     def __init__(self, tokenizer, buckets: Sequence[Bucket], overlap, code_masked: bool, random_control: bool = False):
         if not getattr(tokenizer, "is_fast", False):
-            raise ValueError(
+            raise SlungError(
                 f"tokenizer_type: {type(tokenizer).__name__} gives no character offsets, but slung needs them to find "
                 "the tokens of a span; use the model's fast tokenizer (`tokenizer_use_fast: true`, without "
                 "`tokenizer_use_mistral_common`)"
@@ -293,7 +294,7 @@ class TaggingTokenizer:
     def _id_of(self, bucket: Bucket, what: str) -> int:
         ids = self._tokenizer(bucket.token, add_special_tokens=False)["input_ids"]
         if len(ids) != 1:
-            raise ValueError(
+            raise SlungError(
                 f"slung.buckets: the {what} token {bucket.token!r} of bucket {bucket.name!r}: expected 1 token in "
                 f"this tokenizer, got {len(ids)}; add it to the vocabulary under `tokens:` in the config"
             )
@@ -306,7 +307,7 @@ class TaggingTokenizer:
         if used is None and token_id not in self._tokenizer.added_tokens_decoder:
             used = "a token of ordinary text"
         if used is not None:
-            raise ValueError(
+            raise SlungError(
                 f"slung.buckets: the reserved token {bucket.token!r} of bucket {bucket.name!r}: is {used} in this "
                 "tokenizer; use a token that nothing else uses, or add one under `tokens:` in the config"
             )

@@ -112,6 +112,20 @@ def test_a_control_token_stands_before_what_is_left_and_added(prepare):
         assert text in tokenizer.decode(row["input_ids"], skip_special_tokens=False)
 
 
+def test_false_spans_are_replaced_like_finds_of_their_kind(prepare):
+    buckets = [BUCKETS[0], {"name": "risky", "action": "replace", "text": "<{KIND}>"}]
+    noise = {**NOISE, "kind": "person"}
+    keys = {"type": "completion", "template": "chatml"}
+    block = {"buckets": buckets, "label_noise": noise}
+    rows, tokenizer = prepare([{"text": t} for t in TEXTS], {**ENTITIES, "name": "person"}, block=block, **keys)
+    false = 0
+    for text, row in zip(TEXTS, rows):
+        for span in sorted(noised(text, buckets=buckets, noise=noise)[0], reverse=True):
+            text, false = f"{text[: span.start]}<PERSON>{text[span.end :]}", false + (span.labeler == FALSE)
+        assert text in tokenizer.decode(row["input_ids"], skip_special_tokens=False)
+    assert false > 2
+
+
 def test_token_spans_get_noise_and_codes_are_refused(tmp_path, slung):
     ids = [[40 + n, 41, 42, 43, 44, 45] for n in range(60)]
     model = str(tiny_model(tmp_path))
@@ -210,11 +224,12 @@ def test_the_doctor_names_the_noise(written):
     "noise, said",
     [
         ({"mis": 0.2}, "slung.label_noise.mis: unknown key; did you mean `miss`?"),
-        ({"rate": 0.2}, "slung.label_noise.rate: unknown key; the keys of label_noise are miss, false, seed"),
+        ({"rate": 0.2}, "slung.label_noise.rate: unknown key; the keys of label_noise are miss, false, seed, kind"),
         ({"miss": 1.2}, "slung.label_noise.miss: 1.2: expected a number at most 1"),
         ({False: 0.7}, "slung.label_noise.false: 0.7: expected a number at most 0.5"),
         ({"miss": True}, "slung.label_noise.miss: expected a number, got true"),
         (0.2, "slung.label_noise: expected a mapping, got 0.2"),
+        ({"false": 0.2, "kind": "email"}, "`label_noise.kind` has no effect without `false` above 0 and a last bucket"),
     ],
     ids=str,
 )
@@ -224,6 +239,27 @@ def test_faults_are_named(noise, said):
     assert said in str(caught.value)
     with pytest.raises(SlungError, match=r"miss: is a key of label_noise, not of the block itself"):
         checked({"labelers": [ENTITIES], "miss": 0.2})
+
+
+@pytest.mark.parametrize(
+    "text, noise, said",
+    [
+        ("<{KIND}>", {"false": 0.2}, "`label_noise.kind` is required: '<{KIND}>' of the last bucket"),
+        ("<REDACTED>", {"false": 0.2, "kind": "email"}, "`label_noise.kind` has no effect"),
+        ("<{KIND}>", {"miss": 0.2, "kind": "email"}, "`label_noise.kind` has no effect"),
+        ("<{KIND}>", {"miss": 0.2}, None),
+        ("<REDACTED>", {"false": 0.2}, None),
+    ],
+)
+def test_a_kind_is_asked_for_where_it_is_used(text, noise, said):
+    buckets = [BUCKETS[0], {"name": "risky", "action": "replace", "text": text}]
+    block = {"labelers": [ENTITIES], "buckets": buckets, "label_noise": noise}
+    if said is None:
+        checked(block)
+        return
+    with pytest.raises(SlungError) as caught:
+        checked(block)
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("form", [{}, {"sample_packing": True, "attn_implementation": "sdpa"}], ids=["plain", "packed"])

@@ -214,6 +214,8 @@ def test_inspection_shows_weights(config, tmp_path):
         buckets = one.strategy.policy.buckets
     shown = "\n".join(terminal_view(documents, buckets, color=False))
     assert "The mill×0.3 burned×-1 down. You×0 are a liar." in shown and "× after tokens: the weight" in shown
+    below = int((documents[0].weight < 0).sum())
+    assert f"0 leaves none (tokens: 1), below 0 makes it unlikelihood (tokens: {below})" in " ".join(shown.split())
     report = risk_report(documents, buckets)
     words = len(documents[0].tokens)
     assert (report.weights.zero, report.weights.lowest, report.weights.highest) == (1, -1, 1)

@@ -1,0 +1,1 @@
+from helpers.flags import stages  # noqa: F401 - a fixture
