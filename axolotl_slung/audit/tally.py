@@ -135,13 +135,11 @@ def shares(available: Sequence[int], number: int) -> list[int]:
     """How many to take of each, as evenly as possible: no more than there are, and `number` in all if there are enough."""
     taken = [0] * len(available)
     left = min(number, sum(available))
-    while left:
-        open_ = [at for at, there in enumerate(available) if taken[at] < there]
-        each, rest = divmod(left, len(open_))
-        for place, at in enumerate(open_):
-            more = min(each + (place < rest), available[at] - taken[at])
-            taken[at] += more
-            left -= more
+    # the smallest first: what it lacks is shared by the others
+    order = sorted(range(len(available)), key=lambda at: available[at])
+    for place, at in enumerate(order):
+        taken[at] = min(available[at], left // (len(order) - place))
+        left -= taken[at]
     return taken
 
 
