@@ -42,7 +42,9 @@ def test_shares_are_as_even_as_they_can_be():
 
 def test_a_tally_counts_as_a_counter_does():
     draws, tally, counts = random.Random(1), Tally(), Counter()
-    occurrences = [(draws.choice("ab"), draws.choice("xyz"), f"t{draws.randrange(40)}", draws.randrange(1, 3)) for _ in range(500)]
+    occurrences = [
+        (draws.choice("ab"), draws.choice("xyz"), f"t{draws.randrange(40)}", draws.randrange(1, 3)) for _ in range(500)
+    ]
     for labeler, kind, text, bucket in occurrences:
         tally.add(key_of(0, labeler, kind, text), labeler, kind, bucket)
         counts[labeler, kind, text] += 1
@@ -54,7 +56,22 @@ def test_a_tally_counts_as_a_counter_does():
         assert tally.in_bucket(key) == (max(buckets), buckets.count(max(buckets)))
     strata = dict(tally.strata())
     assert strata[key_of(0, "a", "x", "t0")].frequency == "few"
-    assert tally.most_frequent(3, 1)[0] in {key_of(0, *one) for one, number in counts.items() if number == max(counts.values())}
+    assert tally.most_frequent(3, 1)[0] in {
+        key_of(0, *one) for one, number in counts.items() if number == max(counts.values())
+    }
+
+
+def test_a_span_whose_text_is_in_front_of_it_is_counted_and_not_asked_about():
+    text = "Maria came, and Maria left."
+    first, second = finds(spanned(text, Span(0, 5, 1.0, "names"), Span(16, 21, 1.0, "names")), BUCKETS)
+    assert (first.askable, second.askable) == (True, False)
+    tally, key = Tally(), key_of(0, "names", "names", "Maria")
+    tally.add(key, "names", "names", 2, second.askable)
+    assert tally.count(key) == 1 and not list(tally.strata())
+    tally.add(key, "names", "names", 1, first.askable)
+    tally.add(key, "names", "names", 2, second.askable)
+    assert tally.in_bucket(key) == (1, 1)
+    assert list(tally.strata()) == [(key, Stratum("names", "names", 1, "few"))]
 
 
 def test_the_sample_is_even_over_strata_and_fixed():
@@ -155,6 +172,10 @@ def test_occurrences_are_found_inside_words_and_over_each_other():
     for text in ("banana", "an ana"):
         searched.search(text)
     assert searched.counts() == {"ana": 3, "nan": 1, "x": 0}
+    long = ["q" * 300 + end for end in ("a", "b")]
+    searched = Searched(long)
+    searched.search(f"{long[1]} {'q' * 300}")
+    assert searched.counts() == {long[0]: 0, long[1]: 1}
     empty = Searched([])
     empty.search("banana")
     assert empty.counts() == {}
@@ -166,6 +187,9 @@ def test_entities_are_written_once_per_document():
         for _ in range(number):
             tally.add(key_of(0, "a", "a", text), "a", "a", 1)
     entities = Entities(tally, 0)
-    taken = {text: [n // 2 for n in range(50) if entities.takes(key_of(0, "a", "a", text), n // 2)] for text in ("often", "three")}
+    taken = {
+        text: [n // 2 for n in range(50) if entities.takes(key_of(0, "a", "a", text), n // 2)]
+        for text in ("often", "three")
+    }
     assert len(taken["often"]) == len({*taken["often"]}) > 12
     assert taken["three"] == []
