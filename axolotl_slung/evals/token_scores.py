@@ -62,6 +62,9 @@ def scores_of(model, asked: Sequence[tuple[str, Sequence[str]]], task: str) -> l
         scores = _of_logits(model, once)
     else:
         scores = _of_others(model, once, task)
+    lost = sum(score is NOTHING for its in scores for score in its)
+    if lost:
+        LOG.warning("%s: %d texts have no token of their own, or are longer than the model's context; left out", task, lost)
     known = {context: dict(zip(texts, its)) for (context, texts), its in zip(once, scores, strict=True)}
     return [[known[context][text] for text in texts] for context, texts in asked]
 
@@ -71,7 +74,7 @@ def _of_others(model, asked, task: str) -> list[list[Score]]:
     from lm_eval.api.model import TemplateLM
 
     counts = [
-        [len(_pair(model, context, text)[1]) if isinstance(model, TemplateLM) else None for text in texts]
+        [_count(model, context, text) if isinstance(model, TemplateLM) else None for text in texts]
         for context, texts in _with_tokens(model, asked, task)
     ]
     pairs = [
@@ -86,6 +89,17 @@ def _of_others(model, asked, task: str) -> list[list[Score]]:
     except (NotImplementedError, AssertionError):
         raise no_log_likelihoods(model, task) from None
     return [[NOTHING if count == 0 else _score(next(answers), count) for count in its] for its in counts]
+
+
+def _count(model, context: str, text: str) -> int:
+    """The number of tokens that can be scored: none or all."""
+    tokens = _pair(model, context, text)[1]
+    return len(tokens) if _fits(model, tokens) else 0
+
+
+def _fits(model, tokens: Sequence[int]) -> bool:
+    # some of lm_eval's classes keep a token of the context for the answer
+    return len(tokens) < getattr(model, "max_length", len(tokens) + 2) - 1
 
 
 def _with_tokens(model, asked, task: str):
@@ -140,7 +154,10 @@ def _of_logits(model, asked) -> list[list[Score]]:
     from tqdm import tqdm
 
     pairs = [[_pair(model, context, text) for text in texts] for context, texts in asked]
+    pairs = [[(context, text if _fits(model, text) else []) for context, text in its] for its in pairs]
     rows = [(place, number) for place, its in enumerate(pairs) for number, (_, tokens) in enumerate(its) if tokens]
+    if cut := sum(sum(map(len, pairs[place][number])) > model.max_length + 1 for place, number in rows):
+        LOG.warning("the model's context is %d tokens: the beginning of %d longer texts is cut off", model.max_length, cut)
     found: list[list[Score]] = [[NOTHING] * len(its) for its in pairs]
     with tqdm(total=len(rows), disable=model.rank != 0, desc="Running audit requests") as bar:
         for place, its in enumerate(pairs):
