@@ -64,7 +64,9 @@ def scores_of(model, asked: Sequence[tuple[str, Sequence[str]]], task: str) -> l
         scores = _of_others(model, once, task)
     lost = sum(score is NOTHING for its in scores for score in its)
     if lost:
-        LOG.warning("%s: %d texts have no token of their own, or are longer than the model's context; left out", task, lost)
+        LOG.warning(
+            "%s: %d texts have no token of their own, or are longer than the model's context; left out", task, lost
+        )
     known = {context: dict(zip(texts, its)) for (context, texts), its in zip(once, scores, strict=True)}
     return [[known[context][text] for text in texts] for context, texts in asked]
 
@@ -157,7 +159,9 @@ def _of_logits(model, asked) -> list[list[Score]]:
     pairs = [[(context, text if _fits(model, text) else []) for context, text in its] for its in pairs]
     rows = [(place, number) for place, its in enumerate(pairs) for number, (_, tokens) in enumerate(its) if tokens]
     if cut := sum(sum(map(len, pairs[place][number])) > model.max_length + 1 for place, number in rows):
-        LOG.warning("the model's context is %d tokens: the beginning of %d longer texts is cut off", model.max_length, cut)
+        LOG.warning(
+            "the model's context is %d tokens: the beginning of %d longer texts is cut off", model.max_length, cut
+        )
     found: list[list[Score]] = [[NOTHING] * len(its) for its in pairs]
     with tqdm(total=len(rows), disable=model.rank != 0, desc="Running audit requests") as bar:
         for place, its in enumerate(pairs):
@@ -253,4 +257,3 @@ def _after_one_context(model, context: list[int], texts: Sequence[tuple[int, lis
                 together = torch.cat([read.logits[0, -1:], its[: len(tokens) - 1]])
                 found[number] = _of_tokens(together, torch.tensor(tokens))
     return found
-
