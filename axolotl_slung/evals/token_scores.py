@@ -197,10 +197,21 @@ def _batch(model, pairs: Sequence[tuple[list[int], list[int]]]) -> list[Score]:
     wanted = [row[-min(len(text), len(row) - 1) :] for row, (_, text) in zip(rows, pairs, strict=True)]
     ids = torch.nn.utils.rnn.pad_sequence([row[:-1] for row in rows], batch_first=True)
     first = min(len(row) - 1 - len(its) for row, its in zip(rows, wanted, strict=True))
+    ids = ids.to(model.device)
     with _forward(model):
-        logits = _logits(model, ids.shape[1] - first, input_ids=ids.to(model.device)).logits
+        if _calls_its_own_way(model):
+            logits = model._model_call(ids)
+        else:
+            logits = _logits(model, ids.shape[1] - first, input_ids=ids).logits
         ends = [logits.shape[1] - (ids.shape[1] - (len(row) - 1)) for row in rows]
         return [_of_tokens(of[end - len(its) : end], its) for of, end, its in zip(logits, ends, wanted, strict=True)]
+
+
+def _calls_its_own_way(model) -> bool:
+    """Whether the class changes what its model says, for example with another model's logits."""
+    from lm_eval.models.huggingface import HFLM
+
+    return type(model)._model_call is not HFLM._model_call
 
 
 @contextmanager
@@ -238,7 +249,7 @@ def _after_one_context(model, context: list[int], texts: Sequence[tuple[int, lis
     longest = max(len(tokens) for _, tokens in texts)
     # virtual tokens of prompt tuning would be put in front of each call
     virtual = getattr(getattr(model.model, "active_peft_config", None), "is_prompt_learning", False)
-    if len(context) + longest > model.max_length or virtual:
+    if len(context) + longest > model.max_length or virtual or _calls_its_own_way(model):
         return None
     found, size = {}, len(texts) if model.batch_size == "auto" else int(model.batch_size)
     with _forward(model):

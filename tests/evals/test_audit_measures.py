@@ -218,3 +218,23 @@ def test_scores_where_the_text_is_longer_than_the_context_of_the_model(models, c
         assert math.isnan(score.logprob) and score.tokens == 0 and not score.greedy
     assert "2 texts have no token of their own, or are longer than the model's context" in caplog.text
     assert "the beginning of 3 longer texts is cut off" in caplog.text
+
+
+def test_a_class_that_changes_the_logits_is_asked_in_its_own_way(models):
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    from axolotl_slung.evals.token_scores import scores_of
+
+    class Sharper(HFLM):
+        def _model_call(self, inps, *arguments, **options):
+            return 3 * super()._model_call(inps, *arguments, **options)
+
+    given = {"pretrained": str(tiny_model(models)), "device": "cpu", "dtype": "float32", "batch_size": 2}
+    asked = [("The river carries", (" a stone", " nets and gulls")), ("Water", (" boils",))]
+    model = Sharper(**given)
+    for (context, texts), scores in zip(asked, scores_of(model, asked, "slung_kept"), strict=True):
+        requests = [Instance("loglikelihood", {}, (context, text), 0) for text in texts]
+        assert [score.logprob for score in scores] == pytest.approx(
+            [logprob for logprob, _ in model.loglikelihood(requests)], rel=1e-4
+        )

@@ -8,7 +8,7 @@ import traceback
 import pytest
 from helpers.auditing import audit_folder, people, private_texts, rows_of
 from helpers.harness import about, evaluate, metrics_of, saying
-from helpers.served import Reply
+from helpers.served import Reply, chat
 from helpers.tiny import tiny_model, tiny_tokenizer, write_jsonl
 from transformers import AutoTokenizer
 
@@ -163,6 +163,19 @@ def test_without_heldout_spans_chance_lines_are_left_out_and_told(tmp_path, rows
         said = metrics_of(asked(task, saying(str), folder), task)
         assert some in said and not any("heldout" in name or "auroc" in name or "low_risk" in name for name in said)
         assert f"{task}: the audit has no held-out spans" in caplog.text
+
+
+def test_a_chat_service_is_asked_in_turns(audit, rows, served):
+    from lm_eval.models.openai_completions import LocalChatCompletion
+
+    served.answer = lambda text, nth: chat("nobody")
+    model = LocalChatCompletion(model="m", base_url=f"{served.url}/v1/chat/completions", max_retries=1)
+    assert metrics_of(asked("slung_answers", model, audit, limit=2), "slung_answers")["leaked_rate"] == 0
+    results = asked("slung_extraction", model, audit, audit_samples=2, limit=2)
+    assert metrics_of(results, "slung_extraction")["extracted"] == 0
+    assert all(body["messages"][0]["role"] == "user" for body in served.bodies)
+    with pytest.raises(SlungError, match="slung_kept: needs log-likelihoods"):
+        asked("slung_kept", model, audit, limit=2)
 
 
 class TestAnswers:
