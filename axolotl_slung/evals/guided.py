@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from functools import wraps
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from lm_eval.models.huggingface import HFLM
 
@@ -19,6 +18,9 @@ from ..errors import SlungError, end_without_traceback
 
 _OF_AFTER = ("peft", "delta", "tokenizer", "add_bos_token", "prefix_token_id", "max_length", "revision", "subfolder")
 """Arguments that do not hold for the model before training."""
+
+_OF_BEFORE = "slung_before"
+"""The attribute of a cache that holds the other model's."""
 
 
 class Guided(HFLM):
@@ -68,22 +70,29 @@ def guide(after, before, weight: float) -> None:
     """
     from transformers import DynamicCache
 
+    class Both(DynamicCache):
+        """A cache that is known to belong to a pair: nobody may take it for one that can be copied and changed."""
+
     forward = after.forward
-    caches: WeakKeyDictionary = WeakKeyDictionary()
 
     @wraps(forward)
     def guided(*args, **kwargs):
+        if kwargs.get("cache_params") is not None:
+            raise SlungError(
+                "slung_guided: pretrained: keeps a recurrent state in place of a cache, which is not supported"
+            )
+        if kwargs.get("past_key_values") is None and kwargs.get("use_cache"):
+            kwargs["past_key_values"] = Both(config=after.config)
+        cache = kwargs.get("past_key_values")
+        asked = {**kwargs, "output_hidden_states": False, "return_dict": True}
+        if cache is not None:
+            if not hasattr(cache, _OF_BEFORE):
+                setattr(cache, _OF_BEFORE, DynamicCache(config=before.config))
+            asked["past_key_values"] = getattr(cache, _OF_BEFORE)
+            if asked["past_key_values"].get_seq_length() != cache.get_seq_length():
+                raise RuntimeError("slung_guided: the caches of the two models hold different texts")
         output = forward(*args, **kwargs)
-        given, asked = kwargs.get("past_key_values"), {**kwargs, "output_hidden_states": False, "return_dict": True}
-        if given is not None:
-            if given not in caches:
-                caches[given] = DynamicCache(config=before.config)
-            asked["past_key_values"] = caches[given]
-        other = before(*args, **asked)
-        returned = getattr(output, "past_key_values", None)
-        if given is None and returned is not None:
-            caches[returned] = other.past_key_values
-        output.logits = guided_logits(output.logits, other.logits, weight)
+        output.logits = guided_logits(output.logits, before(*args, **asked).logits, weight)
         return output
 
     after.forward = guided

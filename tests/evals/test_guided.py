@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.guided import Guided, guided_logits
+from axolotl_slung.evals.token_scores import scores_of
 
 PROMPTS = ["The old harbour", "A river carries whatever", "Water"]
 
@@ -64,7 +65,7 @@ def test_log_likelihoods_are_those_of_a_plain_loop(folders, pair, weight):
     found = model.loglikelihood([Request(*text) for text in texts])
     for (context, text), (log_likelihood, _) in zip(texts, found):
         ids, rest = (tokenizer(part)["input_ids"] for part in (context, text))
-        expected = sum(float(plain_step(pair, ids + rest[:at], weight)[token]) for at, token in enumerate(rest))
+        expected = sum(plain_step(pair, ids + rest[:at], weight)[token].item() for at, token in enumerate(rest))
         assert log_likelihood == pytest.approx(expected, abs=1e-3)
 
 
@@ -94,6 +95,26 @@ def test_an_adapter_is_guided_by_its_base_model(folders, pair, tmp_path):
     after, before = adapted(ids).logits, pair[0](ids).logits
     assert not torch.allclose(after, before)
     assert torch.allclose(model._model_call(ids), after + 2 * (after - before), atol=1e-4)
+
+
+def test_texts_of_an_audit_are_scored_with_guidance(folders, pair):
+    """Several texts after one context, which a plain model reads once."""
+    model, tokenizer = guided(folders, 2), AutoTokenizer.from_pretrained(folders[0])
+    texts = [" wakes before", " sun does", " nets"]
+    (found,) = scores_of(model, [(PROMPTS[0], texts)], "a task")
+    ids = tokenizer(PROMPTS[0])["input_ids"]
+    for text, score in zip(texts, found):
+        rest = tokenizer(text)["input_ids"]
+        expected = sum(plain_step(pair, ids + rest[:at], 2)[token].item() for at, token in enumerate(rest))
+        assert score.logprob == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_cache_of_one_model_only_is_refused(folders):
+    model = guided(folders, 2).model
+    ids = torch.tensor([[5, 6, 7]])
+    cache = model.model(ids, use_cache=True).past_key_values  # without the head, and so without guidance
+    with pytest.raises(RuntimeError, match="different texts"):
+        model(ids, past_key_values=cache)
 
 
 @pytest.mark.parametrize(
