@@ -40,6 +40,7 @@ ALLOWED = {
     # after it
     "evals": {*BASICS, "labeling"},
     "lm_eval_tasks": {"evals"},
+    "attacks": {*BASICS, "labels", "training", "audit", "evals"},
     "comparison": {*BASICS, "evals", "render"},
     "demo": {*BASICS, "labeling", "labels", "evals"},
 }
