@@ -211,4 +211,3 @@ def _after_one_context(model, context: list[int], texts: Sequence[tuple[int, lis
                 together = torch.cat([read.logits[0, -1:], its[: len(tokens) - 1]])
                 found[number] = _of_tokens(together, torch.tensor(tokens))
     return found
-

@@ -118,7 +118,10 @@ class Extraction(AuditTask):
         for kind, part in self.by_class("kind").items():
             row[f"extracted_kind_{part}"] = only(extracted, trained and span.kind == kind)
         strength, lcp = main.get("strength", math.nan), main.get("lcp", math.nan)
-        shares = {"extraction_strength": strength, "common_prefix": lcp / main["tokens"] if main.get("tokens") else math.nan}
+        shares = {
+            "extraction_strength": strength,
+            "common_prefix": lcp / main["tokens"] if main.get("tokens") else math.nan,
+        }
         shares |= {name: value for name, value in more.items() if name != "tries"}
         row |= {name: only(value, trained) for name, value in shares.items()}
         shares["extracted"] = extracted
