@@ -6,7 +6,9 @@ For `hf`, texts after one context share its forward pass. Other models are asked
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from inspect import signature
 from typing import NamedTuple
 
 from ..errors import SlungError, get_logger
@@ -51,9 +53,20 @@ def scores_of(model, asked: Sequence[tuple[str, Sequence[str]]], task: str) -> l
     """
     from lm_eval.models.huggingface import HFLM
 
+    # tasks that run together ask about the same contexts, and sometimes about the same texts
+    wanted: dict[str, dict[str, None]] = {}
+    for context, texts in asked:
+        wanted.setdefault(context, {}).update(dict.fromkeys(texts))
+    once = [(context, tuple(texts)) for context, texts in wanted.items()]
     if isinstance(model, HFLM) and model.backend == "causal":
-        return _of_logits(model, asked)
-    return _of_others(model, asked, task)
+        scores = _of_logits(model, once)
+    else:
+        scores = _of_others(model, once, task)
+    lost = sum(score is NOTHING for its in scores for score in its)
+    if lost:
+        LOG.warning("%s: %d texts have no token of their own, or are longer than the model's context; left out", task, lost)
+    known = {context: dict(zip(texts, its)) for (context, texts), its in zip(once, scores, strict=True)}
+    return [[known[context][text] for text in texts] for context, texts in asked]
 
 
 def _of_others(model, asked, task: str) -> list[list[Score]]:
@@ -61,7 +74,7 @@ def _of_others(model, asked, task: str) -> list[list[Score]]:
     from lm_eval.api.model import TemplateLM
 
     counts = [
-        [len(_pair(model, context, text)[1]) if isinstance(model, TemplateLM) else None for text in texts]
+        [_count(model, context, text) if isinstance(model, TemplateLM) else None for text in texts]
         for context, texts in _with_tokens(model, asked, task)
     ]
     pairs = [
@@ -76,6 +89,17 @@ def _of_others(model, asked, task: str) -> list[list[Score]]:
     except (NotImplementedError, AssertionError):
         raise no_log_likelihoods(model, task) from None
     return [[NOTHING if count == 0 else _score(next(answers), count) for count in its] for its in counts]
+
+
+def _count(model, context: str, text: str) -> int:
+    """The number of tokens that can be scored: none or all."""
+    tokens = _pair(model, context, text)[1]
+    return len(tokens) if _fits(model, tokens) else 0
+
+
+def _fits(model, tokens: Sequence[int]) -> bool:
+    # some of lm_eval's classes keep a token of the context for the answer
+    return len(tokens) < getattr(model, "max_length", len(tokens) + 2) - 1
 
 
 def _with_tokens(model, asked, task: str):
@@ -130,7 +154,10 @@ def _of_logits(model, asked) -> list[list[Score]]:
     from tqdm import tqdm
 
     pairs = [[_pair(model, context, text) for text in texts] for context, texts in asked]
+    pairs = [[(context, text if _fits(model, text) else []) for context, text in its] for its in pairs]
     rows = [(place, number) for place, its in enumerate(pairs) for number, (_, tokens) in enumerate(its) if tokens]
+    if cut := sum(sum(map(len, pairs[place][number])) > model.max_length + 1 for place, number in rows):
+        LOG.warning("the model's context is %d tokens: the beginning of %d longer texts is cut off", model.max_length, cut)
     found: list[list[Score]] = [[NOTHING] * len(its) for its in pairs]
     with tqdm(total=len(rows), disable=model.rank != 0, desc="Running audit requests") as bar:
         for place, its in enumerate(pairs):
@@ -163,14 +190,30 @@ def _batch(model, pairs: Sequence[tuple[list[int], list[int]]]) -> list[Score]:
     import torch
 
     rows = [torch.tensor((context + text)[-(model.max_length + 1) :]) for context, text in pairs]
+    wanted = [row[-min(len(text), len(row) - 1) :] for row, (_, text) in zip(rows, pairs, strict=True)]
     ids = torch.nn.utils.rnn.pad_sequence([row[:-1] for row in rows], batch_first=True)
-    logits = model._model_call(ids.to(model.device))  # (rows, tokens, vocabulary)
-    found = []
-    for row, its, (_, text) in zip(rows, logits, pairs, strict=True):
-        wanted = row[-len(text) :] if len(text) < len(row) else row[1:]
-        end = its.shape[0] - ids.shape[1] + len(row) - 1  # prompt tuning adds positions in front
-        found.append(_of_tokens(its[end - len(wanted) : end], wanted))
-    return found
+    first = min(len(row) - 1 - len(its) for row, its in zip(rows, wanted, strict=True))
+    with _forward(model):
+        logits = _logits(model, ids.shape[1] - first, input_ids=ids.to(model.device)).logits
+        ends = [logits.shape[1] - (ids.shape[1] - (len(row) - 1)) for row in rows]
+        return [_of_tokens(of[end - len(its) : end], its) for of, end, its in zip(logits, ends, wanted, strict=True)]
+
+
+@contextmanager
+def _forward(model) -> Iterator[None]:
+    """The contexts in which lm_eval's `hf` calls its model."""
+    import torch
+
+    half = model.mixed_precision_dtype
+    with torch.inference_mode(), torch.autocast(model.device.type, half, enabled=half is not None):
+        yield
+
+
+def _logits(model, last: int, **given):
+    """What the model's forward returns, with the logits of the last positions, or of more of them."""
+    plain = model.model.get_base_model() if hasattr(model.model, "get_base_model") else model.model
+    few = {"logits_to_keep": last} if "logits_to_keep" in signature(plain.forward).parameters else {}
+    return model.model(**given, **few)
 
 
 def _of_tokens(logits, wanted) -> Score:
@@ -193,10 +236,9 @@ def _after_one_context(model, context: list[int], texts: Sequence[tuple[int, lis
     virtual = getattr(getattr(model.model, "active_peft_config", None), "is_prompt_learning", False)
     if len(context) + longest > model.max_length or virtual:
         return None
-    half = model.mixed_precision_dtype
     found, size = {}, len(texts) if model.batch_size == "auto" else int(model.batch_size)
-    with torch.inference_mode(), torch.autocast(model.device.type, half, enabled=half is not None):
-        read = model.model(input_ids=torch.tensor([context], device=model.device), use_cache=True)
+    with _forward(model):
+        read = _logits(model, 1, input_ids=torch.tensor([context], device=model.device), use_cache=True)
         cache = read.past_key_values
         if type(cache) is not DynamicCache or any(type(layer) is not DynamicLayer for layer in cache.layers):
             return None  # a cache that may forget, or that cannot be copied row by row
