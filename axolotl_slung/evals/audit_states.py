@@ -62,9 +62,10 @@ def _states(self, requests) -> list[HiddenStates | None]:
 def _tokens(self, front: str, after: str) -> tuple[list[int], int]:
     """The tokens of a text, cut to fit, and which of them is the first after the span."""
     before, ids = self.tok_encode(front), self.tok_encode(front + after)
-    first = next((place for place, pair in enumerate(zip(before, ids)) if pair[0] != pair[1]), None)
-    # a token on both sides of the span's end has a part of the span in it
-    first = len(before) if first is None else first + 1
+    first = len(before)
+    if ids[:first] != before:
+        # a token would have characters of both; the span's end is then kept apart from what follows
+        ids = before + self.tok_encode(after, add_special_tokens=False)
     ids = ids[: first + AFTER]
     cut = max(0, len(ids) - self.max_length)
     return ids[cut:], first - cut
