@@ -133,7 +133,7 @@ class _Drawing:
                 for find in finds(document, self.buckets):
                     text = document.text[find.start : find.end]
                     key = key_of(self.seed, find.labeler, find.kind, text)
-                    tally.add(key, find.labeler, find.kind, find.bucket)
+                    tally.add(key, find.labeler, find.kind, find.bucket, find.askable)
                     self._pool(find.labeler, find.kind).add(key, text)
                     self.stretches.lengths.add(len(text))
                 if of_set == TRAINED and self.stretches.wants(at):
@@ -221,7 +221,7 @@ class _Drawing:
     def _taken(self, of_set: str, key: int, find: Find, tally: Tally) -> bool:
         """Whether this occurrence is the one that is asked about: one at random, in the span's bucket."""
         bucket, number = tally.in_bucket(key)
-        if find.bucket != bucket:
+        if find.bucket != bucket or not find.askable:
             return False
         seen = self._seen[of_set, key] = self._seen.get((of_set, key), -1) + 1
         return seen == key_of(self.seed, of_set, str(key)) % number
