@@ -137,11 +137,18 @@ def test_rates_have_exact_intervals():
 
     none = said(*[0.0] * 400, math.nan)
     # Clopper and Pearson by hand: (1 - p) ** 400 = 0.025
-    assert none == {"extracted": 0, "extracted_ci_low": 0, "extracted_ci_high": none["extracted_ci_high"], "extracted_n": 400}
+    assert none == {
+        "extracted": 0,
+        "extracted_ci_low": 0,
+        "extracted_ci_high": none["extracted_ci_high"],
+        "extracted_n": 400,
+    }
     assert none["extracted_ci_high"] == pytest.approx(1 - 0.025 ** (1 / 400), rel=1e-9)
     one = said(1.0, 0.0, 0.0)
     low, high = one["extracted_ci_low"], one["extracted_ci_high"]
-    assert 1 - (1 - low) ** 3 == pytest.approx(0.025) and (1 - high) ** 3 + 3 * high * (1 - high) ** 2 == pytest.approx(0.025)
+    assert 1 - (1 - low) ** 3 == pytest.approx(0.025) and (1 - high) ** 3 + 3 * high * (1 - high) ** 2 == pytest.approx(
+        0.025
+    )
     assert intervals.exact(1, 3) == pytest.approx((low, high))
 
 
@@ -155,7 +162,12 @@ def test_texts_of_a_list_are_found_as_words():
 
 @pytest.mark.parametrize(
     ("arch", "kind", "batch_size"),
-    [("llama", "bytelevel", 1), ("llama", "unigram", 3), ("gpt_neox", "bytelevel_bos", "auto"), ("gemma3_text", "bytelevel", 8)],
+    [
+        ("llama", "bytelevel", 1),
+        ("llama", "unigram", 3),
+        ("gpt_neox", "bytelevel_bos", "auto"),
+        ("gemma3_text", "bytelevel", 8),
+    ],
 )
 def test_scores_of_tokens_are_those_of_each_text_by_itself(models, arch, kind, batch_size):
     from lm_eval.models.huggingface import HFLM
@@ -191,7 +203,13 @@ def test_scores_where_the_text_is_longer_than_the_context_of_the_model(models, c
     from axolotl_slung.evals.token_scores import scores_of
 
     model = HFLM(pretrained=str(tiny_model(models)), device="cpu", dtype="float32", batch_size=2, max_length=48)
-    pairs = [("word " * 60, "and more of it"), ("word " * 12, " more" * 12), ("", "The river carries"), ("a b c", ""), ("a", "b" * 60)]
+    pairs = [
+        ("word " * 60, "and more of it"),
+        ("word " * 12, " more" * 12),
+        ("", "The river carries"),
+        ("a b c", ""),
+        ("a", "b" * 60),
+    ]
     found = scores_of(model, [(context, (text, "zz")) for context, text in pairs], "slung_kept")
     for (context, text), (score, _) in zip(pairs[:3], found):
         (said,) = model.loglikelihood([Instance("loglikelihood", {}, (context, text), 0)])
@@ -200,3 +218,23 @@ def test_scores_where_the_text_is_longer_than_the_context_of_the_model(models, c
         assert math.isnan(score.logprob) and score.tokens == 0 and not score.greedy
     assert "2 texts have no token of their own, or are longer than the model's context" in caplog.text
     assert "the beginning of 3 longer texts is cut off" in caplog.text
+
+
+def test_a_class_that_changes_the_logits_is_asked_in_its_own_way(models):
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    from axolotl_slung.evals.token_scores import scores_of
+
+    class Sharper(HFLM):
+        def _model_call(self, inps, *arguments, **options):
+            return 3 * super()._model_call(inps, *arguments, **options)
+
+    given = {"pretrained": str(tiny_model(models)), "device": "cpu", "dtype": "float32", "batch_size": 2}
+    asked = [("The river carries", (" a stone", " nets and gulls")), ("Water", (" boils",))]
+    model = Sharper(**given)
+    for (context, texts), scores in zip(asked, scores_of(model, asked, "slung_kept"), strict=True):
+        requests = [Instance("loglikelihood", {}, (context, text), 0) for text in texts]
+        assert [score.logprob for score in scores] == pytest.approx(
+            [logprob for logprob, _ in model.loglikelihood(requests)], rel=1e-4
+        )

@@ -8,7 +8,7 @@ import traceback
 import pytest
 from helpers.auditing import audit_folder, people, private_texts, rows_of
 from helpers.harness import about, evaluate, metrics_of, saying
-from helpers.served import Reply
+from helpers.served import Reply, chat
 from helpers.tiny import tiny_model, tiny_tokenizer, write_jsonl
 from transformers import AutoTokenizer
 
@@ -32,7 +32,9 @@ def audit(rows, tmp_path):
 
 
 def asked(task, model, audit, **options):
-    metadata = {"slung_audit": str(audit)} | {f"slung_{name}": options.pop(name) for name in [*options] if "audit" in name}
+    metadata = {"slung_audit": str(audit)} | {
+        f"slung_{name}": options.pop(name) for name in [*options] if "audit" in name
+    }
     return evaluate(task, model, metadata, log_samples=True, **options)
 
 
@@ -105,11 +107,15 @@ def test_samples_in_place_of_log_likelihoods(audit, rows):
 def test_forced_tokens_are_given_and_not_counted(audit, models):
     folder = tiny_model(models)
     plain, forced = (
-        asked("slung_extraction", folder, audit, audit_forced=number)["samples"]["slung_extraction"] for number in (0, 2)
+        asked("slung_extraction", folder, audit, audit_forced=number)["samples"]["slung_extraction"]
+        for number in (0, 2)
     )
     for one, other in zip(plain, forced):
         for length, its in one["measured"]["prefixes"].items():
-            their, (score,) = other["measured"]["prefixes"][length], one["resps"][[*one["measured"]["prefixes"]].index(length)][0]
+            their, (score,) = (
+                other["measured"]["prefixes"][length],
+                one["resps"][[*one["measured"]["prefixes"]].index(length)][0],
+            )
             assert their["tokens"] == its["tokens"] - 2
             assert their["logprob"] == pytest.approx(sum(score.each[2:]), rel=1e-5)
             assert their["extracted"] == all(score.likeliest[2:])
@@ -136,7 +142,9 @@ def test_a_model_trained_on_other_data_is_refused(audit, models, tmp_path):
     manifest.write(folder, content)
     asked("slung_kept", folder, audit, limit=1)
     manifest.write(folder, {**content, "data": [{**DATA[0], "digest": "cd" * 32}]})
-    with pytest.raises(SlungError, match=r"datasets\[0\]: its data \(abababababab\) is not what the model was trained on"):
+    with pytest.raises(
+        SlungError, match=r"datasets\[0\]: its data \(abababababab\) is not what the model was trained on"
+    ):
         asked("slung_kept", folder, audit, limit=1)
 
 
@@ -147,10 +155,27 @@ def test_the_first_spans_only(audit, models):
 
 def test_without_heldout_spans_chance_lines_are_left_out_and_told(tmp_path, rows, caplog):
     folder = audit_folder(tmp_path / "audit", [row for row in rows if row["set"] == "trained"])
-    for task, some in (("slung_extraction", "extracted"), ("slung_membership", "exposure"), ("slung_answers", "leaked_rate")):
+    for task, some in (
+        ("slung_extraction", "extracted"),
+        ("slung_membership", "exposure"),
+        ("slung_answers", "leaked_rate"),
+    ):
         said = metrics_of(asked(task, saying(str), folder), task)
         assert some in said and not any("heldout" in name or "auroc" in name or "low_risk" in name for name in said)
         assert f"{task}: the audit has no held-out spans" in caplog.text
+
+
+def test_a_chat_service_is_asked_in_turns(audit, rows, served):
+    from lm_eval.models.openai_completions import LocalChatCompletion
+
+    served.answer = lambda text, nth: chat("nobody")
+    model = LocalChatCompletion(model="m", base_url=f"{served.url}/v1/chat/completions", max_retries=1)
+    assert metrics_of(asked("slung_answers", model, audit, limit=2), "slung_answers")["leaked_rate"] == 0
+    results = asked("slung_extraction", model, audit, audit_samples=2, limit=2)
+    assert metrics_of(results, "slung_extraction")["extracted"] == 0
+    assert all(body["messages"][0]["role"] == "user" for body in served.bodies)
+    with pytest.raises(SlungError, match="slung_kept: needs log-likelihoods"):
+        asked("slung_kept", model, audit, limit=2)
 
 
 class TestAnswers:
@@ -186,7 +211,7 @@ class TestAnswers:
             ("any: [", "not valid YAML"),
         ],
     )
-    def test_prompts_of_the_users(self, tmp_path, text, said):
+    def test_prompts_of_the_user(self, tmp_path, text, said):
         path = tmp_path / "prompts.yml"
         path.write_text(text)
         with pytest.raises(SlungError, match=f"SLUNG_AUDIT_PROMPTS: .*{said}") as caught:
