@@ -219,7 +219,13 @@ def step(dry: bool, rounds: int) -> dict:
     }  # fmt: skip
     batch, length = (2, 16) if dry else (4, 2048)
     if dry:
-        size |= {"vocab_size": 131, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+        size |= {
+            "vocab_size": 131,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+        }
         size["num_key_value_heads"] = 4
     torch.manual_seed(0)
     ids = torch.randint(5, size["vocab_size"], (batch, length))
@@ -227,7 +233,9 @@ def step(dry: bool, rounds: int) -> dict:
     codes = torch.from_numpy(encode(ids.numpy(), torch.full(ids.shape, 2).numpy(), torch.ones(ids.shape).numpy()))
     coded = torch.where(risky, codes, ids)
     results, steps = {}, 1 if dry else 8
-    print(f"\ntraining step, {batch} x {length} tokens, Llama of {size['num_hidden_layers']} layers of {size['hidden_size']}:")
+    print(
+        f"\ntraining step, {batch} x {length} tokens, Llama of {size['num_hidden_layers']} layers of {size['hidden_size']}:"
+    )
     for name in ("stock", "stock, Liger's loss", "slung", "slung on logits"):
         torch.manual_seed(0)
         config = AutoConfig.for_model("llama", **size)
@@ -243,7 +251,12 @@ def step(dry: bool, rounds: int) -> dict:
                 from liger_kernel.transformers import apply_liger_kernel_to_llama
 
                 apply_liger_kernel_to_llama(
-                    rope=False, cross_entropy=False, fused_linear_cross_entropy=True, rms_norm=False, swiglu=False, model=model
+                    rope=False,
+                    cross_entropy=False,
+                    fused_linear_cross_entropy=True,
+                    rms_norm=False,
+                    swiglu=False,
+                    model=model,
                 )
             elif name != "stock":
                 SelectiveCausalLMLoss(preset("unlikelihood")).attach(model, name == "slung")
@@ -279,7 +292,9 @@ def step(dry: bool, rounds: int) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--parts", nargs="+", default=["check", "time", "profile", "step"], choices=["check", "time", "profile", "step"])
+    parser.add_argument(
+        "--parts", nargs="+", default=["check", "time", "profile", "step"], choices=["check", "time", "profile", "step"]
+    )
     parser.add_argument("--rounds", type=int, default=15, help="how often the arms take turns, at most")
     parser.add_argument("--seconds", type=float, default=20, help="time for the turns of a shape, about")
     parser.add_argument("--json", help="a file for the figures")

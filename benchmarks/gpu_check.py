@@ -1,6 +1,6 @@
 """Whether the fused loss is right on this device: against float64, at awkward sizes. `gpu.py` runs it first.
 
-    python benchmarks/gpu_check.py        # prints a line per check; ends with 1 if one is wrong
+python benchmarks/gpu_check.py        # prints a line per check; ends with 1 if one is wrong
 """
 
 from __future__ import annotations
@@ -65,7 +65,12 @@ def rows(vocabularies=VOCABULARIES) -> Iterator[Check]:
 def losses(sizes=((1, 50304, 64), (777, 50257, 128), (4096, 32000, 512), (5000, 128256, 256))) -> Iterator[Check]:
     """Loss and gradients of cross-entropy, unlikelihood and masked tokens together."""
     for tokens, vocabulary, width in sizes:
-        for dtype, allowed in ((torch.float64, 1e-10), (torch.float32, 1e-4), (torch.bfloat16, 1e-2), (torch.float16, 1e-2)):
+        for dtype, allowed in (
+            (torch.float64, 1e-10),
+            (torch.float32, 1e-4),
+            (torch.bfloat16, 1e-2),
+            (torch.float16, 1e-2),
+        ):
             torch.manual_seed(0)
             hidden = torch.randn(tokens, width, device=DEVICE).to(dtype)
             weight = (torch.randn(vocabulary, width, device=DEVICE) * width**-0.5).to(dtype)
@@ -135,7 +140,10 @@ def run(small: bool = False) -> bool:
     right = True
     for check in (check for group in groups for check in group):
         right &= check.right
-        print(f"{'right' if check.right else 'WRONG'}  {check.error:8.1e}  at most {check.allowed:.0e}  {check.what}", flush=True)
+        print(
+            f"{'right' if check.right else 'WRONG'}  {check.error:8.1e}  at most {check.allowed:.0e}  {check.what}",
+            flush=True,
+        )
     return right
 
 

@@ -25,6 +25,7 @@ from .products import empty_logits, logits_into, times_weight
 from .rows import log_odds_and_dlogits
 from .weight_gradient import WeightGradient, fitted, product_in, scaled
 
+
 class ChunkSize(NamedTuple):
     """How many tokens are projected at once.
 
@@ -84,7 +85,11 @@ class _LinearSelectiveLoss(torch.autograd.Function):
             loss += losses.sum()
             narrow = (-logit_scale * slopes / norm)[:, None]
             if d_hidden is not None:
-                d_hidden[rows] = product_in(times_weight(dlogits, w), narrow, d_hidden.dtype)
+                product = times_weight(dlogits, w)
+                if isinstance(rows, slice):
+                    product_in(product, narrow, d_hidden.dtype, d_hidden[rows])
+                else:
+                    d_hidden[rows] = product_in(product, narrow, d_hidden.dtype)
             if d_bias is not None:
                 side, size = fitted(narrow.new_ones(len(narrow), 1), narrow, dtype)
                 sum_of_rows = side[:, 0] @ dlogits
@@ -206,6 +211,8 @@ def linear_log_odds(
     everything = torch.arange(len(targets), device=targets.device)
     log_odds = [
         log_odds_and_dlogits(logits, targets[rows], logit_scale, softcap)[0]
-        for rows, _states, logits in _projected(hidden, weight, bias, _chunks(everything, len(hidden), len(weight), dtype))
+        for rows, _states, logits in _projected(
+            hidden, weight, bias, _chunks(everything, len(hidden), len(weight), dtype)
+        )
     ]
     return torch.cat(log_odds) if log_odds else hidden.new_zeros(0, dtype=torch.float32)

@@ -72,17 +72,18 @@ def _row(z_ptr, stride, targets_ptr, log_odds_ptr, vocabulary, scale, cap, HAS_C
 
     nothing = tl.full((1,), float("nan"), tl.float32)
     tl.store(log_odds_ptr + row + tl.arange(0, 1), tl.where(known, target - others, nothing))
-    for start in range(0, whole, BLOCK):
-        at = start + columns
-        z, bend = _logits(tl.load(z_ptr + at), scale, cap, HAS_CAP)
-        tl.store(z_ptr + at, tl.where(at == y, -1.0, tl.exp(z - others)) * bend)
     at = whole + columns
     z, bend = _logits(tl.load(z_ptr + at, mask=at < vocabulary, other=0.0), scale, cap, HAS_CAP)
     tl.store(z_ptr + at, tl.where(at == y, -1.0, tl.exp(z - others)) * bend, mask=at < vocabulary)
+    for start in range(0, whole, BLOCK):
+        # backwards: what was read last is still in the cache
+        at = whole - BLOCK - start + columns
+        z, bend = _logits(tl.load(z_ptr + at), scale, cap, HAS_CAP)
+        tl.store(z_ptr + at, tl.where(at == y, -1.0, tl.exp(z - others)) * bend)
 
 
-BLOCK, WARPS = 4096, 8
-"""Columns that a program reads at once, and its warps: 16 columns per thread."""
+BLOCK, WARPS = 4096, 16
+"""Columns that a program reads at once, and its warps: 8 columns, 16 bytes per thread. The fastest of those tried on an H200."""
 
 
 def log_odds_and_dlogits(

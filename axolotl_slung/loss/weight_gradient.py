@@ -97,15 +97,16 @@ def fitted(hidden: Tensor, narrow: Tensor, dtype: torch.dtype) -> tuple[Tensor, 
     return (side * factor).to(dtype), 1 / factor
 
 
-def product_in(x: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
+def product_in(x: Tensor, factor: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
     """`x * factor`, computed in the wider dtype and rounded once to `dtype`, without a wide copy.
 
     Args:
         x: any shape.
         factor: a scalar, or `[rows, 1]` for `x` of shape `[rows, columns]`.
         dtype: of the result.
+        out: where to write it; may be `x`. None: new memory.
     """
-    out = torch.empty_like(x, dtype=dtype)
+    out = torch.empty_like(x, dtype=dtype) if out is None else out
     if x.device.type == "cuda" and x.ndim == 2 and torch.float64 not in (x.dtype, factor.dtype, dtype) and has_triton():
         from .elementwise_triton import times
 
@@ -116,6 +117,4 @@ def product_in(x: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
 
 def scaled(grad: Tensor | None, factor: Tensor, dtype: torch.dtype) -> Tensor | None:
     """`grad * factor` in `dtype`, in place if the dtypes agree."""
-    if grad is None:
-        return None
-    return grad.mul_(factor) if grad.dtype == dtype else product_in(grad, factor, dtype)
+    return None if grad is None else product_in(grad, factor, dtype, grad if grad.dtype == dtype else None)
