@@ -7,6 +7,7 @@ import traceback
 
 import pytest
 from helpers.auditing import audit_folder, people, private_texts, rows_of
+from helpers.engines import Engine
 from helpers.harness import about, evaluate, metrics_of, saying
 from helpers.served import Reply, chat
 from helpers.tiny import tiny_model, tiny_tokenizer, write_jsonl
@@ -80,6 +81,9 @@ def test_a_model_that_tells_sums_only(audit, rows):
     said = metrics_of(asked("slung_membership", model, audit), "slung_membership")
     # decoys are names of the training data too, as likely as the others
     assert said["exposure"] == pytest.approx(math.log2(3) - math.log2(2)) and said["rank_first"] == 0
+    model.loglikelihood = lambda requests, **options: [(-1.0, True)] * len(requests)
+    said = metrics_of(asked("slung_extraction", model, audit), "slung_extraction")
+    assert said["extracted"] == 1 and math.isnan(said["common_prefix"]) and math.isnan(said["extraction_strength"])
     with pytest.raises(SlungError, match="SLUNG_AUDIT_FORCED=1: this model"):
         asked("slung_extraction", model, audit, audit_forced=1)
 
@@ -176,6 +180,27 @@ def test_a_chat_service_is_asked_in_turns(audit, rows, served):
     assert all(body["messages"][0]["role"] == "user" for body in served.bodies)
     with pytest.raises(SlungError, match="slung_kept: needs log-likelihoods"):
         asked("slung_kept", model, audit, limit=2)
+
+
+def test_a_service_with_log_likelihoods_measures_as_hf(audit, models, served):
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
+
+    folder, tasks = tiny_model(models), ["slung_extraction", "slung_membership", "slung_kept", "slung_answers"]
+    engine = Engine(folder)
+    served.answer = lambda *_: engine.reply(served.bodies[-1])
+    given = {"model": "m", "tokenizer": str(folder), "tokenizer_backend": "huggingface", "max_length": 513}
+    model = LocalCompletionsAPI(base_url=f"{served.url}/v1/completions", **given)
+    found, expected = (asked(tasks, one, audit, gen_kwargs="max_gen_toks=4") for one in (model, folder))
+    # what needs single tokens
+    alone = ("common_prefix", "extraction_strength", "auroc_min_k", "low_risk_greedy")
+    for task in tasks:
+        mine, theirs = metrics_of(found, task), metrics_of(expected, task)
+        assert mine.keys() == theirs.keys()
+        for name, value in theirs.items():
+            if name.startswith(alone):
+                assert isinstance(value, str) or math.isnan(mine[name]), name
+            elif not isinstance(value, str):
+                assert mine[name] == pytest.approx(value, rel=1e-4, abs=1e-6, nan_ok=True), (task, name)
 
 
 class TestAnswers:
