@@ -3,7 +3,6 @@
 import copy
 
 import pytest
-import torch
 from helpers.heads import assert_same, attached, batch, load, step
 
 from axolotl_slung.loss import counted as counted_module
