@@ -1,6 +1,7 @@
 """Each example config runs: its base model replaced by a tiny one of the same architecture, its data by local files."""
 
 import itertools
+import shutil
 
 import fasttext
 import pytest
@@ -9,6 +10,7 @@ from helpers import ROOT
 from helpers.axolotl_run import run_axolotl
 from helpers.tiny import TEXT, tiny_model, write_jsonl
 
+from axolotl_slung.demo import support_chats
 from axolotl_slung.labeling.fasttext.labeler import ALIASES
 from axolotl_slung.storage import cache_path
 
@@ -22,7 +24,10 @@ ARCHITECTURE = {
     "olmo1b-tofu-slung": "olmo",
     "lora-chat-slung": "qwen2",
     "streaming": "llama",
+    "privacy-slung": "llama",
 }
+LONG = {"privacy-slung": 512}
+"""Sequence lengths of those whose chats have more than 128 of the tiny tokenizer's tokens."""
 CPU = "# On a CPU, change these keys:"
 ON_A_CPU = [name for name in ARCHITECTURE if not name.startswith("olmo1b")]
 """Those whose headers say that a CPU runs them; the others ask for a GPU."""
@@ -38,7 +43,7 @@ def overrides(name, folder):
         "optimizer": "adamw_torch",
         "deepspeed": "",
         "revision-of-model": "",
-        "sequence-len": 128,
+        "sequence-len": LONG.get(name, 128),
         "micro-batch-size": 2,
         "gradient-accumulation-steps": 2,
         "max-steps": 2,
@@ -52,6 +57,8 @@ def overrides(name, folder):
 
 def data(folder, monkeypatch):
     """Every file that the examples name, small; the classifier is a real one, trained on a few lines."""
+    support_chats.write(folder / "demo/chats.jsonl", rows=40, heldout=0)
+    shutil.copytree(EXAMPLES / "patterns", folder / "example_configs/patterns")
     documents = [{"text": f"{text} {TOXIC} {NAME} said so."} for text in TEXT] * 4
     for file in ("data/dolma.jsonl", "data/reddit.jsonl", "demo/train.jsonl"):
         write_jsonl(folder / file, documents)
@@ -89,7 +96,8 @@ def test_a_cpu_runs_it_as_its_header_says(tmp_path, monkeypatch, name):
     """With a tiny model, a short run, and no other change than those of the header."""
     data(tmp_path, monkeypatch)
     config = yaml.safe_load((EXAMPLES / f"{name}.yml").read_text(encoding="utf-8")) | header_keys(name)
-    config |= {"base_model": str(tiny_model(tmp_path, arch=ARCHITECTURE[name])), "sequence_len": 128, "max_steps": 2}
+    config |= {"base_model": str(tiny_model(tmp_path, arch=ARCHITECTURE[name])), "max_steps": 2}
+    config["sequence_len"] = LONG.get(name, 128)
     run = run_axolotl(config, tmp_path, env={"AXOLOTL_SLUNG_CACHE": str(tmp_path / "cache")}).check()
     assert (tmp_path / config["output_dir"]).is_dir(), run
 
