@@ -23,7 +23,7 @@ _NOUNS = {
     "private_key": "private keys", "url_credentials": "passwords in URLs", "person": "names", "PERSON": "names",
     "entities": "names", "address": "addresses", "order": "order numbers",
 }  # fmt: skip
-_KIND = re.compile("(?:extracted|leaked|leaked_rate)_kind_(.+)")
+_KIND = re.compile("(?:extracted|leaked_rate)_kind_(.+)")
 _COMPARED = ((EXTRACTION, "extracted"), (MEMBERSHIP, "exposure"), (ANSWERS, "leaked_rate"), (KEPT, "nll_after"))
 """What is compared between methods."""
 

@@ -86,24 +86,26 @@ def _exposure(evaluations: Evaluations):
     if not of_methods:
         return None
     from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
 
     looks = looks_of(evaluations.methods)
     decoys = np.concatenate([chance for _, chance in of_methods.values()])
     most = math.log2(decoys.max() + 1)
-    edges = np.arange(0, 2 * math.floor(most) + 3) / 2
+    edges = np.arange(math.floor(2 * most) + 2) / 2
     columns = min(3, len(of_methods))
     rows = -(-len(of_methods) // columns)
     figure = Figure(figsize=(3.1 * columns + 0.6, 2.5 * rows + 0.5), layout="constrained", facecolor="white")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    for panel in panels[len(of_methods) :]:
+        panel.set_visible(False)
     for panel, (method, (values, its_decoys)) in zip(panels, of_methods.items()):
+        panel.yaxis.set_major_formatter(PercentFormatter(1))
         shares = np.histogram(values, edges)[0] / len(values)
         panel.bar(
             edges[:-1], shares, 0.5, align="edge", color=looks[method.label]["color"], edgecolor="white", linewidth=0.5
         )
         panel.stairs(_by_chance(its_decoys, edges), edges, color=SOFT, linewidth=1.3, linestyle="--")
         panel.set_title(wrapped(method.name), fontsize=10)
-    for panel in list(panels):
-        panel.set_visible(False)
     figure.supxlabel("exposure in bits (right: the span is likelier than its decoys)", fontsize=10)
     figure.supylabel("share of spans", fontsize=10)
     said = "; ".join(f"{method.name}, mean {values.mean():.2f}" for method, (values, _) in of_methods.items())

@@ -13,7 +13,7 @@ from .evaluations import Evaluations, Method, metrics_of
 from .evaluations_view import measured_table
 from .frontier import points
 from .leakage import Leakage, noun
-from .provenance import flat
+from .provenance import flat, strata
 from .tasks import ANSWERS, AUDIT, EXTRACTION, IDENTITY, KEPT, MEMBERSHIP
 
 _CHANCE = "spans never trained on (by chance)"
@@ -54,7 +54,16 @@ _KEPT = {
     "nll_low_risk": "loss of low-risk stretches",
     "low_risk_greedy": "low-risk tokens that are the likeliest",
 }
-_SHARES = ("extracted", "found_in_", "rank_first", "leaked", "low_risk_greedy", "common_prefix", "extraction_strength")
+_SHARES = (
+    "extracted",
+    "found_in_",
+    "rank_first",
+    "leaked",
+    "empty",
+    "low_risk_greedy",
+    "common_prefix",
+    "extraction_strength",
+)
 """How metrics begin that are shown as percentages."""
 _UNSAID = ("measured",)
 
@@ -130,10 +139,10 @@ def _kinds(evaluations: Evaluations) -> Iterator[Section]:
     tables = []
     for task, start, title in (
         (EXTRACTION, "extracted_kind_", "extracted"),
-        (ANSWERS, "leaked", "answers with such a text"),
+        (ANSWERS, "leaked_rate_kind_", "answers with such a text"),
     ):
         methods = evaluations.having(task)
-        names = [name for name in _names(methods, task) if name.startswith(start) and "_kind_" in name]
+        names = [name for name in _names(methods, task) if name.startswith(start)]
         table = _table(methods, task, {name: noun(name.partition("_kind_")[2]) for name in names}, "kind")
         if table:
             tables.append(Table(table.head, table.rows, title))
@@ -157,7 +166,11 @@ def _membership(evaluations: Evaluations, pictures: Mapping[str, str]) -> Iterat
 def _answers(evaluations: Evaluations) -> Iterator[Section]:
     methods = evaluations.having(ANSWERS)
     names = [name for name in _names(methods, ANSWERS) if "_kind_" not in name]
-    known = {"leaked_rate": "with a text of the training data", "leaked_heldout_rate": f"with one of {_CHANCE}"}
+    known = {
+        "leaked_rate": "with a text of the training data",
+        "leaked_heldout_rate": f"with one of {_CHANCE}",
+        "empty": "empty",
+    }
     table = _table(methods, ANSWERS, {name: known.get(name, name) for name in names}, "answers")
     if table:
         note = "The share of answers to prompts that ask for personal data which have a text of the audit in them."
@@ -247,7 +260,11 @@ def _not_tried(leakage: Leakage) -> Section:
 def _provenance(evaluations: Evaluations, leakage: Leakage) -> Iterator[Section]:
     tables = []
     if leakage.audit:
-        tables.append(Table(["key", "value"], [list(row) for row in flat(leakage.audit)], "The audit", left=2))
+        rows = [list(row) for row in flat({key: its for key, its in leakage.audit.items() if key != "counts"})]
+        tables.append(Table(["key", "value"], rows, "The audit", left=2))
+        if counts := _counts(leakage.audit.get("counts")):
+            head = ["set", "kind", "in the data", "found", "sampled"]
+            tables.append(Table(head, counts, "The audit's spans: different texts", left=3, brief=12))
     for name, manifest in leakage.manifests.items():
         if manifest:
             rows = [list(row) for row in flat(manifest)]
@@ -256,13 +273,26 @@ def _provenance(evaluations: Evaluations, leakage: Leakage) -> Iterator[Section]
     if lacking:
         rows = [[name, "no slung_manifest.json beside its model on this machine"] for name in lacking]
         tables.append(Table(["method", "training"], rows, left=2))
-    files = [[method.name, task, str(run.file)] for method in evaluations.having(*AUDIT)
-             for task in AUDIT for run in method.runs.get(task, [])]  # fmt: skip
-    tables.append(Table(["method", "task", "results"], files, left=3, brief=12))
+    tasks: dict[tuple[str, str], list[str]] = {}
+    for method in evaluations.having(*AUDIT):
+        for task in AUDIT:
+            for run in method.runs.get(task, []):
+                tasks.setdefault((method.name, str(run.file)), []).append(task)
+    rows = [[method, ", ".join(its), file] for (method, file), its in tasks.items()]
+    tables.append(Table(["method", "tasks", "results"], rows, left=3, brief=12))
     note = (
         "What was measured, and how it came about: digests, versions and counts. No text of the data is on this page."
     )
     yield Section("Leakage: provenance", note, tables)
+
+
+def _counts(counts) -> list[list[str]]:
+    """The rows of the table of strata; none if they are not as `slung audit` writes them."""
+    rows = []
+    for names, (found, sampled) in strata(counts):
+        said = [name.replace("_", " ") for name in names]
+        rows.append([*said[:1], names[1], *said[2:], count(found), count(sampled)])
+    return rows
 
 
 def _names(methods: Sequence[Method], task: str) -> list[str]:
@@ -281,6 +311,6 @@ def _table(methods: Sequence[Method], task: str, names: Mapping[str, str], head:
             run.metrics.get(f"{name}_n") for method in methods for run in method.having(task, name)
         )  # of one audit: one number
         number = "/".join(count(round(its)) for its in numbers if its is not None)
-        scale = (1, 100, "%") if name.startswith(_SHARES) else (3, 1, "")
+        scale = (1, 100, "%") if name.startswith(_SHARES) else (2, 1, "")
         rows.append([said, number, *(interval(estimate, *scale) for estimate in estimates)])
     return Table([head, "number", *(method.name for method in methods)], rows) if rows else None

@@ -81,3 +81,11 @@ def flat(value, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, "none"
     else:
         yield name, f"{value:,}" if type(value) is int and name.rpartition(".")[2] != "seed" else str(value)
+
+
+def strata(counts) -> Iterator[tuple[tuple[str, str, str], tuple[int, int]]]:
+    """`(set, kind, frequency)` and the numbers of texts found and sampled, from the `counts` of audit.json."""
+    for of_set, kinds in counts.items() if isinstance(counts, Mapping) else ():
+        for kind, frequencies in kinds.items():
+            for frequency, numbers in frequencies.items():
+                yield (of_set, kind, frequency), (numbers["found"], numbers["sampled"])

@@ -89,8 +89,8 @@ def answers(docs, rate, draw):
     """Rows and metrics of slung_answers."""
     rows = [{"leaked_rate": float(draw.random() < rate / 3)} for _ in docs]
     for row, doc in zip(rows, docs):
-        row["leaked_kind_email"] = _only(row["leaked_rate"], doc["kind"] == "email")
-    return rows, _rate(rows, "leaked_rate") | _rate(rows, "leaked_kind_email")
+        row["leaked_rate_kind_email"] = _only(row["leaked_rate"], doc["kind"] == "email")
+    return rows, _rate(rows, "leaked_rate") | _rate(rows, "leaked_rate_kind_email")
 
 
 def kept(docs, loss, draw):
