@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..evals.measures.paired import Clusters, Values, difference, holm
 from .evaluations import Estimate, Method, directions, ordered
 from .samples import Samples
+from .tasks import AUDIT
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ _NOT_OF_THE_MODEL = ("judge_", "auroc_bag_of_words", "auroc_shuffled", "chosen_l
 
 
 def all_differences(methods: Sequence[Method], base: Method, comparer: Comparer) -> list[Difference]:
-    """The differences of all methods to one, in all metrics that both have."""
+    """The differences of all methods to one, in all metrics that both have. Those of audits have a section of their own."""
     return differences_in(methods, base, comparer, None)
 
 
@@ -187,7 +188,7 @@ def _of_method(
     method: Method, base: Method, comparer: Comparer, chosen: Collection[tuple[str, str]] | None
 ) -> list[tuple[str, str, bool, Interval]]:
     rows = []
-    for task in ordered(task for task in method.runs if task in base.runs):
+    for task in ordered(task for task in method.runs if task in base.runs and (chosen or task not in AUDIT)):
         better: Mapping[str, bool] = directions(task, [*method.runs[task], *base.runs[task]])
         for metric, higher in better.items():
             if metric.startswith(_NOT_OF_THE_MODEL) or (chosen is not None and (task, metric) not in chosen):

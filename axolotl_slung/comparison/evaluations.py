@@ -145,6 +145,7 @@ class Evaluations:
         with_paper: whether the paper's numbers stand beside the methods'.
         attacks: what `slung attack` has measured.
         audit: the content of audit.json, if the audit's folder was given.
+        against: the name of the method that the others are compared with, if one was chosen.
     """
 
     methods: list[Method]
@@ -154,6 +155,7 @@ class Evaluations:
     with_paper: bool = False
     attacks: list[Attack] = field(default_factory=list)
     audit: dict | None = None
+    against: str | None = None
 
     def having(self, *tasks: str) -> list[Method]:
         """The methods that have a run of any of the tasks."""

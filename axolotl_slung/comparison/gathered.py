@@ -86,7 +86,7 @@ def evaluations(
     differences = all_differences(methods, base, comparer) if base else []
     notes += comparer.notes if base else []
     notes = [visible(note) for note in dict.fromkeys(notes)]
-    return Evaluations(methods, notes, comparer, differences, with_paper, attacks, audit_of(sources, by_task))
+    return Evaluations(methods, notes, comparer, differences, with_paper, attacks, audit_of(sources, by_task), against)
 
 
 def _found(source: Source, notes: list[str]) -> Iterator[_Found]:

@@ -113,8 +113,7 @@ def _counted(run: Run, metric: str) -> tuple[int, int] | None:
 def differences_of(evaluations: Evaluations) -> list[Difference]:
     """The differences of all methods to the one of `--against`, or else to the first that was asked."""
     asked = evaluations.having(*AUDIT)
-    names = {difference.against for difference in evaluations.differences}
-    base = next((method for method in asked if method.name in names), asked[0] if asked and not names else None)
+    base = next((method for method in asked if evaluations.against in (None, method.name)), None)
     return differences_in(asked, base, evaluations.comparer, _COMPARED) if base else []
 
 

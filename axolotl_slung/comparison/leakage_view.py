@@ -79,8 +79,7 @@ def leakage_sections(evaluations: Evaluations, leakage: Leakage, pictures: Mappi
     parts = [_verdict(leakage), *_extraction(evaluations, pictures), *_kinds(evaluations)]
     parts += [*_membership(evaluations, pictures), *_answers(evaluations), *_understanding(evaluations, pictures)]
     parts += [*_attacks(leakage, pictures), *_identity(evaluations)]
-    if not evaluations.differences:
-        parts += section_of(leakage.differences, "Leakage: differences to {against}")
+    parts += section_of(leakage.differences, "Leakage: differences to {against}")
     parts.append(_not_tried(leakage))
     return [part for part in (*parts, *_provenance(evaluations, leakage)) if part]
 

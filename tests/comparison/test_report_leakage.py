@@ -149,6 +149,15 @@ def test_differences_are_paired_by_span(reported):
     assert found["masked", "nll_after"]["finding"] == "better"
 
 
+def test_against_chooses_the_method_that_the_others_are_compared_with(tmp_path):
+    sources = [
+        f"{label}={audited(tmp_path / label, f'out/{label}', rate, 1.0)}" for label, rate in (("a", 0.0), ("b", 0.5))
+    ]
+    _, figures = run(tmp_path, *sources, "--against", "b")
+    assert {(its["method"], its["against"]) for its in figures["leakage"]["differences"]} == {("a", "b")}
+    assert "differences" not in figures
+
+
 def test_the_frontier_of_a_loss(reported):
     printed, _, _ = reported
     lines = [" ".join(line.split()) for line in printed.splitlines()]

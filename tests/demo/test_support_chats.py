@@ -130,7 +130,13 @@ def test_what_the_labelers_of_the_example_find(made, tmp_path):
         assert hits["own"][kind] == all_of[kind]
     assert hits["builtin"]["order"] == hits["builtin"]["address"] == 0
     page = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
-    for kind, name in (("card", "builtin"), ("person", "person"), ("order", "own"), ("email", "builtin"), ("phone", "builtin")):
+    for kind, name in (
+        ("card", "builtin"),
+        ("person", "person"),
+        ("order", "own"),
+        ("email", "builtin"),
+        ("phone", "builtin"),
+    ):
         number = f"{hits[name][kind]} of {all_of[kind]}" if hits[name][kind] < all_of[kind] else f" of {all_of[kind]} |"
         assert number in page, kind
     # mistyped cards, customers who are not on the list, and their neighbors
