@@ -40,6 +40,23 @@ def with_error(
     }
 
 
+def exact_rate(name: str, of: str | None = None, higher: bool | None = None) -> dict[str, Metric]:
+    """A rate of zeros and ones with its exact 95 % interval (Clopper and Pearson 1934) and the number of its values.
+
+    Args:
+        name: the metric's name.
+        of: the key of the documents' values, if it differs from `name`. NaN is left out.
+        higher: whether higher is better.
+    """
+    of = of or name
+    return {
+        name: Metric(of, intervals.mean, higher),
+        f"{name}_ci_low": Metric(of, intervals.exact_low),
+        f"{name}_ci_high": Metric(of, intervals.exact_high),
+        f"{name}_n": Metric(of, lambda values: len(intervals.known(values))),
+    }
+
+
 def aggregate(metrics: Mapping[str, Metric], rows: Sequence[Mapping]) -> dict[str, float]:
     """All metrics over all documents."""
     return {name: metric.aggregate([row[metric.of] for row in rows]) for name, metric in metrics.items()}

@@ -72,6 +72,21 @@ class Options(BaseModel):
     perplexity_reddit: str = Field(
         "allenai/paloma:dolma_100_subreddits", description="Text for slung_perplexity_reddit: the column `text`."
     )
+    audit: str | None = Field(None, description="The folder that `slung audit` drew, for the tasks of slung_audit.")
+    audit_samples: int | None = Field(
+        None,
+        ge=1,
+        description="Samples per span of slung_extraction, for services that give no log-likelihoods.",
+    )
+    audit_forced: int = Field(
+        0, ge=0, description="How many first tokens of a span slung_extraction gives beside the text in front of it."
+    )
+    audit_reference: str | None = Field(
+        None, description="Samples of slung_membership of another model: a file, or a folder of results."
+    )
+    audit_prompts: str | None = Field(
+        None, description="A YAML file of prompts by kind of span, for slung_answers beside the package's own."
+    )
     scorer: tuple[str, ...] = Field(
         ("fitted",),
         min_length=1,

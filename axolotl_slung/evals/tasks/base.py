@@ -37,7 +37,7 @@ class SlungTask(ConfigurableTask):
         config |= {"test_split": "test", "metadata": {"version": given.get("version"), "slung": self.about}}
         if self.REQUEST:
             attach()
-            config["output_type"] = "loglikelihood_rolling"  # a config may only name lm_eval's types
+            config.setdefault("output_type", "loglikelihood_rolling")  # a config may only name lm_eval's types
         super().__init__(config=config)
         if self.REQUEST:
             self.OUTPUT_TYPE = self.REQUEST
