@@ -109,7 +109,8 @@ def test_headers_say_what_a_cpu_takes():
     assert header_keys("lora-chat-slung")["lora_mlp_kernel"] is False
 
 
-@pytest.mark.parametrize("name", ARCHITECTURE)
+# all commands of docs/privacy.md are run by a slow test
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURE if name != "privacy-slung"])
 def test_example_runs(tmp_path, monkeypatch, name):
     data(tmp_path, monkeypatch)
     config = yaml.safe_load((EXAMPLES / f"{name}.yml").read_text(encoding="utf-8"))
