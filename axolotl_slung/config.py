@@ -183,6 +183,13 @@ class SlungConfig(Block):
         description="A study of wrong labels: drop and add spans at random. The choice depends only on the seed and the "
         "texts.",
     )
+    holdout_share: Float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="The share of the rows of `datasets:` that is left out of training, chosen by digests of the rows. "
+        "`slung audit` asks about them to compare.",
+    )
     fused: bool = Field(
         True,
         description="Compute the loss in the model's head, without storing the logits, if the head allows it. "

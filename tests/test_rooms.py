@@ -26,10 +26,11 @@ ALLOWED = {
     "labels": {*BASICS, "labeling"},
     "config": {*BASICS, "labeling", "labels"},
     "fault_words": set(),
+    "manifest": {"visible", "errors", "storage"},
     "faults": {*BASICS, "labeling", "labels", "config", "fault_words"},
     "loss": {*BASICS, "labels"},
     # Axolotl
-    "training": {*BASICS, "labeling", "labels", "loss", "config", "faults"},
+    "training": {*BASICS, "labeling", "labels", "loss", "config", "faults", "manifest"},
     # before a run
     "corpus": {*BASICS, "labeling", "labels", "config", "faults"},
     "render": {"visible", "errors"},
@@ -38,7 +39,8 @@ ALLOWED = {
     "distill": {*BASICS, "labeling", "labels", "corpus", "label_stats"},
     "doctor": {*BASICS, "labels", "loss", "config", "faults", "training"},
     # after it
-    "evals": {*BASICS, "labeling"},
+    "evals": {*BASICS, "labeling", "manifest"},
+    "audit": {*BASICS, "labels", "evals"},
     "lm_eval_tasks": {"evals"},
     "comparison": {*BASICS, "evals", "render"},
     "demo": {*BASICS, "labeling", "labels", "evals"},

@@ -22,6 +22,7 @@ _COMMANDS = {
     "qa": "Measure labels against spans that people marked.",
     "report": "Make one table and one page of pictures from lm_eval results.",
     "doctor": "Train a config for a few steps and check that its labels reach the loss.",
+    "audit": "Draw spans of a config's data, to ask a trained model about them.",
     "rescore": "Score a model's saved answers again, with another scorer or judge.",
     "judge-agreement": "Compare a judge's verdicts with people's, on a sheet of answers.",
     "scorer": "Compare scorers of toxicity with frozen scores, calibrate them, and fit new ones.",

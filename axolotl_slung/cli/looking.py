@@ -187,14 +187,14 @@ def open_config(path: str, block: SlungConfig, held_out: bool = False) -> tuple[
 
     from ..training.data.look import data_sets
 
-    with _axolotls(path):
+    with axolotl_errors(path):
         cfg = load_cfg(path)
         cfg["slung"] = DictDefault(block.model_dump(mode="json", exclude_unset=True))
         return cfg, data_sets(cfg, load_tokenizer(cfg), held_out)
 
 
 @contextmanager
-def _axolotls(path: str):
+def axolotl_errors(path: str):
     """Errors of Axolotl and of `datasets` about the config, as a `SlungError`."""
     try:
         yield

@@ -105,5 +105,12 @@ class SlungPlugin(BasePlugin):
                 "`slung:` block, or use a causal language model"
             )
 
+    def add_callbacks_post_trainer(self, cfg: DictDefault, trainer: Any) -> list:
+        if not cfg.slung:
+            return []
+        from .manifest import ManifestCallback
+
+        return [ManifestCallback(cfg, trainer.train_dataset)]
+
     def get_training_args(self, cfg: DictDefault) -> dict | None:
         return {"average_tokens_across_devices": True} if cfg.slung else None

@@ -50,7 +50,7 @@ def stream_errors(cfg: Mapping) -> Iterator[str]:
 def _of_packed(where: str, entry: Mapping, kind) -> Iterator[str]:
     path, files = str(entry.get("path")), entry.get("data_files")
     place = Path(path).expanduser()
-    form = _format(place)
+    form = form_of(place)
     rest = "" if kind == "pretrain" else f", type: {kind}"
     if place.is_file() or (form and not place.is_dir() and "://" not in path):
         yield (
@@ -66,7 +66,7 @@ def _of_packed(where: str, entry: Mapping, kind) -> Iterator[str]:
         )
 
 
-def _format(place: Path) -> str | None:
+def form_of(place: Path) -> str | None:
     """The builder for a file's name, whatever it is packed with."""
     return next((FORMATS[suffix.lower()] for suffix in reversed(place.suffixes) if suffix.lower() in FORMATS), None)
 

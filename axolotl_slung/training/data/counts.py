@@ -26,12 +26,18 @@ def count_labels(labels: np.ndarray, buckets: Sequence[Bucket]) -> dict[str, int
     return counts
 
 
-def report(dataset: Dataset, buckets: tuple[Bucket, ...], where: str) -> None:
-    """Log the number of tokens per action in a tokenized data set."""
+def count_all(dataset: Dataset, buckets: Sequence[Bucket]) -> dict[str, int]:
+    """`count_labels` of a tokenized data set."""
     totals: dict[str, int] = {}
     for labels in _labels(dataset):
         for action, number in count_labels(labels, buckets).items():
             totals[action] = totals.get(action, 0) + number
+    return totals
+
+
+def report(dataset: Dataset, buckets: tuple[Bucket, ...], where: str) -> None:
+    """Log the number of tokens per action in a tokenized data set."""
+    totals = count_all(dataset, buckets)
     tokens = sum(totals.values())
     shares = ", ".join(f"{action} {number} ({number / tokens:.1%})" for action, number in totals.items() if number)
     LOG.info("slung: %s: %d tokens%s%s", where, tokens, ": " * bool(shares), shares)

@@ -18,6 +18,7 @@ from datasets import Dataset, IterableDataset
 from ..stream_source import open_stream
 from . import inexact, outcomes
 from .counts import check_trained, report
+from .holdout import Rows, selected
 from .policy import Policy
 from .pretokenized import label_pretokenized
 from .row_labels import SlungDataError
@@ -30,6 +31,7 @@ _wrap: ContextVar = ContextVar("slung_wrap", default=None)
 _run: ContextVar = ContextVar("slung_run", default=None)
 _most_rows: ContextVar[int | None] = ContextVar("slung_most_rows", default=None)
 _only_looking: ContextVar[bool] = ContextVar("slung_only_looking", default=False)
+_rows: ContextVar[Rows | None] = ContextVar("slung_rows", default=None)
 _NO_ROWS = Dataset.from_dict({})
 """Stands for a data set where only its strategy is wanted. A packed stream labels one buffer at a time."""
 
@@ -69,7 +71,7 @@ def at_most(rows: int) -> Iterator[None]:
 
 
 def opened(
-    entry: Mapping, cfg: Mapping, tokenizer: Any, split: str = "train"
+    entry: Mapping, cfg: Mapping, tokenizer: Any, split: str = "train", rows: Rows = "trained"
 ) -> tuple[SlungStrategy | None, Dataset | IterableDataset]:
     """The strategy that labels a data set, and its rows before they are tokenized.
 
@@ -79,24 +81,27 @@ def opened(
         entry: an entry of `datasets:` or `test_datasets:`.
         cfg: Axolotl's config, validated.
         tokenizer: the model's tokenizer.
-        split: `train`, or `test` for an entry of `test_datasets:`.
+        split: `train`, or `test` for an entry of `test_datasets:`, from which no rows are held out.
+        rows: which rows, by `holdout_share`.
     """
     from axolotl.utils.data import sft
 
     # Private, but no public function of Axolotl 0.19 or 0.21 handles the split, the shards and the weight of an entry.
     # It returns the result of get_dataset_wrapper, which is slung's.
-    with _as(_only_looking, True):
+    with _as(_only_looking, True), _as(_rows, rows if split == "train" else None):
         return sft._load_and_process_single_dataset(
             entry, cfg, tokenizer, split=split, seed=cfg.get("seed") or 42, streaming=bool(cfg.get("streaming"))
         )
 
 
-def opened_stream(entry: Mapping, cfg: Mapping, tokenizer: Any) -> tuple[SlungStrategy | None, IterableDataset]:
+def opened_stream(
+    entry: Mapping, cfg: Mapping, tokenizer: Any, which: Rows = "trained"
+) -> tuple[SlungStrategy | None, IterableDataset]:
     """As `opened`, for the entry that `stream_source.stream_key` names. Documents are labeled whole; training cuts them."""
     from axolotl.utils.data import sft
     from axolotl.utils.dict import DictDefault
 
-    rows, kind = open_stream(entry), entry.get("type") or "pretrain"
+    rows, kind = selected(open_stream(entry), cfg["slung"].holdout_share or 0, which), entry.get("type") or "pretrain"
     if kind == "pretrain":
         kind, entry = "completion", {**entry, "type": "completion", "field": entry.get("text_column") or "text"}
     with _as(_only_looking, True):
@@ -132,7 +137,7 @@ def _run_hook(original: Callable) -> Callable:
         if not cfg.slung:
             return original(tokenizer, cfg, split, *args, **kwargs)
         run = _Run(tokenizer, split)
-        with _as(_run, run):
+        with _as(_run, run), _as(_rows, "trained" if split == "train" else None):
             train, evaluate, prompters = original(tokenizer, cfg, split, *args, **kwargs)
         if isinstance(train, Dataset):
             outcomes.warn([] if run.labeled else outcomes.kept(train))
@@ -213,6 +218,8 @@ def _dataset_hook(original: Callable) -> Callable:
     def get_dataset_wrapper(dataset_config, tokenizer, cfg, dataset_base_type, dataset, *args, **kwargs):
         if not cfg.slung:
             return original(dataset_config, tokenizer, cfg, dataset_base_type, dataset, *args, **kwargs)
+        if _rows.get() is not None and dataset is not _NO_ROWS:
+            dataset = selected(dataset, cfg.slung.holdout_share or 0, _rows.get())
         prepared = isinstance(dataset, Dataset) and dataset is not _NO_ROWS
         text_field = _text_field(cfg, dataset_config, dataset_base_type)
         policy, tagging = _labeling(cfg, dataset_config, tokenizer, text_field, prepared)
@@ -253,6 +260,7 @@ def _stream_hook(original: Callable) -> Callable:
     def wrap_streaming_dataset(dataset, tokenizer, cfg, ds_wrapper_fn):
         if not cfg.slung:
             return original(dataset, tokenizer, cfg, ds_wrapper_fn)
+        dataset = selected(dataset, cfg.slung.holdout_share or 0)
         if cfg.sample_packing:
             strategy, _ = ds_wrapper_fn(dataset=_NO_ROWS)
             if isinstance(strategy.tokenizer, OverflowTokenizer):

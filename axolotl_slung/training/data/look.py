@@ -1,4 +1,4 @@
-"""A config's data sets and labeled documents. `slung inspect`, `stats`, `sweep` and `doctor` get them only here."""
+"""A config's data sets and labeled documents. `slung inspect`, `stats`, `sweep`, `doctor` and `audit` get them only here."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from axolotl.utils.dict import DictDefault
 from datasets import Dataset, IterableDataset
 
 from ...labels.documents import LabeledDocument
-from ..stream_source import stream_key
+from ...labels.spanned import SpannedText
+from ..stream_source import form_of, stream_key
 from . import hooks
+from .holdout import Rows
 from .local_files import local_files, stream_files
 from .row_documents import row_documents
 from .row_labels import SlungDataError
+from .row_texts import spanned_texts
 from .strategy import SlungStrategy
 
 BATCH = 64
@@ -56,6 +60,12 @@ class DataSet:
                 name = f"{self.where}, {f'row {number}' if identity is None else identity}"
                 yield from row_documents(labeled, self.strategy.labels(labeled), tokenizer, policy, name)
 
+    def spanned(self) -> Iterator[list[SpannedText]]:
+        """Each row as texts with spans, as the model would read them without actions on text. In the order of the rows."""
+        for some, batch in self._batches(None, 0):
+            for labeled in self.strategy.labeled(batch, edited=False, numbers=some):
+                yield spanned_texts(labeled, self.strategy.tokenizer)
+
     @property
     def size(self) -> int | None:
         """The number of rows; None for a stream."""
@@ -77,29 +87,50 @@ class DataSet:
             yield some, self.rows[some]
 
 
-def data_sets(cfg: Mapping, tokenizer: Any, held_out: bool = False) -> list[DataSet]:
+def data_sets(cfg: Mapping, tokenizer: Any, held_out: bool = False, rows: Rows = "trained") -> list[DataSet]:
     """The training data sets of a config with a `slung:` block, opened.
 
     Args:
         cfg: Axolotl's config, validated.
         tokenizer: the model's tokenizer.
         held_out: whether those of `test_datasets:` follow.
+        rows: which rows of the training data sets, by `holdout_share`.
 
     Raises:
         SlungDataError: a data set is already tokenized.
     """
     found = []
-    for strategy, rows, entry in opened_sets(cfg, tokenizer, held_out):
+    for strategy, raw, entry in opened_sets(cfg, tokenizer, held_out, rows):
         if strategy is None:
             raise SlungDataError(
                 f"{entry.get('path')}: it is already tokenized, so there is no text to show; give its raw text"
             )
-        found.append(DataSet(strategy, rows, entry))
+        found.append(DataSet(strategy, raw, entry))
     return found
 
 
+def data_set_of(path: str, cfg: Mapping, tokenizer: Any) -> DataSet:
+    """A file that is not among the config's data sets, read and labeled as the first of them is.
+
+    Raises:
+        SlungDataError: it is already tokenized.
+    """
+    first = dict((cfg.get(stream_key(cfg) or "datasets") or [{}])[0])
+    entry = {**first, "path": path, "split": "train", "ds_type": form_of(Path(path)) or "json"}
+    for key in ("name", "data_files", "shards", "shards_idx", "skip", "revision"):
+        entry.pop(key, None)
+    if first.get("type") in (None, "pretrain"):
+        entry |= {"type": "completion", "field": first.get("text_column") or "text"}
+    block = cfg["slung"].to_dict()
+    for labeler in block["labelers"]:
+        if first.get("path") in (labeler.get("datasets") or []):
+            labeler["datasets"] = [*labeler["datasets"], path]
+    only = {"streaming": False, "pretraining_dataset": None, "datasets": [], "test_datasets": [entry]}
+    return data_sets(DictDefault({**cfg, "slung": block, **only}), tokenizer, held_out=True)[0]
+
+
 def opened_sets(
-    cfg: Mapping, tokenizer: Any, held_out: bool = False
+    cfg: Mapping, tokenizer: Any, held_out: bool = False, rows: Rows = "trained"
 ) -> Iterator[tuple[SlungStrategy | None, Dataset | IterableDataset, Mapping]]:
     """As `data_sets`: the strategy, the raw rows and the entry of each. The strategy is None if its rows are token ids."""
     hooks.install()
@@ -109,7 +140,10 @@ def opened_sets(
     entries += [(entry, "test") for entry in (cfg.get("test_datasets") or []) if held_out]
     for entry, split in entries:
         stream = streamed and split == "train"
-        opened = hooks.opened_stream(entry, cfg, tokenizer) if stream else hooks.opened(entry, cfg, tokenizer, split)
+        if stream:
+            opened = hooks.opened_stream(entry, cfg, tokenizer, rows)
+        else:
+            opened = hooks.opened(entry, cfg, tokenizer, split, rows)
         yield *opened, entry
 
 
