@@ -6,7 +6,9 @@ For `hf`, texts after one context share its forward pass. Other models are asked
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from inspect import signature
 from typing import NamedTuple
 
 from ..errors import SlungError, get_logger
@@ -51,9 +53,17 @@ def scores_of(model, asked: Sequence[tuple[str, Sequence[str]]], task: str) -> l
     """
     from lm_eval.models.huggingface import HFLM
 
+    # tasks that run together ask about the same contexts, and sometimes about the same texts
+    wanted: dict[str, dict[str, None]] = {}
+    for context, texts in asked:
+        wanted.setdefault(context, {}).update(dict.fromkeys(texts))
+    once = [(context, tuple(texts)) for context, texts in wanted.items()]
     if isinstance(model, HFLM) and model.backend == "causal":
-        return _of_logits(model, asked)
-    return _of_others(model, asked, task)
+        scores = _of_logits(model, once)
+    else:
+        scores = _of_others(model, once, task)
+    known = {context: dict(zip(texts, its)) for (context, texts), its in zip(once, scores, strict=True)}
+    return [[known[context][text] for text in texts] for context, texts in asked]
 
 
 def _of_others(model, asked, task: str) -> list[list[Score]]:
@@ -163,14 +173,30 @@ def _batch(model, pairs: Sequence[tuple[list[int], list[int]]]) -> list[Score]:
     import torch
 
     rows = [torch.tensor((context + text)[-(model.max_length + 1) :]) for context, text in pairs]
+    wanted = [row[-min(len(text), len(row) - 1) :] for row, (_, text) in zip(rows, pairs, strict=True)]
     ids = torch.nn.utils.rnn.pad_sequence([row[:-1] for row in rows], batch_first=True)
-    logits = model._model_call(ids.to(model.device))  # (rows, tokens, vocabulary)
-    found = []
-    for row, its, (_, text) in zip(rows, logits, pairs, strict=True):
-        wanted = row[-len(text) :] if len(text) < len(row) else row[1:]
-        end = its.shape[0] - ids.shape[1] + len(row) - 1  # prompt tuning adds positions in front
-        found.append(_of_tokens(its[end - len(wanted) : end], wanted))
-    return found
+    first = min(len(row) - 1 - len(its) for row, its in zip(rows, wanted, strict=True))
+    with _forward(model):
+        logits = _logits(model, ids.shape[1] - first, input_ids=ids.to(model.device)).logits
+        ends = [logits.shape[1] - (ids.shape[1] - (len(row) - 1)) for row in rows]
+        return [_of_tokens(of[end - len(its) : end], its) for of, end, its in zip(logits, ends, wanted, strict=True)]
+
+
+@contextmanager
+def _forward(model) -> Iterator[None]:
+    """The contexts in which lm_eval's `hf` calls its model."""
+    import torch
+
+    half = model.mixed_precision_dtype
+    with torch.inference_mode(), torch.autocast(model.device.type, half, enabled=half is not None):
+        yield
+
+
+def _logits(model, last: int, **given):
+    """What the model's forward returns, with the logits of the last positions, or of more of them."""
+    plain = model.model.get_base_model() if hasattr(model.model, "get_base_model") else model.model
+    few = {"logits_to_keep": last} if "logits_to_keep" in signature(plain.forward).parameters else {}
+    return model.model(**given, **few)
 
 
 def _of_tokens(logits, wanted) -> Score:
@@ -193,10 +219,9 @@ def _after_one_context(model, context: list[int], texts: Sequence[tuple[int, lis
     virtual = getattr(getattr(model.model, "active_peft_config", None), "is_prompt_learning", False)
     if len(context) + longest > model.max_length or virtual:
         return None
-    half = model.mixed_precision_dtype
     found, size = {}, len(texts) if model.batch_size == "auto" else int(model.batch_size)
-    with torch.inference_mode(), torch.autocast(model.device.type, half, enabled=half is not None):
-        read = model.model(input_ids=torch.tensor([context], device=model.device), use_cache=True)
+    with _forward(model):
+        read = _logits(model, 1, input_ids=torch.tensor([context], device=model.device), use_cache=True)
         cache = read.past_key_values
         if type(cache) is not DynamicCache or any(type(layer) is not DynamicLayer for layer in cache.layers):
             return None  # a cache that may forget, or that cannot be copied row by row

@@ -27,7 +27,7 @@ class Person:
         self.name = f"{dice.choice(kinds)} {dice.choice(FAMILY)}"
         self.phone = "".join(dice.choice("0123456789") for _ in range(6))
         # every other document is short: it lacks the long prefixes
-        self.words = " ".join(dice.choice(WORDS) for _ in range(12 if number % 2 else 60))
+        self.words = " ".join(dice.choice(WORDS) for _ in range(10 if number % 2 else 45))
         self.end = f" after {dice.choice(WORDS)} and {dice.choice(WORDS)} by the {dice.choice(WORDS)}."
 
     @property
@@ -92,7 +92,19 @@ def audit_folder(folder, rows, **about):
     return folder
 
 
-def memorized(model, target, texts, steps=120):
+def learned(rows):
+    """What a model learns that knows the spans of the training data by heart: each after each of its prefixes."""
+    return sorted(
+        {
+            row["before"][start:] + row["text"] + row["after"]
+            for row in rows
+            if row["set"] != "heldout"
+            for start in row["prefixes"].values()
+        }
+    )
+
+
+def memorized(model, target, texts, steps=50):
     """A copy of a model's folder that continues each text as it is."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -18,7 +18,8 @@ class Figure(NamedTuple):
     """One value per document (NaN: left out), or one per draw, and what becomes of them.
 
     `kind` is "rate" (of zeros and ones), "share" (of values from 0 to 1) or "positive" for means with an interval;
-    "mean", "sum", "median" or "perplexity" for a number; "exact" for a rate with its exact interval and number.
+    "mean", "sum", "median" or "perplexity" for a number; "exact" and "counted" for a rate with its exact interval and
+    number; "auroc" for an AUROC of two lists of scores.
     `clusters` tells which values belong together, and `of_documents` that a value is not one of a draw.
     """
 
@@ -32,18 +33,20 @@ def statistics(name, figure):
     """Metric to number: the figure's, with error and interval if its kind has them."""
     if figure.kind == "perplexity":
         return {name: math.exp(-sum(value for value, _ in figure.values) / sum(units for _, units in figure.values))}
+    if figure.kind == "auroc":
+        return _auroc(name, *figure.values)
     clusters = figure.clusters or list(range(len(figure.values)))
     pairs = [(value, cluster) for value, cluster in zip(figure.values, clusters) if not math.isnan(value)]
     values = [value for value, _ in pairs]
     if figure.kind == "sum":
         return {name: sum(values)}
-    if figure.kind == "exact":
+    if figure.kind in ("exact", "counted"):
         from scipy.stats import beta
 
-        right, number = sum(values), len(values)
+        right, number, called = sum(values), len(values), {"exact": "count", "counted": "n"}[figure.kind]
         low = beta.ppf(0.025, right, number - right + 1) if right else 0.0
         high = beta.ppf(0.975, right + 1, number - right) if right < number else 1.0
-        return {name: right / number, f"{name}_ci_low": low, f"{name}_ci_high": high, f"{name}_count": number}
+        return {name: right / number, f"{name}_ci_low": low, f"{name}_ci_high": high, f"{name}_{called}": number}
     if figure.kind == "median":
         values.sort()
         half = len(values) // 2
@@ -57,6 +60,18 @@ def statistics(name, figure):
     error = math.sqrt(len(sums) / (len(sums) - 1) * sum(total**2 for total in sums.values())) / len(values)
     low, high = _interval(figure, mean, error, len(values), len(sums))
     return {name: mean, f"{name}_stderr": error, f"{name}_ci_low": low, f"{name}_ci_high": high}
+
+
+def _auroc(name, ours, others):
+    """The share of pairs in order, and DeLong's interval from the placements of each score."""
+    placed = [[((a > b) + (a == b) / 2) for b in others] for a in ours]
+    of_ours, of_others = [sum(row) / len(row) for row in placed], [sum(row) / len(row) for row in zip(*placed)]
+    value = sum(of_ours) / len(of_ours)
+    if value == 1:
+        return {name: 1.0, f"{name}_ci_low": 0.025 ** (1 / min(len(ours), len(others))), f"{name}_ci_high": 1.0}
+    error = math.sqrt(sum(np.var(its, ddof=1) / len(its) for its in (of_ours, of_others)))
+    low, high = max(value - 1.959963984540054 * error, 0.0), min(value + 1.959963984540054 * error, 1.0)
+    return {name: value, f"{name}_ci_low": low, f"{name}_ci_high": high}
 
 
 def _interval(figure, mean, error, number, clusters):
