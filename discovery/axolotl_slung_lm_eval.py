@@ -4,7 +4,7 @@ lm_eval searches its own folder and the folders that it is given; no release rea
 module when it starts. Two files beside it cause that: `axolotl_slung_lm_eval.pth` up to Python 3.14, and
 `axolotl_slung_lm_eval.start` (PEP 829) from Python 3.15.
 
-On import this module adds a finder to `sys.meta_path`. The finder acts on two modules. When `lm_eval.tasks` is imported,
+On import this module adds a finder to `sys.meta_path`. The finder acts on three modules. When `lm_eval.tasks` is imported,
 two methods of its class `TaskManager` are wrapped:
 
 - The constructor gets one more folder to search, `axolotl_slung/lm_eval_tasks`. It comes after lm_eval's own folder and
@@ -12,11 +12,14 @@ two methods of its class `TaskManager` are wrapped:
 - lm_eval 0.4.11 does not pass `--metadata` to tasks that are classes. While a TaskManager loads a task,
   `metadata_of_manager()` returns that TaskManager's metadata.
 
+When `lm_eval.models` is imported, lm_eval's list of models gets one more name, `slung_guided`
+(`axolotl_slung/evals/guided.py`). The file is imported only if that model is asked for.
+
 When `axolotl.cli.utils.train` is imported, its function `launch_training` is wrapped: an error of the block ends the
 command at once, as its last line (`axolotl_slung/training/launch.py`).
 
-It reads no other file, opens no connection and changes nothing else. SLUNG_LM_EVAL_HOOK=0 in the environment turns both
-off. Then `--include_path "$(slung tasks-path)"` finds the tasks.
+It reads no other file, opens no connection and changes nothing else. SLUNG_LM_EVAL_HOOK=0 in the environment turns all of
+it off. Then `--include_path "$(slung tasks-path)"` finds the tasks.
 """
 
 import os
@@ -45,8 +48,8 @@ class _Finder:
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        """For the two modules, the spec from the other finders, changed to wrap what is in them after the module runs."""
-        wrap = {"lm_eval.tasks": _wrap_tasks, "axolotl.cli.utils.train": _wrap_launch}.get(name)
+        """For the three modules, the spec from the other finders, changed to wrap what is in them after the module runs."""
+        wrap = _WRAPPED.get(name)
         if wrap is None or cls.asking or _turned_off():
             return None
         from importlib.util import find_spec
@@ -97,6 +100,13 @@ def _wrap_launch(module):
     module.launch_training = launch_checked
 
 
+def _add_model(module):
+    from lm_eval.api.registry import model_registry
+
+    if "slung_guided" not in model_registry:
+        model_registry.register("slung_guided", target="axolotl_slung.evals.guided:Guided")
+
+
 def _wrap_tasks(module):
     global _loading
     manager = module.TaskManager
@@ -136,6 +146,13 @@ def _wrap_tasks(module):
                 _loading.reset(token)
 
         manager._load_individual_task_or_group = load_with_metadata
+
+
+_WRAPPED = {
+    "lm_eval.tasks": _wrap_tasks,
+    "lm_eval.models": _add_model,
+    "axolotl.cli.utils.train": _wrap_launch,
+}
 
 
 install()

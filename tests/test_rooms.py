@@ -42,6 +42,7 @@ ALLOWED = {
     "evals": {*BASICS, "labeling", "manifest"},
     "audit": {*BASICS, "labels", "evals"},
     "lm_eval_tasks": {"evals"},
+    "attacks": {*BASICS, "labels", "training", "audit", "evals"},
     "comparison": {*BASICS, "evals", "render"},
     "demo": {*BASICS, "labeling", "labels", "evals"},
 }

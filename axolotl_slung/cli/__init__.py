@@ -23,6 +23,7 @@ _COMMANDS = {
     "report": "Make one table and one page of pictures from lm_eval results.",
     "doctor": "Train a config for a few steps and check that its labels reach the loss.",
     "audit": "Draw spans of a config's data, to ask a trained model about them.",
+    "attack": "Try to get masked text out of a model, and audit it again.",
     "rescore": "Score a model's saved answers again, with another scorer or judge.",
     "judge-agreement": "Compare a judge's verdicts with people's, on a sheet of answers.",
     "scorer": "Compare scorers of toxicity with frozen scores, calibrate them, and fit new ones.",

@@ -20,6 +20,7 @@ from ..errors import SlungError, first_line, os_problem
 from ..faults import lines_of
 from ..labels.buckets import Action
 from ..labels.codec import FIRST_CODE, decode
+from ..training.apart import apart
 from ..training.conflicts import check_run
 from ..training.loop import LoopError
 from ..training.loop.culprits import collator_name
@@ -33,15 +34,6 @@ ROWS = 200
 """The maximum number of rows per data set."""
 
 OK, NOTE, FAILED = "ok", "note", "FAILED"
-
-_NOT_HERE = {
-    # nothing is saved, sent, evaluated or resumed
-    "save_strategy": "no", "save_steps": None, "saves_per_epoch": None, "eval_strategy": None, "eval_steps": None,
-    "evals_per_epoch": None, "test_datasets": None, "val_set_size": 0, "load_best_model_at_end": None,
-    "early_stopping_patience": None, "resume_from_checkpoint": None, "auto_resume_from_checkpoints": None,
-    "hub_model_id": None, "push_dataset_to_hub": None, "use_wandb": None, "wandb_project": None, "use_mlflow": None,
-    "use_comet": None, "use_tensorboard": None, "use_otel_metrics": None, "use_trackio": None, "profiler_steps": None,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,8 +67,7 @@ def examine(path: str, steps: int, tell: Callable[[str], None]) -> list[Finding]
         if not isinstance(config, dict) or config.get("slung") is None:
             return [Finding("config", FAILED, "it has no `slung:` block, so Axolotl trains on everything; add one")]
         here = Path(folder, "config.yml")
-        changed = {**config, **{key: value for key, value in _NOT_HERE.items() if key in config or value is not None}}
-        changed |= {
+        changed = apart(config) | {
             "output_dir": f"{folder}/out",
             "dataset_prepared_path": f"{folder}/prepared",
             "max_steps": steps,

@@ -85,6 +85,17 @@ def test_a_harness_of_another_shape_still_imports_and_says_why_not(harness):
     assert said == "1" and "--include_path" in complaint
 
 
+def test_lm_eval_knows_our_model_and_imports_it_only_when_asked():
+    code = (
+        f"import sys; sys.path.insert(0, {str(DISCOVERY)!r}); import axolotl_slung_lm_eval\n"
+        "from lm_eval.api.registry import get_model\n"
+        "print(get_model('dummy').__name__, 'axolotl_slung.evals.guided' in sys.modules)\n"
+        "print(get_model('slung_guided').__module__)"
+    )
+    said, complaint = python(code, ROOT, [DISCOVERY, ROOT])
+    assert said.splitlines() == ["DummyLM False", "axolotl_slung.evals.guided"], complaint
+
+
 def test_python_starts_where_there_is_no_harness(tmp_path):
     code = "import sys; print([name for name in sys.modules if 'lm_eval' in name or 'axolotl' in name])"
     said, complaint = python(code, tmp_path)
