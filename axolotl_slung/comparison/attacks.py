@@ -120,5 +120,5 @@ def check_alike(attacks: Sequence[Attack], by_task: dict[str, list[Run]]) -> Non
 
 
 def _of_questions(run: Run) -> dict[str, object]:
-    kept = {*run.setup["slung"], "version", "documents"} - {"forced", "guided", "model"}
+    kept = {*run.setup["slung"], "version", "documents"} - {"forced", "guided", "model", "reference"}
     return {name: value for name, value in run.settings.items() if name in kept}

@@ -13,8 +13,8 @@ from .evaluations import Evaluations, Method, metrics_of
 from .evaluations_view import measured_table
 from .frontier import points
 from .leakage import Leakage, noun
-from .provenance import flat, strata
-from .tasks import ANSWERS, AUDIT, EXTRACTION, IDENTITY, KEPT, MEMBERSHIP
+from .provenance_view import not_tried, provenance
+from .tasks import ANSWERS, EXTRACTION, IDENTITY, KEPT, MEMBERSHIP
 
 _CHANCE = "spans never trained on (by chance)"
 _IN_FRONT = {
@@ -54,16 +54,19 @@ _KEPT = {
     "nll_low_risk": "loss of low-risk stretches",
     "low_risk_greedy": "low-risk tokens that are the likeliest",
 }
+_IDENTITY = {
+    "accuracy": "told from the hidden states",
+    "accuracy_chance": "by chance",
+    "accuracy_shuffled": "by a probe of shuffled entities",
+    "accuracy_over_chance": "above chance",
+    "accuracy_reference": "told from the reference model's states",
+    "accuracy_over_reference": "above the reference model",
+    "chosen_layer": "layer of the probe, median",
+}
 _SHARES = (
-    "extracted",
-    "found_in_",
-    "rank_first",
-    "leaked",
-    "empty",
-    "low_risk_greedy",
-    "common_prefix",
-    "extraction_strength",
-)
+    "extracted", "found_in_", "rank_first", "leaked", "empty", "low_risk_greedy", "common_prefix", "extraction_strength",
+    "accuracy",
+)  # fmt: skip
 """How metrics begin that are shown as percentages."""
 _UNSAID = ("measured",)
 
@@ -80,8 +83,8 @@ def leakage_sections(evaluations: Evaluations, leakage: Leakage, pictures: Mappi
     parts += [*_membership(evaluations, pictures), *_answers(evaluations), *_understanding(evaluations, pictures)]
     parts += [*_attacks(leakage, pictures), *_identity(evaluations)]
     parts += section_of(leakage.differences, "Leakage: differences to {against}")
-    parts.append(_not_tried(leakage))
-    return [part for part in (*parts, *_provenance(evaluations, leakage)) if part]
+    parts.append(not_tried(leakage))
+    return [part for part in (*parts, *provenance(evaluations, leakage)) if part]
 
 
 def _verdict(leakage: Leakage) -> Section | None:
@@ -238,7 +241,7 @@ def _tokens(number: int | None) -> str:
 
 def _identity(evaluations: Evaluations) -> Iterator[Section]:
     methods = evaluations.having(IDENTITY)
-    table = _table(methods, IDENTITY, {name: name for name in _names(methods, IDENTITY)}, "measure")
+    table = _table(methods, IDENTITY, {name: _of_identity(name) for name in _names(methods, IDENTITY)}, "occurrences")
     if table:
         note = (
             "Whether a linear probe tells from the hidden states after a span which entity it was. If this is high and "
@@ -247,51 +250,12 @@ def _identity(evaluations: Evaluations) -> Iterator[Section]:
         yield Section("Leakage: identity in hidden states", note, [table, measured_table(evaluations, IDENTITY)])
 
 
-def _not_tried(leakage: Leakage) -> Section:
-    rows: dict[str, list[str]] = {}
-    for method, what in leakage.not_tried:
-        rows.setdefault(what, []).append(method)
-    told = [[", ".join(method for method in methods if method) or "all", what] for what, methods in rows.items()]
-    note = "The page says nothing of these. A low rate above does not bound them."
-    return Section("Leakage: what was not tried", note, [Table(["method", "what"], told, left=2)])
-
-
-def _provenance(evaluations: Evaluations, leakage: Leakage) -> Iterator[Section]:
-    tables = []
-    if leakage.audit:
-        rows = [list(row) for row in flat({key: its for key, its in leakage.audit.items() if key != "counts"})]
-        tables.append(Table(["key", "value"], rows, "The audit", left=2))
-        if counts := _counts(leakage.audit.get("counts")):
-            head = ["set", "kind", "in the data", "found", "sampled"]
-            tables.append(Table(head, counts, "The audit's spans: different texts", left=3, brief=12))
-    for name, manifest in leakage.manifests.items():
-        if manifest:
-            rows = [list(row) for row in flat(manifest)]
-            tables.append(Table(["key", "value"], rows, f"The training of {name}", left=2, brief=12))
-    lacking = [name for name, manifest in leakage.manifests.items() if not manifest]
-    if lacking:
-        rows = [[name, "no slung_manifest.json beside its model on this machine"] for name in lacking]
-        tables.append(Table(["method", "training"], rows, left=2))
-    tasks: dict[tuple[str, str], list[str]] = {}
-    for method in evaluations.having(*AUDIT):
-        for task in AUDIT:
-            for run in method.runs.get(task, []):
-                tasks.setdefault((method.name, str(run.file)), []).append(task)
-    rows = [[method, ", ".join(its), file] for (method, file), its in tasks.items()]
-    tables.append(Table(["method", "tasks", "results"], rows, left=3, brief=12))
-    note = (
-        "What was measured, and how it came about: digests, versions and counts. No text of the data is on this page."
-    )
-    yield Section("Leakage: provenance", note, tables)
-
-
-def _counts(counts) -> list[list[str]]:
-    """The rows of the table of strata; none if they are not as `slung audit` writes them."""
-    rows = []
-    for names, (found, sampled) in strata(counts):
-        said = [name.replace("_", " ") for name in names]
-        rows.append([*said[:1], names[1], *said[2:], count(found), count(sampled)])
-    return rows
+def _of_identity(name: str) -> str:
+    about, _, kind = name.partition("_kind_")
+    if kind:
+        return f"{_IDENTITY[about]}: {noun(kind)}"
+    layer = name.removeprefix("accuracy_layer_")
+    return f"layer {layer}" if layer != name else _IDENTITY.get(name, name)
 
 
 def _names(methods: Sequence[Method], task: str) -> list[str]:

@@ -149,6 +149,15 @@ def test_differences_are_paired_by_span(reported):
     assert found["masked", "nll_after"]["finding"] == "better"
 
 
+def test_identity_in_hidden_states(tmp_path):
+    tasks = ("slung_extraction", "slung_identity")
+    printed, figures = run(tmp_path, f"a={audited(tmp_path / 'a', 'out/a', 0.0, 1.0, tasks=tasks)}")
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    assert any(line.startswith("told from the hidden states: names 40 9") for line in lines), lines
+    assert "layer 1 90.0%" in lines and "by chance 10.0%" in lines and "layer of the probe, median 1.00" in lines
+    assert not any("slung_identity" in its["what"] for its in figures["leakage"]["not_tried"])
+
+
 def test_against_chooses_the_method_that_the_others_are_compared_with(tmp_path):
     sources = [
         f"{label}={audited(tmp_path / label, f'out/{label}', rate, 1.0)}" for label, rate in (("a", 0.0), ("b", 0.5))

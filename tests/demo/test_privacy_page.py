@@ -47,7 +47,7 @@ def test_every_command_of_the_page(tmp_path):
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     script = "\n".join(["set -ex", *commands()])
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=1800, check=False
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=3600, check=False
     )
     assert done.returncode == 0, done.stderr[-5000:]
 
@@ -58,7 +58,7 @@ def test_every_command_of_the_page(tmp_path):
     figures = json.loads((folder / "demo" / "report.json").read_text(encoding="utf-8"))
     assert [method["label"] for method in figures["methods"]] == ["base", "direct", "masked", "anonymized"]
     leakage = figures["leakage"]
-    assert {its["kind"] for its in leakage["verdicts"]} >= {None, "person", "email", "phone", "order", "address"}
+    assert {its["kind"] for its in leakage["verdicts"]} >= {None, "person", "email", "phone", "address"}
     assert [[point["x"] for point in attack["points"]] for attack in leakage["attacks"]] == [[0, 2, 10]] * 2
     assert leakage["manifests"]["base"] is None and all(
         leakage["manifests"][arm] for arm in ("direct", "masked", "anonymized")

@@ -99,6 +99,15 @@ def kept(docs, loss, draw):
     return rows, _mean(rows, "nll_after")
 
 
+def identity(docs, rate, draw):
+    """Rows and metrics of slung_identity."""
+    rows = [{"accuracy": float(draw.random() < 0.9), "accuracy_shuffled": float(draw.random() < 0.1)} for _ in docs]
+    for row, doc in zip(rows, docs):
+        row["accuracy_kind_person"] = _only(row["accuracy"], doc["kind"] == "person")
+    metrics = _rate(rows, "accuracy") | _rate(rows, "accuracy_shuffled") | _rate(rows, "accuracy_kind_person")
+    return rows, metrics | {"accuracy_chance": 0.1, "accuracy_layer_0": 0.2, "accuracy_layer_1": 0.9, "chosen_layer": 1}
+
+
 def audited(folder, model, rate, loss, *, docs=None, seed=1, tasks=None, heldout=0.0, change=None):
     """Results and samples of an audit of one model, of which about this share of spans is extracted."""
     docs = spans() if docs is None else docs
@@ -109,6 +118,8 @@ def audited(folder, model, rate, loss, *, docs=None, seed=1, tasks=None, heldout
         "slung_answers": answers(docs, rate, draw),
         "slung_kept": kept(docs, loss, draw),
     }
+    if tasks and "slung_identity" in tasks:
+        made["slung_identity"] = identity(docs, rate, draw)
     made = {task: its for task, its in made.items() if tasks is None or task in tasks}
     content = {
         "results": {},
