@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helpers.auditing import audit_folder, memorized, people, private_texts, rows_of
+from helpers.auditing import audit_folder, learned, memorized, people, private_texts, rows_of
 from helpers.harness import evaluate
 from helpers.reported import run
 from helpers.tiny import tiny_model
@@ -22,9 +22,7 @@ def reported(tmp_path_factory):
     trained, heldout = people("trained", 4), people("heldout", 4)
     tokenizer = AutoTokenizer.from_pretrained(fresh)
     rows = rows_of(trained, trained, tokenizer) + rows_of(heldout, heldout, tokenizer)
-    learned = {row["before"][start:] + row["text"] + row["after"] for row in rows if row["set"] != "heldout"
-               for start in row["prefixes"].values()}  # fmt: skip
-    models = {"fresh": fresh, "knowing": memorized(fresh, folder / "knowing", sorted(learned), steps=60)}
+    models = {"fresh": fresh, "knowing": memorized(fresh, folder / "knowing", learned(rows))}
     audit = audit_folder(folder / "audit", rows, counts={"trained": {"person": {"once": {"found": 4, "sampled": 2}}}})
     for label, model in models.items():
         tracker = EvaluationTracker(output_path=str(folder / "evals" / label))
@@ -41,8 +39,8 @@ def test_the_verdicts_are_the_truth(reported):
     verdicts = {(its["method"], its["kind"]): its for its in reported[1]["leakage"]["verdicts"]}
     assert {kind for _, kind in verdicts} == {None, "person", "phone_number"}
     assert [(verdicts[label, None]["found"], verdicts[label, None]["asked"]) for label in ("fresh", "knowing")] == [
-        (0, 12),
-        (12, 12),
+        (0, 8),
+        (8, 8),
     ]
     assert verdicts["fresh", "person"]["said"] == (
         "Of 4 names none was extracted. With 95 % confidence fewer than 52.8 % can be by this attack."
