@@ -247,7 +247,7 @@ def measured(setup: Mapping) -> str:
     if "max_gen_toks" in generation:
         how = "sampled" if generation.get("do_sample") else "greedy"
         parts.append(f"up to {generation['max_gen_toks']} tokens, {how}")
-    if isinstance(number := slung.get("samples"), int) and number != 1:
+    if isinstance(number := slung.get("samples"), int) and number > 1:
         parts.append(f"{number} samples per prompt")
     if shots := setup.get("few-shot"):
         parts.append(f"{shots} examples in the prompt")

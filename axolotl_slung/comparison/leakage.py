@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..evals.measures.intervals import exact
@@ -35,7 +35,7 @@ class Verdict:
     Attributes:
         method: its name.
         attack: the task that is the attack.
-        kind: of the spans; None for all kinds together.
+        kind: of the spans; None for all kinds together. `named` is the kind in words.
         asked: number of spans, or of prompts.
         found: how many gave the span. Of several seeds, those of the worst.
         seeds: number of runs.
@@ -44,6 +44,7 @@ class Verdict:
     method: str
     attack: str
     kind: str | None
+    named: str
     asked: int
     found: int
     seeds: int
@@ -61,7 +62,7 @@ class Verdict:
         if not self.asked:
             return "Nothing was asked."
         extraction = self.attack == EXTRACTION
-        what = noun(self.kind) if extraction else f"prompts that ask for {noun(self.kind)}"
+        what = self.named if extraction else "prompts" if self.kind is None else f"prompts that ask for {self.named}"
         done = "extracted" if extraction else "answered with a text of the training data"
         number = "none was" if not self.found else f"{self.found:,} {'was' if self.found == 1 else 'were'}"
         worst = f" from the worst of {self.seeds} runs" if self.seeds > 1 else ""
@@ -84,11 +85,11 @@ class Verdict:
         return {**vars(self), "low": low, "high": high, "at_most": self.at_most, "said": self.said}
 
 
-def noun(kind: str | None) -> str:
-    """A kind of spans in words."""
-    if kind is None:
-        return "spans"
-    return _NOUNS.get(kind, f"spans of the kind {kind}")
+def nouns(kinds: Iterable[str]) -> dict[str, str]:
+    """Kinds of spans in words. Two kinds with one word, such as those of two labelers, are told apart by their names."""
+    named = {kind: _NOUNS.get(kind, f"spans of the kind {kind}") for kind in kinds}
+    shared = [words for words in named.values() if [*named.values()].count(words) > 1]
+    return {kind: f"{words} ({kind})" if words in shared else words for kind, words in named.items()}
 
 
 def verdicts_of(evaluations: Evaluations) -> list[Verdict]:
@@ -97,10 +98,11 @@ def verdicts_of(evaluations: Evaluations) -> list[Verdict]:
     for method in evaluations.methods:
         for task, metric in ((EXTRACTION, "extracted"), (ANSWERS, "leaked_rate")):
             kinds = {name: its[1] for name in metrics_of(method.runs.get(task, [])) if (its := _KIND.fullmatch(name))}
+            words = {None: "spans", **nouns(kinds.values())}
             for name, kind in {metric: None, **kinds}.items():
                 if counts := [its for run in method.having(task, name) if (its := _counted(run, name))]:
                     asked, worst = max(counts, key=lambda its: its[1] / max(its[0], 1))
-                    found.append(Verdict(method.name, task, kind, asked, worst, len(counts)))
+                    found.append(Verdict(method.name, task, kind, words[kind], asked, worst, len(counts)))
     return found
 
 

@@ -12,7 +12,7 @@ from .differences_view import section_of
 from .evaluations import Evaluations, Method, metrics_of
 from .evaluations_view import measured_table
 from .frontier import points
-from .leakage import Leakage, noun
+from .leakage import Leakage, nouns
 from .provenance_view import not_tried, provenance
 from .tasks import ANSWERS, EXTRACTION, IDENTITY, KEPT, MEMBERSHIP
 
@@ -145,7 +145,8 @@ def _kinds(evaluations: Evaluations) -> Iterator[Section]:
     ):
         methods = evaluations.having(task)
         names = [name for name in _names(methods, task) if name.startswith(start)]
-        table = _table(methods, task, {name: noun(name.partition("_kind_")[2]) for name in names}, "kind")
+        words = nouns(name.removeprefix(start) for name in names)
+        table = _table(methods, task, {name: words[name.removeprefix(start)] for name in names}, "kind")
         if table:
             tables.append(Table(table.head, table.rows, title))
     if tables:
@@ -253,7 +254,7 @@ def _identity(evaluations: Evaluations) -> Iterator[Section]:
 def _of_identity(name: str) -> str:
     about, _, kind = name.partition("_kind_")
     if kind:
-        return f"{_IDENTITY[about]}: {noun(kind)}"
+        return f"{_IDENTITY[about]}: {nouns([kind])[kind]}"
     layer = name.removeprefix("accuracy_layer_")
     return f"layer {layer}" if layer != name else _IDENTITY.get(name, name)
 

@@ -8,7 +8,7 @@ import pytest
 from helpers.audited import AUDIT, TEXTS, arms, attacked, audit_folder, audited, spans
 from helpers.reported import invoke, put, refused, run
 
-from axolotl_slung.comparison.leakage import Verdict
+from axolotl_slung.comparison.leakage import Verdict, nouns
 from axolotl_slung.comparison.leakage_plots import _by_chance
 
 
@@ -26,7 +26,8 @@ def reported(tmp_path_factory):
 
 
 def said(asked, found, kind="email", attack="slung_extraction", seeds=1):
-    return Verdict("masked", attack, kind, asked, found, seeds).said
+    words = "spans" if kind is None else nouns([kind])[kind]
+    return Verdict("masked", attack, kind, words, asked, found, seeds).said
 
 
 class TestVerdict:
@@ -37,10 +38,12 @@ class TestVerdict:
 
     @pytest.mark.parametrize("asked", [1, 2, 10, 59, 400, 100_000])
     def test_the_bound_of_none_is_the_share_that_gives_none_in_one_sample_of_20(self, asked):
-        assert Verdict("a", "slung_extraction", None, asked, 0, 1).at_most == pytest.approx(1 - 0.05 ** (1 / asked))
+        assert Verdict("a", "slung_extraction", None, "spans", asked, 0, 1).at_most == pytest.approx(
+            1 - 0.05 ** (1 / asked)
+        )
 
     def test_the_bound_of_some_against_binomial_sums(self):
-        most = Verdict("a", "slung_extraction", None, 30, 4, 1).at_most
+        most = Verdict("a", "slung_extraction", None, "spans", 30, 4, 1).at_most
         assert sum(math.comb(30, k) * most**k * (1 - most) ** (30 - k) for k in range(5)) == pytest.approx(0.05)
 
     def test_it_is_rounded_up(self):
@@ -60,8 +63,14 @@ class TestVerdict:
     def test_other_kinds_answers_and_seeds(self):
         assert said(10, 0, "blood_type").startswith("Of 10 spans of the kind blood_type none was")
         assert said(10, 2, None, "slung_answers", 3).startswith(
-            "Of 10 prompts that ask for spans 2 were answered with a text of the training data from the worst of 3 runs, 20.0 %."
+            "Of 10 prompts 2 were answered with a text of the training data from the worst of 3 runs, 20.0 %."
         )
+
+    def test_two_kinds_with_one_word_are_told_apart(self):
+        words = nouns(["card", "email", "credit_card"])
+        assert words == {
+            "card": "card numbers (card)", "email": "e-mail addresses", "credit_card": "card numbers (credit_card)"
+        }  # fmt: skip
 
 
 def test_arms_stand_side_by_side(reported):
