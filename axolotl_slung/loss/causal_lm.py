@@ -13,6 +13,7 @@ from torch.nn.functional import logsigmoid
 
 from ..errors import SlungError
 from ..labels.buckets import Bucket
+from .counted import count_ahead
 from .head import FusedHead
 from .hold import Reference
 from .intercept import intercept
@@ -93,6 +94,16 @@ class SelectiveCausalLMLoss:
             self.head = FusedHead(model, self.reader)
         intercept(model, self._around)
 
+    def count_ahead(self, batches: Sequence[dict[str, Any]]) -> None:
+        """Count the tokens of an optimizer step's micro-batches at once, so that none waits for the device; see `counted`.
+
+        Args:
+            batches: with int64 `labels` each; those with `shift_labels` are counted later.
+        """
+        labels = [batch["labels"] for batch in batches if "shift_labels" not in batch]
+        if labels and self.head is not None and not self.head.off:
+            count_ahead(self.reader, labels, self.head.head.out_features)
+
     @functools.partial(torch.compiler.disable, recursive=False)
     def _around(self, model, forward, *args, labels=None, **kwargs):
         """Run the model's forward so that the labels reach this loss, in the head if possible."""
@@ -167,7 +178,7 @@ class SelectiveCausalLMLoss:
                     f"slung: the model passes its loss {logits.shape[:-1].numel()} positions of logits and "
                     f"{labels.numel()} labels, expected equal numbers; use another architecture"
                 )
-            read = self.reader.read_batch(labels.reshape(-1))
+            read = self.reader.with_hold(self.reader.read(labels.reshape(-1)))
             losses, log_odds = selective_loss(logits.reshape(-1, logits.shape[-1]), read.targets, read.actions)
             self.watch(logits, labels, log_odds.detach())
             self._add("train" if training else "eval", read, log_odds)

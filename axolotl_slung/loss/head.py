@@ -22,11 +22,12 @@ from torch import Tensor, nn
 
 from ..errors import SlungError, get_logger
 from .bend import Bend, of_config, probe, seen
+from .counted import at_most, counted, masks
 from .intercept import intercept, plain_class
-from .objectives import cross_entropy, has_loss, unlikelihood
+from .objectives import cross_entropy, unlikelihood
 from .on_hidden_states import linear_log_odds, linear_selective_loss
 from .on_logits import selective_loss
-from .reader import IGNORED, LabelReader, Read, shifted
+from .reader import LabelReader, Read, shifted
 
 LOG = get_logger(__name__)
 
@@ -85,12 +86,14 @@ class _Pass:
 
     Attributes:
         labels: int64 `[batch, length]`, shifted.
+        read: the labels, decoded.
         kept: int64, the indices of the tokens with a loss.
         silent: int64, the indices of the tokens that are only measured.
         batch: the head's results, until the loss takes them.
     """
 
     labels: Tensor
+    read: Read
     kept: Tensor
     silent: Tensor
     batch: FusedBatch | None = None
@@ -181,13 +184,13 @@ class FusedHead:
         if self._hook is None:
             # registered late, so that it runs after the hooks of ZeRO-3 and FSDP, which must see the gradient
             self._hook = self.head.register_forward_hook(self._carry)
-        labels = shifted(labels, shift_labels)
-        read = self.reader.read(labels.reshape(-1))
-        kept = has_loss(read.actions)
-        # `any` and `nonzero` synchronize with the device; do it here, before the forward pass queues work
-        if ((read.targets >= self.head.out_features) & (read.group != IGNORED)).any():
+        aligned = shifted(labels, shift_labels)
+        read = self.reader.read(aligned.reshape(-1))
+        number = counted(labels if shift_labels is None else shift_labels, read, self.head.out_features)
+        if number.outside:
             raise IndexError(f"slung: labels: a token id is out of bounds for the head's {self.head.out_features} rows")
-        return _Pass(labels, kept.nonzero()[:, 0], (~kept & (read.group != IGNORED)).nonzero()[:, 0])
+        kept, silent = masks(read)
+        return _Pass(aligned, read, at_most(kept, number.kept), at_most(silent, number.silent))
 
     def _fall_back(self, why):
         self.off = why
@@ -214,7 +217,7 @@ class FusedHead:
         return _Carrier.apply(out, batch.loss)
 
     def _fused(self, hidden: Tensor, current: _Pass) -> FusedBatch:
-        read = self.reader.read_batch(current.labels.reshape(-1).to(hidden.device))
+        read = self.reader.with_hold(current.read.to(hidden.device))
         flat, kept = hidden.reshape(-1, hidden.shape[-1]), current.kept.to(hidden.device)
         loss, log_odds = linear_selective_loss(
             flat, targets=read.targets, actions=read.actions, kept=kept, **self._projection()

@@ -12,9 +12,11 @@ derivative, one number per token.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import log
 from typing import Any, cast
 
@@ -130,11 +132,26 @@ def token_losses(m: Tensor, actions: Actions) -> Tensor:
 
 def losses_and_slopes(m: Tensor, actions: Actions) -> tuple[Tensor, Tensor]:
     """`token_losses` and their derivative with respect to `m`, both `[tokens]` and detached."""
+    if m.device.type == "cuda" and m.dtype == torch.float32 and actions.keys() <= _ONE_KERNEL and has_triton():
+        from .elementwise_triton import two_objectives
+
+        nothing = torch.zeros_like(m)
+        return two_objectives(m.detach(), *(actions.get(one, nothing).float() for one in _ONE_KERNEL))
     with torch.enable_grad():
         leaf = m.detach().requires_grad_()
         losses = token_losses(leaf, actions)
         (slopes,) = torch.autograd.grad(losses.sum(), leaf)
     return losses.detach(), slopes
+
+
+_ONE_KERNEL = {cross_entropy: "up", unlikelihood: "down"}.keys()
+"""The objectives that a GPU computes in one kernel instead of some forty, in the kernel's order."""
+
+
+@functools.cache
+def has_triton() -> bool:
+    """Whether Triton is installed."""
+    return find_spec("triton") is not None
 
 
 def at(actions: Actions, rows: Any) -> dict[Objective, Tensor]:

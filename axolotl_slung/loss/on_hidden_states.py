@@ -12,20 +12,42 @@ sides of the products.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .objectives import Actions, at, has_loss, losses_and_slopes
+from .products import empty_logits, logits_into, times_weight
 from .rows import log_odds_and_dlogits
+from .weight_gradient import WeightGradient, fitted, product_in, scaled
 
-CHUNK_BYTES = 256 * 2**20
-"""Bytes of logits in memory at once."""
-CHUNK_MIN = 256
-"""The fewest tokens per chunk; with fewer the products would be slow."""
-SLICE = 4096
-"""Rows of the weight whose gradients are added up at once, so that they stay in the cache."""
+
+class ChunkSize(NamedTuple):
+    """How many tokens are projected at once.
+
+    Attributes:
+        most_bytes: bytes of logits in memory at once.
+        fewest: the fewest tokens; with fewer the products would be slow. This has precedence.
+    """
+
+    most_bytes: int
+    fewest: int
+
+
+CHUNK = ChunkSize(2**28, 256)
+CHUNK_ON_CUDA = 2048
+"""The fewest tokens on a GPU, where each chunk adds the whole gradient of the weight to float32 in memory."""
+SHARE_OF_CUDA = 32
+"""One part in so many of a GPU's memory is used for logits: 2.5 GB of 80 GB."""
+
+
+@functools.cache
+def _cuda_chunk(device: torch.device) -> ChunkSize:
+    return ChunkSize(torch.cuda.get_device_properties(device).total_memory // SHARE_OF_CUDA, CHUNK_ON_CUDA)
 
 
 class _LinearSelectiveLoss(torch.autograd.Function):
@@ -45,7 +67,7 @@ class _LinearSelectiveLoss(torch.autograd.Function):
         wide = torch.promote_types(dtype, torch.float32)
         need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
         w, b = weight.to(dtype), None if bias is None else bias.to(dtype)
-        chunks = _chunks(kept, len(weight), dtype)
+        chunks = _chunks(kept, len(hidden), len(weight), dtype)
 
         loss = hidden.new_zeros((), dtype=wide)
         log_odds = hidden.new_full(targets.shape, torch.nan, dtype=wide)
@@ -53,26 +75,30 @@ class _LinearSelectiveLoss(torch.autograd.Function):
         d_hidden = (
             torch.zeros_like(hidden, dtype=wide if hidden.dtype == torch.float16 else None) if need_hidden else None
         )
-        d_weight = _Sum(w, wide, len(chunks)) if need_weight else None
+        d_weight = WeightGradient(w, len(chunks)) if need_weight else None
         d_bias = torch.zeros(len(weight), dtype=wide, device=weight.device) if need_bias else None
-        for rows, logits in _projected(hidden, w, b, chunks):
+        for rows, states, logits in _projected(hidden, w, b, chunks):
             m, norm = log_odds_and_dlogits(logits, targets[rows], logit_scale, softcap)
             dlogits = logits  # overwritten in place; each row must still be multiplied by `narrow`
             losses, slopes = losses_and_slopes(m, at(actions, rows))
             log_odds[rows] = m
             loss += losses.sum()
             narrow = (-logit_scale * slopes / norm)[:, None]
-            if need_hidden:
-                d_hidden[rows] = ((dlogits @ w) * narrow).to(d_hidden.dtype)
-            if need_weight:
-                d_weight.add(dlogits, hidden[rows] * narrow)
+            if d_hidden is not None:
+                product = times_weight(dlogits, w)
+                if isinstance(rows, slice):
+                    product_in(product, narrow, d_hidden.dtype, d_hidden[rows])
+                else:
+                    d_hidden[rows] = product_in(product, narrow, d_hidden.dtype)
             if d_bias is not None:
-                side, size = _fitted(narrow, dtype)
+                side, size = fitted(narrow.new_ones(len(narrow), 1), narrow, dtype)
                 sum_of_rows = side[:, 0] @ dlogits
                 d_bias += sum_of_rows if size is None else sum_of_rows.to(wide) * size
+            if d_weight is not None:
+                d_weight.add(dlogits, states, narrow)
 
         # attributes, not saved tensors: hooks that offload saved tensors would only lose time on these
-        ctx.grads = d_hidden, d_weight and d_weight.total, d_bias
+        ctx.grads = d_hidden, d_weight, d_bias
         ctx.dtypes = hidden.dtype, weight.dtype, None if bias is None else bias.dtype
         ctx.mark_non_differentiable(log_odds)
         return loss, log_odds
@@ -84,77 +110,14 @@ class _LinearSelectiveLoss(torch.autograd.Function):
             raise RuntimeError(
                 "linear_selective_loss: backward a second time; the gradients are computed once, so call backward once"
             )
-        grads, ctx.grads = ctx.grads, None
-        return (*(_scaled(grad, grad_loss, dtype) for grad, dtype in zip(grads, ctx.dtypes)), *[None] * 5)
-
-
-class _Sum:
-    """The weight's gradient, `[vocabulary, width]`, added up over chunks in float32.
-
-    Attributes:
-        total: the sum so far; undefined before the first `add`.
-    """
-
-    def __init__(self, weight, wide, chunks: int):
-        # a single product already accumulates in float32; its result may overflow float16
-        self.total = torch.empty_like(
-            weight, dtype=weight.dtype if chunks == 1 and weight.dtype != torch.float16 else wide
+        (d_hidden, d_weight, d_bias), ctx.grads = ctx.grads, None
+        of_hidden, of_weight, of_bias = ctx.dtypes
+        return (
+            scaled(d_hidden, grad_loss, of_hidden),
+            None if d_weight is None else d_weight.scaled(grad_loss, of_weight),
+            scaled(d_bias, grad_loss, of_bias),
+            *[None] * 5,
         )
-        if chunks == 0:
-            self.total.zero_()
-        self._started = False
-
-    def add(
-        self,
-        dlogits: Tensor,  # (tokens, vocabulary)
-        narrow: Tensor,  # (tokens, width), float32 or wider
-    ) -> None:
-        """Add `dlogits.T @ narrow`."""
-        started, self._started = self._started, True
-        narrow, size = _fitted(narrow, dlogits.dtype)
-        if dlogits.dtype == self.total.dtype:
-            torch.addmm(self.total, dlogits.T, narrow, beta=int(started), out=self.total)
-            return
-        step = SLICE if dlogits.device.type == "cpu" or size is not None else len(self.total)
-        for start in range(0, len(self.total), step):
-            part = slice(start, start + step)
-            product = dlogits[:, part].T @ narrow
-            if size is not None:
-                product = product.to(self.total.dtype) * size
-            if started:
-                self.total[part] += product
-            else:
-                self.total[part] = product
-
-
-def _fitted(narrow, dtype):
-    """Cast the narrow side of a product to `dtype`. Returns it and the factor for the result, or None for 1.
-
-    Float16 ends at 65504. There the narrow side is scaled so that no sum over tokens can overflow.
-
-    Args:
-        narrow: float32 or wider, `[tokens, width]`. The entries of the other side are at most 1.
-    """
-    if dtype != torch.float16:
-        return narrow.to(dtype), None
-    largest = narrow.abs().sum(0).max()
-    # a power of two loses no digits
-    factor = torch.exp2(torch.floor(torch.log2(32768 / largest.clamp(min=1e-30))).clamp(max=100))
-    return (narrow * factor).to(dtype), 1 / factor
-
-
-def _scaled(grad, factor, dtype):
-    """`grad * factor`, in place if the dtypes agree."""
-    if grad is None:
-        return None
-    if grad.dtype == dtype:
-        return grad.mul_(factor)
-    scaled = torch.empty_like(grad, dtype=dtype)
-    for start in range(0, len(grad), SLICE):
-        part = slice(start, start + SLICE)
-        torch.mul(grad[part], factor, out=grad[part])
-        scaled[part] = grad[part]
-    return scaled
 
 
 def compute_dtype(weight: torch.Tensor) -> torch.dtype:
@@ -163,30 +126,36 @@ def compute_dtype(weight: torch.Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
 
 
-def _chunks(kept, vocabulary, dtype):
-    """Split `kept` into parts of about equal size. The logits of each part fit into `CHUNK_BYTES`."""
-    most = max(CHUNK_MIN, CHUNK_BYTES // (vocabulary * dtype.itemsize))
-    return kept.tensor_split(-(-len(kept) // most)) if len(kept) else ()
+def _chunks(kept: Tensor, tokens: int, vocabulary: int, dtype: torch.dtype) -> Sequence[Tensor | slice]:
+    """Split `kept` into parts of about equal size, by `ChunkSize`; slices if all tokens are kept."""
+    most_bytes, fewest = _cuda_chunk(kept.device) if kept.device.type == "cuda" else CHUNK
+    number = -(-len(kept) // max(fewest, most_bytes // (vocabulary * dtype.itemsize)))
+    if len(kept) < tokens:
+        return kept.tensor_split(number) if number else ()
+    bounds = [i * tokens // number for i in range(number + 1)] if number else []
+    # the largest first
+    return [slice(*pair) for pair in sorted(pairwise(bounds), key=lambda pair: pair[0] - pair[1])]
 
 
 def _projected(
     hidden: Tensor,  # (tokens, width)
     weight: Tensor,  # (vocabulary, width)
     bias: Tensor | None,  # (vocabulary,)
-    chunks: Sequence[Tensor],
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The logits of each chunk, before scale and softcap: `(rows, [rows, vocabulary])`. All use the same memory."""
-    if not chunks:
-        return
-    # the first chunk is the largest
-    memory = torch.empty(len(chunks[0]), len(weight), dtype=weight.dtype, device=weight.device)
+    chunks: Sequence[Tensor | slice],
+) -> Iterator[tuple[Tensor | slice, Tensor, Tensor]]:
+    """The logits of each chunk, before scale and softcap. All use the same memory.
+
+    Yields:
+        `(rows, hidden states [rows, width], logits [rows, vocabulary])`.
+    """
+    memory = None
     for rows in chunks:
-        logits, h = memory[: len(rows)], hidden[rows].to(weight.dtype)
-        if bias is None:
-            torch.mm(h, weight.T, out=logits)
-        else:
-            torch.addmm(bias, h, weight.T, out=logits)
-        yield rows, logits
+        states = hidden[rows]
+        # the first chunk is the largest
+        memory = empty_logits(len(states), weight) if memory is None else memory
+        logits = memory[: len(states)]
+        logits_into(logits, states.to(weight.dtype), weight, bias)
+        yield rows, states, logits
 
 
 def linear_selective_loss(
@@ -242,6 +211,8 @@ def linear_log_odds(
     everything = torch.arange(len(targets), device=targets.device)
     log_odds = [
         log_odds_and_dlogits(logits, targets[rows], logit_scale, softcap)[0]
-        for rows, logits in _projected(hidden, weight, bias, _chunks(everything, len(weight), dtype))
+        for rows, _states, logits in _projected(
+            hidden, weight, bias, _chunks(everything, len(hidden), len(weight), dtype)
+        )
     ]
     return torch.cat(log_odds) if log_odds else hidden.new_zeros(0, dtype=torch.float32)

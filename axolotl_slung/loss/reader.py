@@ -36,6 +36,11 @@ class Read(NamedTuple):
     actions: Actions
     group: Tensor
 
+    def to(self, device: torch.device) -> Read:
+        """The same on another device."""
+        actions = {objective: weight.to(device) for objective, weight in self.actions.items()}
+        return Read(self.targets.to(device), actions, self.group.to(device))
+
 
 class _Tables(NamedTuple):
     """What each bucket's codes mean, `[buckets]` each, on one device.
@@ -100,9 +105,8 @@ class LabelReader:
             )
         return self._tables[device]
 
-    def read_batch(self, labels: Tensor) -> Read:
-        """`read` for the labels of the current batch, with the loss of `hold`."""
-        read = self.read(labels)
+    def with_hold(self, read: Read) -> Read:
+        """The current batch with the loss of `hold`."""
         return read if self.before is None else read._replace(actions=held(read.actions, self.before))
 
     def read(self, labels: Tensor, factor: float | None = None) -> Read:

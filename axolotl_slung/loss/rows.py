@@ -8,10 +8,11 @@ all three to the same reference. To understand the computation, read the torch v
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
+
+from .objectives import has_triton
 
 BLOCK = 64
 """The number of rows that the torch backend processes at once, in the wider dtype."""
@@ -52,7 +53,7 @@ def backend_name(device: torch.device, dtype: torch.dtype) -> str:
     """The backend for a device and dtype: "numba", "triton" or "torch"."""
     if device.type == "cpu" and dtype in (torch.float32, torch.bfloat16):
         return "numba"
-    if device.type == "cuda" and dtype != torch.float64 and find_spec("triton"):
+    if device.type == "cuda" and dtype != torch.float64 and has_triton():
         return "triton"
     return "torch"
 

@@ -77,9 +77,11 @@ class SlungTrainerMixin:
             self._slung_backwards = Backwards(self.model)
         if self.slung_loss is None or not batches or "labels" not in batches[0]:
             return batches, count
+        loss = self.slung_loss
+        loss.reader.weight_factor = loss.weight_schedule(self.state.global_step)
+        loss.count_ahead(batches)
         count = sum(
-            self.slung_loss.reader.count(shifted(b["labels"], b.get("shift_labels")), self.slung_loss.normalize_by)
-            for b in batches
+            loss.reader.count(shifted(b["labels"], b.get("shift_labels")), loss.normalize_by) for b in batches
         ).to(self.args.device)
         if self.args.world_size > 1:
             count = self.accelerator.gather(count).sum()

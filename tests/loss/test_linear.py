@@ -10,6 +10,7 @@ import torch
 from helpers import TESTS
 
 from axolotl_slung.loss import on_hidden_states as linear
+from axolotl_slung.loss import products
 from axolotl_slung.loss.objectives import Hinge, cross_entropy, unlikelihood
 from axolotl_slung.loss.on_hidden_states import linear_log_odds, linear_selective_loss
 from axolotl_slung.loss.reference import logits_reference, selective_loss_reference
@@ -58,8 +59,7 @@ def true(hidden, weight, bias, targets, a, b, **options):
     ids=str,
 )
 def test_fused_equals_reference(monkeypatch, tokens, vocabulary, width, chunk, dtype, tolerance, options):
-    monkeypatch.setattr(linear, "CHUNK_BYTES", 1)
-    monkeypatch.setattr(linear, "CHUNK_MIN", chunk)
+    monkeypatch.setattr(linear, "CHUNK", linear.ChunkSize(1, chunk))
     options = dict(options)
     hidden, weight, bias, targets, a, b = problem(tokens, vocabulary, width, dtype, options.pop("bias", False))
     loss, log_odds, grads = fused(hidden, weight, bias, targets, {cross_entropy: a, unlikelihood: b}, **options)
@@ -121,6 +121,21 @@ def test_gradients_are_those_of_small_steps():
 
     slope = (moved(1e-6) - moved(-1e-6)) / 2e-6
     assert sum((2 * g * d).sum() for g, d in zip(grads, direction)).item() == pytest.approx(slope.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("chunk", [100, 1000])
+@pytest.mark.parametrize("bias", [False, True])
+def test_products_in_two_parts(monkeypatch, dtype, tolerance, chunk, bias):
+    """As on a GPU with a vocabulary that is not a multiple of 8."""
+    monkeypatch.setattr(linear, "CHUNK", linear.ChunkSize(1, chunk))
+    monkeypatch.setattr(products, "_parts", lambda weight, dtype=None: [slice(0, 960), slice(960, len(weight))])
+    hidden, weight, bias, targets, a, b = problem(301, 1003, 33, dtype, bias)
+    loss, _, grads = fused(hidden, weight, bias, targets, {cross_entropy: a, unlikelihood: b})
+    true_loss, _, true_grads = true(hidden, weight, bias, targets, a, b)
+    assert relative(loss, true_loss) < tolerance
+    for found, expected in zip(grads, true_grads):
+        assert relative(found, expected) < tolerance
 
 
 def test_a_frozen_head_has_no_gradient_and_a_frozen_body_neither():
@@ -186,9 +201,8 @@ def test_scales_that_cannot_be(options):
 
 
 def test_memory_of_logits_is_bounded(monkeypatch):
-    """However many tokens: never more logits at once than CHUNK_BYTES, and chunks of about the same size."""
-    monkeypatch.setattr(linear, "CHUNK_BYTES", 64 * 1003 * 4)
-    monkeypatch.setattr(linear, "CHUNK_MIN", 1)
+    """However many tokens: never more logits at once than CHUNK allows, and chunks of about the same size."""
+    monkeypatch.setattr(linear, "CHUNK", linear.ChunkSize(64 * 1003 * 4, 1))
     seen = []
     monkeypatch.setattr(
         linear, "log_odds_and_dlogits", lambda z, *x: seen.append(z.shape) or log_odds_and_dlogits(z, *x)
@@ -278,8 +292,7 @@ def test_a_target_outside_the_columns_is_an_error(dtype, target):
 @pytest.mark.parametrize("bias", [False, True])
 def test_float16_overflows_only_where_logits_would(monkeypatch, weights, tokens, weight_of_loss, chunk, bias):
     """Sums over tokens are divided by their number before they are rounded."""
-    monkeypatch.setattr(linear, "CHUNK_BYTES", 1)
-    monkeypatch.setattr(linear, "CHUNK_MIN", chunk)
+    monkeypatch.setattr(linear, "CHUNK", linear.ChunkSize(1, chunk))
     torch.manual_seed(0)
     hidden, weight = torch.randn(tokens, 8).sign() * 16, torch.randn(20, 8) * 0.05
     targets = torch.zeros(tokens, dtype=torch.int64)
@@ -330,6 +343,23 @@ for dtype in (torch.float32, torch.bfloat16, torch.float16):
             torch.testing.assert_close(found.float(), again, rtol=2e-3, atol=1e-6)
         else:
             check_rows(log_odds_and_dlogits, z, targets, options)
+# the small steps
+from axolotl_slung.loss.elementwise_triton import times, two_objectives
+from axolotl_slung.loss.objectives import cross_entropy, losses_and_slopes, unlikelihood
+m = torch.cat([torch.linspace(-90, 90, 2001), torch.tensor([0.0, 1e-9, -1e-9, 700.0, -700.0])])
+up, down = torch.rand(len(m)) * (torch.rand(len(m)) > 0.3), torch.rand(len(m)) * (torch.rand(len(m)) > 0.3)
+exact = losses_and_slopes(m.double(), {cross_entropy: up, unlikelihood: down})
+for found, true in zip(two_objectives(m, up, down), exact):
+    torch.testing.assert_close(found.double(), true, rtol=2e-6, atol=1e-37)  # the smallest number of all digits
+of_nan = two_objectives(torch.full((2,), torch.nan), torch.tensor([1.0, 0.0]), torch.zeros(2))
+assert all(x.isnan().tolist() == [True, False] for x in of_nan), of_nan
+for dtype in (torch.float32, torch.bfloat16, torch.float16):
+    x, rows = torch.randn(5, 1100).to(dtype), torch.randn(5, 1)
+    for factor in (rows, torch.tensor(0.37)):
+        for out_dtype in (torch.float32, torch.bfloat16):
+            exact = (x.double() * factor.double()).to(out_dtype)
+            torch.testing.assert_close(times(x, factor, torch.empty_like(x, dtype=out_dtype)), exact, rtol=1e-2, atol=0)
+assert torch.equal(times(x[:, :7], rows, torch.empty(5, 7)), x[:, :7].float() * rows)
 memory = torch.randn(6, 50)
 before = memory.clone()
 m, _ = log_odds_and_dlogits(memory[1:5], torch.tensor([50, 2, -1, 1 << 40]))
