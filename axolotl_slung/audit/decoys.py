@@ -12,6 +12,9 @@ from .tally import POOL, Smallest
 _WIDER = 4
 """Decoys are taken at random from so many times as many texts whose length is nearest."""
 
+_LONGEST = 200
+"""The automaton looks for so many first characters. Its memory grows with their number."""
+
 
 class Pool:
     """Real texts of one kind: a random sample of the distinct ones."""
@@ -71,19 +74,24 @@ class Searched:
     def __init__(self, texts: Iterable[str]):
         from ahocorasick_rs import AhoCorasick
 
-        self._texts = list(dict.fromkeys(texts))
-        self._automaton = AhoCorasick(self._texts, store_patterns=False) if self._texts else None
-        self._counts = [0] * len(self._texts)
+        self._counts = dict.fromkeys(texts, 0)
+        self._by_start: dict[str, list[str]] = {}
+        for text in self._counts:
+            self._by_start.setdefault(text[:_LONGEST], []).append(text)
+        self._starts = list(self._by_start)
+        self._automaton = AhoCorasick(self._starts, store_patterns=False) if self._starts else None
 
     def search(self, text: str) -> None:
         """Count the occurrences in a text."""
-        if self._automaton is not None:
-            for at, _, _ in self._automaton.find_matches_as_indexes(text, overlapping=True):
-                self._counts[at] += 1
+        if self._automaton is None:
+            return
+        for at, start, _ in self._automaton.find_matches_as_indexes(text, overlapping=True):
+            for one in self._by_start[self._starts[at]]:
+                self._counts[one] += len(one) <= _LONGEST or text.startswith(one, start)
 
     def counts(self) -> Mapping[str, int]:
         """The occurrences of each text in all texts so far."""
-        return dict(zip(self._texts, self._counts))
+        return self._counts
 
 
 def with_made(

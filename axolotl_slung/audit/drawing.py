@@ -78,7 +78,7 @@ def draw(
         spans: how many spans in all.
         decoys: the most decoys of each.
         seed: the same seed and data give the same spans.
-        about: more for audit.json, without risky text.
+        about: more for audit.json, without risky text, such as the `provenance` of the data.
         progress: called after each row, in both passes.
 
     Raises:
@@ -93,7 +93,7 @@ def draw(
     quarter = spans // 4
     number = _Number(spans - quarter - (quarter if heldout else 0), quarter if heldout else 0, quarter)
     drawing.count(trained, heldout, number)
-    if not len(drawing.tallies[TRAINED]):
+    if not drawing.sample[TRAINED]:
         raise SlungError(
             "slung.labelers: no risky span is in a trained token of the data, so there is nothing to ask about; look at "
             "the labels with `slung inspect`"
@@ -133,7 +133,7 @@ class _Drawing:
                 for find in finds(document, self.buckets):
                     text = document.text[find.start : find.end]
                     key = key_of(self.seed, find.labeler, find.kind, text)
-                    tally.add(key, find.labeler, find.kind, find.bucket)
+                    tally.add(key, find.labeler, find.kind, find.bucket, find.askable)
                     self._pool(find.labeler, find.kind).add(key, text)
                     self.stretches.lengths.add(len(text))
                 if of_set == TRAINED and self.stretches.wants(at):
@@ -179,7 +179,8 @@ class _Drawing:
             questions.seek(0)
             sampled, dropped = self._finish(questions, folder, candidates, counts)
         counted = self._counts(sampled)
-        content = {"format": audit_file.FORMAT, "salt": self.salt, "seed": self.seed, **about, "counts": counted}
+        content = {"format": audit_file.FORMAT, "salt": self.salt, "seed": self.seed, "provenance": {}, **about}
+        content["counts"] = counted
         write_private(folder / audit_file.ABOUT, json.dumps(content, indent=2) + "\n")
         return Drawn(counted, dropped)
 
@@ -221,7 +222,7 @@ class _Drawing:
     def _taken(self, of_set: str, key: int, find: Find, tally: Tally) -> bool:
         """Whether this occurrence is the one that is asked about: one at random, in the span's bucket."""
         bucket, number = tally.in_bucket(key)
-        if find.bucket != bucket:
+        if find.bucket != bucket or not find.askable:
             return False
         seen = self._seen[of_set, key] = self._seen.get((of_set, key), -1) + 1
         return seen == key_of(self.seed, of_set, str(key)) % number

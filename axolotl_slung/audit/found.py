@@ -21,6 +21,7 @@ class Find(NamedTuple):
 
     Attributes:
         bucket: the index of its bucket.
+        askable: whether its text is not in front of it as well, where a model could copy it from.
     """
 
     start: int
@@ -28,6 +29,7 @@ class Find(NamedTuple):
     labeler: str
     kind: str
     bucket: int
+    askable: bool
 
 
 def finds(document: SpannedText, buckets: Sequence[Bucket]) -> list[Find]:
@@ -57,7 +59,8 @@ def finds(document: SpannedText, buckets: Sequence[Bucket]) -> list[Find]:
             text = document.text[start:end]
             start, end = start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
             if start < end and before[end] > before[start]:
-                found.append(Find(start, end, labeler, kind, bucket))
+                askable = document.text.find(document.text[start:end]) == start
+                found.append(Find(start, end, labeler, kind, bucket, askable))
     return sorted(found)
 
 

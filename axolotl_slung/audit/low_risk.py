@@ -55,8 +55,12 @@ class Stretches:
         places = np.flatnonzero(safe)
         for _ in range(_TRIES if len(places) else 0):
             stretch = _from(text.text, int(places[draws.randrange(len(places))]), draws.choice(self.lengths.kept))
-            if stretch and unsafe[stretch[1]] == unsafe[stretch[0]]:
-                self._kept.add(key, Stretch(document, *stretch, text.text[slice(*stretch)]))
+            if stretch is None:
+                continue
+            start, end = stretch
+            cut = text.text[start:end]
+            if unsafe[end] == unsafe[start] and text.text.find(cut) == start:
+                self._kept.add(key, Stretch(document, start, end, cut))
                 return
 
     def drawn(self) -> list[Stretch]:

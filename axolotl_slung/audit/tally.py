@@ -34,7 +34,8 @@ class Stratum(NamedTuple):
 class Tally:
     """The distinct spans of one set of rows: how often each occurs, and in which bucket.
 
-    A span whose occurrences are in several buckets belongs to the highest of them.
+    Only occurrences whose text is not in front of them can be asked about: a model may copy the others. A span whose
+    occurrences are in several buckets belongs to the highest of them.
     """
 
     def __init__(self):
@@ -43,7 +44,7 @@ class Tally:
         self._of_group, self._buckets = array("I"), array("B")
         self._counts, self._in_bucket = array("Q"), array("Q")
 
-    def add(self, key: int, labeler: str, kind: str, bucket: int) -> None:
+    def add(self, key: int, labeler: str, kind: str, bucket: int, askable: bool = True) -> None:
         """Count an occurrence. `key` stands for labeler, kind and text."""
         at = self._index.setdefault(key, len(self._index))
         if at == len(self._counts):
@@ -52,9 +53,9 @@ class Tally:
             self._in_bucket.append(0)
             self._buckets.append(bucket)
         self._counts[at] += 1
-        if bucket > self._buckets[at]:
+        if askable and (bucket > self._buckets[at] or not self._in_bucket[at]):
             self._buckets[at], self._in_bucket[at] = bucket, 0
-        self._in_bucket[at] += bucket == self._buckets[at]
+        self._in_bucket[at] += askable and bucket == self._buckets[at]
 
     def __len__(self) -> int:
         return len(self._index)
@@ -67,15 +68,15 @@ class Tally:
         return self._counts[self._index[key]]
 
     def in_bucket(self, key: int) -> tuple[int, int]:
-        """The highest bucket of the span, and how many of its occurrences are in it."""
+        """The highest bucket of the span, and how many occurrences in it can be asked about."""
         at = self._index[key]
         return self._buckets[at], self._in_bucket[at]
 
     def strata(self, left_out: Tally | None = None) -> Iterator[tuple[int, Stratum]]:
-        """Each span's key and stratum, without the spans of `left_out`."""
+        """The key and stratum of each span that can be asked about, without the spans of `left_out`."""
         names = list(self._groups)
         for key, at in self._index.items():
-            if left_out is None or key not in left_out:
+            if self._in_bucket[at] and (left_out is None or key not in left_out):
                 frequency = frequency_of(self._counts[at])
                 yield key, Stratum(*names[self._of_group[at]], self._buckets[at], frequency)
 
@@ -135,13 +136,11 @@ def shares(available: Sequence[int], number: int) -> list[int]:
     """How many to take of each, as evenly as possible: no more than there are, and `number` in all if there are enough."""
     taken = [0] * len(available)
     left = min(number, sum(available))
-    while left:
-        open_ = [at for at, there in enumerate(available) if taken[at] < there]
-        each, rest = divmod(left, len(open_))
-        for place, at in enumerate(open_):
-            more = min(each + (place < rest), available[at] - taken[at])
-            taken[at] += more
-            left -= more
+    # the smallest first: what it lacks is shared by the others
+    order = sorted(range(len(available)), key=lambda at: available[at])
+    for place, at in enumerate(order):
+        taken[at] = min(available[at], left // (len(order) - place))
+        left -= taken[at]
     return taken
 
 

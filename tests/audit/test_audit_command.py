@@ -117,7 +117,8 @@ def test_every_trained_span_is_there_with_its_count(spans):
     }
 
 
-def test_the_text_around_a_span_is_that_of_its_document(spans):
+def test_the_text_around_a_span_is_that_of_its_document(project, spans):
+    tokenizer = AutoTokenizer.from_pretrained(project[1]["base_model"])
     template = "<|im_start|>user\nWho was it, {} or number {}?<|im_end|>\n<|im_start|>assistant\nIt was {}, on day {}, as they said."
     documents = [*notes(), *(template.format(ASKED, n, ANSWERED, n) for n in range(4))]
     for one in spans:
@@ -125,8 +126,10 @@ def test_the_text_around_a_span_is_that_of_its_document(spans):
         assert one.before or document.startswith(one.text)
         rest = document[len(one.before + one.text) :]
         names = sorted(rest.find(name) for name in (*ONCE, FEW, OFTEN) if name in rest)
-        # up to the next risky span, or to the end of what is trained
-        assert one.after == (rest[: names[0]] if names else rest)
+        # up to the next risky span, or to the end of what is trained, or 100 tokens
+        safe = rest[: names[0]] if names else rest
+        assert safe.startswith(one.after)
+        assert one.after == safe or len(tokenizer(one.after)["input_ids"]) == 100
         assert not any(name in one.after for name in PRIVATE)
 
 
