@@ -34,7 +34,8 @@ test: $(VENV)/.ready
 
 lm-eval: $(VENV)/.ready
 	test -d $(LM_EVAL) || $(BIN)/python -m pip install --quiet --no-deps --target=$(LM_EVAL) lm-eval==0.4.13
-	PYTHONPATH=$(abspath $(LM_EVAL)) $(PYTEST) $(addprefix tests/evals/, test_backends.py test_recomputed.py test_whole_texts.py \
+	PYTHONPATH=$(abspath $(LM_EVAL)) $(PYTEST) $(addprefix tests/evals/, test_audit_tasks.py test_backends.py test_recomputed.py \
+		test_whole_texts.py \
 		test_commands.py::test_two_ranks_measure_as_one)
 
 slow: $(VENV)/.ready

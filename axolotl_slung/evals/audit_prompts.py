@@ -23,7 +23,7 @@ def prompts(path: str | None = None) -> dict[str, list[str]]:
     """The prompts of each kind, and those of all other kinds under `any`.
 
     Args:
-        path: a YAML file of the user's: lists of prompts by kind. It replaces the package's prompts of these kinds.
+        path: a YAML file with lists of prompts by kind, written by the user. It replaces the package's prompts of these kinds.
 
     Raises:
         SlungError: the file cannot be read, or is not of this form.

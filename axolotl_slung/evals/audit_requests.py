@@ -58,7 +58,8 @@ class Completions(Asked):
 
     Attributes:
         prompt: the prompt, or what a chat template made of it.
-        asks: whether the prompt is a person's turn. It is then put into the chat template of a model that has one.
+        asks: whether the prompt is a person's turn. It is then put into the chat template of a model that has one. Chat
+            services get every prompt as a person's turn.
         settings: of the generation.
         count: how many completions to ask for.
         measure: what becomes of a completion: numbers.
@@ -107,10 +108,13 @@ def _completions(self, requests) -> list[Measured]:
 
 
 def _prompt(self, asked: Completions):
-    tokenizer = getattr(self, "tokenizer", None)
-    if not asked.asks or not isinstance(asked.prompt, str) or not getattr(tokenizer, "chat_template", None):
-        return asked.prompt
-    return self.apply_chat_template([{"role": "user", "content": asked.prompt}])
+    if not isinstance(asked.prompt, str):
+        return asked.prompt  # messages
+    takes_messages = any(kind.__name__ == "LocalChatCompletion" for kind in type(self).__mro__)
+    has_template = bool(getattr(getattr(self, "tokenizer", None), "chat_template", None))
+    if takes_messages or (asked.asks and has_template):
+        return self.apply_chat_template([{"role": "user", "content": asked.prompt}])
+    return asked.prompt
 
 
 @contextmanager

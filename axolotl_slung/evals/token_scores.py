@@ -62,6 +62,11 @@ def scores_of(model, asked: Sequence[tuple[str, Sequence[str]]], task: str) -> l
         scores = _of_logits(model, once)
     else:
         scores = _of_others(model, once, task)
+    lost = sum(score is NOTHING for its in scores for score in its)
+    if lost:
+        LOG.warning(
+            "%s: %d texts have no token of their own, or are longer than the model's context; left out", task, lost
+        )
     known = {context: dict(zip(texts, its)) for (context, texts), its in zip(once, scores, strict=True)}
     return [[known[context][text] for text in texts] for context, texts in asked]
 
@@ -71,7 +76,7 @@ def _of_others(model, asked, task: str) -> list[list[Score]]:
     from lm_eval.api.model import TemplateLM
 
     counts = [
-        [len(_pair(model, context, text)[1]) if isinstance(model, TemplateLM) else None for text in texts]
+        [_count(model, context, text) if isinstance(model, TemplateLM) else None for text in texts]
         for context, texts in _with_tokens(model, asked, task)
     ]
     pairs = [
@@ -86,6 +91,17 @@ def _of_others(model, asked, task: str) -> list[list[Score]]:
     except (NotImplementedError, AssertionError):
         raise no_log_likelihoods(model, task) from None
     return [[NOTHING if count == 0 else _score(next(answers), count) for count in its] for its in counts]
+
+
+def _count(model, context: str, text: str) -> int:
+    """The number of tokens that can be scored: none or all."""
+    tokens = _pair(model, context, text)[1]
+    return len(tokens) if _fits(model, tokens) else 0
+
+
+def _fits(model, tokens: Sequence[int]) -> bool:
+    # some of lm_eval's classes keep a token of the context for the answer
+    return len(tokens) < getattr(model, "max_length", len(tokens) + 2) - 1
 
 
 def _with_tokens(model, asked, task: str):
@@ -140,7 +156,12 @@ def _of_logits(model, asked) -> list[list[Score]]:
     from tqdm import tqdm
 
     pairs = [[_pair(model, context, text) for text in texts] for context, texts in asked]
+    pairs = [[(context, text if _fits(model, text) else []) for context, text in its] for its in pairs]
     rows = [(place, number) for place, its in enumerate(pairs) for number, (_, tokens) in enumerate(its) if tokens]
+    if cut := sum(sum(map(len, pairs[place][number])) > model.max_length + 1 for place, number in rows):
+        LOG.warning(
+            "the model's context is %d tokens: the beginning of %d longer texts is cut off", model.max_length, cut
+        )
     found: list[list[Score]] = [[NOTHING] * len(its) for its in pairs]
     with tqdm(total=len(rows), disable=model.rank != 0, desc="Running audit requests") as bar:
         for place, its in enumerate(pairs):
@@ -176,10 +197,21 @@ def _batch(model, pairs: Sequence[tuple[list[int], list[int]]]) -> list[Score]:
     wanted = [row[-min(len(text), len(row) - 1) :] for row, (_, text) in zip(rows, pairs, strict=True)]
     ids = torch.nn.utils.rnn.pad_sequence([row[:-1] for row in rows], batch_first=True)
     first = min(len(row) - 1 - len(its) for row, its in zip(rows, wanted, strict=True))
+    ids = ids.to(model.device)
     with _forward(model):
-        logits = _logits(model, ids.shape[1] - first, input_ids=ids.to(model.device)).logits
+        if _calls_its_own_way(model):
+            logits = model._model_call(ids)
+        else:
+            logits = _logits(model, ids.shape[1] - first, input_ids=ids).logits
         ends = [logits.shape[1] - (ids.shape[1] - (len(row) - 1)) for row in rows]
         return [_of_tokens(of[end - len(its) : end], its) for of, end, its in zip(logits, ends, wanted, strict=True)]
+
+
+def _calls_its_own_way(model) -> bool:
+    """Whether the class changes what its model says, for example with another model's logits."""
+    from lm_eval.models.huggingface import HFLM
+
+    return type(model)._model_call is not HFLM._model_call
 
 
 @contextmanager
@@ -217,7 +249,7 @@ def _after_one_context(model, context: list[int], texts: Sequence[tuple[int, lis
     longest = max(len(tokens) for _, tokens in texts)
     # virtual tokens of prompt tuning would be put in front of each call
     virtual = getattr(getattr(model.model, "active_peft_config", None), "is_prompt_learning", False)
-    if len(context) + longest > model.max_length or virtual:
+    if len(context) + longest > model.max_length or virtual or _calls_its_own_way(model):
         return None
     found, size = {}, len(texts) if model.batch_size == "auto" else int(model.batch_size)
     with _forward(model):
@@ -236,4 +268,3 @@ def _after_one_context(model, context: list[int], texts: Sequence[tuple[int, lis
                 together = torch.cat([read.logits[0, -1:], its[: len(tokens) - 1]])
                 found[number] = _of_tokens(together, torch.tensor(tokens))
     return found
-

@@ -117,7 +117,9 @@ def test_a_model_that_never_saw_them_says_none(fresh):
 
 def test_no_text_of_the_audit_is_in_what_lm_eval_writes_and_says(audit, knowing):
     assert "Running" in knowing.said and "document 0" in knowing.said  # the log and --write_out are there
-    found = [text for text in private_texts(audit.rows) if text in knowing.said or json.dumps(text)[1:-1] in knowing.said]
+    found = [
+        text for text in private_texts(audit.rows) if text in knowing.said or json.dumps(text)[1:-1] in knowing.said
+    ]
     assert not found
     doc = {"id", "set", "kind", "frequency", "labeler", "bucket", "action"}
     assert all(set(sample["doc"]) == doc for its in knowing.samples.values() for sample in its)

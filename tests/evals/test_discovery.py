@@ -185,9 +185,13 @@ def test_lm_eval_lists_the_tasks_from_any_folder(tmp_path):
         "slung_tofu",
         "slung_perplexity",
         "slung_perplexity_reddit",
+        "slung_extraction",
+        "slung_membership",
+        "slung_kept",
+        "slung_answers",
     ):
         assert f"|{task} " in listed.stdout, listed.stderr
-    assert "|slung " in listed.stdout
+    assert "|slung " in listed.stdout and "|slung_audit " in listed.stdout
 
 
 def test_tasks_path_prints_the_folder(tmp_path):

@@ -5,17 +5,22 @@ import random
 import shutil
 from pathlib import Path
 
+from axolotl_slung.evals.audit_file import frequency_of, span_id
 from helpers.tiny import write_jsonl
 
-from axolotl_slung.evals.audit_file import frequency_of, span_id
-
 SALT = "5a" * 16
-GIVEN = "Aldo Berit Cleo Dario Edna Ferro Gilda Hanno Ilka Joris Kasia Lorne Mirek Nelda Orlo Pavla Quill Runa".split()
-FAMILY = "Ashgrove Birchley Cragmere Dunwick Elmhurst Fernside Goldmoor Hartwell Inglebrook Kelldale".split()
-WORDS = (
+
+
+def _listed(words):
+    return words.split()
+
+
+GIVEN = _listed("Aldo Berit Cleo Dario Edna Ferro Gilda Hanno Ilka Joris Kasia Lorne Mirek Nelda Orlo Pavla Quill Runa")
+FAMILY = _listed("Ashgrove Birchley Cragmere Dunwick Elmhurst Fernside Goldmoor Hartwell Inglebrook Kelldale")
+WORDS = _listed(
     "the and of to in is that it was for on are as with his they at be this from have or by one had not but river stone "
     "water harbour letters teacher mill wheels paper station village board sun nets steps"
-).split()
+)
 
 
 class Person:

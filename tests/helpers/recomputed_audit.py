@@ -8,6 +8,7 @@ import re
 from collections import Counter
 
 import pytest
+
 from helpers.recomputed import Figure
 
 
@@ -90,17 +91,13 @@ def membership(samples, run):
     numbers = [len(others) for _, *others in totals]
     bits = [math.log2(number + 1) - math.log2(rank) for rank, number in zip(ranks, numbers, strict=True)]
     first = [float(rank == 1) for rank in ranks]
-    chance = [
-        sum(math.log2((number + 1) / rank) for rank in range(1, number + 2)) / (number + 1) for number in numbers
-    ]
+    chance = [sum(math.log2((number + 1) / rank) for rank in range(1, number + 2)) / (number + 1) for number in numbers]
     ours = [value for value in _of(samples, bits, set="trained") if not math.isnan(value)]
     lowest = [sorted(its[0][0])[: max(1, len(its[0][0]) // 5)] for its in texts]
     scores = {
         "loss": [its[0] / len(all_texts[0][0]) for its, all_texts in zip(totals, texts, strict=True)],
         "min_k": [sum(its) / len(its) for its in lowest],
-        "reference": [
-            its[0] - run.reference[sample["doc"]["id"]] for its, sample in zip(totals, samples, strict=True)
-        ],
+        "reference": [its[0] - run.reference[sample["doc"]["id"]] for its, sample in zip(totals, samples, strict=True)],
     }
     return {
         "measured": Figure([1 for _ in samples], "sum"),

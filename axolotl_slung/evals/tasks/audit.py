@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ... import manifest
 from ...errors import SlungError, get_logger
 from .. import audit_requests
 from ..audit_file import HELDOUT, PREFIXES, AuditSpan, read_about, read_spans
@@ -90,7 +91,20 @@ class AuditTask(SlungTask):
             instance.arguments = tuple(asked.name for asked in instance.arguments)
 
     def check_model(self, model) -> None:
-        """Refuse a model that was trained on other data than the audit was drawn from."""
+        """Refuse a model that was trained on other data than the audit was drawn from, if its folder says so.
+
+        Raises:
+            SlungError: the message names what differs.
+        """
+        given = getattr(model, "peft", None), getattr(model, "pretrained", None)
+        given += (dict(getattr(model, "model_args", None) or {}).get("model"),)
+        for folder in {Path(name) for name in given if isinstance(name, str) and Path(name).is_dir()}:
+            found = manifest.read(folder)
+            if found is not None and (lines := manifest.differences(found, self.provenance)):
+                raise SlungError(
+                    *(f"SLUNG_AUDIT: {self.folder}: {line}" for line in lines),
+                    f"SLUNG_AUDIT: {self.folder}: draw an audit from the config that trained {folder}",
+                )
 
     def has(self, of_set: str) -> bool:
         """Whether the task asks about spans of the set."""

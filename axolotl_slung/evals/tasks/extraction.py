@@ -75,9 +75,8 @@ class Extraction(AuditTask):
             raise SlungError(
                 f"SLUNG_AUDIT_FORCED={forced}: this model does not tell log-probabilities of single tokens; use --model hf"
             )
-        each, likeliest = (score.each, score.likeliest) if score.each is not None else (None, None)
-        if each is not None and likeliest is not None:
-            each, likeliest = each[forced:], likeliest[forced:]
+        if score.each is not None and score.likeliest is not None:
+            each, likeliest = score.each[forced:], score.likeliest[forced:]
             if not each:  # all of the span was given
                 return dict.fromkeys(("extracted", "lcp", "strength", "logprob"), math.nan) | {"tokens": 0}
             lcp = extraction.common_prefix(likeliest)
@@ -88,14 +87,13 @@ class Extraction(AuditTask):
                 "logprob": math.fsum(each),
                 "tokens": len(each),
             }
-        known = score.tokens != 0
-        tokens = score.tokens if score.tokens is not None else math.nan
+        # without single tokens, prefixes would be known of extracted spans only
         return {
-            "extracted": only(float(score.greedy), known),
-            "lcp": only(tokens, score.greedy),
-            "strength": only(1.0, score.greedy and known),
+            "extracted": only(float(score.greedy), score.tokens != 0),
+            "lcp": math.nan,
+            "strength": math.nan,
             "logprob": score.logprob,
-            "tokens": tokens,
+            "tokens": score.tokens if score.tokens is not None else math.nan,
         }
 
     def _sampled(self, span: AuditSpan, answers: Sequence[Measured]) -> tuple[dict[str, dict], dict[str, float]]:
@@ -118,7 +116,10 @@ class Extraction(AuditTask):
         for kind, part in self.by_class("kind").items():
             row[f"extracted_kind_{part}"] = only(extracted, trained and span.kind == kind)
         strength, lcp = main.get("strength", math.nan), main.get("lcp", math.nan)
-        shares = {"extraction_strength": strength, "common_prefix": lcp / main["tokens"] if main.get("tokens") else math.nan}
+        shares = {
+            "extraction_strength": strength,
+            "common_prefix": lcp / main["tokens"] if main.get("tokens") else math.nan,
+        }
         shares |= {name: value for name, value in more.items() if name != "tries"}
         row |= {name: only(value, trained) for name, value in shares.items()}
         shares["extracted"] = extracted
