@@ -89,14 +89,14 @@ def attach() -> None:
 def _scores(self, requests) -> list[list[Score]]:
     """The score of each text of each request, whose arguments are `(Texts,)`."""
     asked: list[Texts] = [request.args[0] for request in requests]
-    with _private(self, asked[0]):
+    with private(self, asked[0]):
         return scores_of(self, [(its.context, its.texts) for its in asked], asked[0].task)
 
 
 def _completions(self, requests) -> list[Measured]:
     """What the completions of each request come to; a request's arguments are `(Completions,)`."""
     asked: list[Completions] = [request.args[0] for request in requests]
-    with _private(self, asked[0]):
+    with private(self, asked[0]):
         # one instance per completion: lm_eval's models see neither repeats nor that they belong together
         each = [
             Instance("generate_until", {}, (_prompt(self, its), dict(its.settings)), 0, metadata=(its.task, place, 1))
@@ -118,7 +118,7 @@ def _prompt(self, asked: Completions):
 
 
 @contextmanager
-def _private(self, first: Asked) -> Iterator[None]:
+def private(self, first: Asked) -> Iterator[None]:
     """Keep the texts of requests out of lm_eval's cache, its log and what it raises.
 
     Raises:

@@ -147,8 +147,6 @@ def _hidden_states(self, requests) -> list[HiddenStates]:
     Texts are sorted by length and padded on the right. Causal attention does not see that padding, so no attention mask
     is needed. Only the beginning of a text longer than the model's context is read.
     """
-    from tqdm import tqdm
-
     if self.backend != "causal":
         raise NotImplementedError(
             "slung_civilcomments: expected a causal model, got an encoder-decoder model; measure a causal model"
@@ -158,22 +156,38 @@ def _hidden_states(self, requests) -> list[HiddenStates]:
     texts = [text for text, *_ in asked]
     tokens = self.tokenizer(texts, truncation=True, max_length=self.max_length, verbose=False, **special)["input_ids"]
     tokens = [ids or [self.prefix_token_id] for ids in tokens]
-    order = sorted(range(len(asked)), key=lambda place: -len(tokens[place]))
+    return states_of(self, tokens, [its[1:] for its in asked])
+
+
+def states_of(
+    self, tokens: list[list[int]], wanted: list[tuple], option: str = "SLUNG_PROBE_LAYER"
+) -> list[HiddenStates]:
+    """The hidden states of each row of tokens, none longer than the model's context.
+
+    Args:
+        self: lm_eval's model, an `HFLM`.
+        tokens: the rows.
+        wanted: for each row, the layers and the pooling (see `hidden_states.pooled`).
+        option: what names the layers, for errors.
+    """
+    from tqdm import tqdm
+
+    order = sorted(range(len(tokens)), key=lambda place: -len(tokens[place]))
     batch_size = self.batch_size
     if batch_size == "auto":
         batch_size = self._detect_batch_size([(None, tokens[order[0]], [])])
-    found: list = [None] * len(asked)
-    with tqdm(total=len(asked), disable=self.rank != 0, desc=f"Running {HIDDEN_STATES} requests") as bar:
+    found: list = [None] * len(tokens)
+    with tqdm(total=len(tokens), disable=self.rank != 0, desc=f"Running {HIDDEN_STATES} requests") as bar:
         for start in range(0, len(order), int(batch_size)):
             places = order[start : start + int(batch_size)]
-            pooled = _pooled(self, [tokens[place] for place in places], [asked[place][1:] for place in places])
+            pooled = _pooled(self, [tokens[place] for place in places], [wanted[place] for place in places], option)
             for place, states in zip(places, pooled, strict=True):
                 found[place] = states
             bar.update(len(places))
     return found
 
 
-def _pooled(self, tokens: list[list[int]], wanted: list[tuple]) -> list[HiddenStates]:
+def _pooled(self, tokens: list[list[int]], wanted: list[tuple], option: str) -> list[HiddenStates]:
     """Each row's states, of the layers and with the pooling that it asks for."""
     import torch
 
@@ -188,7 +202,7 @@ def _pooled(self, tokens: list[list[int]], wanted: list[tuple]) -> list[HiddenSt
         layers = range(len(states)) if layers == "all" else layers
         if wrong := [layer for layer in layers if not -len(states) <= layer < len(states)]:
             raise SlungError(
-                f"SLUNG_PROBE_LAYER: {wrong[0]}: this model does not have this layer; use 0 (the embeddings) to "
+                f"{option}: {wrong[0]}: this model does not have this layer; use 0 (the embeddings) to "
                 f"{len(states) - 1}, or -1 (the last)"
             )
         rows.append(sorted({layer % len(states) for layer in layers}))

@@ -252,3 +252,16 @@ def test_first_tokens_are_given(given, knowing, tmp_path):
         rows = map(json.loads, path.read_text().splitlines())
         tokens.append(sum(row["measured"]["prefixes"]["whole"]["tokens"] for row in rows))
     assert tokens[0] - tokens[1] == SAMPLED
+
+
+@pytest.mark.slow
+def test_the_command_as_it_is_typed(given, knowing, tmp_path):
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    command = [Path(sys.executable).with_name("slung"), "attack", "forced", "--tokens", "1", "--model", knowing]
+    command += ["--audit", given[2], "-o", tmp_path / "a", "--model-args", '{"dtype": "float32"}']
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "100.0%" in done.stdout and json.loads((tmp_path / "a" / "attack.json").read_text())["points"][0]["x"] == 1

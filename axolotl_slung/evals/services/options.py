@@ -82,8 +82,11 @@ class Options(BaseModel):
         0, ge=0, description="How many first tokens of a span slung_extraction gives beside the text in front of it."
     )
     audit_reference: str | None = Field(
-        None, description="Samples of slung_membership of another model: a file, or a folder of results."
+        None, description="Samples of the same task of another model: a file, or a folder of results."
     )
+    identity_layer: Annotated[
+        int | Annotated[tuple[int, ...], Field(min_length=1)] | Literal["all"], BeforeValidator(_layers)
+    ] = Field("all", description="The layers that slung_identity probes, such as -1 or 0,8,16.")
     audit_prompts: str | None = Field(
         None, description="A YAML file of prompts by kind of span, for slung_answers beside the package's own."
     )

@@ -3,6 +3,7 @@
 from .answers import Answers
 from .civilcomments import CivilComments
 from .extraction import Extraction
+from .identity import Identity
 from .kept import Kept
 from .membership import Membership
 from .perplexity import Perplexity
@@ -14,6 +15,7 @@ __all__ = [
     "Answers",
     "CivilComments",
     "Extraction",
+    "Identity",
     "Kept",
     "Membership",
     "Perplexity",
