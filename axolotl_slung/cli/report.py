@@ -38,8 +38,10 @@ def report(sources, output, figures, against, allow, paper):
         slung report control=out/olmo masked=out/masked-s1 masked=out/masked-s2
         slung report control=out/olmo masked@20M=out/m20 masked@320M=out/m320 -o report/
         slung report direct=out/direct masked=out/masked --against direct --paper
+        slung report direct=evals/direct masked=evals/masked masked=attacks/relearn audit/
 
-    FOLDER is what `lm_eval --output_path` wrote, searched with all its subfolders. It can also be one file.
+    FOLDER is what `lm_eval --output_path` wrote, searched with all its subfolders. It can also be one file. LABEL=FOLDER
+    can also name what `slung attack` wrote on the model with this label, and FOLDER the audit's folder, for its provenance.
 
     LABEL names the method. The default is the model's name without a seed at its end. Models with the same label count
     as seeds of one method. QUANTITY is the number of tokens of risky data that the method saw.
@@ -50,6 +52,9 @@ def report(sources, output, figures, against, allow, paper):
     """
     from ..comparison.evaluations_view import sections
     from ..comparison.gathered import evaluations
+    from ..comparison.leakage import leakage_of
+    from ..comparison.leakage_plots import draw_leakage
+    from ..comparison.leakage_view import leakage_sections
     from ..comparison.plots import draw
     from ..comparison.results import parse_source
     from ..comparison.understanding import understanding
@@ -58,11 +63,15 @@ def report(sources, output, figures, against, allow, paper):
     with settings():
         runs = [parse_source(source) for source in sources]
     found = evaluations(runs, allow, against, paper)
+    leaked = leakage_of(found)
     with os_errors(output):
-        parts = sections(found, draw(found, output), understanding(found))
+        pictures = draw(found, output) | draw_leakage(found, output)
+        parts = sections(
+            found, pictures, understanding(found), leakage_sections(found, leaked, pictures) if leaked else []
+        )
     page = output / "report.html"
     with os_errors(page):
         page.write_text(to_page("slung report", parts), encoding="utf-8")
-    show(found, parts, "slung report", None, figures)
+    show(found, parts, "slung report", None, figures, **({"leakage": leaked} if leaked else {}))
     # with --json -, standard output holds only JSON
     say(str(page), err=figures == "-")

@@ -26,3 +26,13 @@ def cell(estimate: Estimate | None, digits: int, scale: float = 1, unit: str = "
 def percent(estimate: Estimate | None) -> str:
     """A share as a percentage with its standard error."""
     return cell(estimate, 1, 100, "%")
+
+
+def interval(estimate: Estimate | None, digits: int, scale: float = 1, unit: str = "") -> str:
+    """A mean with its 95 % interval in brackets; n/a if there is none."""
+    if estimate is None:
+        return "n/a"
+    mean = f"{scale * estimate.mean:.{digits}f}{unit}"
+    if estimate.low is None or estimate.high is None:
+        return mean
+    return f"{mean} [{scale * estimate.low:.{digits}f}, {scale * estimate.high:.{digits}f}]"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..evals.measures.paired import Clusters, Values, difference, holm
 from .evaluations import Estimate, Method, directions, ordered
 from .samples import Samples
+from .tasks import AUDIT
 
 
 @dataclass(frozen=True)
@@ -156,11 +157,25 @@ _NOT_OF_THE_MODEL = ("judge_", "auroc_bag_of_words", "auroc_shuffled", "chosen_l
 
 
 def all_differences(methods: Sequence[Method], base: Method, comparer: Comparer) -> list[Difference]:
-    """The differences of all methods to one, in all metrics that both have."""
+    """The differences of all methods to one, in all metrics that both have. Those of audits have a section of their own."""
+    return differences_in(methods, base, comparer, None)
+
+
+def differences_in(
+    methods: Sequence[Method], base: Method, comparer: Comparer, chosen: Collection[tuple[str, str]] | None
+) -> list[Difference]:
+    """The differences of all methods to one, in these metrics that both have.
+
+    Args:
+        methods: all methods.
+        base: the one that the others are compared with.
+        comparer: tells differences from noise.
+        chosen: `(task, metric)` each; None for all. p-values are adjusted for their number.
+    """
     found = []
     for method in methods:
         if method is not base:
-            its = _of_method(method, base, comparer)
+            its = _of_method(method, base, comparer, chosen)
             adjusted = holm([math.nan if row.p is None else row.p for _, _, _, row in its])
             found += [
                 Difference(method.name, base.name, task, metric, higher, row, _known(p))
@@ -169,12 +184,14 @@ def all_differences(methods: Sequence[Method], base: Method, comparer: Comparer)
     return found
 
 
-def _of_method(method: Method, base: Method, comparer: Comparer) -> list[tuple[str, str, bool, Interval]]:
+def _of_method(
+    method: Method, base: Method, comparer: Comparer, chosen: Collection[tuple[str, str]] | None
+) -> list[tuple[str, str, bool, Interval]]:
     rows = []
-    for task in ordered(task for task in method.runs if task in base.runs):
+    for task in ordered(task for task in method.runs if task in base.runs and (chosen or task not in AUDIT)):
         better: Mapping[str, bool] = directions(task, [*method.runs[task], *base.runs[task]])
         for metric, higher in better.items():
-            if metric.startswith(_NOT_OF_THE_MODEL):
+            if metric.startswith(_NOT_OF_THE_MODEL) or (chosen is not None and (task, metric) not in chosen):
                 continue
             if (interval := comparer.interval(method, base, task, metric)) is not None:
                 rows.append((task, metric, higher, interval))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..render.sections import Section, Table
 from .differences import Difference
 from .evaluations import Evaluations
@@ -17,7 +19,11 @@ _NOTE = (
 
 def differences(evaluations: Evaluations) -> list[Section]:
     """One table per method, of its differences to the one that all are compared with."""
-    found = evaluations.differences
+    return section_of(evaluations.differences, "Differences to {against}")
+
+
+def section_of(found: Sequence[Difference], title: str) -> list[Section]:
+    """The section of these differences, all to one method; none without any."""
     if not found:
         return []
     against = found[0].against
@@ -26,7 +32,7 @@ def differences(evaluations: Evaluations) -> list[Section]:
         rows = [_row(difference) for difference in found if difference.method == method]
         head = ["metric", "how", "difference", "95 % interval", "p", "Holm", "finding"]
         tables.append(Table(head, rows, f"{method} less {against}", left=2))
-    return [Section(f"Differences to {against}", _NOTE.format(against=against), tables)]
+    return [Section(title.format(against=against), _NOTE.format(against=against), tables)]
 
 
 def _row(difference: Difference) -> list[str]:

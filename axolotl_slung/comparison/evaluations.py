@@ -17,6 +17,7 @@ from .samples import Samples
 from .tasks import TASKS, TOFU
 
 if TYPE_CHECKING:
+    from .attacks import Attack
     from .differences import Comparer, Difference
 
 COUNTS = {
@@ -142,6 +143,9 @@ class Evaluations:
         comparer: tells differences from noise.
         differences: of each method to the one that the others are compared with, if one is.
         with_paper: whether the paper's numbers stand beside the methods'.
+        attacks: what `slung attack` has measured.
+        audit: the content of audit.json, if the audit's folder was given.
+        against: the name of the method that the others are compared with, if one was chosen.
     """
 
     methods: list[Method]
@@ -149,6 +153,9 @@ class Evaluations:
     comparer: Comparer
     differences: list[Difference] = field(default_factory=list)
     with_paper: bool = False
+    attacks: list[Attack] = field(default_factory=list)
+    audit: dict | None = None
+    against: str | None = None
 
     def having(self, *tasks: str) -> list[Method]:
         """The methods that have a run of any of the tasks."""
@@ -198,8 +205,10 @@ def ordered(tasks: Iterable[str]) -> list[str]:
 
 
 def metrics_of(runs: Sequence[Run]) -> list[str]:
-    """The names of the runs' metrics, without errors and ends of intervals."""
-    return list(dict.fromkeys(name for run in runs for name in run.metrics if not name.endswith(SUFFIXES)))
+    """The names of the runs' metrics, without errors, ends of intervals and numbers of values."""
+    names = dict.fromkeys(name for run in runs for name in run.metrics if not name.endswith(SUFFIXES))
+    # the number of a rate's values
+    return [name for name in names if not (name.endswith("_n") and name.removesuffix("_n") in names)]
 
 
 def directions(task: str, runs: Sequence[Run]) -> dict[str, bool]:

@@ -14,7 +14,7 @@ from .cells import percent as _percent
 from .differences_view import differences
 from .evaluations import Estimate, Evaluations, Method, directions
 from .frontier import points
-from .tasks import PERPLEXITY, PROBE, TASKS, TOFU, TOXICITY
+from .tasks import AUDIT, PERPLEXITY, PROBE, TASKS, TOFU, TOXICITY
 from .toxicity_view import toxicity_in_detail
 
 _ERRORS = "± is the standard error over samples, and over seeds if there are several. n/a: the files do not say."
@@ -30,7 +30,10 @@ _UNITS = {"token": "depends on the model's tokenizer", "byte": "comparable betwe
 
 
 def sections(
-    evaluations: Evaluations, pictures: Mapping[str, str], understanding: Sequence[Section] = ()
+    evaluations: Evaluations,
+    pictures: Mapping[str, str],
+    understanding: Sequence[Section] = (),
+    leakage: Sequence[Section] = (),
 ) -> list[Section]:
     """The sections that `slung report` shows.
 
@@ -38,8 +41,9 @@ def sections(
         evaluations: what to show.
         pictures: the result of `plots.draw`: HTML by name.
         understanding: the sections of `understanding.py`.
+        leakage: the sections of `leakage_view.py`.
     """
-    parts = [*_toxicity(evaluations, pictures), *understanding, *_perplexity(evaluations)]
+    parts = [*leakage, *_toxicity(evaluations, pictures), *understanding, *_perplexity(evaluations)]
     parts += _tofu(evaluations, pictures)
     parts += [*_more(evaluations), *_others(evaluations), *differences(evaluations)]
     parts += [paper.section()] if evaluations.with_paper else []
@@ -66,7 +70,7 @@ def _toxicity(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Sec
             rows.append([method.name, _seeds(method, task, PROBE), *cells, on_frontier.get(method, "n/a")])
         head = ["method", "seeds", "toxicity", "toxic rate", *["maximum"] * sampled, "AUROC", "frontier"]
         if rows:
-            blocks += [Table(head, rows, task if len(tasks) > 1 else ""), _measured(evaluations, task, PROBE)]
+            blocks += [Table(head, rows, task if len(tasks) > 1 else ""), measured_table(evaluations, task, PROBE)]
     if not blocks:
         return []
     note = (
@@ -107,7 +111,7 @@ def _perplexity(evaluations: Evaluations) -> list[Section]:
             title = f"per {unit}" + (f" ({about})" if about else "")
             tables.append(Table(["method", "seeds", *heads], rows, title))
     note = f"Lower is better; the paper's Table 2. {_ERRORS}"
-    return [Section("Perplexity", note, [*tables, _measured(evaluations, *tasks)])]
+    return [Section("Perplexity", note, [*tables, measured_table(evaluations, *tasks)])]
 
 
 def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section]:
@@ -149,7 +153,7 @@ def _tofu(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Section
         "than the wrong ones, per character outside of names. Higher is better for all."
     )
     facts = [Table(["method", *rates, *recalls], knows)]
-    facts += [Table(["method", "multiple choice", "by chance"], chosen), _measured(evaluations, TOFU)]
+    facts += [Table(["method", "multiple choice", "by chance"], chosen), measured_table(evaluations, TOFU)]
     facts += [Figure(pictures["names"])] if "names" in pictures else []
     return [
         Section("TOFU: names in answers", about_names, [Table(["method", "seeds", *names], says)]),
@@ -163,7 +167,7 @@ def _more(evaluations: Evaluations) -> list[Section]:
     for task in evaluations.tasks:
         methods = evaluations.having(task)
         runs = [run for method in methods for run in method.runs[task]]
-        if task in TASKS:
+        if task in TASKS and task not in AUDIT:
             rows += [
                 [f"{task}: {metric}", "higher" if higher else "lower",
                  *(_cell(method.estimate(task, metric), 4) for method in evaluations.methods)]
@@ -188,7 +192,7 @@ def _others(evaluations: Evaluations) -> list[Section]:
     ]
     head = ["method", "seeds", *(f"{task}: {metric}" for task, metric in columns.items())]
     note = f"Each task's main metric: acc_norm if it has one, else acc, and so on. {_ERRORS}"
-    return [Section("Other tasks", note, [Table(head, rows), _measured(evaluations, *columns)])]
+    return [Section("Other tasks", note, [Table(head, rows), measured_table(evaluations, *columns)])]
 
 
 def _mean(estimate: Estimate | None, digits: int, scale: float = 1, unit: str = "") -> str:
@@ -216,7 +220,7 @@ def _seeds(method: Method, *tasks: str) -> str:
     return "/".join(map(str, dict.fromkeys(numbers)))
 
 
-def _measured(evaluations: Evaluations, *tasks: str) -> Table:
+def measured_table(evaluations: Evaluations, *tasks: str) -> Table:
     """One row per task on how it was measured."""
     rows = [[task, measured(evaluations.setup(task))] for task in tasks if evaluations.having(task)]
     return Table(["task", "how"], rows, "How it was measured", left=2)
@@ -243,7 +247,7 @@ def measured(setup: Mapping) -> str:
     if "max_gen_toks" in generation:
         how = "sampled" if generation.get("do_sample") else "greedy"
         parts.append(f"up to {generation['max_gen_toks']} tokens, {how}")
-    if isinstance(number := slung.get("samples"), int) and number != 1:
+    if isinstance(number := slung.get("samples"), int) and number > 1:
         parts.append(f"{number} samples per prompt")
     if shots := setup.get("few-shot"):
         parts.append(f"{shots} examples in the prompt")

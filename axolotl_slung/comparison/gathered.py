@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import SlungError, closest
 from ..render.formats import count, share
 from ..visible import visible
+from .attacks import attacks_of, check_alike
 from .comparable import check_allowed, compare, listed
 from .differences import Comparer, all_differences
 from .evaluations import COUNTS, Evaluations, Method, metrics_of, ordered
 from .models import is_same
+from .provenance import audit_of
 from .results import Run, Source, runs_below
 
 _SEED = re.compile(r"(?:^|[-_.])s(?:eed)?[-_]?\d+$", re.IGNORECASE)
@@ -33,7 +35,7 @@ class _Found:
 
 
 def evaluations(
-    sources: Iterable[Source], allowed: Collection[str] = (), against: str | None = None, with_paper: bool = False
+    sources: Sequence[Source], allowed: Collection[str] = (), against: str | None = None, with_paper: bool = False
 ) -> Evaluations:
     """Read results of lm_eval, and group them by label and quantity.
 
@@ -75,10 +77,16 @@ def evaluations(
     by_task = {task: [run for method in methods for run in method.runs.get(task, [])] for task in tasks}
     check_allowed(allowed, [each.run for each in found])
     notes += compare(by_task, allowed)
+    attacks = []
+    for source in sources:
+        its, its_notes = attacks_of(source)
+        attacks, notes = attacks + its, notes + its_notes
+    check_alike(attacks, by_task)
     comparer = Comparer()
     differences = all_differences(methods, base, comparer) if base else []
     notes += comparer.notes if base else []
-    return Evaluations(methods, [visible(note) for note in dict.fromkeys(notes)], comparer, differences, with_paper)
+    notes = [visible(note) for note in dict.fromkeys(notes)]
+    return Evaluations(methods, notes, comparer, differences, with_paper, attacks, audit_of(sources, by_task), against)
 
 
 def _found(source: Source, notes: list[str]) -> Iterator[_Found]:

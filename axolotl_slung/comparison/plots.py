@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
-import warnings
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..render.svg import text
 from ..visible import visible
-from .evaluations import Estimate, Evaluations, Method
+from .drawing import INK, SOFT, embedded, ends, errorbar, looks_of, remove, saved, styled, wrapped
+from .evaluations import Estimate, Evaluations
 from .evaluations_view import measured
 from .frontier import Point
 from .frontier import points as points_of
 from .plot_names import name_points
 from .results import quantity_text
-from .tasks import PROBE, TOFU, TOXICITY
+from .tasks import EXTRACTION, KEPT, PROBE, TOFU, TOXICITY
 
-# Okabe and Ito's colors, without yellow, which is hard to see on white. With the markers, 56 methods look different.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
-_MARKERS = "osD^vP*X"
 _MOST_NAMES = 12
 """If more methods are on the frontier, their names would hide the picture."""
-_INK = "#1d1f23"
-_SOFT = "#8a8f98"
-_STYLE = {
-    "font.size": 10,
-    # Text stays text, so that a browser finds fonts for all scripts. Its color is set, against the page's style sheet.
-    "svg.fonttype": "none",
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
-    # names are not formulas
-    "text.parse_math": False,
-    "axes.formatter.use_mathtext": False,
-    "axes.unicode_minus": False,
-    "svg.hashsalt": "slung",
-    "axes.grid": True,
-    "grid.color": "#e3e3de",
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-}
 
 
 @dataclass(frozen=True)
 class Plane:
     """Two `(task, metric)` and the names of their axes. `low` is the horizontal axis, `high` the vertical one.
 
-    `chance` is the metric of the value that `high` has by chance, of the same task.
+    `chance` is the metric of the value that `high` has by chance, of the same task. `sign` is -1 if `high` should be low
+    too, as a loss; its axis then points down.
     """
 
     title: str
@@ -59,6 +36,12 @@ class Plane:
     up: str
     percent: tuple[bool, bool] = (False, False)
     chance: str | None = None
+    sign: int = 1
+
+    @property
+    def most(self) -> float:
+        """The highest value that `high` can have."""
+        return 1.0 if self.sign > 0 else math.inf
 
 
 def draw(evaluations: Evaluations, folder: Path) -> dict[str, str]:
@@ -73,26 +56,18 @@ def draw(evaluations: Evaluations, folder: Path) -> dict[str, str]:
     Returns:
         By name, HTML with the SVG and a caption.
     """
-    from matplotlib import style
-
     folder.mkdir(parents=True, exist_ok=True)
-    looks = _looks(evaluations.methods)
+    looks = looks_of(evaluations.methods)
     pages = {}
     for name, plane in _planes(evaluations).items():
-        points = points_of(evaluations, plane.low, plane.high)
-        for old in (folder / f"{name}.png", folder / f"{name}.svg"):
-            old.unlink(missing_ok=True)
+        points = points_of(evaluations, plane.low, plane.high, plane.sign)
+        remove(folder, name)
         if not points or (name == "quantity" and all(point.method.quantity is None for point in points)):
             continue
-        # the picture must not depend on the user's matplotlib settings
-        with style.context(["default", _STYLE]), warnings.catch_warnings():
-            # matplotlib lacks fonts for some scripts; browsers have them, and the tables show the names too
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        with styled():
             figure = _curves(plane, points, looks) if name == "quantity" else _alone(plane, points, looks)
-            figure.savefig(folder / f"{name}.png", dpi=160)
-            unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-            figure.savefig(folder / f"{name}.svg", metadata=unsaid)
-        pages[name] = _embedded(name, plane, points, evaluations, (folder / f"{name}.svg").read_text(encoding="utf-8"))
+            svg = saved(figure, folder, name)
+        pages[name] = _embedded(name, plane, points, evaluations, svg)
     return pages
 
 
@@ -111,7 +86,17 @@ def _planes(evaluations: Evaluations) -> dict[str, Plane]:
         up = "content recall (higher is better)"
         recall = (TOFU, "content_recall")
         answers = Plane("Names against content recall", names, recall, across, up, (True, False), f"{recall[1]}_chance")
-    return {"plane": toxicity, "quantity": by_quantity, "names": answers}
+    across, up = "spans extracted (lower is better)", "loss of the text after spans (lower is better)"
+    leakage = Plane(
+        "Extraction against understanding",
+        (EXTRACTION, "extracted"),
+        (KEPT, "nll_after"),
+        across,
+        up,
+        (True, False),
+        sign=-1,
+    )
+    return {"plane": toxicity, "quantity": by_quantity, "names": answers, "leakage": leakage}
 
 
 def _is_drawn(evaluations: Evaluations, *axes: tuple[str, str]) -> bool:
@@ -119,20 +104,11 @@ def _is_drawn(evaluations: Evaluations, *axes: tuple[str, str]) -> bool:
     return any(all(method.estimate(*axis) for axis in axes) for method in evaluations.methods)
 
 
-def _looks(methods: Sequence[Method]) -> dict[str, dict]:
-    """Each label's color and marker, the same in all pictures."""
-    labels = dict.fromkeys(method.label for method in methods)
-    return {
-        label: {"color": _COLORS[n % len(_COLORS)], "marker": _MARKERS[n % len(_MARKERS)]}
-        for n, label in enumerate(labels)
-    }
-
-
 def _figure(points: Sequence[Point], width: float, height: float):
     """An empty figure of this size in inches, plus the height of its legend."""
     from matplotlib.figure import Figure
 
-    names = [_wrapped(label) for label in dict.fromkeys(point.method.label for point in points)]
+    names = [wrapped(label) for label in dict.fromkeys(point.method.label for point in points)]
     lines = max(name.count("\n") + 1 for name in names) * (len(names) // 3 + 1)
     figure = Figure(figsize=(width, height + 0.2 * lines), layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.06)
@@ -144,7 +120,7 @@ def _alone(plane: Plane, points: Sequence[Point], looks):
     axes = figure.add_subplot()
     _draw_plane(axes, plane, points, looks)
     _legend(figure, points, looks, by_chance=any(_by_chance(plane, point) for point in points))
-    _name_places(axes, points, looks)
+    _name_places(axes, points, looks, plane.most)
     return figure
 
 
@@ -162,7 +138,7 @@ def _curves(plane: Plane, points: Sequence[Point], looks):
         for side in ("low", "high"):
             panel, estimates = panels[side], [getattr(point, side) for point in amounts]
             quantities, means = [point.method.quantity for point in amounts], [estimate.mean for estimate in estimates]
-            _errorbar(panel, quantities, means, looks[label], up=estimates, linewidth=1.6, markersize=5, capsize=2)
+            errorbar(panel, quantities, means, looks[label], up=estimates, linewidth=1.6, markersize=5, capsize=2)
             for point in of_label:
                 if point.method.quantity is None:
                     panel.axhline(getattr(point, side).mean, color=looks[label]["color"], linestyle=":", linewidth=1.6)
@@ -175,7 +151,7 @@ def _curves(plane: Plane, points: Sequence[Point], looks):
     panels["low"].tick_params(labelbottom=False)
     panels["high"].set_xlabel("tokens of risky data")
     _legend(figure, points, looks)
-    _name_places(panels["plane"], points, looks)
+    _name_places(panels["plane"], points, looks, plane.most)
     return figure
 
 
@@ -197,7 +173,9 @@ def _draw_plane(axes, plane: Plane, points: Sequence[Point], looks) -> None:
         x, y, look = [point.low.mean], [point.high.mean], looks[point.method.label]
         # of points at one place the first is the largest, and is seen around the others
         size = 7 + 5 * min(beneath[point], 6)
-        _errorbar(axes, x, y, look, across=[point.low], up=[point.high], markersize=size, capsize=3, zorder=3)
+        errorbar(
+            axes, x, y, look, across=[point.low], up=[point.high], most=plane.most, markersize=size, capsize=3, zorder=3
+        )
         if by_chance := _by_chance(plane, point):
             axes.plot(x, [by_chance.mean], linestyle="", color=look["color"], marker="_", markersize=14)
     axes.set_xlabel(plane.across)
@@ -207,11 +185,14 @@ def _draw_plane(axes, plane: Plane, points: Sequence[Point], looks) -> None:
             axis.set_major_formatter(PercentFormatter(1))
     axes.margins(0.08)
     axes.autoscale_view()
+    if plane.sign < 0:
+        axes.invert_yaxis()
     left, right, bottom, top = *axes.get_xlim(), *axes.get_ylim()
-    best = sorted((point.low.mean, point.high.mean) for point in points if point.best)
+    best = [(point.low.mean, point.high.mean) for point in points if point.best]
+    best.sort(key=lambda place: (place[0], plane.sign * place[1]))
     # the frontier: the highest value reached with at most this much of the low metric
     steps = [(best[0][0], bottom), *best, (right, best[-1][1])]
-    axes.plot(*zip(*steps), drawstyle="steps-post", color=_SOFT, linestyle="--", linewidth=1.3, zorder=1)
+    axes.plot(*zip(*steps), drawstyle="steps-post", color=SOFT, linestyle="--", linewidth=1.3, zorder=1)
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
@@ -230,51 +211,26 @@ def _by_chance(plane: Plane, point: Point) -> Estimate | None:
     return point.method.estimate(plane.high[0], plane.chance) if plane.chance else None
 
 
-def _ends(estimate: Estimate) -> tuple[float, float]:
-    """The ends of the error bar, clipped to 0 and 1. Without an interval, both are the mean."""
-    if estimate.low is None or estimate.high is None:
-        return estimate.mean, estimate.mean
-    return min(max(estimate.low, 0.0), estimate.mean), max(min(estimate.high, 1.0), estimate.mean)
-
-
-def _errorbar(axes, x: Sequence[float], y: Sequence[float], look, *, across=None, up, **more) -> None:
-    """Points with the error bars of the estimates `across` and `up`."""
-
-    def lengths(estimates):
-        if estimates is None:
-            return None
-        ends = [(*_ends(estimate), estimate.mean) for estimate in estimates]
-        return [[mean - low for low, _, mean in ends], [high - mean for _, high, mean in ends]]
-
-    drawn = axes.errorbar(x, y, xerr=lengths(across), yerr=lengths(up), elinewidth=1, **look, **more)
-    for part in (*drawn[1], *drawn[2]):
-        part.set_alpha(0.6)
-
-
 def _legend(figure, points: Sequence[Point], looks, by_chance: bool = False) -> None:
     from matplotlib.lines import Line2D
 
     labels = list(dict.fromkeys(point.method.label for point in points))
     handles = [Line2D([], [], linestyle="", markersize=7, **looks[label]) for label in labels]
-    handles.append(Line2D([], [], color=_SOFT, linestyle="--", linewidth=1.3))
-    names = [*map(_wrapped, labels), "Pareto frontier"]
+    handles.append(Line2D([], [], color=SOFT, linestyle="--", linewidth=1.3))
+    names = [*map(wrapped, labels), "Pareto frontier"]
     if by_chance:
-        handles.append(Line2D([], [], linestyle="", color=_SOFT, marker="_", markersize=14))
+        handles.append(Line2D([], [], linestyle="", color=SOFT, marker="_", markersize=14))
         names.append("by chance")
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=9)
 
 
-def _wrapped(label: str) -> str:
-    return "\n".join(textwrap.wrap(visible(label), 24, max_lines=3, placeholder=" …")) or "…"
-
-
-def _name_places(axes, points: Sequence[Point], looks) -> None:
+def _name_places(axes, points: Sequence[Point], looks, most: float) -> None:
     """Write quantities beside their points, and the names of the frontier's members, unless there are too many."""
     places, lines, last = {}, [], {}
     best = [point for point in points if point.best]
     for point in points:
         x, y = place = point.low.mean, point.high.mean
-        lines += [((end, y), place) for end in _ends(point.low)] + [((x, end), place) for end in _ends(point.high)]
+        lines += [((end, y), place) for end in ends(point.low)] + [((x, end), place) for end in ends(point.high, most)]
         label, quantity = point.method.label, point.method.quantity
         amount = [] if quantity is None else [quantity_text(quantity)]
         named = [_short(label)] if point.best and len(best) <= _MOST_NAMES else []
@@ -285,7 +241,7 @@ def _name_places(axes, points: Sequence[Point], looks) -> None:
             last[label] = place
     # methods at one place share a name
     names = [
-        (place, "\n".join(words for words, _ in its), its[0][1] if len(its) == 1 else _INK)
+        (place, "\n".join(words for words, _ in its), its[0][1] if len(its) == 1 else INK)
         for place, its in places.items()
     ]
     name_points(axes, names, [(point.low.mean, point.high.mean) for point in points], lines)
@@ -297,19 +253,13 @@ def _short(label: str) -> str:
 
 
 def _embedded(name: str, plane: Plane, points: Sequence[Point], evaluations: Evaluations, svg: str) -> str:
-    """A figure for the page: the SVG without its prolog, with a title, and with unique ids."""
-    svg = svg[svg.index("<svg") :]
-    # only inside tags: a label may contain anything
-    svg = re.sub(r"<[^<>]*>", lambda tag: re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", tag[0]), svg)
-    # otherwise this style sheet would apply to the whole page
-    svg = svg.replace('<style type="text/css">*{', f'<style type="text/css">#{name} *{{', 1)
+    """A figure for the page, with the points' names in its title."""
     best = ", ".join(point.method.name for point in points if point.best)
     title = f"{plane.title}. {len(points)} methods; on the Pareto frontier: {best}"
-    svg = svg.replace("<svg ", f'<svg id="{name}" role="img" ', 1).replace(">", f"><title>{text(title)}</title>", 1)
     tasks = dict.fromkeys((plane.low[0], plane.high[0]))
     how = "; ".join(f"{task}: {measured(evaluations.setup(task))}" for task in tasks)
     drawn = [point.method.name for point in points]
     missing = [method.name for method in evaluations.having(*tasks) if method.name not in drawn]
     left_out = f" Left out because a value is missing: {', '.join(missing)}." if missing else ""
     note = f"Error bars are 95 % intervals, over samples, and over seeds if there are several. {how}.{left_out}"
-    return f'<figure><figcaption>{text(plane.title)}</figcaption>{svg}<p class="note">{text(note)}</p></figure>'
+    return embedded(name, svg, plane.title, title, note)

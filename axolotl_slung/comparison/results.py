@@ -18,6 +18,8 @@ from .models import name_of, spelled, variant_of
 from .settings import UNKNOWN, Measurement, mapping, settings_of
 from .tasks import TASKS
 
+ATTACK, AUDIT = "attack.json", "audit.json"
+"""The files that make a folder one of `slung attack` or of `slung audit`."""
 _UNITS = {"": 1, "K": 1e3, "M": 1e6, "B": 1e9}
 # `--output_path NAME.json` makes lm_eval write NAME_<date>.json
 _RESULTS = re.compile(r"results_.*\.json|.+_\d{4}-\d\d-\d\dT.+\.json", re.DOTALL)
@@ -103,18 +105,24 @@ def quantity_text(quantity: int) -> str:
     return f"{quantity / _UNITS[unit]:g}{unit}"
 
 
+def attack_folders(path: Path) -> list[Path]:
+    """The folders of attacks below a path. Their results are not those of the attacked model."""
+    return sorted(file.parent for file in path.rglob(ATTACK)) if path.is_dir() else []
+
+
 def runs_below(path: Path) -> tuple[dict[tuple[str, str, str], list[Run]], list[str]]:
     """All runs of a file, or of lm_eval's result files below a folder.
 
     Returns:
         The runs by `(model, variant, task)`, the newest last; and notes on files that are not results of lm_eval, such
-        as those of a run that was killed while it wrote.
+        as those of a run that was killed while it wrote. Results of attacks below the folder are left out.
 
     Raises:
-        SlungError: no file has a task that was measured.
+        SlungError: no file has a task that was measured, and the folder is not one of an attack or an audit either.
     """
-    found, broken = defaultdict(list), []
+    found, broken, attacked = defaultdict(list), [], attack_folders(path)
     files = sorted(file for file in path.rglob("*.json") if _RESULTS.fullmatch(file.name)) if path.is_dir() else [path]
+    files = [file for file in files if not any(file.is_relative_to(folder) for folder in attacked)]
     for file in files:
         try:
             runs = _read(file)
@@ -126,7 +134,7 @@ def runs_below(path: Path) -> tuple[dict[tuple[str, str, str], list[Run]], list[
             found[spelled(run.model) or str(file.parent), run.variant, task].append(run)
     if not found and broken:
         raise broken[0]
-    if not found:
+    if not found and not attacked and not (path / AUDIT).is_file():
         raise SlungError(
             f"{visible(str(path))}: no result file of lm_eval with a task that was measured, such as {', '.join(TASKS)}; "
             "measure with `lm_eval --tasks ... --output_path ...`, and give that path"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .tasks import PERPLEXITY, PROBE
+from .tasks import AUDIT, PERPLEXITY, PROBE
 
 UNKNOWN = "not known"
 """The value of a setting that a file does not tell."""
@@ -105,6 +105,10 @@ def _generating(of: Measurement) -> bool:
 
 def _perplexity(of: Measurement) -> bool:
     return of.task in PERPLEXITY
+
+
+def _audit(of: Measurement) -> bool:
+    return of.task in AUDIT
 
 
 # how a setting is read
@@ -263,6 +267,14 @@ SETTINGS = (
     Setting("others", "the wrong answers of multiple choice", _recorded("others"), applies="`slung_tofu`"),
     Setting("samples", "the completions per prompt", _recorded("samples"), applies="`slung_toxicity`"),
     Setting("probe", "the probe: layer, pooling, draws, sizes", _recorded("probe"), applies="`slung_civilcomments`"),
+    Setting("audit", "the audit: the config and the seed that it was drawn with", _recorded("audit"), tasks=_audit,
+            applies="`slung_audit`"),
+    Setting("forced", "the tokens of a span that are given (`SLUNG_AUDIT_FORCED`)", _recorded("forced"), tasks=_audit,
+            applies="`slung_extraction`"),
+    Setting(
+        "reference", "the reference model of `auroc_reference`", _recorded("reference"), refused=False, tasks=_audit,
+        applies="`slung_membership`",
+    ),
     Setting("documents", "the number of documents (`--limit`)", _documents),
     Setting("few-shot", "the number of examples in the prompt", _few_shot),
     Setting(

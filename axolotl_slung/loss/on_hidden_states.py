@@ -113,9 +113,9 @@ class _LinearSelectiveLoss(torch.autograd.Function):
         (d_hidden, d_weight, d_bias), ctx.grads = ctx.grads, None
         of_hidden, of_weight, of_bias = ctx.dtypes
         return (
-            scaled(d_hidden, grad_loss, of_hidden),
+            None if d_hidden is None else scaled(d_hidden, grad_loss, of_hidden),
             None if d_weight is None else d_weight.scaled(grad_loss, of_weight),
-            scaled(d_bias, grad_loss, of_bias),
+            None if d_bias is None else scaled(d_bias, grad_loss, of_bias),
             *[None] * 5,
         )
 

@@ -115,6 +115,6 @@ def product_in(x: Tensor, factor: Tensor, dtype: torch.dtype, out: Tensor | None
     return torch.mul(x, factor, out=out)
 
 
-def scaled(grad: Tensor | None, factor: Tensor, dtype: torch.dtype) -> Tensor | None:
+def scaled(grad: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
     """`grad * factor` in `dtype`, in place if the dtypes agree."""
-    return None if grad is None else product_in(grad, factor, dtype, grad if grad.dtype == dtype else None)
+    return product_in(grad, factor, dtype, grad if grad.dtype == dtype else None)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 
 import fasttext
 import pytest
@@ -10,6 +11,7 @@ from helpers import ROOT
 from helpers.axolotl_run import run_axolotl, train_in_process
 from helpers.tiny import TEXT, tiny_model, write_jsonl
 
+from axolotl_slung.demo import support_chats
 from axolotl_slung.labeling.fasttext.labeler import ALIASES
 from axolotl_slung.storage import cache_path
 
@@ -24,7 +26,10 @@ ARCHITECTURE = {
     "lora-chat-slung": "qwen2",
     "weighted-chat-slung": "qwen2",
     "streaming": "llama",
+    "privacy-slung": "llama",
 }
+LONG = {"privacy-slung": 512}
+"""Sequence lengths of those whose chats have more than 128 of the tiny tokenizer's tokens."""
 CPU = "# On a CPU, change these keys:"
 ON_A_CPU = [name for name in ARCHITECTURE if not name.startswith("olmo1b")]
 """Those whose headers say that a CPU runs them; the others ask for a GPU."""
@@ -32,7 +37,7 @@ ON_A_CPU = [name for name in ARCHITECTURE if not name.startswith("olmo1b")]
 AS_A_COMMAND = ("quickstart", "olmo1b-slung")
 """Run by `axolotl train`. The others run in this process, which has its imports: that saves 20 s each."""
 
-SHORT = {"sequence_len": 128, "max_steps": 2, "logging_steps": 1, "save_strategy": "steps"}
+SHORT = {"max_steps": 2, "logging_steps": 1, "save_strategy": "steps"}
 IN_PLACE_OF_A_GPU = {
     "bf16": False,
     "tf32": False,
@@ -48,6 +53,8 @@ IN_PLACE_OF_A_GPU = {
 
 def data(folder, monkeypatch):
     """Every file that the examples name, small; the classifier is a real one, trained on a few lines."""
+    support_chats.write(folder / "demo/chats.jsonl", rows=40, heldout=0)
+    shutil.copytree(EXAMPLES / "patterns", folder / "example_configs/patterns")
     documents = [{"text": f"{text} {TOXIC} {NAME} said so."} for text in TEXT] * 4
     for file in ("data/dolma.jsonl", "data/reddit.jsonl", "demo/train.jsonl"):
         write_jsonl(folder / file, documents)
@@ -99,7 +106,7 @@ def test_example_runs(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((EXAMPLES / f"{name}.yml").read_text(encoding="utf-8"))
     keys = header_keys(name) if name in ON_A_CPU else IN_PLACE_OF_A_GPU
-    keys = {**keys, **SHORT, "base_model": str(tiny_model(tmp_path, arch=ARCHITECTURE[name]))}
+    keys = {**keys, **SHORT, "sequence_len": LONG.get(name, 128), "base_model": str(tiny_model(tmp_path, arch=ARCHITECTURE[name]))}
     if name in AS_A_COMMAND:
         options = [f"--{key.replace('_', '-')}={'' if value is None else value}" for key, value in keys.items()]
         environment = {"AXOLOTL_SLUNG_CACHE": str(tmp_path / "cache")}
@@ -107,7 +114,7 @@ def test_example_runs(tmp_path, monkeypatch, name):
     else:
         run = train_in_process({**config, **keys})
     assert [entry["step"] for entry in run.log_history if "loss" in entry] == [1, 2]
-    pushed = "slung/share_unlikelihood" if "chat" in name else "slung/share_mask"
+    pushed = "slung/share_unlikelihood" if name.endswith("chat-slung") else "slung/share_mask"
     assert any(entry.get(pushed, 0) > 0 for entry in run.log_history), run.log_history
     assert (tmp_path / config["output_dir"] / "config.json").is_file() or config.get("adapter")
 
