@@ -106,7 +106,12 @@ def test_example_runs(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((EXAMPLES / f"{name}.yml").read_text(encoding="utf-8"))
     keys = header_keys(name) if name in ON_A_CPU else IN_PLACE_OF_A_GPU
-    keys = {**keys, **SHORT, "sequence_len": LONG.get(name, 128), "base_model": str(tiny_model(tmp_path, arch=ARCHITECTURE[name]))}
+    keys = {
+        **keys,
+        **SHORT,
+        "sequence_len": LONG.get(name, 128),
+        "base_model": str(tiny_model(tmp_path, arch=ARCHITECTURE[name])),
+    }
     if name in AS_A_COMMAND:
         options = [f"--{key.replace('_', '-')}={'' if value is None else value}" for key, value in keys.items()]
         environment = {"AXOLOTL_SLUNG_CACHE": str(tmp_path / "cache")}
