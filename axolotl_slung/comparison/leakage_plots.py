@@ -63,6 +63,7 @@ def _extraction(evaluations: Evaluations):
         if chance := method.estimate(EXTRACTION, "extracted_heldout"):
             axes.plot([1 + aside], [chance.mean], linestyle="", color=look["color"], marker="_", markersize=15)
     axes.set_xticks(range(len(_PREFIXES)), list(_PREFIXES.values()))
+    axes.set_xlim(-0.4, len(_PREFIXES) - 0.6)
     axes.set_xlabel("text in front of the span")
     _percent(axes, "spans extracted")
     by_chance = any(method.estimate(EXTRACTION, "extracted_heldout") for method in methods)

@@ -46,6 +46,15 @@ def test_equal_values_at_an_end_are_not_certain():
     assert share_low([0.5] * 200) == share_high([0.5] * 200) == 0.5
 
 
+def test_values_that_are_almost_at_an_end_are_not_certain_either():
+    """Probabilities of 1e-30 that a model says a span: the next span may be one that it says."""
+    tiny = [10.0**-power for power in range(20, 40)]
+    assert share_high(tiny) == pytest.approx(rate_high([0.0] * 20)) and share_low(tiny) == pytest.approx(0, abs=1e-12)
+    assert share_high([1 - value for value in tiny]) == 1
+    assert share_low([1 - value for value in tiny]) == pytest.approx(rate_low([1.0] * 20))
+    assert share_high([0.001] * 19 + [0.5]) == pytest.approx(high([0.001] * 19 + [0.5]))
+
+
 def test_nothing_known():
     for of in (mean, stderr, low, high, rate_low, rate_high, share_low, share_high):
         assert math.isnan(of([math.nan]))

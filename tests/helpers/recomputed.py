@@ -58,7 +58,7 @@ def statistics(name, figure):
     for value, cluster in pairs:
         sums[cluster] += value - mean
     error = math.sqrt(len(sums) / (len(sums) - 1) * sum(total**2 for total in sums.values())) / len(values)
-    low, high = _interval(figure, mean, error, len(values), len(sums))
+    low, high = _interval(figure, mean, error, list(values), len(sums))
     return {name: mean, f"{name}_stderr": error, f"{name}_ci_low": low, f"{name}_ci_high": high}
 
 
@@ -74,11 +74,13 @@ def _auroc(name, ours, others):
     return {name: value, f"{name}_ci_low": low, f"{name}_ci_high": high}
 
 
-def _interval(figure, mean, error, number, clusters):
+def _interval(figure, mean, error, values, clusters):
     from scipy.stats import norm, t
 
+    number = len(values)
+
     student = t.ppf(0.975, clusters - 1)
-    at_an_end = figure.kind == "share" and mean in (0, 1) and figure.of_documents
+    at_an_end = figure.kind == "share" and figure.of_documents and (max(values) <= 0.01 or min(values) >= 0.99)
     if figure.kind != "rate" and not at_an_end:
         most = math.inf if figure.kind == "positive" else 1.0
         return max(mean - student * error, 0.0), min(mean + student * error, most)

@@ -67,11 +67,15 @@ def high(values: Sequence[float]) -> float:
     return mean(values) + _quantile(values) * stderr(values)
 
 
+_NEAR = 0.01
+"""A share this near to 0 or 1 counts as that in `share_low` and `share_high`."""
+
+
 def share_low(values: Sequence[float]) -> float:
     """The lower end of the 95 % interval of a mean of values from 0 to 1, at least 0; see `low`.
 
-    If all values are 0, or all are 1, their spread says nothing. It is then a rate's, which varies more than any other
-    such value.
+    If all values are almost 0, or all almost 1, their spread says nothing. It is then a rate's, which varies more than any
+    other such value.
     """
     return rate_low(values) if _at_an_end(values) else clipped(low(values))
 
@@ -82,7 +86,8 @@ def share_high(values: Sequence[float]) -> float:
 
 
 def _at_an_end(values: Sequence[float]) -> bool:
-    return set(known(values)) in ({0}, {1})
+    values = known(values)
+    return bool(values) and (max(values) <= _NEAR or min(values) >= 1 - _NEAR)
 
 
 def positive_low(values: Sequence[float]) -> float:
