@@ -69,5 +69,7 @@ def counted(labels: Tensor, read: Read, vocabulary: int) -> Counted:
 
 
 def at_most(mask: Tensor, number: int) -> Tensor:
-    """The indices at which `mask` is true, int64 `[number]`, without waiting for the device."""
+    """The indices at which `mask` is true, int64 `[number]`, without waiting for a GPU."""
+    if mask.device.type not in ("cpu", "cuda"):
+        return mask.nonzero()[:, 0]  # not every backend has the other
     return torch.nonzero_static(mask, size=number)[:, 0]
