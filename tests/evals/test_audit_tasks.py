@@ -63,16 +63,21 @@ def knowing(audit, fresh):
     command += ["--include_path", str(TASKS_FOLDER), "--gen_kwargs", "max_gen_toks=16"]
     said = io.StringIO()
     log = logging.StreamHandler(said)
-    level = logging.getLogger().level
+    # lm_eval's logger does not pass on what it says, and keeps the level of whoever used it last
+    loggers = [logging.getLogger(), logging.getLogger("lm_eval")]
+    levels = [logger.level for logger in loggers]
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         patch.setattr(sys, "argv", command)
-        logging.getLogger().addHandler(log)
-        logging.getLogger().setLevel(logging.DEBUG)
+        patch.setenv("LMEVAL_LOG_LEVEL", "DEBUG")
+        for logger in loggers:
+            logger.addHandler(log)
+            logger.setLevel(logging.DEBUG)
         try:
             cli_evaluate()
         finally:
-            logging.getLogger().removeHandler(log)
-            logging.getLogger().setLevel(level)
+            for logger, level in zip(loggers, levels):
+                logger.removeHandler(log)
+                logger.setLevel(level)
     files = [path for path in (audit.cwd / "out").rglob("*") if path.is_file()]
     (results,) = (path for path in files if path.name.startswith("results_"))
     found = {task: [] for task in AUDIT_TASKS}
