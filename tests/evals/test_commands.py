@@ -168,7 +168,7 @@ def test_two_ranks_measure_as_one(models, tmp_path):
     arguments = [
         "--model", "hf", "--model_args", f"pretrained={tiny_model(models)},dtype=float32", "--tasks",
         "slung_civilcomments,slung_zeroshot,slung_perplexity,slung_toxicity,slung_tofu", "--batch_size", 8, "--device", "cpu",
-        "--limit", 41, "--metadata",
+        "--limit", 21, "--metadata",
         json.dumps({"slung_probe_layer": "all", "slung_civilcomments_test": "embedded:hatecheck"}),
     ]  # fmt: skip
     one = run(tmp_path, "lm_eval", *arguments, "--output_path", tmp_path / "one")

@@ -34,7 +34,7 @@ CPU = "# On a CPU, change these keys:"
 ON_A_CPU = [name for name in ARCHITECTURE if not name.startswith("olmo1b")]
 """Those whose headers say that a CPU runs them; the others ask for a GPU."""
 
-AS_A_COMMAND = ("quickstart", "olmo1b-slung")
+AS_A_COMMAND = ("olmo1b-slung",)
 """Run by `axolotl train`. The others run in this process, which has its imports: that saves 20 s each."""
 
 SHORT = {"max_steps": 2, "logging_steps": 1, "save_strategy": "steps"}
