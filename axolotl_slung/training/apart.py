@@ -10,7 +10,8 @@ _APART = {
     "evals_per_epoch": None, "test_datasets": None, "val_set_size": 0, "load_best_model_at_end": None,
     "early_stopping_patience": None, "resume_from_checkpoint": None, "auto_resume_from_checkpoints": None,
     "hub_model_id": None, "push_dataset_to_hub": None, "use_wandb": None, "wandb_project": None, "use_mlflow": None,
-    "use_comet": None, "use_tensorboard": None, "use_otel_metrics": None, "use_trackio": None, "profiler_steps": None,
+    "use_comet": None, "use_swanlab": None, "use_tensorboard": None, "use_otel_metrics": None, "use_trackio": None,
+    "profiler_steps": None,
 }  # fmt: skip
 
 
