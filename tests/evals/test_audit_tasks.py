@@ -63,21 +63,25 @@ def knowing(audit, fresh):
     command += ["--include_path", str(TASKS_FOLDER), "--gen_kwargs", "max_gen_toks=16"]
     said = io.StringIO()
     log = logging.StreamHandler(said)
-    # lm_eval's logger does not pass on what it says, and keeps the level of whoever used it last
-    loggers = [logging.getLogger(), logging.getLogger("lm_eval")]
-    levels = [logger.level for logger in loggers]
+    # other tests leave loggers behind that say less, or do not pass on what they say
+    children = [name for name in logging.root.manager.loggerDict if name.startswith("lm_eval.")]
+    levels = {name: logging.getLogger(name).level for name in (None, "lm_eval", *children)}
+    disabled = logging.root.manager.disable
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         patch.setattr(sys, "argv", command)
         patch.setenv("LMEVAL_LOG_LEVEL", "DEBUG")
-        for logger in loggers:
-            logger.addHandler(log)
-            logger.setLevel(logging.DEBUG)
+        for name in levels:
+            logging.getLogger(name).setLevel(logging.DEBUG)
+        for name in (None, "lm_eval"):
+            logging.getLogger(name).addHandler(log)
+        logging.disable(logging.NOTSET)
         try:
             cli_evaluate()
         finally:
-            for logger, level in zip(loggers, levels):
-                logger.removeHandler(log)
-                logger.setLevel(level)
+            logging.disable(disabled)
+            for name, level in levels.items():
+                logging.getLogger(name).removeHandler(log)
+                logging.getLogger(name).setLevel(level)
     files = [path for path in (audit.cwd / "out").rglob("*") if path.is_file()]
     (results,) = (path for path in files if path.name.startswith("results_"))
     found = {task: [] for task in AUDIT_TASKS}

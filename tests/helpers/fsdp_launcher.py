@@ -5,6 +5,8 @@
 `root` leaves the head in the root's group of parameters, `head` gives it a group of its own.
 """
 
+import gc
+import os
 import sys
 
 import torch
@@ -16,9 +18,8 @@ from transformers import AutoModelForCausalLM
 from helpers.heads import attached, batch
 
 
-def run(folder, out, where):
+def run(mesh, folder, out, where):
     rank = torch.distributed.get_rank()
-    mesh = torch.distributed.init_device_mesh("cpu", (2,))
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).train()
     loss = attached(model)
     for layer in model.model.layers:
@@ -53,6 +54,11 @@ def run(folder, out, where):
 
 if __name__ == "__main__":
     torch.distributed.init_process_group("gloo")
+    mesh = torch.distributed.init_device_mesh("cpu", (2,))
     for first in range(1, len(sys.argv), 3):
-        run(*sys.argv[first : first + 3])
+        run(mesh, *sys.argv[first : first + 3])
+        gc.collect()  # a sharded model holds references to itself, and to the process group
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+    # a thread of gloo that still runs would abort the process as Python ends; everything is written
+    os._exit(0)
