@@ -91,10 +91,11 @@ def main() -> None:
     base = ensure_model()
     write(arguments.file, folder, arguments.authors)
     for arm in ARMS:
-        run(["axolotl", "train", config(folder, base, arm)], folder / "out" / arm, folder / f"{arm}.log")
+        trained = folder / "out" / arm / "model.safetensors"
+        run(["axolotl", "train", config(folder, base, arm)], trained, folder / f"{arm}.log")
     masked, audit = config(folder, base, "masked"), folder / "audit"
     held = ["--holdout", folder / "heldout.jsonl", "--spans", arguments.spans]
-    run(["slung", "audit", masked, "-o", audit, *held], audit, folder / "audit.log")
+    run(["slung", "audit", masked, "-o", audit, *held], audit / "audit.json", folder / "audit.log")
     os.environ["SLUNG_AUDIT"] = str(audit)
     models = {"base": base, **{arm: folder / "out" / arm for arm in ARMS}}
     for name, model in models.items():
