@@ -33,7 +33,7 @@ from axolotl_slung.labels.buckets import preset
 from axolotl_slung.labels.codec import encode
 from axolotl_slung.loss import cross_entropy, linear_selective_loss, unlikelihood
 from axolotl_slung.loss.causal_lm import SelectiveCausalLMLoss
-from axolotl_slung.loss.counted import at_most
+from axolotl_slung.loss.counted import indices_of
 from axolotl_slung.loss.objectives import has_loss
 from axolotl_slung.loss.rows import backend_name
 
@@ -64,7 +64,7 @@ def conditions() -> dict:
 def ours(p: Problem):
     """As the head calls it: the trainer has counted the tokens with a loss, so the host does not wait for the device."""
     actions = {cross_entropy: p.a, unlikelihood: p.b}
-    kept = at_most(has_loss(actions), len(p.targets))
+    kept = indices_of(has_loss(actions), len(p.targets))
     loss, _ = linear_selective_loss(p.hidden, p.weight, p.targets, actions, kept=kept)
     (loss / len(p.targets)).backward()
 

@@ -68,7 +68,7 @@ def counted(labels: Tensor, read: Read, vocabulary: int) -> Counted:
     return Counted(*_counts(read, vocabulary).tolist()) if known is None else known
 
 
-def at_most(mask: Tensor, number: int) -> Tensor:
+def indices_of(mask: Tensor, number: int) -> Tensor:
     """The indices at which `mask` is true, int64 `[number]`, without waiting for a GPU."""
     if mask.device.type not in ("cpu", "cuda"):
         return mask.nonzero()[:, 0]  # not every backend has the other

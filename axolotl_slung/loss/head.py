@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..errors import SlungError, get_logger
 from .bend import Bend, of_config, probe, seen
-from .counted import at_most, counted, masks
+from .counted import counted, indices_of, masks
 from .intercept import intercept, plain_class
 from .objectives import cross_entropy, unlikelihood
 from .on_hidden_states import linear_log_odds, linear_selective_loss
@@ -190,7 +190,7 @@ class FusedHead:
         if number.outside:
             raise IndexError(f"slung: labels: a token id is out of bounds for the head's {self.head.out_features} rows")
         kept, silent = masks(read)
-        return _Pass(aligned, read, at_most(kept, number.kept), at_most(silent, number.silent))
+        return _Pass(aligned, read, indices_of(kept, number.kept), indices_of(silent, number.silent))
 
     def _fall_back(self, why):
         self.off = why

@@ -132,7 +132,7 @@ def token_losses(m: Tensor, actions: Actions) -> Tensor:
 
 def losses_and_slopes(m: Tensor, actions: Actions) -> tuple[Tensor, Tensor]:
     """`token_losses` and their derivative with respect to `m`, both `[tokens]` and detached."""
-    if m.device.type == "cuda" and m.dtype == torch.float32 and actions.keys() <= _ONE_KERNEL and has_triton():
+    if m.device.type == "cuda" and m.dtype == torch.float32 and actions.keys() <= set(_ONE_KERNEL) and has_triton():
         from .elementwise_triton import two_objectives
 
         nothing = torch.zeros_like(m)
@@ -144,7 +144,7 @@ def losses_and_slopes(m: Tensor, actions: Actions) -> tuple[Tensor, Tensor]:
     return losses.detach(), slopes
 
 
-_ONE_KERNEL = {cross_entropy: "up", unlikelihood: "down"}.keys()
+_ONE_KERNEL = (cross_entropy, unlikelihood)
 """The objectives that a GPU computes in one kernel instead of some forty, in the kernel's order."""
 
 

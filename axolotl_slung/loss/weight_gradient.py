@@ -42,11 +42,10 @@ class WeightGradient:
             return
         wide = torch.promote_types(dlogits.dtype, torch.float32)
         side, size = fitted(hidden, narrow, dlogits.dtype)
+        started = self._total is not None
         if self._total is None:
             self._total = torch.empty_like(self._weight_like, dtype=wide, device=self._device)
-            _product(dlogits, side, size, out=self._total, started=False)
-        else:
-            _product(dlogits, side, size, out=self._total, started=True)
+        _product(dlogits, side, size, out=self._total, started=started)
 
     def scaled(self, factor: Tensor, dtype: torch.dtype) -> Tensor:
         """The gradient times `factor`, a scalar tensor; call it once."""
@@ -66,9 +65,8 @@ class WeightGradient:
 
 def _product(dlogits, side, size, out, started) -> Tensor:
     """Write `dlogits.T @ side` times `size` into `out`, or add it if `started`."""
-    narrow_dtype = dlogits.dtype != out.dtype
     # on a GPU the library adds in float32; a product in half precision would be rounded, and as large as the weight
-    if size is None and (not narrow_dtype or dlogits.device.type == "cuda"):
+    if size is None and (dlogits.dtype == out.dtype or dlogits.device.type == "cuda"):
         return add_outer(out, dlogits, side, started)
     for start in range(0, len(out), SLICE):
         part = slice(start, start + SLICE)
@@ -107,7 +105,9 @@ def product_in(x: Tensor, factor: Tensor, dtype: torch.dtype, out: Tensor | None
         out: where to write it; may be `x`. None: new memory.
     """
     out = torch.empty_like(x, dtype=dtype) if out is None else out
-    if x.device.type == "cuda" and x.ndim == 2 and torch.float64 not in (x.dtype, factor.dtype, dtype) and has_triton():
+    # the kernel reads and writes whole rows
+    rows = x.ndim == 2 and x.stride(1) == out.stride(1) == 1
+    if x.device.type == "cuda" and rows and torch.float64 not in (x.dtype, factor.dtype, dtype) and has_triton():
         from .elementwise_triton import times
 
         # torch converts the dtype entry by entry, at a quarter of the speed of memory
