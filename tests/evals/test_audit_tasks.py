@@ -1,10 +1,9 @@
 """The tasks of slung_audit on a model that knows its training data by heart, and on one that never saw it."""
 
-import contextlib
-import io
 import json
-import logging
 import math
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -49,39 +48,32 @@ def fresh(audit):
 
 @pytest.fixture(scope="module")
 def knowing(audit, fresh):
-    """What `lm_eval` writes, prints and logs about the model that knows them, as typed."""
-    from lm_eval.__main__ import cli_evaluate
+    """What `lm_eval` writes, prints and logs about the model that knows them, every logger at its most talkative.
 
+    In a process of its own: where Axolotl was imported, its class of loggers drops what other packages inform of.
+    """
     reference = audit.cwd / "samples_slung_membership_reference.jsonl"
     samples = fresh["samples"]["slung_membership"]
     reference.write_text("".join(json.dumps(sample, default=str) + "\n" for sample in samples))
     metadata = {"slung_audit": str(audit.folder), "slung_audit_reference": str(reference)}
     metadata |= {"slung_audit_prompts": str(audit.prompts)}
-    command = ["lm_eval", "--model", "hf", "--model_args", f"pretrained={audit.knowing},dtype=float32"]
+    as_typed = "import logging; logging.basicConfig(level=0); from lm_eval.__main__ import cli_evaluate; cli_evaluate()"
+    command = [
+        sys.executable,
+        "-c",
+        as_typed,
+        "--model",
+        "hf",
+        "--model_args",
+        f"pretrained={audit.knowing},dtype=float32",
+    ]
     command += ["--tasks", "slung_audit", "--device", "cpu", "--batch_size", "8", "--log_samples", "--write_out"]
     command += ["--output_path", str(audit.cwd / "out"), "--metadata", json.dumps(metadata)]
     command += ["--include_path", str(TASKS_FOLDER), "--gen_kwargs", "max_gen_toks=16"]
-    said = io.StringIO()
-    log = logging.StreamHandler(said)
-    # other tests leave loggers behind that say less, or do not pass on what they say
-    children = [name for name in logging.root.manager.loggerDict if name.startswith("lm_eval.")]
-    levels = {name: logging.getLogger(name).level for name in (None, "lm_eval", *children)}
-    disabled = logging.root.manager.disable
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        patch.setattr(sys, "argv", command)
-        patch.setenv("LMEVAL_LOG_LEVEL", "DEBUG")
-        for name in levels:
-            logging.getLogger(name).setLevel(logging.DEBUG)
-        for name in (None, "lm_eval"):
-            logging.getLogger(name).addHandler(log)
-        logging.disable(logging.NOTSET)
-        try:
-            cli_evaluate()
-        finally:
-            logging.disable(disabled)
-            for name, level in levels.items():
-                logging.getLogger(name).removeHandler(log)
-                logging.getLogger(name).setLevel(level)
+    done = subprocess.run(
+        command, env={**os.environ, "LMEVAL_LOG_LEVEL": "DEBUG"}, capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
     files = [path for path in (audit.cwd / "out").rglob("*") if path.is_file()]
     (results,) = (path for path in files if path.name.startswith("results_"))
     found = {task: [] for task in AUDIT_TASKS}
@@ -92,7 +84,7 @@ def knowing(audit, fresh):
         results=json.loads(results.read_text()),
         samples=found,
         reference={sample["doc"]["id"]: sample["measured"]["logprob"] for sample in samples},
-        said=said.getvalue() + "".join(path.read_text() for path in files),
+        said=done.stdout + done.stderr + "".join(path.read_text() for path in files),
     )
 
 
