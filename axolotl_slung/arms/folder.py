@@ -72,6 +72,7 @@ def _header(plan: Plan, one: Planned, planned: Sequence[Planned], epochs: float)
     budget = "" if run.budget is None else f", budget {run.budget}"
     what = [f"{bucket.name}: {bucket.action.value} ({bucket.action.traits.meaning})" for bucket in buckets]
     group = [other for other in planned if other.run.group == run.group]
+    group_name = "The arms of this seed" if run.budget is None else "The arms of this budget and seed"
     numbers = [other.loss_tokens for other in group]
     lines = [
         f"{MARK} arm {run.arm.name}{budget}, seed {run.seed}",
@@ -80,8 +81,7 @@ def _header(plan: Plan, one: Planned, planned: Sequence[Planned], epochs: float)
         *(f"#   {text}" for text in _extras(run.config["slung"])),
         "#",
         f"# Data: {one.documents:,} documents, read {one.passes:g} times in {one.steps:,} steps on {_ranks(plan)}.",
-        f"# Tokens with a loss: {one.loss_tokens:,}. The arms of this{' budget and' if budget else ''} seed have "
-        f"{min(numbers):,} to {max(numbers):,}.",
+        f"# Tokens with a loss: {one.loss_tokens:,}. {group_name} have {min(numbers):,} to {max(numbers):,}.",
     ]
     if one.unread:
         lines += [
