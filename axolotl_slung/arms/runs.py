@@ -145,7 +145,14 @@ def _is_pattern(path: str) -> bool:
 def _config(base: Mapping, arm: Arm, seed: int, output: str, data: str | None) -> dict[str, Any]:
     config = deepcopy(dict(base))
     entry = dict(config["datasets"][0])
-    block = {**config["slung"], **deepcopy(arm.block)}
+    block = config["slung"]
+    if "buckets" in arm.block and isinstance(block.get("labelers"), list):
+        # the bounds of buckets apply to the scores as they are; `cuts` are for the methods of the other arms
+        block["labelers"] = [
+            {key: value for key, value in one.items() if key != "cuts"} if isinstance(one, dict) else one
+            for one in block["labelers"]
+        ]
+    block = {**block, **deepcopy(arm.block)}
     if data is not None:
         before, entry = entry.get("path"), _filled(entry, data)
         for labeler in block.get("labelers") or []:

@@ -12,10 +12,8 @@ from transformers import AutoTokenizer
 
 from axolotl_slung.cli import main
 
-NAMED = [
-    *("control", "low_risk", "toxic_baseline", "masked", "unlikelihood", "drop_documents", "control_token", "replace"),
-    "random_mask",
-]
+NAMED = ["control", "low_risk", "toxic_baseline", "masked", "unlikelihood", "control_token", "random_mask"]
+"""Arms with a name. The others differ from these in their actions only; `test_plan.py` checks all configs."""
 OWN = [
     {"name": "miss50", "method": "masked", "label_noise": {"miss": 0.5, "seed": 1}},
     {
@@ -98,7 +96,7 @@ def test_the_list_and_the_configs(study):
     for name, one in entries.items():
         assert one["config"] == str(folder / "runs" / f"{name}.yml") and one["budget"] is None and one["seed"] == 0
         assert config_of(folder, name)["output_dir"] == one["output_dir"] == str(folder / "runs/out" / name)
-        dropped = {"control": risky + doubtful, "drop_documents": risky}.get(one["arm"], 0)
+        dropped = {"control": risky + doubtful}.get(one["arm"], 0)
         assert one["documents"] == 30 - dropped and one["epochs"] == 2
         header = (folder / "runs" / f"{name}.yml").read_text().split("\n\n")[0]
         assert f"arm {one['arm']}, seed 0" in header and f"loss: {one['loss_tokens']:,}." in header

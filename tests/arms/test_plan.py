@@ -151,3 +151,10 @@ def test_data_fills_the_data_set(tmp_path, monkeypatch):
         "data: mix/seed-7/20M/*.jsonl: no file has such a name; check the path, or make the data first"
     ]
     assert "no such file or folder" in said(runs, tmp_path, data="nothing.jsonl")[0]
+
+
+def test_an_arm_with_buckets_has_labelers_without_cuts(tmp_path):
+    buckets = [{"name": "fine", "below": 0.9, "action": "train"}, {"name": "risky", "action": "mask"}]
+    made = runs(tmp_path, arms=["masked", {"name": "own", "buckets": buckets}])
+    assert made["own-seed0"].config["slung"] == {"labelers": [{"type": "spans"}], "buckets": buckets}
+    assert made["masked-seed0"].config["slung"]["labelers"] == [SPANS]
