@@ -40,6 +40,7 @@ class Run:
         arm: its arm.
         budget: None if there is one data set.
         seed: of the order of the data, and of all else that is drawn.
+        data: the path that `data` of `arms.yml` gives it; None for the base config's.
         config: Axolotl's config.
     """
 
@@ -47,6 +48,7 @@ class Run:
     arm: Arm
     budget: str | None
     seed: int
+    data: str | None
     config: dict[str, Any]
 
     @property
@@ -81,11 +83,18 @@ def runs_of(plan: Plan, base: Any, folder: Path) -> list[Run]:
                 if name in {run.name for run in runs}:
                     errors.append(f"arms, budgets: two configs would be named {name}; choose another `name`")
                 config = _config(base, arm, seed, str(folder / "out" / name), data)
-                runs.append(Run(name, arm, budget, seed, config))
+                runs.append(Run(name, arm, budget, seed, data, config))
     errors += _conflicts(plan, runs[: len(plan.arms)])
     if errors:
         raise SlungError(*errors)
     return runs
+
+
+def plain_config(base: Mapping, run: Run) -> dict[str, Any]:
+    """A config that trains everything, on the data of a run."""
+    return _config(
+        base, Arm("toxic_baseline", {"method": "toxic_baseline"}), run.seed, run.config["output_dir"], run.data
+    )
 
 
 def _conflicts(plan: Plan, runs: list[Run]) -> list[str]:

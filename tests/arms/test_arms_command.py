@@ -181,9 +181,9 @@ def test_arms_that_do_not_differ_are_refused(tmp_path):
 
 
 def test_an_arm_that_changes_nothing_is_refused(tmp_path):
-    write_study(tmp_path, ["masked", "unlikelihood"], spans=False)
+    write_study(tmp_path, [OWN[1], "unlikelihood"], spans=False)
     output = run_arms(tmp_path, status=2)
-    assert "arms: masked: changes nothing on this data" in output
+    assert "arms: anonymized: changes nothing on this data" in output
     assert not (tmp_path / "runs").exists()
 
 
