@@ -3,7 +3,7 @@
 import itertools
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axolotl_slung.arms.steps import Rows, passed
@@ -31,6 +31,7 @@ def steps_by_hand(flags, micro, accumulation, ranks, length=None):
     return [sum(batches[at : at + accumulation * ranks]) for at in range(0, len(batches), accumulation * ranks)]
 
 
+@settings(max_examples=30)
 @given(st.lists(ROW, min_size=8, max_size=40), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.booleans())
 def test_steps(flags, micro, accumulation, ranks, packed):
     cfg = {"micro_batch_size": micro, "gradient_accumulation_steps": accumulation, "sample_packing": packed}
@@ -42,6 +43,7 @@ def test_steps(flags, micro, accumulation, ranks, packed):
         assert one.loss_tokens(steps) == sum((by_hand * 3)[:steps])
 
 
+@settings(max_examples=30)
 @given(st.lists(ROW, min_size=8, max_size=40), st.integers(0, 400))
 def test_the_steps_for_a_number_of_tokens_come_closest(flags, wanted):
     one = passed(rows_of(flags), {"micro_batch_size": 2}, 1)
