@@ -16,7 +16,7 @@ _SHARE = re.compile(
     "rate|auroc|recall|probability|toxicity|maximum|correct|choice|utility|acc|exact_match|f1"
     "|extracted|found_in_|rank_first|empty|low_risk_greedy|common_prefix|extraction_strength"
 )
-_SIGNED = re.compile("correlation|_over_")
+_SIGNED = re.compile("correlation|_over_|_change")
 
 
 def is_share(metric: str) -> bool:

@@ -20,7 +20,15 @@ def test_a_share_ends_at_0_and_1(metric):
 
 
 @pytest.mark.parametrize(
-    "metric", ["accuracy_over_chance", "accuracy_over_reference", "spearman_correlation", "exposure", "nll_after"]
+    "metric",
+    [
+        "accuracy_over_chance",
+        "accuracy_over_reference",
+        "toxicity_change_steered_4",
+        "spearman_correlation",
+        "exposure",
+        "nll_after",
+    ],
 )
 def test_other_numbers_do_not(metric):
     found = over_seeds(metric, 0.1, 0.2, half=0.3)
