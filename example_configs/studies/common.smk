@@ -1,0 +1,344 @@
+# What the studies share: settings, checks, and the rules from a base config to the report.
+#
+# A study's Snakefile includes this file, and may then say where its data comes from (DATA, FILES), what it measures (TASKS, OPTIONS) and
+# how its report is called. Every command is one that a person could type: slung, axolotl and lm_eval are taken from PATH.
+
+import json
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+STUDY = Path(workflow.basedir).name
+SIZES = ("small", "paper")
+
+
+configfile: os.path.join(workflow.basedir, "study.yml")
+
+
+def refuse(message):
+    raise WorkflowError(f"{STUDY}: {message}")
+
+
+def read_settings():
+    """The settings of the chosen size, with what `--config` says in place of some."""
+    size = config.get("size")
+    if size not in SIZES:
+        refuse(f"size: {size!r}: not a size of this study; add `--config size=small` or `size=paper`")
+    chosen = dict(config[size])
+    known = {*chosen, *SIZES, "size", "out"}
+    for key in config:
+        if key not in known:
+            refuse(f"{key}: not a setting of this study; it has {', '.join(sorted(known - set(SIZES)))}")
+    return {key: config.get(key, value) for key, value in chosen.items()}
+
+
+SETTINGS = read_settings()
+OUT = str(config.get("out", f"studies/{STUDY}-{config['size']}"))
+CONFIGS = Path(workflow.basedir).parent.parent  # example_configs
+DEMO = SETTINGS["model"] == "demo"
+MODEL = f"{OUT}/model" if DEMO else SETTINGS["model"]
+EVALUATION = SETTINGS["evaluation"]
+ARMS = [{"name": arm, "method": arm} if isinstance(arm, str) else arm for arm in SETTINGS["arms"]]
+SEEDS = SETTINGS["seeds"]
+BUDGETS = SETTINGS.get("budgets") or [None]
+EQUAL = SETTINGS.get("equal", "documents")
+# Without a shared file system, Snakemake copies files from and to a storage. The copies lie below this folder, under their own names.
+STORAGE = workflow.storage_settings.default_storage_provider
+COPIES = f".snakemake/storage/{STORAGE}/{str(workflow.storage_settings.default_storage_prefix).split('://')[-1].strip('/')}"
+TO_COPIES = f"mkdir -p {COPIES} && cd {COPIES};" if STORAGE else ""
+
+shell.prefix(f"set -euo pipefail; export AXOLOTL_DO_NOT_TRACK=1; {TO_COPIES} ")
+
+
+def here():
+    """Whether this process should look at files and tools itself. With a storage, only the jobs can."""
+    return workflow.is_main_process and not STORAGE
+
+
+def check_tools(*tools):
+    """Refuse to start if a command is not on PATH."""
+    for tool in tools:
+        if here() and not shutil.which(tool):
+            refuse(
+                f"{tool}: not on PATH; activate the environment of axolotl-slung, or put its bin folder in front: "
+                "PATH=.venv/bin:$PATH snakemake ..."
+            )
+
+
+def check_file(key, columns=()):
+    """Refuse to start if the file of a setting is missing, or if one of its rows lacks a column. No row is quoted.
+
+    Returns the rows, or nothing where this process cannot read the file.
+    """
+    path = SETTINGS[key]
+    if not path:
+        refuse(f"{key}: not given; add `--config {key}=FILE`, a file of JSON lines with {', '.join(columns)}")
+    if not here():
+        return []
+    if not os.path.isfile(path):
+        refuse(f"{key}: {path}: no such file; give one with `--config {key}=FILE`")
+    rows = read_rows(path)
+    for number, row in enumerate(rows, start=1):
+        missing = [name for name in columns if not isinstance(row, dict) or not isinstance(row.get(name), str)]
+        if missing:
+            refuse(f"{key}: {path}: line {number} has no text in {', '.join(missing)}; each line needs {', '.join(columns)}")
+    if not rows:
+        refuse(f"{key}: {path}: the file is empty; it needs rows with {', '.join(columns)}")
+    return rows
+
+
+def read_rows(path):
+    rows = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                try:
+                    rows.append(json.loads(line))
+                except ValueError:
+                    refuse(f"{path}: line {number}: not JSON; the file has to be JSON lines")
+    return rows
+
+
+def write(path, text):
+    """Write a file under another name and then move it to its place."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(f"{path}.part").write_text(text, encoding="utf-8")
+    os.replace(f"{path}.part", path)
+
+
+def write_yaml(path, content):
+    write(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def write_rows(path, rows):
+    write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def base_config(datasets, **more):
+    """A config of example_configs with the study's changes: without a method, and with places in the study's folder."""
+    content = yaml.safe_load((CONFIGS / SETTINGS["base"]).read_text(encoding="utf-8"))
+    slung = {**content["slung"], **SETTINGS.get("slung", {}), **more.pop("slung", {})}
+    slung.pop("method", None)
+    content.update(base_model=MODEL, slung=slung, datasets=datasets, dataset_prepared_path=f"{OUT}/prepared", **more)
+    content.update(SETTINGS.get("axolotl", {}))
+    return {key: value for key, value in content.items() if value is not None}
+
+
+def run_names(arm):
+    """The names of one arm's runs, as `slung arms` gives them, in the order of budgets and seeds."""
+    budgets = [""] if BUDGETS == [None] else [f"-{budget}" for budget in BUDGETS]
+    return [f"{arm['name']}{budget}-seed{seed}" for budget in budgets for seed in SEEDS]
+
+
+RUNS = {run: arm for arm in ARMS for run in run_names(arm)}
+if len(RUNS) < len(ARMS) * len(SEEDS) * len(BUDGETS):
+    refuse("arms, seeds, budgets: two runs would have the same name; give each its own")
+
+
+def resources_of(step):
+    """The resources of a step, as the executors for Slurm and Kubernetes read them."""
+    found = dict(SETTINGS["resources"][step])
+    found.pop("threads", None)
+    if not found.get("gpu"):
+        found.pop("gpu", None)
+    elif "gpu_manufacturer" not in found:
+        found["gpu_manufacturer"] = "nvidia"
+    return found
+
+
+def threads_of(step):
+    return SETTINGS["resources"][step].get("threads", 1)
+
+
+def environment(options):
+    """Options of the tasks, as assignments in front of a command."""
+    return " ".join(f"{key}={shlex.quote(str(value))}" for key, value in options.items() if value is not None)
+
+
+check_tools("slung", "axolotl", "lm_eval")
+
+
+wildcard_constraints:
+    run="|".join(map(re.escape, RUNS)),
+    name="|".join(map(re.escape, ["base", *RUNS])),
+
+
+localrules:
+    all,
+    tools,
+    base,
+    arms_file,
+
+
+rule tools:
+    output:
+        f"{OUT}/tools.txt",
+    shell:
+        """
+        for tool in slung axolotl lm_eval; do
+            command -v $tool > /dev/null || {{ echo "$tool: not on PATH" >&2; exit 1; }}
+        done
+        mkdir -p {OUT} && slung --version > {OUT}/tools.txt
+        """
+
+
+rule model:
+    input:
+        ancient(f"{OUT}/tools.txt"),
+    output:
+        f"{OUT}/model.txt",
+    resources:
+        **resources_of("prepare"),
+    shell:
+        "python -m axolotl_slung.demo.model --link {OUT}/model > {OUT}/model.txt"
+
+
+rule base:
+    input:
+        ancient(f"{OUT}/tools.txt"),
+    output:
+        f"{OUT}/base.yml",
+    params:
+        content=lambda wildcards: BASE,
+    run:
+        write_yaml(output[0], params.content)
+
+
+rule arms_file:
+    output:
+        f"{OUT}/arms.yml",
+    params:
+        content=lambda wildcards: ARMS_FILE,
+    run:
+        write_yaml(output[0], params.content)
+
+
+rule arms:
+    input:
+        f"{OUT}/arms.yml",
+        f"{OUT}/base.yml",
+        lambda wildcards: DATA,
+        [f"{OUT}/model.txt"] if DEMO else [],
+    output:
+        f"{OUT}/runs/arms.json",
+        [f"{OUT}/runs/{run}.yml" for run in RUNS],
+    log:
+        f"{OUT}/logs/arms.log",
+    threads: threads_of("prepare")
+    resources:
+        **resources_of("prepare"),
+    shell:
+        "mkdir -p {OUT}/logs; slung arms {OUT}/arms.yml -o {OUT}/runs > {OUT}/logs/arms.log 2>&1"
+
+
+# The configs are `ancient`: `slung arms` writes all of them again if one arm changes. What a run depends on stands in its parameters.
+rule train:
+    input:
+        ancient(f"{OUT}/runs/{{run}}.yml"),
+        lambda wildcards: data_of(wildcards.run),
+        [f"{OUT}/model.txt"] if DEMO else [],
+    output:
+        directory(f"{OUT}/runs/out/{{run}}"),
+    params:
+        definition=lambda wildcards: definition(wildcards.run),
+        data=lambda wildcards: data_of(wildcards.run),
+    log:
+        f"{OUT}/logs/train-{{run}}.log",
+    threads: threads_of("train")
+    resources:
+        **resources_of("train"),
+    shell:
+        # A killed run goes on from its last checkpoint, if the config has any and neither config nor data have changed.
+        """
+        mkdir -p {OUT}/logs {OUT}/work {OUT}/runs/out
+        work={OUT}/work/{wildcards.run}
+        sha256sum {OUT}/runs/{wildcards.run}.yml {params.data} > $work.now
+        cmp -s $work.now $work.of || rm -rf $work
+        mv $work.now $work.of
+        axolotl train {OUT}/runs/{wildcards.run}.yml --output-dir $work > {OUT}/logs/train-{wildcards.run}.log 2>&1
+        rm -rf {OUT}/runs/out/{wildcards.run}
+        mv $work {OUT}/runs/out/{wildcards.run}
+        """
+
+
+rule evaluate:
+    input:
+        lambda wildcards: model_input(wildcards.name),
+        lambda wildcards: FILES,
+        ancient(f"{OUT}/tools.txt"),
+    output:
+        directory(f"{OUT}/evals/{{name}}"),
+    params:
+        model=lambda wildcards: model_of(wildcards.name),
+        arguments=EVALUATION["model_args"],
+        command=EVALUATION["arguments"],
+        tasks=lambda wildcards: ",".join(TASKS),
+        options=lambda wildcards: environment(OPTIONS),
+    log:
+        f"{OUT}/logs/evaluate-{{name}}.log",
+    threads: threads_of("evaluate")
+    resources:
+        **resources_of("evaluate"),
+    shell:
+        """
+        mkdir -p {OUT}/logs {OUT}/evals
+        part={OUT}/evals/{wildcards.name}.part
+        rm -rf $part {OUT}/evals/{wildcards.name}
+        {params.options} lm_eval --model hf --model_args pretrained={params.model},{params.arguments} --tasks {params.tasks} \
+            {params.command} --log_samples --output_path $part > {OUT}/logs/evaluate-{wildcards.name}.log 2>&1
+        mv $part {OUT}/evals/{wildcards.name}
+        """
+
+
+rule report:
+    input:
+        lambda wildcards: [folder for _, folder in REPORTED],
+    output:
+        page=directory(f"{OUT}/report"),
+        figures=f"{OUT}/report.json",
+    params:
+        runs=lambda wildcards: " ".join(f"{label}={folder}" if label else folder for label, folder in REPORTED),
+        options=lambda wildcards: REPORT,
+    log:
+        f"{OUT}/logs/report.log",
+    resources:
+        **resources_of("prepare"),
+    shell:
+        """
+        mkdir -p {OUT}/logs
+        rm -rf {OUT}/report {OUT}/report.part {OUT}/report.json
+        slung report {params.runs} {params.options} -o {OUT}/report.part --json {OUT}/report.json.part \
+            > {OUT}/logs/report.log 2>&1
+        mv {OUT}/report.json.part {OUT}/report.json
+        mv {OUT}/report.part {OUT}/report
+        """
+
+
+def definition(run):
+    """All that a run's config depends on, so that a change in study.yml trains the runs that it changes and no other."""
+    arms = ARMS if EQUAL == "loss_tokens" else [RUNS[run]]  # the number of steps is then counted over all arms
+    return {"base": BASE, "arms": arms, "equal": EQUAL}
+
+
+def model_of(name):
+    return MODEL if name == "base" else f"{OUT}/runs/out/{name}"
+
+
+def model_input(name):
+    if name != "base":
+        return model_of(name)
+    return f"{OUT}/model.txt" if DEMO else []
+
+
+def evaluated():
+    """The results of the model before training and of all runs, each with the label of its method."""
+    found = [("base", f"{OUT}/evals/base")]
+    for run, arm in RUNS.items():
+        budget = run.removeprefix(arm["name"]).rpartition("-seed")[0].lstrip("-")
+        found.append((f"{arm['name']}@{budget}" if budget else arm["name"], f"{OUT}/evals/{run}"))
+    return found
