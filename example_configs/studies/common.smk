@@ -45,14 +45,18 @@ MODEL = f"{OUT}/model" if DEMO else SETTINGS["model"]
 EVALUATION = SETTINGS["evaluation"]
 ARMS = [{"name": arm, "method": arm} if isinstance(arm, str) else arm for arm in SETTINGS["arms"]]
 SEEDS = SETTINGS["seeds"]
-BUDGETS = SETTINGS.get("budgets") or [None]
+BUDGETS = list(SETTINGS.get("budgets") or [None])
 EQUAL = SETTINGS.get("equal", "documents")
 # Without a shared file system, Snakemake copies files from and to a storage. The copies lie below this folder, under their own names.
 STORAGE = workflow.storage_settings.default_storage_provider
-COPIES = f".snakemake/storage/{STORAGE}/{str(workflow.storage_settings.default_storage_prefix).split('://')[-1].strip('/')}"
-TO_COPIES = f"mkdir -p {COPIES} && cd {COPIES};" if STORAGE else ""
+PREFIX = workflow.storage_settings.default_storage_prefix or ""
+COPIES = Path(workflow.storage_settings.local_storage_prefix, STORAGE or "", PREFIX.split("://")[-1].strip("/"))
+TO_COPIES = f"mkdir -p {shlex.quote(str(COPIES))} && cd {shlex.quote(str(COPIES))};" if STORAGE else ""
 
-shell.prefix(f"set -euo pipefail; export AXOLOTL_DO_NOT_TRACK=1; {TO_COPIES} ")
+# Axolotl's telemetry would send the config. Waiting threads that spin slow a busy machine down.
+for variable, value in (("AXOLOTL_DO_NOT_TRACK", "1"), ("OMP_WAIT_POLICY", "passive")):
+    os.environ.setdefault(variable, value)
+shell.prefix(f"set -euo pipefail; {TO_COPIES} ")
 
 
 def here():
@@ -161,6 +165,9 @@ def environment(options):
 
 
 check_tools("slung", "axolotl", "lm_eval")
+# what `slung arms` reads; a study on a mix adds where its data is
+ARMS_FILE = {"base": f"{OUT}/base.yml", "arms": ARMS, "seeds": SEEDS, "equal": EQUAL}
+ARMS_FILE["ranks"] = SETTINGS["resources"]["train"].get("gpu", 1)
 
 
 wildcard_constraints:
@@ -170,7 +177,6 @@ wildcard_constraints:
 
 localrules:
     all,
-    tools,
     base,
     arms_file,
 
@@ -218,7 +224,7 @@ rule arms_file:
         write_yaml(output[0], params.content)
 
 
-rule arms:
+checkpoint arms:
     input:
         f"{OUT}/arms.yml",
         f"{OUT}/base.yml",
@@ -229,23 +235,22 @@ rule arms:
         [f"{OUT}/runs/{run}.yml" for run in RUNS],
     log:
         f"{OUT}/logs/arms.log",
-    threads: threads_of("prepare")
+    threads: threads_of("arms")
     resources:
-        **resources_of("prepare"),
+        **resources_of("arms"),
     shell:
         "mkdir -p {OUT}/logs; slung arms {OUT}/arms.yml -o {OUT}/runs > {OUT}/logs/arms.log 2>&1"
 
 
-# The configs are `ancient`: `slung arms` writes all of them again if one arm changes. What a run depends on stands in its parameters.
 rule train:
     input:
-        ancient(f"{OUT}/runs/{{run}}.yml"),
-        lambda wildcards: data_of(wildcards.run),
+        lambda wildcards: settled(
+            f"{OUT}/runs/out/{wildcards.run}", f"{OUT}/runs/{wildcards.run}.yml", *data_of(wildcards.run)
+        ),
         [f"{OUT}/model.txt"] if DEMO else [],
     output:
         directory(f"{OUT}/runs/out/{{run}}"),
     params:
-        definition=lambda wildcards: definition(wildcards.run),
         data=lambda wildcards: data_of(wildcards.run),
     log:
         f"{OUT}/logs/train-{{run}}.log",
@@ -268,8 +273,7 @@ rule train:
 
 rule evaluate:
     input:
-        lambda wildcards: model_input(wildcards.name),
-        lambda wildcards: FILES,
+        lambda wildcards: settled(f"{OUT}/evals/{wildcards.name}", *model_input(wildcards.name), *FILES),
         ancient(f"{OUT}/tools.txt"),
     output:
         directory(f"{OUT}/evals/{{name}}"),
@@ -297,7 +301,7 @@ rule evaluate:
 
 rule report:
     input:
-        lambda wildcards: [folder for _, folder in REPORTED],
+        lambda wildcards: settled(f"{OUT}/report.json", *(folder for _, folder in REPORTED)),
     output:
         page=directory(f"{OUT}/report"),
         figures=f"{OUT}/report.json",
@@ -319,10 +323,15 @@ rule report:
         """
 
 
-def definition(run):
-    """All that a run's config depends on, so that a change in study.yml trains the runs that it changes and no other."""
-    arms = ARMS if EQUAL == "loss_tokens" else [RUNS[run]]  # the number of steps is then counted over all arms
-    return {"base": BASE, "arms": arms, "equal": EQUAL}
+def settled(output, *inputs):
+    """The inputs of a step that comes after `slung arms`.
+
+    `slung arms` writes all configs again if one arm changes. If the step's output is there, Snakemake decides after that whether the step
+    is done again, and configs with the same content as before do not count. A dry run before it therefore does not list these steps.
+    """
+    if not STORAGE and os.path.exists(output):
+        checkpoints.arms.get()
+    return list(inputs)
 
 
 def model_of(name):
@@ -331,8 +340,8 @@ def model_of(name):
 
 def model_input(name):
     if name != "base":
-        return model_of(name)
-    return f"{OUT}/model.txt" if DEMO else []
+        return [model_of(name)]
+    return [f"{OUT}/model.txt"] if DEMO else []
 
 
 def evaluated():

@@ -52,4 +52,3 @@ def data_of(run):
 
 
 BASE = base_config(TEXTS, slung=NAMES)
-ARMS_FILE = {"base": "base.yml", "arms": ARMS, "seeds": SEEDS, "equal": EQUAL}
