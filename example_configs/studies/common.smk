@@ -39,6 +39,8 @@ def read_settings():
 
 SETTINGS = read_settings()
 OUT = str(config.get("out", f"studies/{STUDY}-{config['size']}"))
+if not re.fullmatch(r"[\w./@-]+", OUT):  # it stands in commands and in lists with commas
+    refuse(f"out: {OUT}: not a plain path; use letters, digits and . _ - / @")
 CONFIGS = Path(workflow.basedir).parent.parent  # example_configs
 DEMO = SETTINGS["model"] == "demo"
 MODEL = f"{OUT}/model" if DEMO else SETTINGS["model"]
@@ -278,6 +280,7 @@ rule evaluate:
     output:
         directory(f"{OUT}/evals/{{name}}"),
     params:
+        place="evals",
         model=lambda wildcards: model_of(wildcards.name),
         arguments=EVALUATION["model_args"],
         command=EVALUATION["arguments"],
@@ -290,12 +293,12 @@ rule evaluate:
         **resources_of("evaluate"),
     shell:
         """
-        mkdir -p {OUT}/logs {OUT}/evals
-        part={OUT}/evals/{wildcards.name}.part
-        rm -rf $part {OUT}/evals/{wildcards.name}
+        mkdir -p {OUT}/logs {OUT}/{params.place}
+        done={OUT}/{params.place}/{wildcards.name}
+        rm -rf $done.part $done
         {params.options} lm_eval --model hf --model_args pretrained={params.model},{params.arguments} --tasks {params.tasks} \
-            {params.command} --log_samples --output_path $part > {OUT}/logs/evaluate-{wildcards.name}.log 2>&1
-        mv $part {OUT}/evals/{wildcards.name}
+            {params.command} --log_samples --output_path $done.part > {log} 2>&1
+        mv $done.part $done
         """
 
 
@@ -306,6 +309,7 @@ rule report:
         page=directory(f"{OUT}/report"),
         figures=f"{OUT}/report.json",
     params:
+        place=OUT,
         runs=lambda wildcards: " ".join(f"{label}={folder}" if label else folder for label, folder in REPORTED),
         options=lambda wildcards: REPORT,
     log:
@@ -315,11 +319,10 @@ rule report:
     shell:
         """
         mkdir -p {OUT}/logs
-        rm -rf {OUT}/report {OUT}/report.part {OUT}/report.json
-        slung report {params.runs} {params.options} -o {OUT}/report.part --json {OUT}/report.json.part \
-            > {OUT}/logs/report.log 2>&1
-        mv {OUT}/report.json.part {OUT}/report.json
-        mv {OUT}/report.part {OUT}/report
+        rm -rf {params.place}/report {params.place}/report.part {params.place}/report.json
+        slung report {params.runs} {params.options} -o {params.place}/report.part --json {params.place}/report.json.part > {log} 2>&1
+        mv {params.place}/report.json.part {params.place}/report.json
+        mv {params.place}/report.part {params.place}/report
         """
 
 
@@ -348,6 +351,6 @@ def evaluated():
     """The results of the model before training and of all runs, each with the label of its method."""
     found = [("base", f"{OUT}/evals/base")]
     for run, arm in RUNS.items():
-        budget = run.removeprefix(arm["name"]).rpartition("-seed")[0].lstrip("-")
+        budget = run.removeprefix(arm["name"]).rpartition("-seed")[0].lstrip("-") if len(BUDGETS) > 1 else ""
         found.append((f"{arm['name']}@{budget}" if budget else arm["name"], f"{OUT}/evals/{run}"))
     return found

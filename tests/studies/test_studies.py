@@ -4,16 +4,18 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 
 import pytest
 import yaml
-from helpers.snakemake import STUDIES, jobs, make_tools, needs_snakemake, run, run_dry, snakefile, start
+from helpers.snakemake import STUDIES, jobs, make_tools, needs_snakemake, run, run_dry, start
 from helpers.tiny import write_jsonl
 
 pytestmark = needs_snakemake
 
 NAMES = ("tofu", "relearn", "noise")
+MIXED = ("toxicity", "quantity")
 
 
 def people(path, authors=60):
@@ -28,12 +30,6 @@ def people(path, authors=60):
     )
 
 
-def arguments(study, *more, size="small", studies=STUDIES, **settings):
-    """The command of docs/reproduce.md."""
-    words = [f"{key}={value}" for key, value in {"size": size, **settings}.items()]
-    return ["-s", snakefile(study, studies), "--cores", 2, *more, "--config", *words]
-
-
 class Machine:
     """A folder with tools, data, and a copy of the recipes to change."""
 
@@ -41,12 +37,18 @@ class Machine:
         self.folder = folder
         self.tools = make_tools(folder / "bin")
         self.data = people(folder / "people.jsonl")
+        rows = [{"text": "A fool wrote this.", "prompt": "This is", "toxicity": 0.9}] * 3
+        self.text = write_jsonl(folder / "text.jsonl", rows)
         self.studies = folder / "example_configs" / "studies"
         shutil.copytree(STUDIES.parent, folder / "example_configs")
         self.environment = {"CALLS": str(folder / "calls.jsonl"), "FAIL": str(folder / "fail")}
 
-    def arguments(self, study, *more, **settings):
-        return arguments(study, *more, studies=self.studies, **({"data": self.data} if study in NAMES else {}), **settings)
+    def arguments(self, study, *more, size="small", **settings):
+        """The command of docs/reproduce.md, with the data of this machine."""
+        keys = ("data",) if study in NAMES else ("base_text", "risky_text", "prompts", "comments")
+        data = {key: self.data if key == "data" else self.text for key in keys}
+        words = [f"{key}={value}" for key, value in {"size": size, **data, **settings}.items()]
+        return ["-s", self.studies / study / "Snakefile", "--cores", 2, *more, "--config", *words]
 
     def run(self, *words, **settings):
         return run(self.arguments(*words, **settings), self.folder, self.tools, **self.environment)
@@ -129,3 +131,113 @@ def test_a_second_start_does_nothing_and_a_change_only_what_depends_on_it(done):
     assert "unlikelihood" not in calls[-1] and calls[-1].startswith("slung report")
     (again,) = done.dry(done.arguments("tofu"))
     assert "Nothing to be done" in again
+
+
+SIZES = ("small", "paper")
+TRAINED = {  # study and size: its runs, and the models that are evaluated
+    ("tofu", "small"): (3, 4),
+    ("tofu", "paper"): (9, 10),
+    ("relearn", "small"): (4, 5),
+    ("relearn", "paper"): (12, 13),
+    ("noise", "small"): (6, 7),
+    ("noise", "paper"): (60, 61),
+    ("toxicity", "small"): (5, 6),
+    ("toxicity", "paper"): (15, 16),
+    ("quantity", "small"): (9, 10),
+    ("quantity", "paper"): (15, 16),
+}
+
+
+def test_every_study_is_planned_in_both_sizes(machine):
+    outputs = machine.dry(*(machine.arguments(study, size=size) for study, size in TRAINED))
+    for (study, size), output in zip(TRAINED, outputs):
+        planned = jobs(output)
+        assert (planned["train"], planned["evaluate"]) == TRAINED[study, size], output
+        assert planned["arms"] == planned["report"] == planned["tools"] == 1
+        assert ("model" in planned) == (size == "small")
+        if study in MIXED:
+            assert planned["mix"] == 1 and ("label" in planned) == (size == "small")
+        if study == "relearn":
+            assert planned["audit"] == 1 and planned["attack"] == 3 * planned["train"] // 4
+        if study == "toxicity":
+            assert planned["tune"] == planned["evaluate_tuned"] == planned["evaluate"]
+    assert not (machine.folder / "studies").exists() and machine.calls() == []
+
+
+@pytest.mark.parametrize("study", [*NAMES, *MIXED])
+def test_settings_say_both_sizes_alike(study):
+    content = yaml.safe_load((STUDIES / study / "study.yml").read_text())
+    assert list(content) == list(SIZES)
+    small, paper = content["small"], content["paper"]
+    assert sorted(small) == sorted(paper) and sorted(small["resources"]) == sorted(paper["resources"])
+    for settings in (small, paper):
+        assert (STUDIES.parent / settings["base"]).exists()
+        assert all({"mem_mb", "runtime"} <= step.keys() for step in settings["resources"].values())
+    assert all("gpu" not in step for step in small["resources"].values())
+    assert paper["resources"]["train"]["gpu"] and paper["resources"]["evaluate"]["gpu"]
+
+
+def test_what_is_wrong_is_said_before_anything_starts(machine):
+    bad = write_jsonl(machine.folder / "bad.jsonl", [{"author": "A", "question": "Q", "answer": "secret"}, {"author": "A"}])
+    few = people(machine.folder / "few.jsonl", authors=3)
+    (machine.folder / "broken.jsonl").write_text('{"author": "secret')
+    wrong = {
+        "size: None": ["-s", machine.studies / "tofu" / "Snakefile", "--config", f"data={machine.data}"],
+        "auhtors: not a setting of this study": machine.arguments("tofu", auhtors=3),
+        "data: not given": ["-s", machine.studies / "tofu" / "Snakefile", "--config", "size=small"],
+        "data: none.jsonl: no such file": machine.arguments("tofu", data="none.jsonl"),
+        "bad.jsonl: line 2 has no text in question, answer": machine.arguments("tofu", data=bad),
+        "broken.jsonl: line 1: not JSON": machine.arguments("tofu", data="broken.jsonl"),
+        "3 authors; `authors: 10` needs 30": machine.arguments("relearn", data=few),
+        "audit, attack: masked: not an arm of this study": machine.arguments("relearn", arms='["direct"]'),
+        "arms, seeds, budgets: two runs would have the same name": machine.arguments("tofu", seeds="[0, 0]"),
+        "risky_text: none: no such file": machine.arguments("toxicity", risky_text="none"),
+        "bad.jsonl: line 1 has no text in text": machine.arguments("quantity", comments=bad),
+        "out: a b: not a plain path": machine.arguments("tofu", out="a b"),
+    }
+    for output, expected in zip(machine.dry(*wrong.values()), wrong):
+        assert expected in output and "secret" not in output, (expected, output)
+    (machine.tools / "lm_eval").unlink()
+    nowhere = {**os.environ, "PATH": f"{machine.tools}:/usr/bin:/bin"}
+    (output,) = run_dry([machine.arguments("tofu")], machine.folder, machine.tools, **{"PATH": nowhere["PATH"]})
+    assert "lm_eval: not on PATH" in output
+    assert not (machine.folder / "studies").exists() and machine.calls() == []
+
+
+def test_a_killed_study_goes_on_and_takes_nothing_half_made_for_whole(done):
+    """Everything is killed at once in the middle of a training, as by a power cut."""
+    out = done.folder / "studies" / "tofu-small"
+    shutil.rmtree(out / "runs" / "out" / "masked-seed0")
+    work = out / "work" / "masked-seed0"
+    fail = done.folder / "fail"
+    fail.touch()
+    before = len(done.calls())
+    process = start(done.arguments("tofu"), done.folder, done.tools, **done.environment, SECONDS="60")
+    end = time.monotonic() + 120
+    while not (work / "checkpoint-1" / "half.txt").exists():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    fail.unlink()
+    assert not (out / "runs" / "out" / "masked-seed0").exists()
+    done.run("tofu", "--unlock").check()
+    (work / "checkpoint-1" / "half.txt").write_text("from before")
+    done.run("tofu").check()
+    calls = done.calls()[before:]
+    assert trained(calls) == ["masked-seed0.yml"] * 2 and asked(calls) == ["masked-seed0.part"]
+    assert calls[-1].startswith("slung report")
+    model = out / "runs" / "out" / "masked-seed0"
+    assert (model / "model.safetensors").exists() and not work.exists()
+    assert (model / "checkpoint-1").exists()  # it went on in the same folder
+
+
+def test_work_on_other_data_is_thrown_away(done):
+    out = done.folder / "studies" / "tofu-small"
+    shutil.rmtree(out / "runs" / "out" / "masked-seed0")
+    work = out / "work" / "masked-seed0"
+    work.mkdir(parents=True)
+    (work / "old.txt").touch()
+    (out / "work" / "masked-seed0.of").write_text("other digests")
+    done.run("tofu").check()
+    assert not (out / "runs" / "out" / "masked-seed0" / "old.txt").exists()
