@@ -138,8 +138,22 @@ class SlungConfig(Block):
         max_length=MAX_BUCKETS,
         description="Score ranges in ascending order, instead of a method. They apply to the labelers' own scores.",
     )
-    method: Literal["masked", "unlikelihood", "toxic_baseline", "low_risk", "control"] | None = Field(
-        None, description="One of the paper's methods: a preset of buckets. Default: masked. Not with `buckets`."
+    method: (
+        Literal[
+            "masked",
+            "unlikelihood",
+            "toxic_baseline",
+            "low_risk",
+            "control",
+            "drop_documents",
+            "control_token",
+            "replace",
+        ]
+        | None
+    ) = Field(
+        None,
+        description="A preset of buckets: the paper's five methods, and three to compare them with. Default: masked. "
+        "Not with `buckets`.",
     )
     cache: bool = Field(
         True,
@@ -263,7 +277,8 @@ class SlungConfig(Block):
 
     def _check_kind_of_noise(self) -> None:
         """Check `label_noise.kind`. False spans are in the last bucket, whose `text` may ask for it."""
-        noise, text = self.label_noise, self.buckets[-1].text if self.buckets else None
+        last = self.buckets[-1] if self.buckets else preset(self.method or "masked")[-1]
+        noise, text = self.label_noise, last.text
         if noise is None:
             return
         asked = noise.false > 0 and text is not None and names_kind(text)

@@ -12,7 +12,8 @@ WORDS = {
                "anonymize": "replace", "anonymise": "replace", "redact": "replace", "substitute": "replace",
                "hide": "hidden_token", "hidden": "hidden_token"},
     "eos": {"keep": "train", "ignore": "mask", "skip": "mask"},
-    "method": {"slung": "masked", "baseline": "toxic_baseline", "filter": "low_risk", "unlearn": "unlikelihood"},
+    "method": {"slung": "masked", "baseline": "toxic_baseline", "filter": "low_risk", "unlearn": "unlikelihood",
+               "drop": "drop_documents", "anonymize": "replace", "redact": "replace"},
 }  # fmt: skip
 """Words of other tools for our values, by the key."""
 

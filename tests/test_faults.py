@@ -41,7 +41,7 @@ MISTAKES = [
     (of(buckets=[SAFE, {"name": "risky", "acton": "mask"}]), "slung.buckets[1].acton: unknown key; did you mean `action`?"),
     (of(buckets=[{"name": "safe", "max": 0.5, "action": "train"}, RISKY]), "slung.buckets[0].max: unknown key; did you mean `below`?"),
     # values
-    (of(method="mask"), "slung.method: mask: is not one of masked, unlikelihood, toxic_baseline, low_risk, control; did you mean `masked`?"),
+    (of(method="mask"), "slung.method: mask: is not one of masked, unlikelihood, toxic_baseline, low_risk, control, drop_documents, control_token, replace; did you mean `masked`?"),
     (of(method="unlikelyhood"), "slung.method: unlikelyhood: is not one of .*; did you mean `unlikelihood`?"),
     (of({"type": "entity", "path": "n"}), "slung.labelers[0].type: entity: is not one of .*; did you mean `entities`?"),
     (of({"type": "fastext", "model": "m"}), "slung.labelers[0].type: fastext: is not one of .*; did you mean `fasttext`?"),

@@ -38,6 +38,7 @@ ALLOWED = {
     "label_stats": {*BASICS, "labeling", "labels", "config", "corpus", "render"},
     "distill": {*BASICS, "labeling", "labels", "corpus", "label_stats"},
     "doctor": {*BASICS, "labels", "loss", "config", "faults", "training"},
+    "arms": {*BASICS, "labels", "config", "training"},
     # after it
     "evals": {*BASICS, "labeling", "manifest"},
     "audit": {*BASICS, "labels", "evals"},

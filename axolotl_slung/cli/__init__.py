@@ -21,6 +21,7 @@ _COMMANDS = {
     "sweep": "Count tokens and documents per bucket, for any thresholds.",
     "qa": "Measure labels against spans that people marked.",
     "report": "Make one table and one page of pictures from lm_eval results.",
+    "arms": "Write a config for each arm of a study, with the same data in the same order.",
     "doctor": "Train a config for a few steps and check that its labels reach the loss.",
     "audit": "Draw spans of a config's data, to ask a trained model about them.",
     "attack": "Try to get masked text out of a model, and audit it again.",

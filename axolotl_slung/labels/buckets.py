@@ -341,10 +341,17 @@ PRESETS = {
     "toxic_baseline": (Action.TRAIN, Action.TRAIN, Action.TRAIN),
     "low_risk": (Action.TRAIN, Action.DROP_SPAN, Action.DROP_SPAN),
     "control": (Action.TRAIN, Action.DROP_DOCUMENT, Action.DROP_DOCUMENT),
+    # what practitioners do with risky text, to compare with
+    "drop_documents": (Action.TRAIN, Action.TRAIN, Action.DROP_DOCUMENT),
+    "control_token": (Action.TRAIN, Action.TRAIN, Action.CONTROL_TOKEN),
+    "replace": (Action.TRAIN, Action.TRAIN, Action.REPLACE),
 }
+
+PRESET_KEYS = {Action.CONTROL_TOKEN: {"token": "<|risky|>"}, Action.REPLACE: {"text": "<{KIND}>"}}
+"""The keys that the buckets of presets have beside their action, by the action."""
 
 
 def preset(method: str, cuts: Pair = PAPER_CUTS) -> tuple[Bucket, ...]:
-    """The three buckets of one of the paper's arms, with the scores at which the first two end."""
-    names = ("safe", "doubtful", "risky")
-    return tuple(Bucket(*bucket) for bucket in zip(names, (*cuts, None), PRESETS[method]))
+    """The three buckets of a method, with the scores at which the first two end."""
+    named = zip(("safe", "doubtful", "risky"), (*cuts, None), PRESETS[method])
+    return tuple(Bucket(name, below, action, **PRESET_KEYS.get(action, {})) for name, below, action in named)

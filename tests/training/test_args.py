@@ -78,12 +78,27 @@ def test_errors_name_the_key_the_value_and_the_mend(keys, message):
         ("toxic_baseline", "train train train"),
         ("low_risk", "train drop_span drop_span"),
         ("control", "train drop_document drop_document"),
+        ("drop_documents", "train train drop_document"),
+        ("control_token", "train train control_token"),
+        ("replace", "train train replace"),
     ],
 )
-def test_presets_are_the_papers_arms(method, actions):
+def test_presets_are_the_papers_arms_and_three_more(method, actions):
     resolved = block(method=method).resolved_buckets()
     assert [b.action for b in resolved] == [Action(name) for name in actions.split()]
     assert [b.below for b in resolved] == [1e-4, 0.99, None]
+
+
+def test_a_preset_gives_its_actions_what_they_need():
+    for method in PRESETS:
+        for bucket in block(method=method).resolved_buckets():
+            needed = bucket.action.traits.needs
+            assert needed is None or getattr(bucket, needed) is not None
+
+
+def test_false_spans_that_the_method_replaces_need_a_kind():
+    with pytest.raises(ValidationError, match="label_noise.kind` is required: '<{KIND}>'"):
+        block(method="replace", label_noise={"false": 0.1})
 
 
 def test_the_methods_are_the_presets():

@@ -21,8 +21,11 @@ _SOURCES = ("labeling", "labels", "training/data")
 _PACKAGES = ("axolotl", "transformers", "tokenizers", "jinja2")
 """The packages that turn rows into token ids. Labelers name the packages that they use."""
 
-_KEYS = ("eval_sequence_len", "excess_length_strategy", "min_sample_len")
-"""Keys that decide which tokens are kept and that Axolotl's own hash leaves out."""
+_KEYS = (
+    *("eval_sequence_len", "excess_length_strategy", "min_sample_len"),
+    *("seed", "curriculum_sampling", "shuffle_merged_datasets", "shuffle_before_merging_datasets"),
+)
+"""Keys that decide which tokens are kept, and the order of the rows, and that Axolotl's own hash leaves out."""
 
 
 def fingerprint(cfg: Mapping, block: Mapping, labelers: Iterable, entries: Sequence[Mapping], tokenizer: Any) -> str:

@@ -64,8 +64,8 @@ def install() -> None:
 
 
 @contextmanager
-def at_most(rows: int) -> Iterator[None]:
-    """Let Axolotl label at most this many rows of each data set."""
+def at_most(rows: int | None) -> Iterator[None]:
+    """Let Axolotl label at most this many rows of each data set; None for all."""
     with _as(_most_rows, rows):
         yield
 

@@ -155,12 +155,12 @@ def files_of(cfg: Mapping) -> list[Path]:
     return [path for entry in cfg.get("datasets") or [] for _, path in local_files(entry)]
 
 
-def training_data(cfg: Mapping, most: int) -> Any:
-    """Axolotl's `TrainDatasetMeta` of a config, labeled and prepared as for training, from the first rows.
+def training_data(cfg: Mapping, most: int | None = None) -> Any:
+    """Axolotl's `TrainDatasetMeta` of a config, labeled and prepared as for training.
 
     Args:
         cfg: Axolotl's config, validated.
-        most: the number of rows to use from the start of each data set. A stream is not cut.
+        most: the number of rows to use from the start of each data set, or None for all. A stream is not cut.
 
     Raises:
         SlungError: a data set cannot be labeled, or a labeler cannot work.

@@ -16,18 +16,23 @@ from .policy import Policy
 
 LOG = get_logger(__name__)
 
-TRAINABLE, LOST, FINDS = "slung_trainable", "slung_lost", "slung_finds"
-"""Columns for numbers of tokens of a row, and for its finds that are trained, as JSON. `take` removes them."""
+TRAINABLE, LOST, FINDS, FIRST = "slung_trainable", "slung_lost", "slung_finds", "slung_first"
+"""Columns for numbers of tokens of a row, for its finds that are trained, as JSON, and for whether it is the first row of
+its document. `take` removes them.
+"""
 
 NUMBERS = (TRAINABLE, LOST)
 
 _MARK = "slung warning: "
 """Begins a line of a prepared data set's description, which keeps the warnings for the runs that load it."""
 
+_DOCUMENTS = "slung documents: "
+"""Begins a line of the description, with the number of documents."""
 
-def columns(finds: Counter, trainable: int, lost: int) -> dict[str, int | str]:
-    """The columns of a row, from the numbers of its `Outcome`."""
-    return {TRAINABLE: trainable, LOST: lost, FINDS: json.dumps([*finds.items()]) if finds else ""}
+
+def columns(finds: Counter, trainable: int, lost: int, first: bool = True) -> dict[str, int | str]:
+    """The columns of a row, from the numbers of its `Outcome`, and whether it is the first row of its document."""
+    return {TRAINABLE: trainable, LOST: lost, FINDS: json.dumps([*finds.items()]) if finds else "", FIRST: int(first)}
 
 
 def counted(trained: np.ndarray, labels: np.ndarray, policy: Policy, code_masked: bool) -> tuple[int, int]:
@@ -48,7 +53,8 @@ def counted(trained: np.ndarray, labels: np.ndarray, policy: Policy, code_masked
 
 
 def take(dataset: Dataset, policy: Policy) -> Dataset:
-    """The data set without the columns. Its warnings are logged, and kept in its description.
+    """The data set without the columns. Its warnings are logged. They and the number of its documents are kept in its
+    description.
 
     Args:
         dataset: a labeled data set.
@@ -60,13 +66,24 @@ def take(dataset: Dataset, policy: Policy) -> Dataset:
     outcome.trainable, outcome.lost = (int(dataset.data.column(name).to_numpy().sum()) for name in NUMBERS)
     for text in filter(None, dataset.data.column(FINDS).to_pylist()):
         outcome.trained.update({tuple(key): number for key, number in json.loads(text)})
-    dataset = dataset.remove_columns([TRAINABLE, LOST, FINDS])
+    number = int(dataset.data.column(FIRST).to_numpy().sum())
+    dataset = dataset.remove_columns([TRAINABLE, LOST, FINDS, FIRST])
     said = [f"{policy.where}: {warning}" for warning in outcome.warnings()]
     warn(said)
-    if said:
-        info = dataset.info
-        info.description = "\n".join([info.description, *(f"{_MARK}{text}" for text in said)])
+    info = dataset.info
+    lines = [*(f"{_MARK}{text}" for text in said), f"{_DOCUMENTS}{number} of {policy.where}"]
+    info.description = "\n".join([info.description, *lines])
     return dataset
+
+
+def documents(dataset: Dataset) -> int:
+    """The number of documents of a prepared data set: rows of the raw data of which anything is left to read.
+
+    Axolotl cuts long documents into several rows, and may leave out rows later. Tokenized data has a document per row.
+    """
+    lines = dict.fromkeys((dataset.info.description or "").splitlines())
+    numbers = [int(line.split()[2]) for line in lines if line.startswith(_DOCUMENTS)]
+    return sum(numbers) if numbers else len(dataset)
 
 
 def kept(dataset: Dataset) -> list[str]:

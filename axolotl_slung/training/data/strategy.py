@@ -90,7 +90,7 @@ class SlungStrategy:
                 if self.policy.fingerprint:
                     columns = {**part.output, "input_ids": ids, "labels": labels}
                     columns[inexact.COLUMN] = 0 if number else row.inexact
-                    columns |= outcomes.columns(Counter() if number else finds, trainable, lost)
+                    columns |= outcomes.columns(Counter() if number else finds, trainable, lost, not number)
                     columns |= {key: np.asarray(columns[key], dtype) for key, dtype in _ARROW.items() if key in columns}
                 else:
                     outcomes.count_stream(self.policy, Counter() if number else finds, trainable, lost)

@@ -17,8 +17,8 @@ def setup(tmp_path, slung):
     (tmp_path / "patterns.yml").write_text("year: '1847'\n")
     write_jsonl(tmp_path / "attributes.jsonl", [{"id": "1", "attributes": {"x": [[0, 3, 1.0]]}}])
 
-    def prepare(labelers=None, names=("Maria Hernandez",), **block):
-        keys = slung(names, labelers=labelers, **block)
+    def prepare(labelers=None, names=("Maria Hernandez",), config_keys=(), **block):
+        keys = {**slung(names, labelers=labelers, **block), **dict(config_keys)}
         config = base_config(
             tmp_path,
             base_model=str(tiny_model(tmp_path)),
@@ -60,6 +60,13 @@ def test_the_same_block_finds_its_data_set_again(setup):
 def test_a_changed_block_or_names_file(setup, change):
     setup()
     assert setup(**change)[1] == 1
+
+
+@pytest.mark.parametrize("key", [{"seed": 8}, {"shuffle_merged_datasets": False}], ids=str)
+def test_a_key_that_changes_the_order_of_rows(setup, key):
+    """Axolotl saves rows in their order, and its own hash leaves these keys out: a second seed had the first one's order."""
+    setup()
+    assert setup(config_keys=key)[1] == 1
 
 
 def test_changed_patterns(setup, tmp_path):

@@ -1,0 +1,180 @@
+"""The configs of a study: an arm, a budget and a seed each."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import SlungError
+from ..training.args import check_config
+from ..training.stream_source import form_of
+from .plan import Arm, Plan
+
+_OF_ARMS = ("method", "buckets", "random_control", "label_noise")
+"""Keys of the `slung:` block that tell arms apart."""
+
+_REFUSED = {
+    "pretraining_dataset": "a stream is not prepared, so nothing in it can be counted; use `datasets`",
+    "streaming": "a stream is not prepared, so nothing in it can be counted; remove it",
+    "val_set_size": "the rows that Axolotl sets apart depend on how many there are, which differs between arms; use "
+    "`test_datasets`",
+    "dataset_shard_num": "the rows of a shard depend on how many there are, which differs between arms; remove it",
+    "group_by_length": "the order depends on the rows' lengths, which differ between arms; remove it",
+    "balance_labels": "the order depends on the labels, which differ between arms; remove it",
+    "sample_packing_eff_est": "Axolotl then guesses the number of steps; remove it",
+    "dataloader_drop_last": "the rows of the last batch depend on how many there are, which differs between arms; remove it",
+}
+"""Keys of the base config with which arms cannot have the same data in the same order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One model to train.
+
+    Attributes:
+        name: of its config and its output folder.
+        arm: its arm.
+        budget: None if there is one data set.
+        seed: of the order of the data, and of all else that is drawn.
+        config: Axolotl's config.
+    """
+
+    name: str
+    arm: Arm
+    budget: str | None
+    seed: int
+    config: dict[str, Any]
+
+    @property
+    def group(self) -> tuple[str | None, int]:
+        """What it shares with the runs that it is compared with."""
+        return self.budget, self.seed
+
+
+def runs_of(plan: Plan, base: Any, folder: Path) -> list[Run]:
+    """The configs of all arms, checked as far as it takes no time.
+
+    Args:
+        plan: what `arms.yml` asks for.
+        base: the content of the base config.
+        folder: where the configs will be.
+
+    Raises:
+        SlungError: something is wrong. The message has a line for each fault.
+    """
+    errors = [f"{plan.base}: {error}" for error in _faults(plan, base)]
+    if errors:
+        raise SlungError(*errors)
+    runs = []
+    for budget in plan.budgets or (None,):
+        for seed in plan.seeds or (base.get("seed") or 0,):
+            data = (
+                None if plan.data is None else plan.data.replace("{seed}", str(seed)).replace("{budget}", str(budget))
+            )
+            errors += [error for error in _missing(data) if error not in errors]
+            for arm in plan.arms:
+                name = "-".join([arm.name, *([] if budget is None else [budget]), f"seed{seed}"])
+                if name in {run.name for run in runs}:
+                    errors.append(f"arms, budgets: two configs would be named {name}; choose another `name`")
+                config = _config(base, arm, seed, str(folder / "out" / name), data)
+                runs.append(Run(name, arm, budget, seed, config))
+    errors += _conflicts(plan, runs[: len(plan.arms)])
+    if errors:
+        raise SlungError(*errors)
+    return runs
+
+
+def _conflicts(plan: Plan, runs: list[Run]) -> list[str]:
+    """What is wrong with the `slung:` blocks. What is wrong in every arm is a fault of the base config."""
+    said: dict[str, list[str]] = {}
+    for index, run in enumerate(runs):
+        try:
+            check_config(run.config)
+        except SlungError as error:
+            for line in error.args:
+                said.setdefault(line, []).append(f"arms[{index}] ({run.arm.name})")
+    return [
+        f"{place}: {line}" for line, arms in said.items() for place in ([plan.base] if len(arms) == len(runs) else arms)
+    ]
+
+
+def _faults(plan: Plan, base: Any) -> Iterator[str]:
+    if not isinstance(base, Mapping) or not isinstance(base.get("slung"), Mapping):
+        yield "has no `slung:` block with `labelers`, which say what is risky; add one"
+        return
+    yield from (f"slung.{key}: is for the arms to say; remove it" for key in _OF_ARMS if key in base["slung"])
+    yield from (f"{key}: {base[key]}: {why}" for key, why in _REFUSED.items() if base.get(key))
+    if base.get("max_steps") and plan.equal == "documents":
+        yield (
+            f"max_steps: {base['max_steps']}: arms with fewer tokens would read further in the data than others; use "
+            "`num_epochs`, or equal: loss_tokens"
+        )
+    epochs = base.get("num_epochs", 1)
+    if plan.equal == "documents" and (not isinstance(epochs, (int, float)) or epochs < 1 or epochs % 1):
+        yield (
+            f"num_epochs: {epochs}: expected a whole number of 1 or more, so that every arm reads all its documents; "
+            "change it, or use equal: loss_tokens"
+        )
+    sets = base.get("datasets")
+    if not isinstance(sets, list) or len(sets) != 1 or not isinstance(sets[0], Mapping):
+        number = len(sets) if isinstance(sets, list) else "no list"
+        yield (
+            f"datasets: {number}: expected one entry, because Axolotl shuffles several after documents are dropped; name "
+            "all files in one entry, with a folder as `path` and `data_files`"
+        )
+
+
+def _missing(data: str | None) -> Iterator[str]:
+    if data is None:
+        return
+    if _is_pattern(data):
+        if not any(Path(name).is_file() for name in glob.iglob(data, recursive=True)):
+            yield f"data: {data}: no file has such a name; check the path, or make the data first"
+    elif not Path(data).exists():
+        yield f"data: {data}: no such file or folder; check the path, or make the data first"
+
+
+def _is_pattern(path: str) -> bool:
+    return glob.has_magic(path)
+
+
+def _config(base: Mapping, arm: Arm, seed: int, output: str, data: str | None) -> dict[str, Any]:
+    config = deepcopy(dict(base))
+    entry = dict(config["datasets"][0])
+    block = {**config["slung"], **deepcopy(arm.block)}
+    if data is not None:
+        before, entry = entry.get("path"), _filled(entry, data)
+        for labeler in block.get("labelers") or []:
+            if isinstance(labeler, dict) and before in (labeler.get("datasets") or []):
+                labeler["datasets"] = [entry["path"] if path == before else path for path in labeler["datasets"]]
+    if not config.get("curriculum_sampling"):
+        # Axolotl shuffles shards before anything is dropped; all other shuffling comes after it
+        entry.setdefault("shards", 1)
+    config["datasets"] = [entry]
+    if arm.tokens:
+        tokens = config.get("tokens") or []
+        config["tokens"] = [*tokens, *(token for token in arm.tokens if token not in tokens)]
+    config |= {"seed": seed, "curriculum_sampling": True}
+    if config.get("sample_packing"):
+        config["sample_packing_sequentially"] = True
+    return {**config, "output_dir": output, "slung": block}
+
+
+def _filled(entry: Mapping, data: str) -> dict[str, Any]:
+    """An entry of `datasets:` that reads other data."""
+    entry = {key: value for key, value in entry.items() if key not in ("path", "data_files")}
+    form = None if Path(data).is_dir() else form_of(Path(data))
+    form = {} if form is None or entry.get("ds_type") else {"ds_type": form}
+    if not _is_pattern(data):
+        return {"path": data, **form, **entry}
+    plain = []
+    for part in Path(data).parts[:-1]:
+        if _is_pattern(part):
+            break
+        plain.append(part)
+    # Axolotl reads `data_files` from the current folder if `path` is a folder
+    return {"path": str(Path(*plain)), "data_files": data, **form, **entry}
