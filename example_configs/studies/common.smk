@@ -281,6 +281,7 @@ rule evaluate:
         directory(f"{OUT}/evals/{{name}}"),
     params:
         place="evals",
+        log=lambda wildcards: f"{OUT}/logs/evaluate-{wildcards.name}.log",
         model=lambda wildcards: model_of(wildcards.name),
         arguments=EVALUATION["model_args"],
         command=EVALUATION["arguments"],
@@ -297,7 +298,7 @@ rule evaluate:
         done={OUT}/{params.place}/{wildcards.name}
         rm -rf $done.part $done
         {params.options} lm_eval --model hf --model_args pretrained={params.model},{params.arguments} --tasks {params.tasks} \
-            {params.command} --log_samples --output_path $done.part > {log} 2>&1
+            {params.command} --log_samples --output_path $done.part > {params.log} 2>&1
         mv $done.part $done
         """
 
@@ -310,6 +311,7 @@ rule report:
         figures=f"{OUT}/report.json",
     params:
         place=OUT,
+        log=f"{OUT}/logs/report.log",
         runs=lambda wildcards: " ".join(f"{label}={folder}" if label else folder for label, folder in REPORTED),
         options=lambda wildcards: REPORT,
     log:
@@ -320,7 +322,8 @@ rule report:
         """
         mkdir -p {OUT}/logs
         rm -rf {params.place}/report {params.place}/report.part {params.place}/report.json
-        slung report {params.runs} {params.options} -o {params.place}/report.part --json {params.place}/report.json.part > {log} 2>&1
+        slung report {params.runs} {params.options} -o {params.place}/report.part --json {params.place}/report.json.part \
+            > {params.log} 2>&1
         mv {params.place}/report.json.part {params.place}/report.json
         mv {params.place}/report.part {params.place}/report
         """

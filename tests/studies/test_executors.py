@@ -21,8 +21,8 @@ RUNS = ("direct-seed0", "masked-seed0", "unlikelihood-seed0")
 def half_done(root):
     """The files of a study in which one model is not trained yet, and another is not evaluated."""
     out = root / OUT
-    files = ["tools.txt", "base.yml", "arms.yml", "runs/arms.json", *(f"runs/{run}.yml" for run in RUNS)]
-    files += [f"data/{name}" for name in ("names.txt", "questions.jsonl", "train.jsonl")]
+    files = ["tools.txt", *(f"data/{name}" for name in ("names.txt", "questions.jsonl", "train.jsonl")), "base.yml", "arms.yml"]
+    files += ["runs/arms.json", *(f"runs/{run}.yml" for run in RUNS)]
     files += [f"runs/out/{run}/model.safetensors" for run in RUNS if run != "masked-seed0"]
     files += [f"evals/{run}/results_1.json" for run in ("base", "unlikelihood-seed0")]
     for file in files:
@@ -58,7 +58,8 @@ def test_slurm_gets_memory_time_and_gpus(tmp_path, tools):
     note(tools, "sinfo", "gpu*")
     for name in ("sacct", "squeue", "scontrol", "sacctmgr", "sshare"):
         note(tools, name, "")
-    done = run(arguments("slurm"), tmp_path, tools, CALLS=str(tmp_path / "calls"))
+    more = ["--slurm-init-seconds-before-status-checks", 1]
+    done = run(arguments("slurm", *more), tmp_path, tools, CALLS=str(tmp_path / "calls"))
     calls = (tools / "sbatch.calls").read_text().splitlines()
     assert len(calls) == 2, done.output
     train, evaluate = sorted(calls, key=lambda call: "rule_evaluate" in call)
@@ -118,8 +119,9 @@ def cluster(tmp_path):
 
 def test_kubernetes_gets_memory_gpus_and_the_volume(tmp_path, tools, cluster):
     volume = tmp_path / "volume"
+    volume.mkdir()
+    shutil.copy2(tmp_path / "people.jsonl", volume)
     half_done(volume)
-    shutil.copy(tmp_path / "people.jsonl", volume)
     (tools / "rsync").write_text(
         '#!/bin/sh\n[ "$1" = --version ] && exit\nfor word; do from=$to; to=$word; done\nexec cp -a "$from" "$to"\n'
     )
@@ -134,6 +136,7 @@ def test_kubernetes_gets_memory_gpus_and_the_volume(tmp_path, tools, cluster):
     assert set(found) == {"train", "evaluate"}, done.output
     steps = yaml.safe_load((STUDIES / "tofu" / "study.yml").read_text())["paper"]["resources"]
     for rule, (container, pod) in found.items():
+        assert "--default-storage-provider" in container["args"][1]
         requests = container["resources"]["requests"]
         assert requests["memory"] == f"{steps[rule]['mem_mb']}M" and requests["nvidia.com/gpu"] == str(steps[rule]["gpu"])
         assert {"name": "studies", "mountPath": "/mnt/studies"} in container["volumeMounts"]
