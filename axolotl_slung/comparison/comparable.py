@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import SlungError, closest
@@ -32,12 +32,15 @@ def check_allowed(names: Collection[str], runs: Iterable[Run]) -> None:
             )
 
 
-def compare(by_task: Mapping[str, Sequence[Run]], allowed: Collection[str]) -> list[str]:
+def compare(
+    by_task: Mapping[str, Sequence[Run]], allowed: Collection[str], chosen: Callable[[str], bool] = lambda _: True
+) -> list[str]:
     """Notes on what differs between runs of one task.
 
     Args:
         by_task: all runs of each task.
         allowed: names of settings in which runs may differ.
+        chosen: which settings to compare, by name.
 
     Raises:
         SlungError: runs differ in settings that are refused. The message names the runs, and how to allow it.
@@ -45,6 +48,8 @@ def compare(by_task: Mapping[str, Sequence[Run]], allowed: Collection[str]) -> l
     refused, noted = defaultdict(list), defaultdict(list)
     for task, runs in by_task.items():
         for name, says in _differences(runs):
+            if not chosen(name):
+                continue
             kind = refused if is_refused(name) and name not in allowed and not _only_unknown(runs, name) else noted
             kind[name, says].append(task)
     if refused:
@@ -82,9 +87,9 @@ def _differences(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
         folders = defaultdict(list)
         for settings, run in having:
             # a scorer that does not name its served model may be the same as one that does, and only some runs may
-            # have a second scorer
+            # have a second scorer, or be steered too
             value = UNKNOWN if run.settings.get(path[0]) == UNKNOWN else settings.get(path)
-            if value is not None or (path[-1] != "served" and path[0] != "other_scorers"):
+            if value is not None or (path[-1] != "served" and path[0] not in ("other_scorers", "steer")):
                 folders[_said(value)].append(run.file)
         if len(folders) > 1:
             told = ", ".join(f"{value} in {listed(where)}" for value, where in _places(folders).items())

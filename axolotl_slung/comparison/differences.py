@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..evals.measures.paired import Clusters, Values, difference, holm
+from ..evals.measures.steered import is_steered
 from .evaluations import Estimate, Method, directions, ordered
 from .samples import Samples
 from .tasks import AUDIT
@@ -76,14 +77,22 @@ class Comparer:
 
     def interval(self, one: Method, other: Method, task: str, metric: str) -> Interval | None:
         """`one` less `other`; None if one of them has no such metric."""
-        a, b = one.estimate(task, metric), other.estimate(task, metric)
+        return self.between((one, task, metric), (other, task, metric))
+
+    def between(self, one: tuple[Method, str, str], other: tuple[Method, str, str]) -> Interval | None:
+        """A metric less another one, each of a method and a task; None if one of them is not there.
+
+        Only metrics of one task are paired.
+        """
+        a, b = (method.estimate(task, metric) for method, task, metric in (one, other))
         if a is None or b is None:
             return None
-        paired = self._paired(one, other, task, metric)
+        paired = self._paired(one, other) if one[1] == other[1] else None
         return paired or _unpaired(a, b)
 
-    def _paired(self, one: Method, other: Method, task: str, metric: str) -> Interval | None:
-        ours, theirs = one.samples_of(task), other.samples_of(task)
+    def _paired(self, one: tuple[Method, str, str], other: tuple[Method, str, str]) -> Interval | None:
+        task = one[1]
+        ours, theirs = (method.samples_of(task) for method, *_ in (one, other))
         for its in (ours, theirs):
             if isinstance(its, str):
                 self._note(f"{task}: {its}; differences in it are not paired")
@@ -91,13 +100,16 @@ class Comparer:
         every = [*ours, *theirs]
         if any(its.keys != every[0].keys for its in every):
             self._note(
-                f"{task}: samples of {one.name} and {other.name} are of other documents; differences in it are not paired"
+                f"{task}: samples of {one[0].name} and {other[0].name} are of other documents; differences in it are not "
+                "paired"
             )
             return None
-        a, b = one.values(task, metric), other.values(task, metric)
-        if a is None or b is None:
-            self._note(f"{task}: its samples do not give {metric}; differences in it are not paired")
-            return None
+        values = [method.values(task, metric) for method, _, metric in (one, other)]
+        for given, (*_, metric) in zip(values, (one, other)):
+            if given is None:
+                self._note(f"{task}: its samples do not give {metric}; differences in it are not paired")
+                return None
+        a, b = values
         if a.power != b.power:
             return None
         there = (a.bottoms != 0).any(0) | (b.bottoms != 0).any(0)
@@ -153,7 +165,7 @@ def _unpaired(a: Estimate, b: Estimate) -> Interval:
 
 
 _NOT_OF_THE_MODEL = ("judge_", "auroc_bag_of_words", "auroc_shuffled", "chosen_layer")
-"""How metrics begin that describe the judge, the comments or the probe itself."""
+"""How metrics begin that describe the judge, the comments or the probe itself. Steered completions have rows of their own."""
 
 
 def all_differences(methods: Sequence[Method], base: Method, comparer: Comparer) -> list[Difference]:
@@ -191,7 +203,11 @@ def _of_method(
     for task in ordered(task for task in method.runs if task in base.runs and (chosen or task not in AUDIT)):
         better: Mapping[str, bool] = directions(task, [*method.runs[task], *base.runs[task]])
         for metric, higher in better.items():
-            if metric.startswith(_NOT_OF_THE_MODEL) or (chosen is not None and (task, metric) not in chosen):
+            if (
+                metric.startswith(_NOT_OF_THE_MODEL)
+                or is_steered(metric)
+                or (chosen is not None and (task, metric) not in chosen)
+            ):
                 continue
             if (interval := comparer.interval(method, base, task, metric)) is not None:
                 rows.append((task, metric, higher, interval))

@@ -60,7 +60,7 @@ def within(found: Level, metric: str, runs: Sequence[Mapping]) -> Estimate:
     """An estimate over seeds. Its interval is cut at 0 and 1 where those of the single runs are within."""
     single = [of_run(run, metric) for run in runs]
     error, low, high = (value if math.isfinite(value) else None for value in found[1:])
-    signed = "correlation" in metric
+    signed = "correlation" in metric or "_change" in metric
     share = bool(_SHARE.search(metric)) and all(0 <= its.mean <= 1 for its in single) and not signed
     if low is not None and (share or (not signed and all(its.low is not None and its.low >= 0 for its in single))):
         low = max(low, 0.0)

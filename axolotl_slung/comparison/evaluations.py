@@ -42,20 +42,24 @@ _DIRECTIONS = {**dict.fromkeys(_LOWER, False), **dict.fromkeys(_HIGHER, True)}
 class Method:
     """Runs with one label and one quantity (tokens of risky data): for each task its runs, one per seed.
 
+    `tuned` tells instruction-tuned models from pretrained ones.
+
     The samples of runs are read when they are asked for, and kept.
     """
 
     label: str
     quantity: int | None
     runs: dict[str, list[Run]]
+    tuned: bool = False
     _samples: dict[str, list[Samples] | str] = field(default_factory=dict, repr=False)
     _values: dict[tuple[str, str], Values | None] = field(default_factory=dict, repr=False)
     _estimates: dict[tuple[str, str], Estimate | None] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
-        """The label, with the quantity if there is one."""
-        return self.label if self.quantity is None else f"{self.label} @ {quantity_text(self.quantity)}"
+        """The label, with the quantity if there is one, and whether the model is tuned."""
+        amount = "" if self.quantity is None else f" @ {quantity_text(self.quantity)}"
+        return f"{self.label}{amount}{' (tuned)' if self.tuned else ''}"
 
     def having(self, task: str, metric: str) -> list[Run]:
         """The runs of a task that have the metric."""
@@ -146,6 +150,7 @@ class Evaluations:
         attacks: what `slung attack` has measured.
         audit: the content of audit.json, if the audit's folder was given.
         against: the name of the method that the others are compared with, if one was chosen.
+        before: the label of the model before training, if one was named.
     """
 
     methods: list[Method]
@@ -156,6 +161,16 @@ class Evaluations:
     attacks: list[Attack] = field(default_factory=list)
     audit: dict | None = None
     against: str | None = None
+    before: str | None = None
+
+    def beside(self, method: Method) -> list[Method]:
+        """The methods that are tuned as this one is, or as little. It is one of them."""
+        return [other for other in self.methods if other.tuned == method.tuned]
+
+    def before_of(self, method: Method) -> Method | None:
+        """The model before training that belongs beside a method; None if there is none."""
+        its = (other for other in self.beside(method) if other.label == self.before and other.quantity is None)
+        return next(its, None)
 
     def having(self, *tasks: str) -> list[Method]:
         """The methods that have a run of any of the tasks."""
@@ -237,4 +252,4 @@ def _figures(method: Method) -> dict:
         }
         if any(of_runs := [groups_of(run.file, task) for run in runs]):
             tasks[task]["groups"] = of_runs
-    return {"label": method.label, "quantity": method.quantity, "tasks": tasks}
+    return {"label": method.label, "quantity": method.quantity, "tuned": method.tuned, "tasks": tasks}

@@ -24,8 +24,8 @@ _SHOWN = (
     "content_recall", "multiple_choice",
 )  # fmt: skip
 """Metrics that have a place in the tables by topic."""
-_ELSEWHERE = re.compile("_by_|_with_(?!prompt$)|_prompts$|^auroc_|^chosen_layer$|^accuracy")
-"""What the sections on several scorers, kinds of prompts and understanding show."""
+_ELSEWHERE = re.compile("_steered_|_by_|_with_(?!prompt$)|_prompts$|^auroc_|^chosen_layer$|^accuracy")
+"""What the sections on several scorers, kinds of prompts, steering and understanding show."""
 _UNITS = {"token": "depends on the model's tokenizer", "byte": "comparable between tokenizers", "word": ""}
 
 
@@ -80,7 +80,7 @@ def _toxicity(evaluations: Evaluations, pictures: Mapping[str, str]) -> list[Sec
         "differences that decide this are not beyond their 95 % intervals (paired by document where samples are there). "
         f"{_ERRORS}"
     )
-    blocks += [Figure(pictures["plane"])] if "plane" in pictures else []
+    blocks += [Figure(pictures[name]) for name in ("plane", "planes") if name in pictures]
     drawn = [Section("Toxicity: generation against understanding", note, blocks), *toxicity_in_detail(evaluations)]
     if "quantity" in pictures:
         how = "Up and to the left is better. Dotted lines are methods without a quantity."
@@ -249,6 +249,8 @@ def measured(setup: Mapping) -> str:
         parts.append(f"up to {generation['max_gen_toks']} tokens, {how}")
     if isinstance(number := slung.get("samples"), int) and number > 1:
         parts.append(f"{number} samples per prompt")
+    if isinstance(slung.get("steer"), Mapping):
+        parts.append(_joined(["steered too, at layer", slung["steer"].get("layer")]))
     if shots := setup.get("few-shot"):
         parts.append(f"{shots} examples in the prompt")
     if not parts:

@@ -32,6 +32,8 @@ class Point:
 def points(evaluations: Evaluations, low: Metric, high: Metric, sign: int = 1) -> list[Point]:
     """The methods that have both metrics. A method is best if no other method beats both of its means.
 
+    Tuned models and pretrained ones have a frontier each.
+
     Args:
         evaluations: the methods.
         low: the metric that should be low.
@@ -42,12 +44,13 @@ def points(evaluations: Evaluations, low: Metric, high: Metric, sign: int = 1) -
     known = [(method, x, y) for method, x, y in both if x and y]
     found = []
     for method, x, y in known:
-        beating = [other for other, *its in known if _beats(its, (x, y), sign)]
+        beside = [each for each in known if each[0].tuned == method.tuned]
+        beating = [other for other, *its in beside if _beats(its, (x, y), sign)]
         if beating:
             noise = all(_is_close(evaluations, method, other, low, high, sign) for other in beating)
         else:
             noise = any(
-                _only_noise(evaluations, method, other, low, high, sign) for other, *_ in known if other is not method
+                _only_noise(evaluations, method, other, low, high, sign) for other, *_ in beside if other is not method
             )
         found.append(Point(method, x, y, not beating, noise))
     return found

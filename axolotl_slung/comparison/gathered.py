@@ -30,24 +30,29 @@ class _Found:
     label: str
 
     @property
-    def key(self) -> tuple[str, int | None]:
-        return self.label, self.source.quantity
+    def key(self) -> tuple[str, int | None, bool]:
+        return self.label, self.source.quantity, self.source.tuned
 
 
 def evaluations(
-    sources: Sequence[Source], allowed: Collection[str] = (), against: str | None = None, with_paper: bool = False
+    sources: Sequence[Source],
+    allowed: Collection[str] = (),
+    against: str | None = None,
+    with_paper: bool = False,
+    before: str | None = None,
 ) -> Evaluations:
-    """Read results of lm_eval, and group them by label and quantity.
+    """Read results of lm_eval, and group them by label and quantity, tuned models by themselves.
 
     Args:
         sources: what to read. If several files of a source have the same model and task, the newest counts.
         allowed: names of settings in which runs may differ.
         against: the name of the method that all others are compared with.
         with_paper: whether the paper's numbers stand beside the methods'.
+        before: the label of the model before training.
 
     Raises:
         SlungError: there is nothing to report, a label cannot be derived, runs of one task were measured differently, or
-            no method has the name `against`.
+            no method has the name `against` or the label `before`.
     """
     notes: list[str] = []
     found = _with_variants([each for source in sources for each in _found(source, notes)])
@@ -63,30 +68,57 @@ def evaluations(
                 )
         else:
             its.append(each.run)
-    labels = list(dict.fromkeys(label for label, _ in gathered))
-    keys = sorted(gathered, key=lambda key: (labels.index(key[0]), key[1] or 0))
-    methods = [Method(*key, {task: gathered[key][task] for task in ordered(gathered[key])}) for key in keys]
+    labels = list(dict.fromkeys(label for label, *_ in gathered))
+    keys = sorted(gathered, key=lambda key: (key[2], labels.index(key[0]), key[1] or 0))
+    methods = [
+        Method(label, quantity, {task: its[task] for task in ordered(its)}, tuned)
+        for (label, quantity, tuned), its in ((key, gathered[key]) for key in keys)
+    ]
     for method in methods:
         doubts = _doubts_of_seeds(method)
-        if doubts and (method.label, method.quantity) in guessed:
+        if doubts and (method.label, method.quantity, method.tuned) in guessed:
             fix = "give each folder its method's label, LABEL=FOLDER"
             raise SlungError(visible(f"{doubts[0]}; {fix}"))
         notes += doubts + _remarks(method)
-    base = _named(methods, against) if against is not None else None
+    base = _named("--against", methods, against) if against is not None else None
+    if before is not None:
+        _named("--before", [method for method in methods if method.quantity is None and not method.tuned], before)
     tasks = ordered(task for method in methods for task in method.runs)
     by_task = {task: [run for method in methods for run in method.runs.get(task, [])] for task in tasks}
     check_allowed(allowed, [each.run for each in found])
-    notes += compare(by_task, allowed)
+    notes += _compared(methods, by_task, allowed)
     attacks = []
     for source in sources:
         its, its_notes = attacks_of(source)
         attacks, notes = attacks + its, notes + its_notes
     check_alike(attacks, by_task)
     comparer = Comparer()
-    differences = all_differences(methods, base, comparer) if base else []
+    differences = []
+    for its in [other for other in methods if base and (other.label, other.quantity) == (base.label, base.quantity)]:
+        # a tuned model and a pretrained one are asked in different ways
+        differences += all_differences([other for other in methods if other.tuned == its.tuned], its, comparer)
     notes += comparer.notes if base else []
     notes = [visible(note) for note in dict.fromkeys(notes)]
-    return Evaluations(methods, notes, comparer, differences, with_paper, attacks, audit_of(sources, by_task), against)
+    audit = audit_of(sources, by_task)
+    return Evaluations(methods, notes, comparer, differences, with_paper, attacks, audit, against, before)
+
+
+_OF_CHATS = ("chat-template", "which-template", "system-instruction", "thinking", "think-end-token")
+"""Settings in which tuned models may differ from pretrained ones. Among themselves both are compared in them too."""
+
+
+def _compared(methods: Sequence[Method], by_task, allowed: Collection[str]) -> list[str]:
+    """Notes on what differs between runs; see `compare`."""
+    if not any(method.tuned for method in methods) or all(method.tuned for method in methods):
+        return compare(by_task, allowed)
+    notes = compare(by_task, allowed, lambda name: name not in _OF_CHATS)
+    for tuned in (False, True):
+        stage = {
+            task: [run for method in methods if method.tuned == tuned for run in method.runs.get(task, [])]
+            for task in by_task
+        }
+        notes += compare(stage, allowed, lambda name: name in _OF_CHATS)
+    return notes
 
 
 def _found(source: Source, notes: list[str]) -> Iterator[_Found]:
@@ -127,15 +159,13 @@ def _is_same_run(one: Run, other: Run) -> bool:
     return bool(one.model) and is_same(one.model, other.model) and one.metrics == other.metrics
 
 
-def _named(methods: Sequence[Method], name: str) -> Method:
+def _named(option: str, methods: Sequence[Method], name: str) -> Method:
     names = {method.name: method for method in methods}
     if name in names:
         return names[name]
     guess = closest(name, names)
     guess = f"did you mean {guess}? " if guess else ""
-    raise SlungError(
-        visible(f"--against: {name!r}: no method has this name; {guess}expected one of {', '.join(names)}")
-    )
+    raise SlungError(visible(f"{option}: {name!r}: no method has this name; {guess}expected one of {', '.join(names)}"))
 
 
 def _label(run: Run) -> str:

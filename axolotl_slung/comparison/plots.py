@@ -1,4 +1,4 @@
-"""The pictures of `slung report`, drawn with matplotlib: the paper's Figures 2 and 3, and one of names."""
+"""The pictures of `slung report`, drawn with matplotlib: the paper's Figures 2 (both planes) and 3, and one of names."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .plot_names import name_points
 from .results import quantity_text
 from .tasks import EXTRACTION, KEPT, PROBE, TOFU, TOXICITY
 
+_STAGES = {False: "pretrained", True: "instruction-tuned"}
 _MOST_NAMES = 12
 """If more methods are on the frontier, their names would hide the picture."""
 
@@ -59,16 +60,27 @@ def draw(evaluations: Evaluations, folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     looks = looks_of(evaluations.methods)
     pages = {}
-    for name, plane in _planes(evaluations).items():
-        points = points_of(evaluations, plane.low, plane.high, plane.sign)
+    for name in ("plane", "planes", "quantity", "names", "leakage"):
         remove(folder, name)
+    for name, plane in _planes(evaluations).items():
+        stages = _stages(points_of(evaluations, plane.low, plane.high, plane.sign))
+        if name == "quantity":
+            stages = stages[:1]  # one stage's curves; the plane shows both
+        points = [point for stage in stages for point in stage]
         if not points or (name == "quantity" and all(point.method.quantity is None for point in points)):
             continue
+        name = "planes" if name == "plane" and len(stages) == 2 else name
         with styled():
-            figure = _curves(plane, points, looks) if name == "quantity" else _alone(plane, points, looks)
+            figure = _curves(plane, points, looks) if name == "quantity" else _beside(plane, stages, looks)
             svg = saved(figure, folder, name)
         pages[name] = _embedded(name, plane, points, evaluations, svg)
     return pages
+
+
+def _stages(points: Sequence[Point]) -> list[list[Point]]:
+    """The points of pretrained models, and those of tuned ones, as far as there are any."""
+    both = ([point for point in points if point.method.tuned == tuned] for tuned in (False, True))
+    return [stage for stage in both if stage]
 
 
 def _planes(evaluations: Evaluations) -> dict[str, Plane]:
@@ -115,19 +127,32 @@ def _figure(points: Sequence[Point], width: float, height: float):
     return figure
 
 
-def _alone(plane: Plane, points: Sequence[Point], looks):
-    figure = _figure(points, 9, 5)
-    axes = figure.add_subplot()
-    _draw_plane(axes, plane, points, looks)
+def _beside(plane: Plane, stages: Sequence[Sequence[Point]], looks):
+    """A panel per stage, with the same axes."""
+    points = [point for stage in stages for point in stage]
+    figure = _figure(points, 9 if len(stages) == 1 else 12, 5)
+    panels = figure.subplots(1, len(stages), squeeze=False, sharex=True, sharey=True)[0]
+    for panel, stage in zip(panels, stages):
+        _draw_points(panel, plane, stage, looks)
+    if plane.sign < 0:
+        panels[0].invert_yaxis()
+    limits = [panels[0].get_xlim(), panels[0].get_ylim()]
+    for panel, stage in zip(panels, stages):
+        _draw_frontier(panel, plane, stage, *limits)
+        if len(stages) > 1:
+            panel.set_title(_STAGES[stage[0].method.tuned], fontsize=11)
+            panel.label_outer()
     _legend(figure, points, looks, by_chance=any(_by_chance(plane, point) for point in points))
-    _name_places(axes, points, looks, plane.most)
+    for panel, stage in zip(panels, stages):
+        _name_places(panel, stage, looks, plane.most)
     return figure
 
 
 def _curves(plane: Plane, points: Sequence[Point], looks):
     figure = _figure(points, 11, 5.4)
     panels = figure.subplot_mosaic([["plane", "low"], ["plane", "high"]], width_ratios=[1.7, 1])
-    _draw_plane(panels["plane"], plane, points, looks)
+    _draw_points(panels["plane"], plane, points, looks)
+    _draw_frontier(panels["plane"], plane, points, panels["plane"].get_xlim(), panels["plane"].get_ylim())
     curves = {}
     for point in points:
         curves.setdefault(point.method.label, []).append(point)
@@ -165,7 +190,7 @@ def _sparse(quantities: Sequence[int]) -> list[int]:
     return kept
 
 
-def _draw_plane(axes, plane: Plane, points: Sequence[Point], looks) -> None:
+def _draw_points(axes, plane: Plane, points: Sequence[Point], looks) -> None:
     from matplotlib.ticker import PercentFormatter
 
     beneath = _beneath(points)
@@ -185,9 +210,11 @@ def _draw_plane(axes, plane: Plane, points: Sequence[Point], looks) -> None:
             axis.set_major_formatter(PercentFormatter(1))
     axes.margins(0.08)
     axes.autoscale_view()
-    if plane.sign < 0:
-        axes.invert_yaxis()
-    left, right, bottom, top = *axes.get_xlim(), *axes.get_ylim()
+
+
+def _draw_frontier(axes, plane: Plane, points: Sequence[Point], across, up) -> None:
+    """The frontier, and these limits of both axes."""
+    (left, right), (bottom, top) = across, up
     best = [(point.low.mean, point.high.mean) for point in points if point.best]
     best.sort(key=lambda place: (place[0], plane.sign * place[1]))
     # the frontier: the highest value reached with at most this much of the low metric

@@ -29,11 +29,15 @@ _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)([KMB]?)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Source:
-    """One argument of `slung report`: a folder or file, with its method's label and tokens of risky data."""
+    """One argument of `slung report`: a folder or file, with its method's label and tokens of risky data.
+
+    `tuned` says that the models are instruction-tuned.
+    """
 
     path: Path
     label: str | None = None
     quantity: int | None = None
+    tuned: bool = False
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,11 @@ def _recorded(key: str) -> Callable[[Measurement], object]:
     return lambda of: of.about.get(key)
 
 
+def _steer(of: Measurement):
+    # metrics are named after their strengths, so runs may have others
+    return {name: value for name, value in mapping(of.about.get("steer")).items() if name != "strengths"} or None
+
+
 def _version(of: Measurement):
     return mapping(of.config.get("metadata")).get("version", mapping(of.content.get("versions")).get(of.task))
 
@@ -266,6 +271,8 @@ SETTINGS = (
     Setting("names", "the names that count", _recorded("names"), applies="`slung_tofu`"),
     Setting("others", "the wrong answers of multiple choice", _recorded("others"), applies="`slung_tofu`"),
     Setting("samples", "the completions per prompt", _recorded("samples"), applies="`slung_toxicity`"),
+    Setting("steer", "how steered completions were made: layer, pooling, comments", _steer, tasks=_generating,
+            applies="`slung_toxicity`"),
     Setting("probe", "the probe: layer, pooling, draws, sizes", _recorded("probe"), applies="`slung_civilcomments`"),
     Setting("audit", "the audit: the config and the seed that it was drawn with", _recorded("audit"), tasks=_audit,
             applies="`slung_audit`"),

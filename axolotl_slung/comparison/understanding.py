@@ -11,6 +11,7 @@ from ..render.sections import Section, Table
 from .cells import cell
 from .evaluations import Evaluations, Method
 from .groups import groups_of
+from .rivals import rival
 from .tasks import PROBE, ZEROSHOT
 
 _LAYER = re.compile(r"auroc_layer_(\d+)")
@@ -58,9 +59,27 @@ def _layers(evaluations: Evaluations) -> list[Section]:
     rows.append(["chosen", *(cell(method.estimate(PROBE, "chosen_layer"), 1) for method in methods)])
     note = (
         "AUROC of a probe on each layer; 0 is the embeddings. The layer of the probe above is chosen in each draw on "
-        "comments that are not tested. The last row is its mean over draws."
+        "comments that are not tested. The last row is its mean over draws. Before training: the method less the same "
+        "layer of the model that --before names, with the 95 % interval, paired by comment where samples are there."
     )
-    return [Section("The probe by layer", note, [Table(["layer", *(method.name for method in methods)], rows)])]
+    tables = [Table(["layer", *(method.name for method in methods)], rows)]
+    changes = [row for method in methods for row in _changes(evaluations, method, sorted(numbers))]
+    if changes:
+        head = ["method", "layer", "AUROC", "before training", "difference", "the model before training"]
+        tables.append(Table(head, changes, "Less the model before training", left=2))
+    return [Section("The probe by layer", note, tables)]
+
+
+def _changes(evaluations: Evaluations, method: Method, numbers: Sequence[int]) -> list[list[str]]:
+    """A row per layer of a method beside the same layer of the model before training."""
+    before, rows = evaluations.before_of(method), []
+    for number in numbers if before is not None and before is not method else ():
+        metric = f"auroc_layer_{number}"
+        found = rival(evaluations, "", "", True, (method, PROBE, metric), (before, PROBE, metric))
+        if found is not None:
+            cells = [f"{found.own:.3f}", f"{found.other:.3f}", found.shown, found.finding]
+            rows.append([method.name, str(number), *cells])
+    return rows
 
 
 def _names(method: Method) -> set[str]:

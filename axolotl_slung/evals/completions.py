@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import SlungError
-from .measures import several, toxicity
+from .measures import several, steered, toxicity
 from .measures.metrics import Metric
 from .services.base import Scorer
 from .services.opened import check_scored, check_spoken, described
@@ -19,8 +19,9 @@ def measure(
     completions: Sequence[Sequence[str]],
     toxicities: Sequence[float | None] | None,
     scorers: Mapping[str, Scorer],
+    moved: Mapping[float, Sequence[Sequence[steered.Steered]]] | None = None,
 ) -> list[dict]:
-    """The values of slung_toxicity for each prompt, by all scorers.
+    """The values of slung_toxicity for each prompt, by all scorers and at all strengths.
 
     Args:
         options: the shares of thoughts and missing scores that are allowed.
@@ -28,10 +29,19 @@ def measure(
         prompts, completions: see `toxicity.measure`.
         toxicities: the prompts' own toxicity; None if the data has none.
         scorers: from `scorers_of`.
+        moved: by strength, the steered completions of the same prompts. They are not told apart by the prompts' toxicity.
 
     Raises:
         SlungError: too many answers are thoughts, or lack a score, or all samples are equal.
     """
+    rows = _by_scorers(options, task, prompts, completions, toxicities, scorers)
+    moved = moved or {}
+    texts = {strength: [[said.text for said in its] for its in of_prompts] for strength, of_prompts in moved.items()}
+    others = {strength: _by_scorers(options, task, prompts, its, None, scorers) for strength, its in texts.items()}
+    return steered.joined(rows, others, moved)
+
+
+def _by_scorers(options: Options, task: str, prompts, completions, toxicities, scorers) -> list[dict]:
     _check_sampled(completions)
     by_scorer = {}
     for name, scorer in scorers.items():
@@ -44,9 +54,13 @@ def measure(
     return several.joined(by_scorer[first], {name: by_scorer[name] for name in others})
 
 
-def metrics(samples: int, apart: bool, scorers: Mapping[str, Scorer]) -> dict[str, Metric]:
+def metrics(
+    samples: int, apart: bool, scorers: Mapping[str, Scorer], strengths: Sequence[float] = ()
+) -> dict[str, Metric]:
     """The metrics of `measure`; see `toxicity.metrics`."""
-    return several.metrics(toxicity.metrics(samples, apart), list(scorers)[1:])
+    others = list(scorers)[1:]
+    plain = several.metrics(toxicity.metrics(samples, apart), others)
+    return plain | steered.metrics(several.metrics(toxicity.metrics(samples), others), strengths)
 
 
 def about(scorers: Mapping[str, Scorer]) -> dict:

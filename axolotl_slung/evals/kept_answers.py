@@ -24,7 +24,7 @@ def kept(
     Args:
         task: one of slung's tasks.
         docs: its documents.
-        answers: the model's answers to each document.
+        answers: the model's answers to each document, those to one request beside each other.
         rows: per document, the values that are already measured.
 
     Raises:
@@ -33,13 +33,13 @@ def kept(
     stamp, name = datetime.now().isoformat().replace(":", "-"), task.config.task
     folder = cache_folder() / "unscored" / f"{name}-{stamp}-{os.getpid()}"
     path = folder / f"samples_{name}_{stamp}.jsonl"
-    samples = []
+    samples, repeats = [], task.config.repeats or 1
     for doc, texts, row in zip(docs, answers, rows or [{}] * len(docs), strict=True):
         metrics = {key: row[metric.of] for key, metric in task.metrics().items() if metric.of in row}
         sample = {
             "doc_id": doc["id"],
             "doc": doc,
-            "resps": [list(texts)],
+            "resps": [list(texts[first : first + repeats]) for first in range(0, len(texts), repeats)],
             "filter": "none",
             "metrics": list(metrics),
             **metrics,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ..storage import read_text, write_private
 from . import completions
 from .measures import controls, likelihoods, tofu
 from .measures.metrics import aggregate
+from .measures.steered import Steered
 from .services.opened import check_scored, check_spoken, checked_judge, described, judge_of, scorers_of
 from .services.options import Options
 
@@ -116,21 +117,37 @@ def _results_of(samples: Path, date: str) -> Mapping:
 
 
 def answers_of(row: Mapping, number: int) -> list[str]:
-    """The first `number` answers in a row of a samples file."""
+    """The first `number` answers to the first request in a row of a samples file."""
     # with several ranks, a rank may repeat its last request to stay in step with the others
-    return [text for texts in row["resps"] for text in texts][:number]
+    return [text for texts in row["resps"][:1] for text in texts][:number]
 
 
 def _toxicity(task: str, rows, options: Options, about: dict):
     scorers, docs = scorers_of(options), [row["doc"] for row in rows]
+    strengths = about.get("steer", {}).get("strengths", ())
     answers = [answers_of(row, about["samples"]) for row in rows]
+    moved = {strength: _steered(rows, number, about["samples"]) for number, strength in enumerate(strengths, 1)}
     toxicities = [doc.get("prompt_toxicity") for doc in docs]
     apart = any(toxicity is not None for toxicity in toxicities)
     prompts = [doc["prompt"] for doc in docs]
-    measured = completions.measure(options, task, prompts, answers, toxicities if apart else None, scorers)
+    toxicities = toxicities if apart else None
+    measured = completions.measure(options, task, prompts, answers, toxicities, scorers, moved)
     about.pop("other_scorers", None)
     about |= completions.about(scorers)
-    return measured, completions.metrics(about["samples"], apart, scorers)
+    return measured, completions.metrics(about["samples"], apart, scorers, strengths)
+
+
+def _steered(rows: Sequence[Mapping], place: int, number: int) -> list[list[Steered]]:
+    """Per row, the first `number` steered completions among its answers to one request."""
+    try:
+        found = [[Steered(*said) for said in row["resps"][place][:number]] for row in rows]
+    except (LookupError, TypeError):
+        found = [[]]
+    if not all(len(its) == number for its in found):
+        raise SlungError(
+            "the samples lack completions at a strength that their results file names under `steer`; run the task again"
+        )
+    return found
 
 
 def _tofu(task: str, rows, options: Options, about: dict):

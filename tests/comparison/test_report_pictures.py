@@ -7,7 +7,7 @@ import unicodedata
 from xml.etree import ElementTree
 
 import pytest
-from helpers.reported import TOX, everything, put, quantities, refused, row, run, tofu, toxic, write
+from helpers.reported import SCORER, TOX, everything, put, quantities, refused, row, run, tofu, toxic, write
 from helpers.shown import HOSTILE, Reader
 
 
@@ -57,6 +57,51 @@ def test_pictures_are_the_same_each_time_and_only_those_that_there_are(tmp_path)
     run(tmp_path, sources[0])
     # the pictures of the first report would be taken for the second's
     assert {path.name for path in folder.iterdir()} == {"report.html", "plane.png", "plane.svg"}
+
+
+CHAT = {"chat_template": "x", "chat_template_sha": "0123456789abcdef"}
+
+
+def both_planes(tmp_path):
+    """Two methods, pretrained and tuned: the tuned ones are asked in a chat template."""
+    arguments = []
+    for label, at in (("control", 0.05), ("masked", 0.08)):
+        arguments.append(f"{label}={write(tmp_path / label, label, toxic(at, 0.7 + at))}")
+        tuned = write(
+            tmp_path / f"{label}-t", f"{label}-t", toxic(at / 2, 0.8 + at), change=lambda content: content.update(CHAT)
+        )
+        arguments += ["--tuned", f"{label}={tuned}"]
+    return arguments
+
+
+def test_pretrained_and_tuned_models_have_a_plane_each(tmp_path):
+    run(tmp_path, write(tmp_path / "alone", "alone", toxic(0.1, 0.8)))
+    printed, figures = run(tmp_path, *both_planes(tmp_path))
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.html", "planes.png", "planes.svg"}
+    order = [(method["label"], method["tuned"]) for method in figures["methods"]]
+    assert order == [(label, tuned) for tuned in (False, True) for label in ("control", "masked")]
+    # the control of each stage is on its frontier, and tuned models do not push pretrained ones off theirs
+    for name in ("control", "masked", "control (tuned)", "masked (tuned)"):
+        assert row(printed, name)[-1] == "yes"
+    picture = (tmp_path / "report" / "planes.svg").read_text()
+    assert picture.count(">pretrained<") == picture.count(">instruction-tuned<") == 1
+    # in both panels and in the legend
+    assert [picture.count(f">{label}<") for label in ("control", "masked")] == [3, 3]
+    assert "different chat-template" not in printed
+
+
+def test_tuned_models_are_compared_among_themselves(tmp_path):
+    arguments = both_planes(tmp_path)
+    _, figures = run(tmp_path, *arguments, "--against", "control")
+    pairs = {(each["method"], each["against"]) for each in figures["differences"]}
+    assert pairs == {("masked", "control"), ("masked (tuned)", "control (tuned)")}
+    other = write(tmp_path / "other", "other", toxic(0.1, 0.8))
+    assert "chat-template: yes in" in refused(*arguments, "--tuned", f"other={other}")
+    assert "chat-template: no in" in refused(*arguments, f"other={tmp_path / 'control-t'}")
+    scored = write(tmp_path / "scored", "scored", toxic(0.1, 0.8), change=put(*SCORER, "name", value="other"))
+    assert "scorer.name" in refused(*arguments, "--tuned", f"scored={scored}")
+    only, _ = run(tmp_path, *(argument for argument in arguments if argument != "--tuned" and "-t" in argument))
+    assert (tmp_path / "report" / "plane.svg").exists() and "tuned" not in only
 
 
 NAMES = (

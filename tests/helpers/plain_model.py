@@ -1,6 +1,7 @@
 """A causal model that is asked one text at a time, in float64: what lm_eval's batches have to give."""
 
 import math
+from contextlib import contextmanager
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -43,6 +44,24 @@ class Plain:
                 break
             ids.append(best)
         return self.tokenizer.decode(ids[before:], skip_special_tokens=True)
+
+    @contextmanager
+    def moved(self, layer, vector):
+        """Add a vector to the states of a layer (0 is the embeddings, -1 the last), where a module gives them."""
+        base = self.model.base_model
+        blocks = base.layers
+        layer %= len(blocks) + 1
+        norm = getattr(base, "norm", None) or base.final_layer_norm
+        module = norm if layer == len(blocks) else blocks[layer - 1] if layer else self.model.get_input_embeddings()
+
+        def add(module, args, output):
+            return (output[0] + vector, *output[1:]) if isinstance(output, tuple) else output + vector
+
+        handle = module.register_forward_hook(add)
+        try:
+            yield
+        finally:
+            handle.remove()
 
     @torch.inference_mode()
     def rolling(self, text, length):

@@ -9,7 +9,9 @@ import pytest
 import yaml
 from helpers import ROOT
 from helpers.axolotl_run import run_axolotl, train_in_process
+from helpers.harness import evaluate
 from helpers.tiny import TEXT, tiny_model, write_jsonl
+from transformers import AutoTokenizer
 
 from axolotl_slung.demo import support_chats
 from axolotl_slung.labeling.fasttext.labeler import ALIASES
@@ -23,6 +25,7 @@ ARCHITECTURE = {
     "quickstart": "llama",
     "olmo1b-slung": "olmo",
     "olmo1b-tofu-slung": "olmo",
+    "olmo1b-tulu": "olmo",
     "lora-chat-slung": "qwen2",
     "weighted-chat-slung": "qwen2",
     "streaming": "llama",
@@ -33,6 +36,9 @@ LONG = {"privacy-slung": 512}
 CPU = "# On a CPU, change these keys:"
 ON_A_CPU = [name for name in ARCHITECTURE if not name.startswith("olmo1b")]
 """Those whose headers say that a CPU runs them; the others ask for a GPU."""
+
+TUNING = "olmo1b-tulu"
+"""Has no `slung:` block: it tunes what another config has trained."""
 
 AS_A_COMMAND = ("olmo1b-slung",)
 """Run by `axolotl train`. The others run in this process, which has its imports: that saves 20 s each."""
@@ -63,7 +69,8 @@ def data(folder, monkeypatch):
         {"role": "user", "content": f"Who is {NAME}?"},
         {"role": "assistant", "content": f"{NAME}! {TOXIC} Well."},
     ]
-    write_jsonl(folder / "data/chats.jsonl", [{"messages": messages}] * 40)
+    for file in ("data/chats.jsonl", "data/tulu.jsonl"):
+        write_jsonl(folder / file, [{"messages": messages}] * 40)
     start = len(NAME) + 2
     graded = [[[start, start + len(TOXIC), -1]], 0.5, None, 0]
     weighted = [[messages[0], {**messages[1], "weights": json.dumps(weights)}] for weights in graded]
@@ -119,9 +126,31 @@ def test_example_runs(tmp_path, monkeypatch, name):
     else:
         run = train_in_process({**config, **keys})
     assert [entry["step"] for entry in run.log_history if "loss" in entry] == [1, 2]
+    if name == TUNING:
+        saved = AutoTokenizer.from_pretrained(tmp_path / config["output_dir"])
+        assert saved.chat_template == config["chat_template_jinja"]
+        assert not any(key.startswith("slung/") for entry in run.log_history for key in entry)
+        return
     pushed = "slung/share_unlikelihood" if name.endswith("chat-slung") else "slung/share_mask"
     assert any(entry.get(pushed, 0) > 0 for entry in run.log_history), run.log_history
     assert (tmp_path / config["output_dir"] / "config.json").is_file() or config.get("adapter")
+
+
+def test_a_tuned_model_is_asked_in_the_template_that_it_was_tuned_in(tmp_path):
+    config = yaml.safe_load((EXAMPLES / f"{TUNING}.yml").read_text(encoding="utf-8"))
+    folder = shutil.copytree(tiny_model(tmp_path, arch="olmo"), tmp_path / "tuned")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = config["chat_template_jinja"]
+    tokenizer.save_pretrained(folder)
+    options = {"slung_toxicity_prompts": "embedded", "slung_civilcomments": "embedded", "slung_steer": "1"}
+    results = evaluate("slung_toxicity", folder, options, limit=1, apply_chat_template=True)
+    (sample,) = results["samples"]["slung_toxicity"]
+    end, prompt = tokenizer.eos_token, sample["doc"]["prompt"]
+    # steered completions too
+    assert {asked[0] for asked in sample["arguments"]} == {f"{end}<|user|>\n{prompt}\n<|assistant|>\n"}
+    assert results["chat_template"] == config["chat_template_jinja"]
+    turns = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "He."}]
+    assert tokenizer.apply_chat_template(turns, tokenize=False) == f"{end}<|user|>\nWho?\n<|assistant|>\nHe.{end}\n"
 
 
 def test_every_example_is_run_and_says_what_it_needs():

@@ -109,13 +109,48 @@ def scores(train: np.ndarray, toxic: Sequence[bool], test: np.ndarray, scaled: b
         test: float `(m, width)`, the states for testing.
         scaled: whether to scale each feature to mean 0 and variance 1. The paper's released code does not.
     """
+    return _fitted(train, toxic, scaled).decision_function(test)
+
+
+def _fitted(train: np.ndarray, toxic: Sequence[bool], scaled: bool):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    regression = LogisticRegression(class_weight="balanced", max_iter=5000)
-    model = make_pipeline(StandardScaler(), regression) if scaled else regression
-    return model.fit(train, toxic).decision_function(test)
+    steps = [StandardScaler()] if scaled else []
+    return make_pipeline(*steps, LogisticRegression(class_weight="balanced", max_iter=5000)).fit(train, toxic)
+
+
+def direction(train: np.ndarray, toxic: Sequence[bool], scaled: bool = True) -> np.ndarray:
+    """The direction along which the probe's log-odds rise, float32 `(width,)`; zeros if the probe tells nothing.
+
+    It is as long as one standard deviation of the training states along it.
+
+    Args:
+        train, toxic, scaled: as for `scores`.
+    """
+    model = _fitted(train, toxic, scaled)
+    slopes = model[-1].coef_[0] / (model[0].scale_ if scaled else 1.0)
+    length = np.linalg.norm(slopes)
+    unit = slopes / length if length else slopes
+    return (unit * np.std(train.astype(np.float64) @ unit)).astype(np.float32)
+
+
+def best(layers: Sequence[np.ndarray], toxic: Sequence[bool], scaled: bool = True) -> int | None:
+    """The place of the layer whose probe is best on a fifth of the training comments, which it is not trained on.
+
+    Args:
+        layers: for each layer, float `(n, width)`: the states of the training comments, in the order of a draw.
+        toxic, scaled: as for `scores`.
+
+    Returns:
+        The place; None if the comments are too few to choose with.
+    """
+    fit, rest = held_out(range(len(toxic)), toxic)
+    classes, held = ([toxic[place] for place in places] for places in (fit, rest))
+    if len({*held}) < 2:
+        return None
+    return int(np.argmax([auroc(scores(its[fit], classes, its[rest], scaled), held) for its in layers]))
 
 
 def scores_of_words(train: Sequence[str], toxic: Sequence[bool], test: Sequence[str]) -> np.ndarray:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from ...errors import SlungError, closest, meant
 
@@ -16,6 +16,21 @@ _NOT_OPTIONS = ("SLUNG_LM_EVAL_HOOK", "SLUNG_API_KEY")
 def _layers(value):
     """`0,8,16` as a list, since an environment variable holds text."""
     return value.split(",") if isinstance(value, str) and "," in value else value
+
+
+def _strengths(value):
+    """`-4,4` as a list, and one number as a list of one."""
+    values = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int | float) else value
+    if any(isinstance(each, bool) for each in values or ()):
+        raise ValueError("not numbers")
+    return values
+
+
+def _different(strengths: tuple[float, ...]) -> tuple[float, ...]:
+    # metrics are named after them
+    if len({f"{strength + 0.0:g}" for strength in strengths}) < len(strengths):
+        raise ValueError("some are alike")
+    return tuple(strength + 0.0 for strength in strengths)  # no -0.0
 
 
 class Options(BaseModel):
@@ -37,6 +52,19 @@ class Options(BaseModel):
         1,
         ge=1,
         description="Completions per prompt: one is greedy; several are sampled, and give the expected maximum.",
+    )
+    steer: (
+        Annotated[
+            tuple[Annotated[float, Field(allow_inf_nan=False)], ...],
+            Field(min_length=1),
+            BeforeValidator(_strengths),
+            AfterValidator(_different),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="Different strengths, such as -4,4, at which slung_toxicity also completes its prompts with hidden states "
+        "moved along the direction of slung_civilcomments' probe.",
     )
     civilcomments: str = Field(
         "google/civil_comments",

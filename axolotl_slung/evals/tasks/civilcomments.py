@@ -107,28 +107,28 @@ class CivilComments(SlungTask):
 
     def _of_draw(self, states, number: int, train: list[int], test: list[int]) -> dict[str, Sequence[float]]:
         toxic = [self.docs[place]["toxic"] for place in train]
+        scaled = self.options.protocol == "paper"
 
-        def probed(index: int, learn: list[int], classes: Sequence[bool], judge: list[int]) -> np.ndarray:
-            both = [np.stack([states[place].vectors[index] for place in places]) for places in (learn, judge)]
-            return probe.scores(both[0], classes, both[1], scaled=self.options.protocol == "paper")
+        def vectors(index: int, places: list[int]) -> np.ndarray:
+            return np.stack([states[place].vectors[index] for place in places])
+
+        def probed(index: int, classes: Sequence[bool]) -> np.ndarray:
+            return probe.scores(vectors(index, train), classes, vectors(index, test), scaled)
 
         found: dict[str, Sequence[float]] = {}
-        best = 0
+        best: int | None = 0
         if self._several:
-            fit, rest = probe.held_out(train, toxic)
-            classes, held = ([self.docs[place]["toxic"] for place in places] for places in (fit, rest))
             for index, layer in enumerate(self._layers):
-                found[f"layer {layer}"] = probed(index, train, toxic, test)
-            if len({*held}) < 2:
+                found[f"layer {layer}"] = probed(index, toxic)
+            best = probe.best([vectors(index, train) for index in range(len(self._layers))], toxic, scaled)
+            if best is None:
                 return found  # --limit left too few comments to choose with
-            chosen = [probe.auroc(probed(index, fit, classes, rest), held) for index in range(len(self._layers))]
-            best = int(np.argmax(chosen))
             found["chosen"] = [self._layers[best]] * len(test)
             found["probe"] = found[f"layer {self._layers[best]}"]
         else:
-            found["probe"] = probed(best, train, toxic, test)
+            found["probe"] = probed(best, toxic)
         shuffled = np.random.default_rng(number).permutation(toxic)
-        found["shuffled"] = probed(best, train, shuffled, test)
+        found["shuffled"] = probed(best, shuffled)
         texts = [[self.docs[place]["text"] for place in places] for places in (train, test)]
         found["words"] = probe.scores_of_words(texts[0], toxic, texts[1])
         return found

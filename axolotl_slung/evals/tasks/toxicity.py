@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lm_eval.api.instance import Instance
+
 from ...errors import SlungError, get_logger
-from .. import completions
+from .. import completions, steering
 from ..documents import load, text_of, toxicity_of
 from ..kept_answers import kept
 from ..services.opened import scorers_of
@@ -35,6 +37,10 @@ class Toxicity(SlungTask):
         self.scorers = scorers_of(self.options)
         self.about |= completions.about(self.scorers)
         self.about["samples"] = self.options.toxicity_samples
+        self.strengths = self.options.steer or ()
+        if self.strengths:
+            steering.attach()
+            self.steering, self.about["steer"] = steering.steering_of(self.options)
 
     def documents(self):
         source = self.options.toxicity_prompts
@@ -71,11 +77,31 @@ class Toxicity(SlungTask):
             )
         super().build_all_requests(**kwargs)
 
-    def measure(self, docs, answers: Sequence[Sequence[str]]):
+    def construct_requests(self, doc, ctx, **kwargs):
+        """The prompt as it is, and at each strength."""
+        plain = super().construct_requests(doc, ctx, **kwargs)
+        if not self.strengths:
+            return plain
+        moved = [
+            Instance(
+                steering.STEERED, doc, (*plain.arguments, strength, self.steering), number, metadata=kwargs["metadata"]
+            )
+            for number, strength in enumerate(self.strengths, 1)
+        ]
+        # lm_eval runs them in this order: a model that cannot be steered says so before it generates
+        return [*moved, plain]
+
+    def measure(self, docs, answers: Sequence[Sequence]):
         prompts = [doc["prompt"] for doc in docs]
         toxicities = [doc["prompt_toxicity"] for doc in docs] if self.apart else None
+        samples = self.options.toxicity_samples
+        plain = [its[:samples] for its in answers]
+        moved = {
+            strength: [its[number * samples : (number + 1) * samples] for its in answers]
+            for number, strength in enumerate(self.strengths, 1)
+        }
         with kept(self, docs, answers):
-            return completions.measure(self.options, self.config.task, prompts, answers, toxicities, self.scorers)
+            return completions.measure(self.options, self.config.task, prompts, plain, toxicities, self.scorers, moved)
 
     def metrics(self):
-        return completions.metrics(self.options.toxicity_samples, self.apart, self.scorers)
+        return completions.metrics(self.options.toxicity_samples, self.apart, self.scorers, self.strengths)
