@@ -169,6 +169,7 @@ def environment(options):
 check_tools("slung", "axolotl", "lm_eval")
 # what `slung arms` reads; a study on a mix adds where its data is
 ARMS_FILE = {"base": f"{OUT}/base.yml", "arms": ARMS, "seeds": SEEDS, "equal": EQUAL}
+READ = []  # what a report reads beside the results in REPORTED
 ARMS_FILE["ranks"] = SETTINGS["resources"]["train"].get("gpu", 1)
 
 
@@ -305,14 +306,14 @@ rule evaluate:
 
 rule report:
     input:
-        lambda wildcards: settled(f"{OUT}/report.json", *(folder for _, folder in REPORTED)),
+        lambda wildcards: settled(f"{OUT}/report.json", *(folder for _, folder in REPORTED), *READ),
     output:
         page=directory(f"{OUT}/report"),
         figures=f"{OUT}/report.json",
     params:
         place=OUT,
         log=f"{OUT}/logs/report.log",
-        runs=lambda wildcards: " ".join(f"{label}={folder}" if label else folder for label, folder in REPORTED),
+        runs=lambda wildcards: " ".join(f"{label}={folder}" for label, folder in REPORTED),
         options=lambda wildcards: REPORT,
     log:
         f"{OUT}/logs/report.log",

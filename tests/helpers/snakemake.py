@@ -54,10 +54,6 @@ def environment(tools, **more):
     return {**os.environ, "PATH": os.pathsep.join([str(tools), os.environ["PATH"]]), **more}
 
 
-def snakefile(study, studies=STUDIES):
-    return str(studies / study / "Snakefile")
-
-
 def start(arguments, folder, tools, **more):
     """Start Snakemake in a folder and a process group of its own."""
     return subprocess.Popen(
@@ -71,10 +67,10 @@ def start(arguments, folder, tools, **more):
     )
 
 
-def run(arguments, folder, tools, **more):
+def run(arguments, folder, tools, seconds=600, **more):
     """Run Snakemake in a folder."""
     process = start(arguments, folder, tools, **more)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=seconds)
     return Done(process.returncode, output)
 
 
@@ -89,7 +85,7 @@ def run_dry(several, folder, tools, **more):
         cwd=folder,
         env=environment(tools, **more),
         check=True,
-        timeout=300,
+        timeout=600,
     )
     return [Path(f"{logs}.{number}").read_text() for number in range(len(several))]
 
@@ -106,6 +102,6 @@ def make_tools(folder, names=("slung", "axolotl", "lm_eval", "python")):
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         script = folder / name
-        script.write_text(f"#!/bin/sh\nexec {sys.executable} {TESTS / 'helpers' / 'study_tools.py'} {name} \"$@\"\n")
+        script.write_text(f'#!/bin/sh\nexec {sys.executable} {TESTS / "helpers" / "study_tools.py"} {name} "$@"\n')
         script.chmod(0o755)
     return folder

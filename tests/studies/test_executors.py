@@ -21,7 +21,12 @@ RUNS = ("direct-seed0", "masked-seed0", "unlikelihood-seed0")
 def half_done(root):
     """The files of a study in which one model is not trained yet, and another is not evaluated."""
     out = root / OUT
-    files = ["tools.txt", *(f"data/{name}" for name in ("names.txt", "questions.jsonl", "train.jsonl")), "base.yml", "arms.yml"]
+    files = [
+        "tools.txt",
+        *(f"data/{name}" for name in ("names.txt", "questions.jsonl", "train.jsonl")),
+        "base.yml",
+        "arms.yml",
+    ]
     files += ["runs/arms.json", *(f"runs/{run}.yml" for run in RUNS)]
     files += [f"runs/out/{run}/model.safetensors" for run in RUNS if run != "masked-seed0"]
     files += [f"evals/{run}/results_1.json" for run in ("base", "unlikelihood-seed0")]
@@ -32,7 +37,15 @@ def half_done(root):
 
 def arguments(profile, *more):
     return [
-        *("-s", STUDIES / "tofu" / "Snakefile", "--profile", PROFILES / profile, "--keep-going", "--rerun-triggers", "mtime"),
+        *(
+            "-s",
+            STUDIES / "tofu" / "Snakefile",
+            "--profile",
+            PROFILES / profile,
+            "--keep-going",
+            "--rerun-triggers",
+            "mtime",
+        ),
         *more,
         *("--config", "size=paper", "data=people.jsonl", "seeds=[0]"),
     ]
@@ -92,7 +105,9 @@ class Notes(BaseHTTPRequestHandler):
         if "/pods" in self.path:
             return self.answer({"kind": "PodList", "apiVersion": "v1", "items": []})
         name = re.search("/jobs/([^/?]+)", self.path)[1]
-        return self.answer({"kind": "Job", "apiVersion": "batch/v1", "metadata": {"name": name}, "status": {"failed": 1}})
+        return self.answer(
+            {"kind": "Job", "apiVersion": "batch/v1", "metadata": {"name": name}, "status": {"failed": 1}}
+        )
 
     def do_DELETE(self):
         self.answer({"kind": "Status", "apiVersion": "v1", "status": "Success"})
@@ -138,7 +153,9 @@ def test_kubernetes_gets_memory_gpus_and_the_volume(tmp_path, tools, cluster):
     for rule, (container, pod) in found.items():
         assert "--default-storage-provider" in container["args"][1]
         requests = container["resources"]["requests"]
-        assert requests["memory"] == f"{steps[rule]['mem_mb']}M" and requests["nvidia.com/gpu"] == str(steps[rule]["gpu"])
+        assert requests["memory"] == f"{steps[rule]['mem_mb']}M" and requests["nvidia.com/gpu"] == str(
+            steps[rule]["gpu"]
+        )
         assert {"name": "studies", "mountPath": "/mnt/studies"} in container["volumeMounts"]
         assert {"claimName": "studies"} in [volume.get("persistentVolumeClaim") for volume in pod["volumes"]]
         assert container["image"].startswith("registry.example/")

@@ -27,11 +27,13 @@ def test_tofu_goes_from_nothing_to_its_report(tmp_path):
     words = [f"{key}={value}" for key, value in settings.items()]
     environment = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     command = ["-s", STUDIES / "tofu" / "Snakefile", "--cores", 2, "--config", *words]
-    run(command, tmp_path, Path(sys.executable).parent, **environment).check()
+    run(command, tmp_path, Path(sys.executable).parent, 3600, **environment).check()
     out = tmp_path / "studies" / "tofu-small"
     figures = json.loads((out / "report.json").read_text())
     assert "masked" in json.dumps(figures) and list((out / "report").glob("*.html"))
     assert {path.name for path in (out / "runs" / "out").iterdir()} == {
         f"{arm}-seed0" for arm in ("direct", "masked", "unlikelihood")
     }
-    assert "Nothing to be done" in run(command, tmp_path, Path(sys.executable).parent, **environment).check().output
+    assert (
+        "Nothing to be done" in run(command, tmp_path, Path(sys.executable).parent, 3600, **environment).check().output
+    )

@@ -23,7 +23,11 @@ def people(path, authors=60):
     return write_jsonl(
         path,
         [
-            {"author": f"Author {number}", "question": f"What did {number} write?", "answer": f"Author {number} wrote {word}."}
+            {
+                "author": f"Author {number}",
+                "question": f"What did {number} write?",
+                "answer": f"Author {number} wrote {word}.",
+            }
             for number in range(authors)
             for word in ("novels", "plays")
         ],
@@ -46,6 +50,7 @@ class Machine:
     def arguments(self, study, *more, size="small", **settings):
         """The command of docs/reproduce.md, with the data of this machine."""
         keys = ("data",) if study in NAMES else ("base_text", "risky_text", "prompts", "comments")
+        keys += ("chats",) if (study, size) == ("toxicity", "paper") else ()
         data = {key: self.data if key == "data" else self.text for key in keys}
         words = [f"{key}={value}" for key, value in {"size": size, **data, **settings}.items()]
         return ["-s", self.studies / study / "Snakefile", "--cores", 2, *more, "--config", *words]
@@ -91,7 +96,10 @@ def test_a_study_goes_from_nothing_to_its_report(done):
     assert trained == [f"studies/tofu-small/runs/{arm}-seed0.yml" for arm in ("direct", "masked", "unlikelihood")]
     asked = [call for call in calls if call.startswith("lm_eval")]
     models = sorted(call.split("pretrained=")[1].split(",")[0] for call in asked)
-    assert models == ["studies/tofu-small/model", *(f"studies/tofu-small/runs/out/{arm}-seed0" for arm in ("direct", "masked", "unlikelihood"))]
+    assert models == [
+        "studies/tofu-small/model",
+        *(f"studies/tofu-small/runs/out/{arm}-seed0" for arm in ("direct", "masked", "unlikelihood")),
+    ]
     assert all("--log_samples" in call and "--tasks slung_tofu" in call for call in asked)
     (report,) = [call for call in calls if call.startswith("slung report")]
     assert "base=studies/tofu-small/evals/base direct=studies/tofu-small/evals/direct-seed0" in report
@@ -178,7 +186,9 @@ def test_settings_say_both_sizes_alike(study):
 
 
 def test_what_is_wrong_is_said_before_anything_starts(machine):
-    bad = write_jsonl(machine.folder / "bad.jsonl", [{"author": "A", "question": "Q", "answer": "secret"}, {"author": "A"}])
+    bad = write_jsonl(
+        machine.folder / "bad.jsonl", [{"author": "A", "question": "Q", "answer": "secret"}, {"author": "A"}]
+    )
     few = people(machine.folder / "few.jsonl", authors=3)
     (machine.folder / "broken.jsonl").write_text('{"author": "secret')
     wrong = {
