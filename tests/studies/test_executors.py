@@ -123,7 +123,10 @@ def cluster(tmp_path):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         here = {"cluster": {"server": f"http://127.0.0.1:{server.server_port}"}, "name": "here"}
         config = {
-            **{"apiVersion": "v1", "kind": "Config", "current-context": "here", "clusters": [here]},
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "here",
+            "clusters": [here],
             "contexts": [{"context": {"cluster": "here", "user": "me"}, "name": "here"}],
             "users": [{"name": "me", "user": {}}],
         }

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 
 import pytest
@@ -209,7 +208,7 @@ def test_what_is_wrong_is_said_before_anything_starts(machine):
         assert expected in output and "secret" not in output, (expected, output)
     (machine.tools / "lm_eval").unlink()
     nowhere = {**os.environ, "PATH": f"{machine.tools}:/usr/bin:/bin"}
-    (output,) = run_dry([machine.arguments("tofu")], machine.folder, machine.tools, **{"PATH": nowhere["PATH"]})
+    (output,) = run_dry([machine.arguments("tofu")], machine.folder, machine.tools, PATH=nowhere["PATH"])
     assert "lm_eval: not on PATH" in output
     assert not (machine.folder / "studies").exists() and machine.calls() == []
 
