@@ -159,7 +159,7 @@ def test_every_study_is_planned_in_both_sizes(machine):
     outputs = machine.dry(*(machine.arguments(study, size=size) for study, size in TRAINED))
     for (study, size), output in zip(TRAINED, outputs):
         planned = jobs(output)
-        assert (planned["train"], planned["evaluate"]) == TRAINED[study, size], output
+        assert (planned.get("train"), planned.get("evaluate")) == TRAINED[study, size], output
         assert planned["arms"] == planned["report"] == planned["tools"] == 1
         assert ("model" in planned) == (size == "small")
         if study in MIXED:
@@ -213,10 +213,17 @@ def test_what_is_wrong_is_said_before_anything_starts(machine):
     assert not (machine.folder / "studies").exists() and machine.calls() == []
 
 
+def take_back(out):
+    """Take a model away and what was made with it."""
+    for folder in ("runs/out/masked-seed0", "evals/masked-seed0", "report"):
+        shutil.rmtree(out / folder)
+    (out / "report.json").unlink()
+
+
 def test_a_killed_study_goes_on_and_takes_nothing_half_made_for_whole(done):
     """Everything is killed at once in the middle of a training, as by a power cut."""
     out = done.folder / "studies" / "tofu-small"
-    shutil.rmtree(out / "runs" / "out" / "masked-seed0")
+    take_back(out)
     work = out / "work" / "masked-seed0"
     fail = done.folder / "fail"
     fail.touch()
@@ -243,7 +250,7 @@ def test_a_killed_study_goes_on_and_takes_nothing_half_made_for_whole(done):
 
 def test_work_on_other_data_is_thrown_away(done):
     out = done.folder / "studies" / "tofu-small"
-    shutil.rmtree(out / "runs" / "out" / "masked-seed0")
+    take_back(out)
     work = out / "work" / "masked-seed0"
     work.mkdir(parents=True)
     (work / "old.txt").touch()
