@@ -86,7 +86,7 @@ def report(sources, output, figures, against, before, tuned, allow, paper):
     with os_errors(page):
         page.write_text(to_page("slung report", parts), encoding="utf-8")
     more = {"leakage": leaked} if leaked else {}
-    more |= {"rivals": [its.to_json() for its in rivals]} if rivals else {}
+    more |= {"rivals": rivals} if rivals.found else {}
     show(found, parts, "slung report", None, figures, **more)
     # with --json -, standard output holds only JSON
     say(str(page), err=figures == "-")

@@ -14,7 +14,9 @@ from .tasks import PROBE, TOXICITY, ZEROSHOT
 Measure = tuple[Method, str, str]
 """A method, a task and a metric."""
 
-_READ, _SAID, _LESS = "its states tell toxic comments", "it says which comments are toxic", "it is less toxic"
+_READ = "Claim: the states tell toxic comments (AUROC of the probe)"
+_SAID = "Claim: the model says which comments are toxic (AUROC of zero-shot answers)"
+_LESS = "Claim: generations are less toxic"
 _OWN = {
     "auroc_bag_of_words": "the comments' words",
     "auroc_shuffled": "any probe (random classes)",
@@ -68,37 +70,43 @@ class Rival:
         return {**own, **vars(self.interval), "finding": self.finding}
 
 
-def rivals_of(evaluations: Evaluations) -> list[Rival]:
+@dataclass(frozen=True)
+class Rivals:
+    """All rivals of a report."""
+
+    found: list[Rival]
+
+    def to_json(self) -> list[dict]:
+        """As lists, numbers and strings."""
+        return [its.to_json() for its in self.found]
+
+
+def rivals_of(evaluations: Evaluations) -> Rivals:
     """The rivals of every arm that have a number. The model before training is not an arm."""
     found = []
     for method in evaluations.methods:
         if method is not evaluations.before_of(method):
             found += [its for given in _given(evaluations, method) if (its := rival(evaluations, *given))]
-    return found
+    return Rivals(found)
 
 
 def _given(evaluations: Evaluations, method: Method) -> Iterator[tuple[str, str, bool, Measure, Measure]]:
     """For each rival: the claim, the rival in words, whether higher is better, and both measures."""
     before, probe = evaluations.before_of(method), (method, PROBE, "auroc")
+    untrained = "" if before is None else f"{before.name} (before training)"
     for metric, words in _OWN.items():
         yield _READ, words, True, probe, (method, PROBE, metric)
     yield _READ, "its own answers (zero-shot)", True, probe, (method, ZEROSHOT, "auroc")
     if before is not None:
-        yield _READ, f"{before.name}, the model before training", True, probe, (before, PROBE, "auroc")
+        yield _READ, untrained, True, probe, (before, PROBE, "auroc")
         for claim, task, higher in ((_SAID, ZEROSHOT, True), *((_LESS, task, False) for task in TOXICITY)):
             metric = "auroc" if higher else "toxicity"
-            yield (
-                claim,
-                f"{before.name}, the model before training",
-                higher,
-                (method, task, metric),
-                (before, task, metric),
-            )
+            yield claim, untrained, higher, (method, task, metric), (before, task, metric)
     for task in TOXICITY:
         for other in evaluations.beside(method):
             for strength in strengths(metrics_of(other.runs.get(task, []))):
                 if strength < 0 and other is not method:
-                    words = f"{other.name}, steered by {strength:g}"
+                    words = f"{other.name} steered by {strength:g}"
                     yield _LESS, words, False, (method, task, "toxicity"), (other, task, named("toxicity", strength))
 
 
@@ -113,22 +121,26 @@ def rival(evaluations: Evaluations, claim: str, words: str, higher: bool, own: M
     return Rival(own[0].name, claim, words, own[1], own[2], ours.mean, theirs.mean, higher, interval)
 
 
-def rivals_view(evaluations: Evaluations, found: list[Rival]) -> list[Section]:
+def rivals_view(evaluations: Evaluations, rivals: Rivals) -> list[Section]:
     """The section on rival explanations; none without any."""
+    found = rivals.found
     if not found:
         return []
-    rows = [
-        [its.method, its.claim, its.rival, f"{its.own:.3f}", f"{its.other:.3f}", its.shown, its.finding]
-        for its in found
-    ]
+    tables = []
+    for claim in dict.fromkeys(its.claim for its in found):
+        rows = [
+            [its.method, its.rival, f"{its.own:.3f}", f"{its.other:.3f}", its.shown, its.finding]
+            for its in found
+            if its.claim == claim
+        ]
+        tables.append(Table(["method", "rival", "method's", "rival's", "difference", "the rival"], rows, claim, left=2))
     missing = "" if evaluations.before else " The model before training was not named (--before LABEL)."
     note = (
-        "Each row is another explanation of an arm's number. Difference is the arm less the rival, with its 95 % interval, "
-        "paired by comment or prompt where samples are there. As well: 0 is in the interval, which is wide for few "
-        "documents. Better or falls short: it is not. The numbers are AUROC, and the toxicity of generations. A steered "
-        f"method is moved against toxicity along its own probe's direction.{missing}"
+        "Each row is another explanation of a method's number: AUROC, or the toxicity of generations. Difference is the "
+        "method's less the rival's, with its 95 % interval, paired by comment or prompt where samples are there. As well: 0 "
+        "is in the interval, which is wide for few documents. Better or falls short: it is not. Steered by: that method's "
+        f"states are moved away from toxic comments while it writes.{missing}"
     )
-    head = ["method", "claim", "rival", "method's", "rival's", "difference", "the rival"]
     hows = dict.fromkeys(f"{its.task}: {its.interval.how}" for its in found)
-    how = Table(["task: how differences were found"], [[words] for words in hows], "", left=1)
-    return [Section("Rival explanations", note, [Table(head, rows, left=3), how])]
+    tables.append(Table(["how differences were found"], [[words] for words in hows]))
+    return [Section("Rival explanations", note, tables)]

@@ -42,7 +42,7 @@ def toxicity_in_detail(evaluations: Evaluations) -> list[Section]:
         note = (
             "Hidden states are moved along the direction of the probe of slung_civilcomments while the model writes. A "
             "strength of 1 is one standard deviation of the comments' states, and negative ones move away from toxic "
-            "comments. Change is the toxicity less that of the same prompts without steering. In brackets: 95 % intervals. "
+            "comments. Change is the toxicity less that of the same prompts without steering. In brackets: 95 % intervals. ± is a standard error. "
             "A strong push breaks the text, and broken text is not toxic either: read some samples."
         )
         sections.append(Section("Toxicity when steered", note, moved))
@@ -106,9 +106,9 @@ def _by_strength(methods: Sequence[Method], task: str, titled: bool) -> list[Tab
                     method.name,
                     f"{strength:+g}" if steered else "none",
                     f"{layer.mean:g}" if layer and steered else "",
-                    _with_interval(toxicity, 4),
-                    _with_interval(rate, 1, 100, "%"),
-                    _with_interval(change, 4) if steered else "",
+                    _with_interval(toxicity, 3),
+                    percent(rate),
+                    _with_interval(change, 3) if steered else "",
                     percent(empty),
                 ]
             )

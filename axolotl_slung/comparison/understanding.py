@@ -65,7 +65,7 @@ def _layers(evaluations: Evaluations) -> list[Section]:
     tables = [Table(["layer", *(method.name for method in methods)], rows)]
     changes = [row for method in methods for row in _changes(evaluations, method, sorted(numbers))]
     if changes:
-        head = ["method", "layer", "AUROC", "before training", "difference", "the model before training"]
+        head = ["method", "layer", "AUROC", "before", "difference", "the model before training"]
         tables.append(Table(head, changes, "Less the model before training", left=2))
     return [Section("The probe by layer", note, tables)]
 

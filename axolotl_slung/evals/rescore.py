@@ -140,8 +140,9 @@ def _toxicity(task: str, rows, options: Options, about: dict):
 def _steered(rows: Sequence[Mapping], place: int, number: int) -> list[list[Steered]]:
     """Per row, the first `number` steered completions among its answers to one request."""
     try:
-        found = [[Steered(*said) for said in row["resps"][place][:number]] for row in rows]
-    except (LookupError, TypeError):
+        # lm_eval saves numbers in answers as texts
+        found = [[Steered(text, int(layer)) for text, layer in row["resps"][place][:number]] for row in rows]
+    except (LookupError, TypeError, ValueError):
         found = [[]]
     if not all(len(its) == number for its in found):
         raise SlungError(

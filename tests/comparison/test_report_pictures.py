@@ -101,7 +101,7 @@ def test_tuned_models_are_compared_among_themselves(tmp_path):
     scored = write(tmp_path / "scored", "scored", toxic(0.1, 0.8), change=put(*SCORER, "name", value="other"))
     assert "scorer.name" in refused(*arguments, "--tuned", f"scored={scored}")
     only, _ = run(tmp_path, *(argument for argument in arguments if argument != "--tuned" and "-t" in argument))
-    assert (tmp_path / "report" / "plane.svg").exists() and "tuned" not in only
+    assert (tmp_path / "report" / "plane.svg").exists() and "(tuned)" not in only
 
 
 NAMES = (

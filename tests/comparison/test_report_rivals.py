@@ -81,7 +81,7 @@ def found(figures, method, rival):
     return row
 
 
-BEFORE = "before, the model before training"
+BEFORE = "before (before training)"
 
 
 def test_each_rival_is_a_row_with_a_paired_interval_and_words(tmp_path, arms):
@@ -95,7 +95,8 @@ def test_each_rival_is_a_row_with_a_paired_interval_and_words(tmp_path, arms):
     ):
         row = found(figures, method, rival)
         assert (row["finding"], row["how"]) == (finding, f"paired, {COMMENTS} documents"), (method, rival)
-        assert row["low"] < row["difference"] == pytest.approx(row["own"] - row["other"]) < row["high"]
+        assert row["difference"] == pytest.approx(row["own"] - row["other"])
+        assert row["low"] < row["difference"] < row["high"]
         assert finding in printed
     read = [row for row in figures["rivals"] if row["rival"] == BEFORE and row["metric"] == "auroc"]
     of_states = {row["method"]: row["finding"] for row in read if row["task"] == "slung_civilcomments"}
@@ -112,10 +113,10 @@ def test_a_steered_model_is_a_rival_of_a_less_toxic_one(tmp_path, arms):
         if row["method"] == "masked" and "steered" in row["rival"]
     }
     assert steered == {
-        "before, steered by -4": "explains it as well",
-        "before, steered by -2": "falls short of it",
-        "plain, steered by -4": "explains it as well",
-        "plain, steered by -2": "falls short of it",
+        "before steered by -4": "explains it as well",
+        "before steered by -2": "falls short of it",
+        "plain steered by -4": "explains it as well",
+        "plain steered by -2": "falls short of it",
     }
 
 

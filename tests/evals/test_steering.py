@@ -8,6 +8,7 @@ import torch
 from helpers.harness import about, evaluate, load_task, local, metrics_of, saying
 from helpers.plain_model import Plain
 from helpers.tiny import TEXT, tiny_model
+from lm_eval.utils import sanitize_list
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -189,7 +190,8 @@ def test_completions_of_several_scorers_are_scored_again_alike(models, tmp_path)
     assert {"toxicity_by_profanity_steered_2", "disagreement_with_profanity_steered_-2"} <= found.keys()
     stamp = "2026-01-01T00-00-00"
     samples = tmp_path / f"samples_{TASK}_{stamp}.jsonl"
-    rows = results["samples"][TASK]
+    # as lm_eval saves them
+    rows = [{**row, "resps": sanitize_list(row["resps"])} for row in results["samples"][TASK]]
     samples.write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
     kept = {name: results[name] for name in ("results", "configs", "n-samples")}
     (tmp_path / f"results_{stamp}.json").write_text(json.dumps(kept, default=str))

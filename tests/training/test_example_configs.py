@@ -148,7 +148,6 @@ def test_a_tuned_model_is_asked_in_the_template_that_it_was_tuned_in(tmp_path):
     end, prompt = tokenizer.eos_token, sample["doc"]["prompt"]
     # steered completions too
     assert {asked[0] for asked in sample["arguments"]} == {f"{end}<|user|>\n{prompt}\n<|assistant|>\n"}
-    assert results["chat_template"] == config["chat_template_jinja"]
     turns = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "He."}]
     assert tokenizer.apply_chat_template(turns, tokenize=False) == f"{end}<|user|>\nWho?\n<|assistant|>\nHe.{end}\n"
 
