@@ -36,12 +36,12 @@ def check(folder: Path, names: Sequence[str]) -> None:
         for path in (folder / f"{name}.yml" for name in names):
             if path.exists() and not _is_ours(path):
                 raise FileError(f"{path}: was not written by this command, and is not replaced; choose another folder")
-        if (folder / LIST).exists() and _listed(folder) is None:
+        if (folder / LIST).exists() and not _is_list(folder / LIST):
             raise FileError(f"{folder / LIST}: was not written by this command; choose another folder")
 
 
 def write(folder: Path, plan: Plan, planned: Sequence[Planned], epochs: float) -> None:
-    """Write the configs and then the list. Configs that an earlier list names and this one does not are removed.
+    """Write the configs and then the list. Configs of an earlier call that are not among them are removed.
 
     Args:
         folder: the folder to write.
@@ -53,18 +53,19 @@ def write(folder: Path, plan: Plan, planned: Sequence[Planned], epochs: float) -
         FileError: a file cannot be written.
     """
     entries = []
-    before = _listed(folder) or []
+    with os_errors(folder):
+        # no list stands beside configs that it does not fit
+        (folder / LIST).unlink(missing_ok=True)
+        kept = {f"{one.run.name}.yml" for one in planned}
+        for path in folder.glob("*.yml"):
+            if path.name not in kept and path.is_file() and _is_ours(path):
+                path.unlink()
     for one in planned:
         path = folder / f"{one.run.name}.yml"
         content = yaml.safe_dump(one.run.config, sort_keys=False, allow_unicode=True, width=120)
         write_private(path, "\n".join([*_header(plan, one, planned, epochs), "", content]))
         entries.append({**one.to_json(), "config": str(path)})
     write_private(folder / LIST, json.dumps({"arms": entries}, indent=2) + "\n")
-    with os_errors(folder):
-        for name in {*before} - {one.run.name for one in planned}:
-            path = folder / f"{name}.yml"
-            if path.is_file() and _is_ours(path):
-                path.unlink()
 
 
 def _header(plan: Plan, one: Planned, planned: Sequence[Planned], epochs: float) -> list[str]:
@@ -72,6 +73,7 @@ def _header(plan: Plan, one: Planned, planned: Sequence[Planned], epochs: float)
     budget = "" if run.budget is None else f", budget {run.budget}"
     what = [f"{bucket.name}: {bucket.action.value} ({bucket.action.traits.meaning})" for bucket in buckets]
     group = [other for other in planned if other.run.group == run.group]
+    group_name = "The arms of this seed" if run.budget is None else "The arms of this budget and seed"
     numbers = [other.loss_tokens for other in group]
     lines = [
         f"{MARK} arm {run.arm.name}{budget}, seed {run.seed}",
@@ -80,8 +82,7 @@ def _header(plan: Plan, one: Planned, planned: Sequence[Planned], epochs: float)
         *(f"#   {text}" for text in _extras(run.config["slung"])),
         "#",
         f"# Data: {one.documents:,} documents, read {one.passes:g} times in {one.steps:,} steps on {_ranks(plan)}.",
-        f"# Tokens with a loss: {one.loss_tokens:,}. The arms of this{' budget and' if budget else ''} seed have "
-        f"{min(numbers):,} to {max(numbers):,}.",
+        f"# Tokens with a loss: {one.loss_tokens:,}. {group_name} have {min(numbers):,} to {max(numbers):,}.",
     ]
     if one.unread:
         lines += [
@@ -129,9 +130,8 @@ def _is_ours(path: Path) -> bool:
         return file.read(len(MARK)) == MARK.encode()
 
 
-def _listed(folder: Path) -> list[str] | None:
-    """The names in an earlier list. None if there is none, or another file has its name."""
+def _is_list(path: Path) -> bool:
     try:
-        return [str(one["name"]) for one in json.loads((folder / LIST).read_bytes())["arms"]]
+        return all("config" in one for one in json.loads(path.read_bytes())["arms"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return False

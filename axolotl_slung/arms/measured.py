@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute
 from datasets import Dataset
 
 from ..labels.buckets import Action, Bucket
@@ -87,7 +87,7 @@ def _chunks(dataset: Dataset) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarr
     for table in dataset.with_format("arrow", columns=["input_ids", "labels"]).iter(1000):
         for batch in table.combine_chunks().to_batches():
             ids, labels = batch.column("input_ids"), batch.column("labels")
-            lengths = pa.compute.list_value_length(ids).to_numpy(zero_copy_only=False).astype(np.int64)
+            lengths = pyarrow.compute.list_value_length(ids).to_numpy(zero_copy_only=False).astype(np.int64)
             yield (*(one.flatten().to_numpy(zero_copy_only=False) for one in (ids, labels)), lengths)
 
 

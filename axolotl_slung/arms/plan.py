@@ -52,7 +52,7 @@ class Plan:
         budgets: names of data sets of different sizes; empty if there is one.
         data: the path of the data, with the placeholders {seed} and {budget}; None: the base config's.
         equal: one of `EQUAL`.
-        ranks: processes that train, usually GPUs. They decide how many documents a step has.
+        ranks: processes that train, usually GPUs. They decide how many documents one step reads.
     """
 
     base: str
@@ -147,7 +147,7 @@ def _arm(where: str, given: Any, errors: list[str]) -> Arm | None:
 
 
 def _tokens(block: Mapping) -> tuple[str, ...]:
-    """The token that a preset needs. Buckets of the user's have a token that the base config adds."""
+    """The token that a preset needs. Buckets in `arms.yml` have a token that the base config adds."""
     actions = PRESETS.get(block.get("method"), ()) if isinstance(block.get("method"), str) else ()
     return (PRESET_KEYS[Action.CONTROL_TOKEN]["token"],) if Action.CONTROL_TOKEN in actions else ()
 
@@ -158,9 +158,11 @@ def _seeds(given: Any, errors: list[str]) -> list[int]:
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         errors.append("seeds: expected a list of whole numbers; write seeds: [0, 1, 2]")
         return []
-    for one in given:
-        if not isinstance(one, int) or isinstance(one, bool) or not 0 <= one <= _MOST_SEED:
-            errors.append(f"seeds: {_shown(one)}: expected a whole number from 0 to {_MOST_SEED}; choose another")
+    errors += [
+        f"seeds: {_shown(one)}: expected a whole number from 0 to {_MOST_SEED}; choose another"
+        for one in given
+        if not isinstance(one, int) or isinstance(one, bool) or not 0 <= one <= _MOST_SEED
+    ]
     repeated = sorted({one for one in given if isinstance(one, int) and given.count(one) > 1})
     if repeated:
         errors.append(f"seeds: {', '.join(map(str, repeated))}: given twice, which trains one model twice; remove one")

@@ -40,6 +40,7 @@ class Run:
         arm: its arm.
         budget: None if there is one data set.
         seed: of the order of the data, and of all else that is drawn.
+        data: the path that `data` of `arms.yml` gives it; None for the base config's.
         config: Axolotl's config.
     """
 
@@ -47,6 +48,7 @@ class Run:
     arm: Arm
     budget: str | None
     seed: int
+    data: str | None
     config: dict[str, Any]
 
     @property
@@ -81,11 +83,18 @@ def runs_of(plan: Plan, base: Any, folder: Path) -> list[Run]:
                 if name in {run.name for run in runs}:
                     errors.append(f"arms, budgets: two configs would be named {name}; choose another `name`")
                 config = _config(base, arm, seed, str(folder / "out" / name), data)
-                runs.append(Run(name, arm, budget, seed, config))
+                runs.append(Run(name, arm, budget, seed, data, config))
     errors += _conflicts(plan, runs[: len(plan.arms)])
     if errors:
         raise SlungError(*errors)
     return runs
+
+
+def plain_config(base: Mapping, run: Run) -> dict[str, Any]:
+    """A config that trains everything, on the data of a run."""
+    return _config(
+        base, Arm("toxic_baseline", {"method": "toxic_baseline"}), run.seed, run.config["output_dir"], run.data
+    )
 
 
 def _conflicts(plan: Plan, runs: list[Run]) -> list[str]:
@@ -145,7 +154,14 @@ def _is_pattern(path: str) -> bool:
 def _config(base: Mapping, arm: Arm, seed: int, output: str, data: str | None) -> dict[str, Any]:
     config = deepcopy(dict(base))
     entry = dict(config["datasets"][0])
-    block = {**config["slung"], **deepcopy(arm.block)}
+    block = config["slung"]
+    if "buckets" in arm.block and isinstance(block.get("labelers"), list):
+        # the bounds of buckets apply to the scores as they are; `cuts` are for the methods of the other arms
+        block["labelers"] = [
+            {key: value for key, value in one.items() if key != "cuts"} if isinstance(one, dict) else one
+            for one in block["labelers"]
+        ]
+    block = {**block, **deepcopy(arm.block)}
     if data is not None:
         before, entry = entry.get("path"), _filled(entry, data)
         for labeler in block.get("labelers") or []:

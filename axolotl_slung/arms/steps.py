@@ -107,20 +107,14 @@ def _batches(lengths: np.ndarray, cfg: Mapping) -> Iterator[list[np.ndarray]]:
         for first in range(0, len(lengths), size):
             yield [np.array([index]) for index in range(first, min(first + size, len(lengths)))]
         return
-    from axolotl.utils.samplers import MultipackBatchSampler
-    from torch.utils.data import SequentialSampler
+    from axolotl.utils.samplers.multipack import allocate_sequentially
 
     real = cfg.get("multipack_real_batches")
-    # as in `axolotl.core.builders.causal` and `AxolotlTrainer._create_multipack_sampler`
+    # as in `axolotl.core.builders.causal` and in `MultipackBatchSampler`, which collects garbage each time
     real = not cfg.get("attn_supports_packing") if real is None else real
-    sampler = MultipackBatchSampler(
-        SequentialSampler(range(len(lengths))),
-        batch_size=size if real else 1,
-        batch_max_len=cfg["sequence_len"] * (1 if real else size),
-        lengths=lengths,
-        bin_size=cfg.get("sample_packing_bin_size") or 200,
-        sequential=True,
-        drop_last=True,
-    )
-    for batch in sampler:
-        yield [np.array(inside) for inside in batch]
+    capacity = cfg["sequence_len"] * (1 if real else size)
+    sequences, _, _ = allocate_sequentially(lengths.astype(np.int32), 0, capacity, 1)
+    sequences = [np.array(inside) for inside in sequences]
+    size = size if real else 1
+    for first in range(0, len(sequences) - size + 1, size):
+        yield sequences[first : first + size]

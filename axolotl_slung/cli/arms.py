@@ -62,7 +62,7 @@ def arms(plan, output):
     from ..arms import folder
     from ..arms.equal import check_differences, lengths
     from ..arms.plan import plan_of
-    from ..arms.runs import runs_of
+    from ..arms.runs import plain_config, runs_of
     from .block import read_yaml
 
     with settings():
@@ -76,9 +76,8 @@ def arms(plan, output):
         for run in runs:
             if run.group not in plain:
                 # no arm trains everything: what that would be shows which arms change nothing
-                block = {**base["slung"], "labelers": run.config["slung"]["labelers"], "method": "toxic_baseline"}
-                config = {**run.config, "slung": block, "dataset_prepared_path": axolotl.scratch("prepared")}
-                plain[run.group] = axolotl.measured(f"seed {run.seed}, plain training", config, asked.ranks).digest
+                config = {**plain_config(base, run), "dataset_prepared_path": axolotl.scratch("prepared")}
+                plain[run.group] = axolotl.measured(f"plain training, seed {run.seed}", config, asked.ranks).digest
     with settings():
         check_differences(found, plain)
     epochs = base.get("num_epochs") or 1
@@ -134,9 +133,8 @@ class _Axolotl:
 
                     return measured(load_cfg(str(path)), ranks)
             except SlungError as error:
-                raise SlungError(
-                    *(line if line.startswith(f"{name}: ") else f"{name}: {line}" for line in error.args)
-                ) from None
+                lines = str(error).splitlines()
+                raise SlungError(*(line if line.startswith(name) else f"{name}: {line}" for line in lines)) from None
 
 
 def _report(plan, planned, output: Path) -> None:
