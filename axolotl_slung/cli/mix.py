@@ -72,7 +72,7 @@ def _tell(manifest, output) -> None:
     for one in manifest["streams"]:
         tokens, buckets = one["tokens"], ", ".join(f"{name} {count:,}" for name, count in one["risky_tokens"].items())
         say(f"  {one['path']}: {tokens['total']:,} tokens, of them {tokens['risky']:,} of risky documents ({buckets})")
-    for role, one in manifest["heldout"].items():
+    for one in manifest["heldout"].values():
         if one["files"]:
             say(f"  heldout/{one['files'][0]['name']}: {one['tokens']:,} tokens")
     files = [file for role in ("base", "risky") for entry in manifest["sources"][role] for file in entry["files"]]

@@ -16,7 +16,7 @@ import numpy as np
 from ..corpus.chunks import CHUNK_BYTES
 from ..corpus.pool import Pool, cores
 from ..labeling.record import recorded_cuts
-from .config import Mix
+from .config import Mix, MixError
 from .index import Index
 from .inputs import Input
 from .journal import Journal
@@ -76,7 +76,9 @@ def build(
     Raises:
         MixError: there are too few documents, or an input has changed.
     """
-    workers = workers or min(cores(), 1 + sum(one.source.size or cores() * CHUNK_BYTES for one in inputs) // CHUNK_BYTES)
+    workers = workers or min(
+        cores(), 1 + sum(one.source.size or cores() * CHUNK_BYTES for one in inputs) // CHUNK_BYTES
+    )
     cuts = recorded_cuts(one.source.path for one in inputs if one.role == "risky" and one.source.kind != "hub")
     with _one_thread():
         scan = Scan(Reading(mix, inputs, tokenizer, cuts), folder / "index", mode, workers, report)
@@ -109,8 +111,6 @@ def check_criteria(mix: Mix, inputs: Sequence[Input], indices: Sequence[Index]) 
     Raises:
         MixError: they choose none. The message says how many documents each criterion left out.
     """
-    from .config import MixError
-
     read, left_out = criteria_counts(inputs, indices)
     if read and sum(left_out.values()) == read:
         told = ", ".join(f"{name} {number:,}" for name, number in left_out.items())
@@ -222,13 +222,13 @@ def _join(group: Group, mix: Mix, units: int, folder: Path, mode: int, how, repo
                 for level, name in enumerate(levels)
             ]
             items.append(Ranges(group, number, number + 1, outputs))
-    with Journal(_journal_of(folder, group.name), mode) as done:
-        with Pool(Joining(folder / "sorted", units, mode, keep), workers, "mix") as pool:
-            written = len(done.entries)
-            for _, facts in pool.run(items[written:]):
-                done.add(dict(zip(levels, facts)))
-                written += 1
-                report(f"writing {group.name} ({place[0] + 1} of {place[1]})", written, len(items))
+    joining = Joining(folder / "sorted", units, mode, keep)
+    with Journal(_journal_of(folder, group.name), mode) as done, Pool(joining, workers, "mix") as pool:
+        written = len(done.entries)
+        for _, facts in pool.run(items[written:]):
+            done.add(dict(zip(levels, facts)))
+            written += 1
+            report(f"writing {group.name} ({place[0] + 1} of {place[1]})", written, len(items))
 
 
 def _journal_of(folder: Path, group: str) -> Path:

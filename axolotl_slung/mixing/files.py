@@ -31,7 +31,7 @@ class Rows:
     def __enter__(self) -> Rows:
         self._replacing = replacing(self._path)
         self._part = self._replacing.__enter__()
-        self._raw = open(self._part, "xb", opener=self._opener)  # noqa: SIM115 - closed by `__exit__`
+        self._raw = open(self._part, "xb", opener=self._opener)
         name = self._path.name
         self._parquet = _ParquetRows(self._raw) if name.endswith(".parquet") else None
         self._file: Any = self._raw

@@ -121,7 +121,9 @@ def find_inputs(mix: Mix, output: Path) -> list[Input]:
     seen: dict[str, Input] = {}
     for one in found:
         source = one.source
-        where = f"{source.path} {source.subset} {source.split}" if source.kind == "hub" else os.path.realpath(source.path)
+        where = (
+            f"{source.path} {source.subset} {source.split}" if source.kind == "hub" else os.path.realpath(source.path)
+        )
         if (other := seen.setdefault(where, one)) is not one:
             raise MixError(
                 f"{one.key}: is also in {other.role}[{other.entry}]; name each file once, since a risky document must "

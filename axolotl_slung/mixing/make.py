@@ -76,7 +76,9 @@ def make(mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, worker
     return True
 
 
-def verify(mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, workers: int | None, report: Report) -> list[str]:
+def verify(
+    mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, workers: int | None, report: Report
+) -> list[str]:
     """Compare a mix with its manifest, and with a mix that is built again from the same sources.
 
     Returns:

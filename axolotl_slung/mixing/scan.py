@@ -13,12 +13,11 @@ from ..packed import suffix_of
 from .config import MixError
 from .documents import NoDocument, document_of
 from .index import Index, Records, among
-from .inputs import Input
 from .journal import Journal
 from .reading import Reading
 
 _HOPELESS = 1000
-"""An input whose first lines are no documents stops the command after so many of them."""
+"""An input stops the command if so many of its first lines are bad."""
 _FIRST = 20
 """Lines of each input that are looked at before anything long starts."""
 _MORE = 1.02
@@ -60,7 +59,9 @@ def check_size(reading: Reading, role: str, needed: int, key: str) -> None:
     if any(one.kind != "json" or suffix_of(one.path) for one in files):
         return
     if (size := sum(one.size or 0 for one in files)) < needed:
-        raise MixError(f"{key}: {needed:,} tokens, but the files of `{role}` have only {size:,} bytes; lower it, or add files")
+        raise MixError(
+            f"{key}: {needed:,} tokens, but the files of `{role}` have only {size:,} bytes; lower it, or add files"
+        )
 
 
 class Scan:
@@ -161,7 +162,9 @@ class Scan:
                     if index.state.bad >= _HOPELESS and not index.state.counts.get("documents"):
                         one = self._reading.inputs[number]
                         reason = read.bad[0][1] if read.bad else "see its bad lines"
-                        raise MixError(f"{one.key}: none of its first {index.state.lines} lines is a document; {reason}")
+                        raise MixError(
+                            f"{one.key}: none of its first {index.state.lines} lines is a document; {reason}"
+                        )
                     if base and base[0][number] is None and index.state.tokens >= stops[number] * base[1]:
                         stopped.add(number)
                     done[number] = index.state.tokens if base else chunk.read
@@ -183,7 +186,9 @@ class Scan:
     def _chunks(self, numbers, stops, base, stopped: set[int]) -> Iterator[tuple[int, Chunk | None]]:
         for number in numbers:
             one, state = self._reading.inputs[number], self.indices[number].state
-            if state.finished or (state.end is not None and number in stops and self._enough(number, state.end, stops, base)):
+            if state.finished or (
+                state.end is not None and number in stops and self._enough(number, state.end, stops, base)
+            ):
                 continue
             for chunk in one.chunks(state.end):
                 yield number, chunk
@@ -196,7 +201,9 @@ class Scan:
         """Whether reading stops at this position. Of a hub data set only the results tell."""
         extent = base[0][number]
         if extent is None:
-            return self.indices[number].state.tokens >= stops[number] * base[1] and self.indices[number].state.end == end
+            return (
+                self.indices[number].state.tokens >= stops[number] * base[1] and self.indices[number].state.end == end
+            )
         return self._reading.inputs[number].done(end) >= stops[number] * extent
 
 
