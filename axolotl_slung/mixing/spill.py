@@ -157,10 +157,12 @@ class Output(NamedTuple):
 
     Attributes:
         path: the file.
+        name: of its budget or partition.
         level: the index of its budget; 0 for a partition.
     """
 
     path: Path
+    name: str
     level: int
 
 
