@@ -134,7 +134,7 @@ class Mix(Block):
     @property
     def chosen(self) -> Criteria:
         """The criteria, whatever they are called."""
-        return PAPER if self.criteria == "paper" else self.criteria  # pyright: ignore[reportReturnType]
+        return PAPER if self.criteria == "paper" else self.criteria
 
     @property
     def levels(self) -> list[tuple[str, int]]:

@@ -70,8 +70,8 @@ def make(mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, worker
             write_cuts(output, cuts)
         for path in sorted((state / _WORK / PARTS).glob("*")):
             path.replace(output / path.name)
-        with replacing(output / NAME) as part:
-            part.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        (state / _WORK / NAME).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        (state / _WORK / NAME).replace(output / NAME)
         rmtree(state / _WORK)
     return True
 

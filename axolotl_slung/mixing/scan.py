@@ -90,7 +90,7 @@ class Scan:
         """Read all risky inputs to their end."""
         numbers = [number for number, one in enumerate(self._reading.inputs) if one.role == "risky"]
         sizes = [self._reading.inputs[number].source.size for number in numbers]
-        total = None if None in sizes else sum(sizes)  # pyright: ignore[reportArgumentType]
+        total = None if None in sizes else sum(sizes)
         self._read(numbers, {}, "reading risky documents", total, None)
 
     def base(self, needed: int) -> None:

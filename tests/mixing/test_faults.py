@@ -10,7 +10,7 @@ from helpers.tiny import put, write_jsonl
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults")
-    corpora(folder, 400)
+    corpora(folder)
     write_jsonl(folder / "bare.jsonl", [{"id": 1, "text": "She is a secret."}] * 30)
     write_jsonl(folder / "numbers.jsonl", [{"id": 1, "text": 5, "spans": []}] * 30)
     write_jsonl(folder / "outside.jsonl", [{"text": "secret", "spans": [[0, 99, 0.5]], "toxic": 1, "english": 1}] * 30)
@@ -40,7 +40,7 @@ FAULTS = {
     "budgets: a: expected 0 or more": {"budgets": {"a": -1}},
     "seeds: 3 is there twice": {"seeds": [3, 3]},
     "seeds: expected whole numbers from 0 on": {"seeds": [-1]},
-    "criteria: papers: expected `paper` or a mapping; did you mean paper?": {"criteria": "papers"},
+    "criteria: papers: expected `paper` or a mapping; did you mean 'paper'?": {"criteria": "papers"},
     "min_score: unknown key": {"criteria": {"min_score": 0.5}},
     "criteria: min_characters is larger than max_characters": {"criteria": {"min_characters": 9, "max_characters": 8}},
     "format: ": {"format": "csv"},
@@ -62,7 +62,7 @@ FAULTS = {
     "risky[0].attributes.language: not set, but criteria.min_language needs it": lambda folder: {
         "criteria": "paper", "risky": [{"path": str(folder / "dolma"), "attributes": {"score": "e__a__t", "document": "b"}}],
     },
-    "`spans_field`: does nothing beside `attributes`": lambda folder: {
+    "risky[0].spans_field: does nothing beside `attributes`": lambda folder: {
         "risky": [{"path": str(folder / "dolma"), "attributes": {"score": "a"}, "spans_field": "x"}],
     },
     "has no folder `documents`": lambda folder: {
@@ -94,7 +94,7 @@ def test_faults_that_are_found_at_once(folder, tmp_path, monkeypatch, says):
 @pytest.mark.parametrize(
     "says, changes",
     [
-        ("criteria: none of 400 risky documents meets them; left out by min_language", {"criteria": {"min_language": 1.0}}),
+        ("criteria: none of 1,200 risky documents meets them; left out by min_language", {"criteria": {"min_language": 1.0}}),
         ("budgets.large: 20,000: the risky documents that are not held out and meet the criteria have", {"budgets": {"large": 20_000}}),
         ("heldout.risky: 15,000: the risky documents", {"heldout": {"risky": 15_000}}),
         ("tokens: 62,000: the base documents that are not held out have", {"tokens": 62_000}),
@@ -111,7 +111,7 @@ def test_lines_that_are_no_documents_are_listed_and_left_out(folder, tmp_path):
     lines = [json.dumps(row) for row in base_rows(600, "three")]
     lines[3], lines[4], lines[5] = "{secret", '{"text": 7}', "  "
     put(tmp_path / "base.jsonl", "\n".join(lines).encode())
-    rows = risky_rows(400)
+    rows = risky_rows(1200)
     rows[9]["english"] = "secret"
     write_jsonl(tmp_path / "risky.jsonl", rows)
     given = settings(folder, **risky(tmp_path, "risky.jsonl"), base=[{"path": str(tmp_path / "base.jsonl")}])
@@ -128,7 +128,7 @@ def test_lines_that_are_no_documents_are_listed_and_left_out(folder, tmp_path):
 
 def test_a_base_document_with_a_risky_text_is_left_out(folder, tmp_path):
     """Its text would be trained without its spans."""
-    write_jsonl(tmp_path / "base.jsonl", base_rows(600, "three") + [{"text": row["text"]} for row in risky_rows(400)])
+    write_jsonl(tmp_path / "base.jsonl", base_rows(600, "three") + [{"text": row["text"]} for row in risky_rows(1200)])
     given = settings(folder, base=[{"path": str(tmp_path / "base.jsonl")}], criteria={**CRITERIA, "min_sentences": 1})
     result = run_mix(given, tmp_path / "out")
     assert "base documents have the text of a risky document and were left out" in result.output
@@ -143,7 +143,7 @@ def _base_files(folder):
 
 
 def test_who_may_not_read_an_input_may_not_read_the_mix(folder, tmp_path):
-    write_jsonl(tmp_path / "risky.jsonl", risky_rows(400))
+    write_jsonl(tmp_path / "risky.jsonl", risky_rows(1200))
     (tmp_path / "risky.jsonl").chmod(0o600)
     assert run_mix(settings(folder, **risky(tmp_path, "risky.jsonl")), tmp_path / "out").exit_code == 0
     data = [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".zst", ".txt")]

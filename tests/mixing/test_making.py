@@ -41,8 +41,11 @@ def make_in(folder: Path, output: Path, workers: int = 1, report=lambda *_: None
     return make(mix, find_inputs(mix, output), read_tokenizer(mix.tokenizer), output, workers, report)
 
 
-def killed_at(event: int, work) -> int:
-    """Do the work in a process that is killed at one of the moments at which it changes a file.
+def killed(when, work) -> int:
+    """Do the work in a process that is killed at a moment at which it changes a file.
+
+    Args:
+        when: of the number of such moments so far, and the path that appears, whether it is killed.
 
     Returns:
         How many such moments there were until the end; -1 if it was killed.
@@ -53,19 +56,15 @@ def killed_at(event: int, work) -> int:
         counted = [0]
 
         def counting(function):
-            def counted_function(*arguments, **options):
-                for _ in range(2):  # before it and after it
-                    counted[0] += 1
-                    if counted[0] == event:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                    if counted[0] % 2:
-                        result = function(*arguments, **options)
-                return result
+            def counted_function(*arguments):
+                counted[0] += 1
+                if when(counted[0], str(arguments[-1])):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return function(*arguments)
 
             return counted_function
 
-        os.fsync = counting(os.fsync)
-        Path.replace = counting(Path.replace)
+        os.fsync, Path.replace = counting(os.fsync), counting(Path.replace)
         try:
             work()
             os.write(write, str(counted[0]).encode())
@@ -80,13 +79,14 @@ def killed_at(event: int, work) -> int:
 
 def test_killed_at_random_moments(small):
     whole = small / "whole"
-    moments = killed_at(0, lambda: make_in(small, whole))
-    assert moments > 100
+    moments = killed(lambda *_: False, lambda: make_in(small, whole))
+    assert moments > 50
     expected, draw = files_of(whole), random.Random(1)
     assert len(expected) > 6
     out = small / "out"
     for kill in range(10):
-        left = killed_at(draw.randint(1, moments // 4), lambda: make_in(small, out))
+        moment = draw.randint(1, moments // 4)
+        left = killed(lambda number, _: number == moment, lambda: make_in(small, out))
         if left < 0:
             # what looks whole is whole
             assert not (out / "manifest.json").exists()
@@ -97,11 +97,10 @@ def test_killed_at_random_moments(small):
             out = small / f"out{kill}"
 
 
-@pytest.mark.parametrize("moment", ["the last moves", "the manifest"])
-def test_killed_at_the_end(small, moment):
-    moments = killed_at(0, lambda: make_in(small, small / "whole"))
-    back = {"the last moves": 5, "the manifest": 1}[moment]
-    assert killed_at(moments - back, lambda: make_in(small, small / "out")) == -1
+@pytest.mark.parametrize("last", ["out/seed-3", "out/manifest.json"])
+def test_killed_at_the_end(small, last):
+    make_in(small, small / "whole")
+    assert killed(lambda _, path: path.endswith(last), lambda: make_in(small, small / "out")) == -1
     make_in(small, small / "out")
     assert files_of(small / "out") == files_of(small / "whole")
     assert not make_in(small, small / "out")
