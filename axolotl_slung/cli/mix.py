@@ -72,7 +72,7 @@ def _tell(manifest, output) -> None:
     for one in manifest["streams"]:
         tokens, buckets = one["tokens"], ", ".join(f"{name} {count:,}" for name, count in one["risky_tokens"].items())
         say(f"  {one['path']}: {tokens['total']:,} tokens, of them {tokens['risky']:,} of risky documents ({buckets})")
-    for role, one in manifest["heldout"].items():
+    for one in manifest["heldout"].values():
         if one["files"]:
             say(f"  heldout/{one['files'][0]['name']}: {one['tokens']:,} tokens")
     files = [file for role in ("base", "risky") for entry in manifest["sources"][role] for file in entry["files"]]
@@ -108,14 +108,14 @@ class _Bar:
         if self._bar is not None:
             self._bar.close()
 
-    def report(self, stage: str, done: int, total: int | None) -> None:
+    def report(self, stage: str, unit: str, done: int, total: int | None) -> None:
         """Show how far a step is."""
         from tqdm import tqdm
 
         if stage != self._stage:
             self.__exit__()
             every = 0.1 if sys.stderr.isatty() else 30  # a log file needs fewer lines than a terminal
-            self._bar = tqdm(total=total, desc=stage, unit="", unit_scale=True, mininterval=every, initial=done)
+            self._bar = tqdm(total=total, desc=stage, unit=f" {unit}" if len(unit) > 1 else unit, unit_scale=True, mininterval=every, initial=done)
             self._stage = stage
         elif self._bar is not None:
             self._bar.update(done - self._bar.n)

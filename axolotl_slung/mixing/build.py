@@ -16,7 +16,7 @@ import numpy as np
 from ..corpus.chunks import CHUNK_BYTES
 from ..corpus.pool import Pool, cores
 from ..labeling.record import recorded_cuts
-from .config import Mix
+from .config import Mix, MixError
 from .index import Index
 from .inputs import Input
 from .journal import Journal
@@ -76,30 +76,30 @@ def build(
     Raises:
         MixError: there are too few documents, or an input has changed.
     """
-    workers = workers or min(cores(), 1 + sum(one.source.size or cores() * CHUNK_BYTES for one in inputs) // CHUNK_BYTES)
+    workers = workers or min(
+        cores(), 1 + sum(one.source.size or cores() * CHUNK_BYTES for one in inputs) // CHUNK_BYTES
+    )
     cuts = recorded_cuts(one.source.path for one in inputs if one.role == "risky" and one.source.kind != "hub")
-    with _one_thread():
-        scan = Scan(Reading(mix, inputs, tokenizer, cuts), folder / "index", mode, workers, report)
+    reading = Reading(mix, inputs, tokenizer, cuts)
+    with _one_thread(), Pool(reading, workers, "mix") as pool:
+        scan = Scan(reading, pool, folder / "index", mode, report)
         scan.risky()
         check_criteria(mix, inputs, scan.indices)
         check_risky(mix, scan.records("risky"))
         plan = _planned(mix, scan)
-        streams, heldout = count(plan, mix, scan.records("risky"), scan.records("base"))
-        groups = _groups(mix, plan, scan)
-        with Journal(folder / "groups.journal", mode) as done:
-            left = [group for group in groups if group.name not in done.entries]
-            if left:
-                spilling = Spilling(mix, inputs, plan, groups, folder / "sorted", mode)
-                units = _sort(spilling, scan, folder, mode, workers, report)
-            for number, group in enumerate(groups):
-                if group in left:
-                    _join(group, mix, units, folder, mode, (workers, keep), report, (number, len(groups)))
-                    done.add(group.name)
-                    rmtree(folder / "sorted" / group.name)
+    streams, heldout = count(plan, mix, scan.records("risky"), scan.records("base"))
+    groups = _groups(mix, plan, scan)
+    ranges = [item for group in groups for item in _ranges(mix, group, folder / PARTS)]
+    written, place = folder / "files.journal", folder / "sorted"
+    with Journal(written, mode) as done:
+        if len(done.entries) < len(ranges):
+            units = _sort(Spilling(mix, inputs, plan, groups, place, mode), scan, folder, workers, report)
+            _write(ranges, Joining(place, units, mode, keep), done, workers, report)
+    files = _files(written, mode)
     for stream in streams:
-        stream["files"] = _files(folder, f"seed-{stream['seed']}", mode)[stream["budget"]]
+        stream["files"] = files[f"seed-{stream['seed']}", stream["budget"]]
     for role, one in heldout.items():
-        one["files"] = _files(folder, f"heldout-{role}", mode)[role] if getattr(mix.heldout, role) else []
+        one["files"] = files.get((f"heldout-{role}", role), [])
     return Built(streams, heldout, scan.indices)
 
 
@@ -109,8 +109,6 @@ def check_criteria(mix: Mix, inputs: Sequence[Input], indices: Sequence[Index]) 
     Raises:
         MixError: they choose none. The message says how many documents each criterion left out.
     """
-    from .config import MixError
-
     read, left_out = criteria_counts(inputs, indices)
     if read and sum(left_out.values()) == read:
         told = ", ".join(f"{name} {number:,}" for name, number in left_out.items())
@@ -151,21 +149,21 @@ def _groups(mix: Mix, plan: Plan, scan: Scan) -> list[Group]:
     return groups + [Group(f"heldout-{role}", role, None, max(1, math.ceil(partition / FILE_BYTES))) for role in roles]
 
 
-def _sort(spilling: Spilling, scan: Scan, folder: Path, mode: int, workers: int, report: Report) -> int:
+def _sort(spilling: Spilling, scan: Scan, folder: Path, workers: int, report: Report) -> int:
     """Sort all documents into units.
 
     Returns:
         The number of units.
     """
     total = sum(index.state.records for index in scan.indices)
-    with Journal(folder / "units.journal", mode) as done, Pool(spilling, workers, "mix") as pool:
+    with Journal(folder / "units.journal", spilling.mode) as done, Pool(spilling, workers, "mix") as pool:
         begin = done.entries[-1] if done.entries else [0, None, 0]
         number = len(done.entries)
         starts = np.cumsum([0, *(index.state.records for index in scan.indices)]).tolist()
         for then, _ in pool.run(_units(spilling.inputs, scan, begin, number), lambda unit: unit.then):
             done.add(then)
             number += 1
-            report("sorting documents", starts[then[0]] + then[2], total)
+            report("sorting documents", "documents", starts[then[0]] + then[2], total)
     return number
 
 
@@ -207,42 +205,43 @@ def _offset(inputs: Sequence[Input], scan: Scan, place: int) -> int:
     return sum(index.state.records for one, index in zip(inputs[:place], scan.indices) if one.role == role)
 
 
-def _join(group: Group, mix: Mix, units: int, folder: Path, mode: int, how, report: Report, place) -> None:
-    """Write the files of a group."""
-    workers, keep = how
-    levels = [role for role in [group.role] if role] or [name for name, _ in mix.levels]
-    items = []
+def _ranges(mix: Mix, group: Group, parts: Path) -> list[Ranges]:
+    """What is written at once: a whole partition, or a range of a seed's keys for all budgets."""
     if group.role:
-        output = Output(folder / PARTS / "heldout" / f"{group.role}.{mix.format}", 0)
-        items.append(Ranges(group, 0, group.ranges, [output]))
-    else:
-        for number in range(group.ranges):
-            outputs = [
-                Output(folder / PARTS / group.name / name / f"part-{number:05}.{mix.format}", level)
-                for level, name in enumerate(levels)
-            ]
-            items.append(Ranges(group, number, number + 1, outputs))
-    with Journal(_journal_of(folder, group.name), mode) as done:
-        with Pool(Joining(folder / "sorted", units, mode, keep), workers, "mix") as pool:
-            written = len(done.entries)
-            for _, facts in pool.run(items[written:]):
-                done.add(dict(zip(levels, facts)))
-                written += 1
-                report(f"writing {group.name} ({place[0] + 1} of {place[1]})", written, len(items))
+        output = Output(parts / "heldout" / f"{group.role}.{mix.format}", group.role, 0)
+        return [Ranges(group, 0, group.ranges, [output])]
+    folders = [(level, name, parts / group.name / name) for level, (name, _) in enumerate(mix.levels)]
+    return [
+        Ranges(
+            group,
+            number,
+            number + 1,
+            [Output(folder / f"part-{number:05}.{mix.format}", name, level) for level, name, folder in folders],
+        )
+        for number in range(group.ranges)
+    ]
 
 
-def _journal_of(folder: Path, group: str) -> Path:
-    return folder / f"files-{group}.journal"
+def _write(items: Sequence[Ranges], joining: Joining, done: Journal, workers: int, report: Report) -> None:
+    """Write all files. What was sorted for a group is deleted when it is written."""
+    written = len(done.entries)
+    with Pool(joining, workers, "mix") as pool:
+        for item, facts in pool.run(items[written:]):
+            done.add([item.group.name, {output.name: one for output, one in zip(item.outputs, facts)}])
+            written += 1
+            report("writing files", "ranges", written, len(items))
+            if item.end == item.group.ranges:
+                rmtree(joining.folder / item.group.name)
 
 
-def _files(folder: Path, group: str, mode: int) -> dict[str, list[dict]]:
-    """What was written of a group, by budget or role."""
-    with Journal(_journal_of(folder, group), mode) as done:
-        found: dict[str, list[dict]] = {}
-        for entry in done.entries:
-            for level, facts in entry.items():
-                found.setdefault(level, []).append(facts)
-        return found
+def _files(journal: Path, mode: int) -> dict[tuple[str, str], list[dict]]:
+    """What was written, by group and by budget or role."""
+    found: dict[tuple[str, str], list[dict]] = {}
+    with Journal(journal, mode) as done:
+        for group, facts in done.entries:
+            for name, one in facts.items():
+                found.setdefault((group, name), []).append(one)
+    return found
 
 
 @contextmanager

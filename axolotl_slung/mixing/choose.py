@@ -188,7 +188,12 @@ def nearest(sizes: Sequence[int], target: int, tolerance: float) -> list[int] | 
     for number in pool:
         sums.append((sums[-1] | sums[-1] << sizes[number]) & limit)
     best = next(
-        (gap + away * sign for away in range(int(tolerance) + 1) for sign in (-1, 1) if _has(sums[-1], gap + away * sign)),
+        (
+            gap + away * sign
+            for away in range(int(tolerance) + 1)
+            for sign in (-1, 1)
+            if _has(sums[-1], gap + away * sign)
+        ),
         None,
     )
     if best is None:

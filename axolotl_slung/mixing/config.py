@@ -88,7 +88,9 @@ class Mix(Block):
     risky: list[Risky] = Field(min_length=1, description="Where risky documents are chosen from.")
     criteria: Literal["paper"] | Criteria = Field(Criteria(), description="Which risky documents are chosen.")
     tokens: Int = Field(gt=0, description="Tokens of each stream.")
-    budgets: dict[str, Int] = Field(min_length=1, max_length=100, description="Names of budgets, with their risky tokens.")
+    budgets: dict[str, Int] = Field(
+        min_length=1, max_length=100, description="Names of budgets, with their risky tokens."
+    )
     seeds: list[Int] = Field([0], min_length=1, description="One stream per seed and budget.")
     heldout: HeldOut = Field(HeldOut(), description="Partitions for perplexity.")
     format: Literal["jsonl", "jsonl.zst", "parquet"] = Field("jsonl.zst", description="Of the files.")
@@ -105,7 +107,9 @@ class Mix(Block):
     def _names(cls, value: Any):
         for name in value if isinstance(value, dict) else ():
             if not isinstance(name, str):
-                raise ValueError(f"a name is {kind_of(name)}; write {{20M: 20_000_000}}, and quote names of digits only")
+                raise ValueError(
+                    f"a name is {kind_of(name)}; write {{20M: 20_000_000}}, and quote names of digits only"
+                )
             if not NAME.fullmatch(name):
                 raise ValueError(f"{few([name])}: expected letters, digits and _ . - only; it names a folder")
         return value
@@ -130,7 +134,7 @@ class Mix(Block):
     @property
     def chosen(self) -> Criteria:
         """The criteria, whatever they are called."""
-        return PAPER if self.criteria == "paper" else self.criteria  # pyright: ignore[reportReturnType]
+        return PAPER if self.criteria == "paper" else self.criteria
 
     @property
     def levels(self) -> list[tuple[str, int]]:

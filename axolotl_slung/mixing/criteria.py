@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ def lowest(document: Document) -> float:
     return min(scores)
 
 
-def _uncovered(text: str, spans: list[Span]) -> bool:
+def _uncovered(text: str, spans: Sequence[Span]) -> bool:
     outside = np.ones(len(text), bool)
     for span in spans:
         outside[span.start : span.end] = False

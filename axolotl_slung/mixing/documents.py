@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..corpus.documents import BadLine, read
@@ -23,7 +23,7 @@ class Document(NamedTuple):
 
     id: str
     text: str
-    spans: list[Span] = []
+    spans: tuple[Span, ...] = ()
     document: float | None = None
     language: float | None = None
 
@@ -78,7 +78,7 @@ def line_of(document: Document, role: str) -> bytes:
     return json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
 
-def _written(spans: list[Span]) -> str:
+def _written(spans: Sequence[Span]) -> str:
     """Spans as they were read: by labeler if they name one, since its scores have a meaning of their own."""
     if not any(span.labeler for span in spans):
         return json.dumps([entry(span) for span in spans], separators=(",", ":"))
@@ -132,12 +132,12 @@ def _of_attributes(document: Document, row: Mapping, beside: list[bytes], number
     wanted = entry.attributes
     assert wanted is not None
 
-    def spans_of(name: str) -> list[Span]:
+    def spans_of(name: str) -> tuple[Span, ...]:
         # Dolma leaves out an attribute without spans
         keys = matching(list(attributes), name)
         if len(keys) > 1:
             raise NoDocument(f"attributes: {name}: matches {few(keys)}; give one of them in the YAML")
-        return _parsed(attributes[keys[0]], document.text, f"attribute {few(keys)}") if keys else []
+        return _parsed(attributes[keys[0]], document.text, f"attribute {few(keys)}") if keys else ()
 
     def score_of(name: str | None) -> float | None:
         return None if name is None else max((span.score for span in spans_of(name)), default=0.0)
@@ -147,8 +147,8 @@ def _of_attributes(document: Document, row: Mapping, beside: list[bytes], number
     )
 
 
-def _parsed(value: Any, text: str, where: str) -> list[Span]:
+def _parsed(value: Any, text: str, where: str) -> tuple[Span, ...]:
     try:
-        return parse_spans(value, text, where)
+        return tuple(parse_spans(value, text, where))
     except LabelerError as error:
         raise NoDocument(str(error)) from None

@@ -10,7 +10,7 @@ from typing import Any
 
 import zstandard
 
-from ..storage import opener, replacing, sha256_of
+from ..storage import opener, sha256_of
 
 _LEVEL = 3
 _ROW_GROUP = 1000
@@ -29,9 +29,10 @@ class Rows:
         self._documents, self._digest = 0, hashlib.sha256()
 
     def __enter__(self) -> Rows:
-        self._replacing = replacing(self._path)
-        self._part = self._replacing.__enter__()
-        self._raw = open(self._part, "xb", opener=self._opener)  # noqa: SIM115 - closed by `__exit__`
+        # always the same name: what a kill leaves is written again, and not moved with the folder
+        self._part = self._path.with_name(f"{self._path.name}.part")
+        self._part.parent.mkdir(parents=True, exist_ok=True)
+        self._raw = open(self._part, "wb", opener=self._opener)
         name = self._path.name
         self._parquet = _ParquetRows(self._raw) if name.endswith(".parquet") else None
         self._file: Any = self._raw
@@ -59,7 +60,7 @@ class Rows:
         self._raw.close()
         if kind is None:
             self._size, self._sha256 = self._part.stat().st_size, sha256_of(self._part)
-        self._replacing.__exit__(kind, error, trace)
+            self._part.replace(self._path)
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of the complete file."""

@@ -66,7 +66,7 @@ class Input:
             return size
         with open_lines(self.source.path) as stream:
             read = len(stream.read(_SAMPLE))
-            packed = stream.raw.tell()  # pyright: ignore[reportAttributeAccessIssue]
+            packed = stream.raw.tell()
         return read if packed >= size else read * size // max(packed, 1)
 
     def done(self, end: dict | None) -> int:
@@ -88,13 +88,14 @@ class _Beside:
         return self._lines.number
 
     def __iter__(self) -> Iterator[tuple[bytes | None, str | None]]:
-        others = [((line, why) for line, why in one if line is not None) for one in self._beside]
+        # kept: `position` asks their files after the last line, too
+        self._others = [((line, why) for line, why in one if line is not None) for one in self._beside]
         for line, reason in self._lines:
             if line is None:
                 yield None, None
                 continue
             joined = [line.strip()]
-            for other in others:
+            for other in self._others:
                 found, why = next(other, (b"", "the file of attributes has no line for it"))
                 joined.append((found or b"").strip())
                 reason = reason or (why and f"attributes: {why}")
@@ -121,7 +122,9 @@ def find_inputs(mix: Mix, output: Path) -> list[Input]:
     seen: dict[str, Input] = {}
     for one in found:
         source = one.source
-        where = f"{source.path} {source.subset} {source.split}" if source.kind == "hub" else os.path.realpath(source.path)
+        where = (
+            f"{source.path} {source.subset} {source.split}" if source.kind == "hub" else os.path.realpath(source.path)
+        )
         if (other := seen.setdefault(where, one)) is not one:
             raise MixError(
                 f"{one.key}: is also in {other.role}[{other.entry}]; name each file once, since a risky document must "

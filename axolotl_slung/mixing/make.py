@@ -63,20 +63,22 @@ def make(mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, worker
             part.write_text(json.dumps(job), encoding="utf-8")
         built = build(mix, inputs, tokenizer, state / _WORK, mode, workers, report)
         _compare(output, _job(mix, inputs, tokenizer))  # the inputs may have changed meanwhile
-        report("reading digests of the sources", 0, None)
+        report("reading digests of the sources", "files", 0, len(inputs))
         manifest = manifest_of(mix, inputs, tokenizer, built)
         _write_bad(state / _BAD, inputs, built, mode)
         if cuts := recorded_cuts(one.source.path for one in inputs if one.role == "risky" and one.source.kind != "hub"):
             write_cuts(output, cuts)
         for path in sorted((state / _WORK / PARTS).glob("*")):
             path.replace(output / path.name)
-        with replacing(output / NAME) as part:
-            part.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        (state / _WORK / NAME).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        (state / _WORK / NAME).replace(output / NAME)
         rmtree(state / _WORK)
     return True
 
 
-def verify(mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, workers: int | None, report: Report) -> list[str]:
+def verify(
+    mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, workers: int | None, report: Report
+) -> list[str]:
     """Compare a mix with its manifest, and with a mix that is built again from the same sources.
 
     Returns:
@@ -190,7 +192,7 @@ def _files(output: Path, manifest: dict[str, Any], report: Report) -> list[str]:
             lines.append(f"{name}: is not there")
         elif sha256_of(path) != facts["sha256"]:
             lines.append(f"{name}: is not the file of the manifest")
-        report("reading the files of the mix", number + 1, len(files))
+        report("reading the files of the mix", "files", number + 1, len(files))
     known = {name for name, _ in files}
     folders = {name.rpartition("/")[0] for name in known}
     there = {f"{folder}/{path.name}" for folder in sorted(folders) for path in (output / folder).glob("*")}

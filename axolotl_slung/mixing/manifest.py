@@ -90,7 +90,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or not set(_KEYS) <= manifest.keys():
         raise MixError(f"{path}: is not what slung mix writes; build the mix again")
     if manifest["format"] != FORMAT:
-        raise MixError(f"{path}: format: is not {FORMAT}, the one that this version reads; use the version that wrote it")
+        raise MixError(
+            f"{path}: format: is not {FORMAT}, the one that this version reads; use the version that wrote it"
+        )
     return manifest
 
 

@@ -13,19 +13,18 @@ from ..packed import suffix_of
 from .config import MixError
 from .documents import NoDocument, document_of
 from .index import Index, Records, among
-from .inputs import Input
 from .journal import Journal
-from .reading import Reading
+from .reading import Read, Reading
 
 _HOPELESS = 1000
-"""An input whose first lines are no documents stops the command after so many of them."""
+"""An input stops the command if so many of its first lines are bad."""
 _FIRST = 20
 """Lines of each input that are looked at before anything long starts."""
 _MORE = 1.02
 """How much more is read than seems necessary, so that few rounds are."""
 
-Report = Callable[[str, int, int | None], None]
-"""Called with what is done, how far it is, and the end; None if that is not known."""
+Report = Callable[[str, str, int, int | None], None]
+"""Called with what is done, the unit, how far it is, and the end; None if that is not known."""
 
 
 def check(reading: Reading) -> None:
@@ -60,7 +59,9 @@ def check_size(reading: Reading, role: str, needed: int, key: str) -> None:
     if any(one.kind != "json" or suffix_of(one.path) for one in files):
         return
     if (size := sum(one.size or 0 for one in files)) < needed:
-        raise MixError(f"{key}: {needed:,} tokens, but the files of `{role}` have only {size:,} bytes; lower it, or add files")
+        raise MixError(
+            f"{key}: {needed:,} tokens, but the files of `{role}` have only {size:,} bytes; lower it, or add files"
+        )
 
 
 class Scan:
@@ -68,15 +69,14 @@ class Scan:
 
     Args:
         reading: what is done with a chunk.
+        pool: processes that do it.
         folder: of the indices.
         mode: the permissions of their files.
-        workers: number of processes.
         report: see `Report`.
     """
 
-    def __init__(self, reading: Reading, folder: Path, mode: int, workers: int, report: Report):
-        self._reading, self._folder, self._workers, self._report = reading, folder, workers, report
-        self._mode = mode
+    def __init__(self, reading: Reading, pool: Pool, folder: Path, mode: int, report: Report):
+        self._reading, self._pool, self._folder, self._mode, self._report = reading, pool, folder, mode, report
         self.indices = [Index(folder / f"{number:05}", mode) for number in range(len(reading.inputs))]
         for index in self.indices:
             index.open()
@@ -90,7 +90,7 @@ class Scan:
         """Read all risky inputs to their end."""
         numbers = [number for number, one in enumerate(self._reading.inputs) if one.role == "risky"]
         sizes = [self._reading.inputs[number].source.size for number in numbers]
-        total = None if None in sizes else sum(sizes)  # pyright: ignore[reportArgumentType]
+        total = None if None in sizes else sum(sizes)
         self._read(numbers, {}, "reading risky documents", total, None)
 
     def base(self, needed: int) -> None:
@@ -136,38 +136,35 @@ class Scan:
         """Read inputs on, each to its end or until the share of it that was read reaches its stop."""
         stopped: set[int] = set()
         done = {number: self._done(number, base) for number in numbers}
-        self._report(stage, sum(done.values()), total)
-        with Pool(self._reading, self._workers, "mix") as pool:
-            items = self._chunks(numbers, stops, base, stopped)
-            current: int | None = None
-            try:
-                for (number, chunk), read in pool.run(items, _without_content):
-                    if number != current:
-                        self._close(current)
-                        current = number
-                        self.indices[number].open()
-                    if number in stopped:
-                        continue
-                    index = self.indices[number]
-                    if read is None:
-                        index.finish()
-                        continue
-                    if base:
-                        keep = ~among(read.records["digest"], base[2])
-                        also = int((~keep).sum())
-                        counts = {**read.counts, **({"also_risky": also} if also else {})}
-                        read = read._replace(records=read.records[keep], counts=counts)
-                    index.add(chunk.end, read)
-                    if index.state.bad >= _HOPELESS and not index.state.counts.get("documents"):
-                        one = self._reading.inputs[number]
-                        reason = read.bad[0][1] if read.bad else "see its bad lines"
-                        raise MixError(f"{one.key}: none of its first {index.state.lines} lines is a document; {reason}")
-                    if base and base[0][number] is None and index.state.tokens >= stops[number] * base[1]:
-                        stopped.add(number)
-                    done[number] = index.state.tokens if base else chunk.read
-                    self._report(stage, sum(done.values()), total)
-            finally:
-                self._close(current)
+        unit = "tokens" if base else "B"
+        self._report(stage, unit, sum(done.values()), total)
+        current: int | None = None
+        try:
+            for (number, chunk), read in self._pool.run(self._chunks(numbers, stops, base, stopped), _without_content):
+                if number != current:
+                    self._close(current)
+                    current = None
+                    self.indices[number].open()
+                    current = number
+                if number in stopped:
+                    continue
+                index = self.indices[number]
+                if read is None:
+                    index.finish()
+                    continue
+                index.add(chunk.end, _without_risky(read, base[2]) if base else read)
+                self._check(number, read)
+                if base and base[0][number] is None and index.state.tokens >= stops[number] * base[1]:
+                    stopped.add(number)
+                done[number] = index.state.tokens if base else chunk.read
+                self._report(stage, unit, sum(done.values()), total)
+        finally:
+            self._close(current)
+
+    def _check(self, number: int, read: Read) -> None:
+        one, state = self._reading.inputs[number], self.indices[number].state
+        if state.bad >= _HOPELESS and not state.counts.get("documents") and read.bad:
+            raise MixError(f"{one.key}: none of its first {state.lines} lines is a document; {read.bad[0][1]}")
 
     def _close(self, number: int | None) -> None:
         if number is not None:
@@ -183,7 +180,9 @@ class Scan:
     def _chunks(self, numbers, stops, base, stopped: set[int]) -> Iterator[tuple[int, Chunk | None]]:
         for number in numbers:
             one, state = self._reading.inputs[number], self.indices[number].state
-            if state.finished or (state.end is not None and number in stops and self._enough(number, state.end, stops, base)):
+            if state.finished or (
+                state.end is not None and number in stops and self._enough(number, state.end, stops, base)
+            ):
                 continue
             for chunk in one.chunks(state.end):
                 yield number, chunk
@@ -196,7 +195,9 @@ class Scan:
         """Whether reading stops at this position. Of a hub data set only the results tell."""
         extent = base[0][number]
         if extent is None:
-            return self.indices[number].state.tokens >= stops[number] * base[1] and self.indices[number].state.end == end
+            return (
+                self.indices[number].state.tokens >= stops[number] * base[1] and self.indices[number].state.end == end
+            )
         return self._reading.inputs[number].done(end) >= stops[number] * extent
 
 
@@ -217,6 +218,14 @@ def _next_share(now: float, inputs: Sequence[tuple[float, int]], missing: float)
         else:
             high = middle
     return high
+
+
+def _without_risky(read: Read, risky: np.ndarray) -> Read:
+    """What a chunk of the base holds, without documents whose text is among the risky ones."""
+    keep = ~among(read.records["digest"], risky)
+    if keep.all():
+        return read
+    return read._replace(records=read.records[keep], counts={**read.counts, "also_risky": int((~keep).sum())})
 
 
 def _without_content(item: tuple[int, Chunk | None]) -> tuple[int, Chunk | None]:

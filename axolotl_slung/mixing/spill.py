@@ -157,10 +157,12 @@ class Output(NamedTuple):
 
     Attributes:
         path: the file.
+        name: of its budget or partition.
         level: the index of its budget; 0 for a partition.
     """
 
     path: Path
+    name: str
     level: int
 
 
@@ -222,7 +224,9 @@ class Joining:
                 if first == end:
                     continue
                 table = (group.ranges + 1) * _ROW.itemsize
-                total = int(np.frombuffer(os.pread(file.fileno(), _ROW.itemsize, table - _ROW.itemsize), _ROW)["places"][0])
+                total = int(
+                    np.frombuffer(os.pread(file.fileno(), _ROW.itemsize, table - _ROW.itemsize), _ROW)["places"][0]
+                )
                 here = _pread(file, (end - first) * _PLACE.itemsize, table + first * _PLACE.itemsize)
                 here = np.frombuffer(here, _PLACE)
                 data = _pread(file, stop - start, table + total * _PLACE.itemsize + start)
