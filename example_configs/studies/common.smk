@@ -48,7 +48,7 @@ EVALUATION = SETTINGS["evaluation"]
 ARMS = [{"name": arm, "method": arm} if isinstance(arm, str) else arm for arm in SETTINGS["arms"]]
 SEEDS = SETTINGS["seeds"]
 BUDGETS = list(SETTINGS.get("budgets") or [None])
-EQUAL = SETTINGS.get("equal", "documents")
+EQUAL = SETTINGS["equal"]
 # Without a shared file system, Snakemake copies files from and to a storage. The copies lie below this folder, under their own names.
 STORAGE = workflow.storage_settings.default_storage_provider
 PREFIX = workflow.storage_settings.default_storage_prefix or ""
