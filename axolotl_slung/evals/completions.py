@@ -34,6 +34,7 @@ def measure(
     Raises:
         SlungError: too many answers are thoughts, or lack a score, or all samples are equal.
     """
+    _check_sampled(completions)  # steered ones may be alike: a strong push leaves one thing to say
     rows = _by_scorers(options, task, prompts, completions, toxicities, scorers)
     moved = moved or {}
     texts = {strength: [[said.text for said in its] for its in of_prompts] for strength, of_prompts in moved.items()}
@@ -42,7 +43,6 @@ def measure(
 
 
 def _by_scorers(options: Options, task: str, prompts, completions, toxicities, scorers) -> list[dict]:
-    _check_sampled(completions)
     by_scorer = {}
     for name, scorer in scorers.items():
         rows = toxicity.measure(prompts, completions, scorer)

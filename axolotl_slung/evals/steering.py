@@ -111,13 +111,25 @@ def _steered(self, requests) -> list[Steered]:
         # lm_eval would take these completions for the unsteered ones of the same prompts
         hook, self.cache_hook = self.cache_hook, CacheHook(None)
         try:
-            with _same_randomness(self), moved(direction.place, strength * direction.vector):
+            with _same_randomness(self), moved(direction.place, _shift(self, strength, direction)):
                 texts = self.generate_until(each)
         finally:
             self.cache_hook = hook
         for place, text in zip(places, texts, strict=True):
             found[place] = Steered(text, direction.layer)
     return found
+
+
+def _shift(self, strength: float, direction: Direction) -> np.ndarray:
+    import torch
+
+    with np.errstate(over="ignore"):
+        shift = strength * direction.vector
+    if not torch.from_numpy(shift).to(self.model.dtype).isfinite().all():
+        raise SlungError(
+            f"SLUNG_STEER: {strength:g}: is too large for the model's numbers ({self.model.dtype}); use a smaller strength"
+        )
+    return shift
 
 
 class Place(NamedTuple):

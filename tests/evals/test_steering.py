@@ -255,6 +255,10 @@ class TestRefusals:
         with pytest.raises(SlungError, match=r"SLUNG_PROBE_LAYER: 7: .*use 0 \(the embeddings\) to 2"):
             evaluate(TASK, tiny_model(models), {"slung_steer": "1", "slung_probe_layer": 7, **SIZES})
 
+    def test_a_strength_beyond_the_models_numbers(self, models):
+        with pytest.raises(SlungError, match=r"SLUNG_STEER: 1e\+39: is too large for the model's numbers"):
+            evaluate(TASK, tiny_model(models), {"slung_steer": "1e39", "slung_probe_layer": 1, **SIZES})
+
     def test_comments_that_are_alike(self, models, monkeypatch, tmp_path):
         rows = [{"text": "the same", "toxicity": place % 2} for place in range(20)]
         local(monkeypatch, tmp_path, "SLUNG_CIVILCOMMENTS", rows)
