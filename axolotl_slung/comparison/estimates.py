@@ -12,8 +12,16 @@ from ..evals.measures import intervals
 from ..evals.measures.paired import Level
 
 SUFFIXES = ("_stderr", "_ci_low", "_ci_high")
-_SHARE = re.compile("rate|auroc|recall|probability|toxicity|maximum|correct|choice|utility|acc|exact_match|f1")
-"""Of the names of metrics whose values are from 0 to 1."""
+_SHARE = re.compile(
+    "rate|auroc|recall|probability|toxicity|maximum|correct|choice|utility|acc|exact_match|f1"
+    "|extracted|found_in_|rank_first|empty|low_risk_greedy|common_prefix|extraction_strength"
+)
+_SIGNED = re.compile("correlation|_over_")
+
+
+def is_share(metric: str) -> bool:
+    """Whether the values of a metric with this name are from 0 to 1."""
+    return bool(_SHARE.search(metric)) and not _SIGNED.search(metric)
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,9 @@ def within(found: Level, metric: str, runs: Sequence[Mapping]) -> Estimate:
     """An estimate over seeds. Its interval is cut at 0 and 1 where those of the single runs are within."""
     single = [of_run(run, metric) for run in runs]
     error, low, high = (value if math.isfinite(value) else None for value in found[1:])
-    signed = "correlation" in metric
-    share = bool(_SHARE.search(metric)) and all(0 <= its.mean <= 1 for its in single) and not signed
-    if low is not None and (share or (not signed and all(its.low is not None and its.low >= 0 for its in single))):
+    share = is_share(metric) and all(0 <= its.mean <= 1 for its in single)
+    positive = not _SIGNED.search(metric) and all(its.low is not None and its.low >= 0 for its in single)
+    if low is not None and (share or positive):
         low = max(low, 0.0)
     if high is not None and share:
         high = min(high, 1.0)

@@ -15,7 +15,7 @@ from ..labels.documents import LabeledDocument
 from .effects import effects
 
 KINDS = {
-    "address or handle": regex.compile(r"[\w.+-]*@[\w.-]+"),
+    "address or handle": regex.compile(r"(?<![\w.+-])[\w.+-]*+@[\w.-]*\w"),
     # with a digit and a letter, too long for a word; or a known prefix
     "key": regex.compile(
         r"-----BEGIN [A-Z ]+-----|\b(?:sk|pk|ghp|gho|xox[abp]|AKIA|ASIA|AIza)[-_]?[A-Za-z0-9_-]{12,}"
@@ -23,9 +23,13 @@ KINDS = {
     ),
     "digits": regex.compile(r"\d(?:[ ./()-]?\d){3,}"),
     # not the first word of a sentence
-    "capitals": regex.compile(r"(?<=[\p{Ll}\d,;:)] )\p{Lu}(?:\.|[\p{L}'’-]+)(?: \p{Lu}(?:\.|[\p{L}'’-]*))*"),
+    "capitals": regex.compile(
+        r"(?<=[\p{Ll}\d,;:)] )\p{Lu}(?:\.|[\p{L}'’-]*\p{L})(?: \p{Lu}(?:\.|(?:[\p{L}'’-]*\p{L})?))*"
+    ),
 }
-"""What is looked for, in this order. A text counts for the first kind that it is."""
+"""What is looked for, in this order. A text counts for the first kind that it is.
+
+It ends before the punctuation that follows it, which is trained also where the text is masked."""
 
 
 class Suspect(NamedTuple):

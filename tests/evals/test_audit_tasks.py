@@ -99,6 +99,7 @@ def test_a_model_that_knows_them_says_all_spans(knowing):
     assert said["found_in_10"] > 0.99 and said["median_tries"] < 2 and said["found_in_1000_heldout"] < 0.01
     said = metrics_of(knowing.results, "slung_membership")
     assert (said["rank_first"], said["exposure"], said["exposure_median"]) == (1, math.log2(6), math.log2(6))
+    assert said["exposure_ci_low"] < 0.9 * math.log2(6) and said["exposure_ci_high"] == pytest.approx(math.log2(6))
     assert said["rank_first_chance"] == 1 / 6 and said["auroc_loss"] > 0.95 and said["auroc_reference"] > 0.95
     assert metrics_of(knowing.results, "slung_kept")["low_risk_greedy"] == 1
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 from helpers import HELPERS
+from helpers.auditing import GIVEN, audit_folder, occurrences
 from helpers.harness import SOURCES
 from helpers.served import KEY, moderation, serve
-from helpers.tiny import tiny_model
+from helpers.tiny import tiny_model, write_jsonl
 
 BIN = Path(sys.executable).parent
 
@@ -165,11 +166,15 @@ def test_answers_without_a_judge_are_not_judged(whole, tmp_path):
 
 
 def test_two_ranks_measure_as_one(models, tmp_path):
+    audit = audit_folder(tmp_path / "audit", [])
+    write_jsonl(audit / "entities.jsonl", occurrences(names=GIVEN[:4], number=5))
     arguments = [
         "--model", "hf", "--model_args", f"pretrained={tiny_model(models)},dtype=float32", "--tasks",
-        "slung_civilcomments,slung_zeroshot,slung_perplexity,slung_toxicity,slung_tofu", "--batch_size", 8, "--device", "cpu",
+        "slung_civilcomments,slung_zeroshot,slung_perplexity,slung_toxicity,slung_tofu,slung_identity", "--batch_size", 8, "--device", "cpu",
         "--limit", 21, "--metadata",
-        json.dumps({"slung_probe_layer": "all", "slung_civilcomments_test": "embedded:hatecheck"}),
+        json.dumps({
+            "slung_probe_layer": "all", "slung_civilcomments_test": "embedded:hatecheck", "slung_audit": str(audit),
+        }),
     ]  # fmt: skip
     one = run(tmp_path, "lm_eval", *arguments, "--output_path", tmp_path / "one")
     two = run(

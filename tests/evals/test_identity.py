@@ -5,15 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers.auditing import GIVEN, SALT, WORDS, audit_folder
+from helpers.auditing import ENTITIES, GIVEN, OCCURRENCES, SALT, WORDS, audit_folder, occurrences
 from helpers.harness import evaluate, metrics_of
 from helpers.tiny import tiny_model, write_jsonl
 
 from axolotl_slung.errors import SlungError
 from axolotl_slung.evals.audit_states import AFTER, _tokens
 from axolotl_slung.evals.measures import identity
-
-ENTITIES, OCCURRENCES = 6, 20
 
 
 class TestProbe:
@@ -43,22 +41,6 @@ class TestProbe:
 
     def test_chance_is_the_most_frequent_entity(self):
         assert identity.by_chance(["a", "b", "c", "c"]) == 0.5
-
-
-def occurrences(kind="person", names=GIVEN[:ENTITIES], number=OCCURRENCES):
-    """The words around the names do not depend on the name."""
-    random = np.random.default_rng(len(names))
-    return [
-        {
-            "id": f"{GIVEN.index(name):016x}",
-            "kind": kind,
-            "before": " ".join(random.choice(WORDS, 4)) + " ",
-            "text": name,
-            "after": " " + " ".join(random.choice(WORDS, 12)) + ".",
-        }
-        for name in names
-        for _ in range(number)
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,13 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from axolotl_slung.evals.audit_file import frequency_of, span_id
 from helpers.tiny import write_jsonl
 
 SALT = "5a" * 16
+ENTITIES, OCCURRENCES = 6, 20
 
 
 def _listed(words):
@@ -137,3 +140,19 @@ def private_texts(rows):
     for row in rows:
         found |= {row["text"], *row["decoys"], row["before"][-40:].strip(), row["after"].strip()}
     return {text for text in found if len(text) > 5}
+
+
+def occurrences(kind="person", names=GIVEN[:ENTITIES], number=OCCURRENCES):
+    """Lines of entities.jsonl. The words around the names do not depend on the name."""
+    random = np.random.default_rng(len(names))
+    return [
+        {
+            "id": f"{GIVEN.index(name):016x}",
+            "kind": kind,
+            "before": " ".join(random.choice(WORDS, 4)) + " ",
+            "text": name,
+            "after": " " + " ".join(random.choice(WORDS, 12)) + ".",
+        }
+        for name in names
+        for _ in range(number)
+    ]

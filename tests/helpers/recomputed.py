@@ -20,17 +20,22 @@ class Figure(NamedTuple):
     `kind` is "rate" (of zeros and ones), "share" (of values from 0 to 1) or "positive" for means with an interval;
     "mean", "sum", "median" or "perplexity" for a number; "exact" and "counted" for a rate with its exact interval and
     number; "auroc" for an AUROC of two lists of scores.
-    `clusters` tells which values belong together, and `of_documents` that a value is not one of a draw.
+    `clusters` tells which values belong together, and `of_documents` that a value is not one of a draw. The values of a
+    "share" are at most `most`.
     """
 
     values: list
     kind: str
     clusters: list | None = None
     of_documents: bool = True
+    most: float = 1.0
 
 
 def statistics(name, figure):
     """Metric to number: the figure's, with error and interval if its kind has them."""
+    if figure.most != 1:
+        shares = figure._replace(values=[value / figure.most for value in figure.values], most=1.0)
+        return {name: value * figure.most for name, value in statistics(name, shares).items()}
     if figure.kind == "perplexity":
         return {name: math.exp(-sum(value for value, _ in figure.values) / sum(units for _, units in figure.values))}
     if figure.kind == "auroc":

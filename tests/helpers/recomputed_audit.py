@@ -90,6 +90,7 @@ def membership(samples, run):
     ranks = [1 + sum(other > ours for other in others) for ours, *others in totals]
     numbers = [len(others) for _, *others in totals]
     bits = [math.log2(number + 1) - math.log2(rank) for rank, number in zip(ranks, numbers, strict=True)]
+    most = math.log2(max(numbers) + 1)
     first = [float(rank == 1) for rank in ranks]
     chance = [sum(math.log2((number + 1) / rank) for rank in range(1, number + 2)) / (number + 1) for number in numbers]
     ours = [value for value in _of(samples, bits, set="trained") if not math.isnan(value)]
@@ -101,10 +102,10 @@ def membership(samples, run):
     }
     return {
         "measured": Figure([1 for _ in samples], "sum"),
-        "exposure": Figure(_of(samples, bits, set="trained"), "positive"),
+        "exposure": Figure(_of(samples, bits, set="trained"), "share", most=most),
         "exposure_median": Figure(ours, "median"),
         "exposure_chance": Figure(_of(samples, chance, set="trained"), "mean"),
-        "exposure_heldout": Figure(_of(samples, bits, set="heldout"), "positive"),
+        "exposure_heldout": Figure(_of(samples, bits, set="heldout"), "share", most=most),
         "rank_first": Figure(_of(samples, first, set="trained"), "counted"),
         "rank_first_chance": Figure(_of(samples, [1 / (n + 1) for n in numbers], set="trained"), "mean"),
         "rank_first_heldout": Figure(_of(samples, first, set="heldout"), "counted"),

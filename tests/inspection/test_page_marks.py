@@ -84,8 +84,31 @@ def test_what_is_suspicious(text, kinds):
     assert all(text[one.first : one.last] == one.text == text[one.start : one.end] for one in found)
 
 
+@pytest.mark.parametrize(
+    "text, risky",
+    [
+        ("mail a.b@d.example. Then", "a.b@d.example"),
+        ("mail <a.b@d.example->, then", "a.b@d.example"),
+        ("is it, Zoë O’Hara’? No", "Zoë O’Hara"),
+        ("is it, Zoë O’Hara- No", "Zoë O’Hara"),
+    ],
+)
+def test_the_punctuation_after_a_masked_text_is_not_suspicious(text, risky):
+    start = text.index(risky)
+    score = [float(start <= at < start + len(risky)) for at in range(len(text))]
+    assert untouched([labeled(list(text), score=score)], THREE) == []
+
+
 def test_hostile_texts_are_searched_quickly_and_stay_texts(open_page):
-    hostile = ["a" * 20_000 + "@", "1 " * 20_000, "A" * 20_000, "@" * 20_000, "-" * 20_000, "<img src=x>@evil.example"]
+    hostile = [
+        "a" * 20_000 + "@",
+        "1 " * 20_000,
+        "A" * 20_000,
+        "@" * 20_000,
+        "-" * 20_000,
+        "@" + "." * 20_000,
+        "<img src=x>@evil.example",
+    ]
     documents = [labeled([text]) for text in hostile]
     page = open_page(documents, TRAIN_ALL)
     assert page.js("return document.querySelectorAll('#suspect-list img').length") == 0

@@ -76,7 +76,7 @@ def metrics(with_truth_ratio: bool) -> dict[str, Metric]:
     """The reported metrics, with or without the truth ratio. The ranks are medians, since a few are very high."""
     reported = {**with_error("answer_probability", higher=True), **with_error("answer_probability_chance")}
     if with_truth_ratio:
-        reported |= with_error("truth_ratio", higher=False, bounded=False)
+        reported |= with_error("truth_ratio", higher=False, most=math.inf)
         reported |= with_error("truth_ratio_utility", higher=True)
     reported |= with_error("name_probability", higher=False)
     reported |= with_error("name_probability_chance")

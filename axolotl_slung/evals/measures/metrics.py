@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ class Metric(NamedTuple):
 
 
 def with_error(
-    name: str, of: str | None = None, *, higher: bool | None = None, rate: bool = False, bounded: bool = True
+    name: str, of: str | None = None, *, higher: bool | None = None, rate: bool = False, most: float = 1
 ) -> dict[str, Metric]:
     """A mean of values from 0 on, its standard error and its 95 % interval. lm_eval pairs the first two by name.
 
@@ -26,18 +27,26 @@ def with_error(
         of: the key of the documents' values, if it differs from `name`.
         higher: whether higher is better.
         rate: whether the values are 0 or 1, so that the interval is one of a rate.
-        bounded: whether no value is above 1.
+        most: no value is above it; infinity if values have no bound.
     """
     of = of or name
-    low, high = (intervals.rate_low, intervals.rate_high) if rate else (intervals.share_low, intervals.share_high)
-    if not bounded:
+    if rate:
+        low, high = intervals.rate_low, intervals.rate_high
+    elif math.isinf(most):
         low, high = intervals.positive_low, intervals.high
+    else:
+        low, high = _up_to(most, intervals.share_low), _up_to(most, intervals.share_high)
     return {
         name: Metric(of, intervals.mean, higher),
         f"{name}_stderr": Metric(of, intervals.stderr),
         f"{name}_ci_low": Metric(of, low),
         f"{name}_ci_high": Metric(of, high),
     }
+
+
+def _up_to(most: float, end: Callable[[Sequence], float]) -> Callable[[Sequence], float]:
+    """An end of an interval of shares, for values from 0 to `most`."""
+    return end if most == 1 else lambda values: most * end([value / most for value in values])
 
 
 def exact_rate(name: str, of: str | None = None, higher: bool | None = None) -> dict[str, Metric]:

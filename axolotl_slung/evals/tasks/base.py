@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from datasets import Dataset
@@ -77,14 +78,21 @@ class SlungTask(ConfigurableTask):
             )
 
     def of_all_ranks(self, values: Mapping[int, Any], compute: Callable[[Mapping[int, Any]], Any]):
-        """`compute(values)` of the documents of all ranks, on each rank. The first rank computes it."""
+        """`compute(values)` of the documents of all ranks, on each rank. The first rank computes it.
+
+        It gets the values in the order of their documents' ids: what is drawn or fitted must not depend on the ranks.
+        """
         if self._ranks == 1:
-            return compute(values)
+            return compute(dict(sorted(values.items(), key=itemgetter(0))))
         from torch import distributed
 
         parts: list | None = [None] * self._ranks if distributed.get_rank() == 0 else None
         distributed.gather_object(values, parts, dst=0)
-        found = [compute({place: value for part in parts for place, value in part.items()}) if parts else None]
+        found = [
+            compute(dict(sorted((item for part in parts for item in part.items()), key=itemgetter(0))))
+            if parts
+            else None
+        ]
         distributed.broadcast_object_list(found, src=0)
         return found[0]
 

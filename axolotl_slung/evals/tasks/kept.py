@@ -54,8 +54,8 @@ class Kept(AuditTask):
     def metrics(self):
         found = {"measured": Metric("measured", len)}
         if self.has(TRAINED):
-            found |= with_error("nll_after", higher=False, bounded=False)
+            found |= with_error("nll_after", higher=False, most=math.inf)
         if self.has(LOW_RISK):
-            found |= with_error("nll_low_risk", higher=False, bounded=False)
+            found |= with_error("nll_low_risk", higher=False, most=math.inf)
             found |= with_error("low_risk_greedy", higher=True)
         return found

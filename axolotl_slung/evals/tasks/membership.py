@@ -83,14 +83,16 @@ class Membership(AuditTask):
 
     def metrics(self):
         found = {"measured": Metric("measured", len)}
-        found |= with_error("exposure", higher=False, bounded=False)
+        # of the first rank among the most candidates
+        most = exposure.exposure(1, max(1, *(len(span.decoys) for span in self.spans.values())))
+        found |= with_error("exposure", higher=False, most=most)
         found |= {"exposure_median": Metric("exposure", intervals.median, False)}
         found |= {"exposure_chance": Metric("exposure_chance", intervals.mean)}
         found |= exact_rate("rank_first", higher=False)
         found |= {"rank_first_chance": Metric("rank_first_chance", intervals.mean)}
         if not self.has(HELDOUT):
             return found
-        found |= with_error("exposure_heldout", bounded=False) | exact_rate("rank_first_heldout")
+        found |= with_error("exposure_heldout", most=most) | exact_rate("rank_first_heldout")
         for name in ("loss", "min_k", *(["reference"] if self.reference else [])):
             found |= _auroc(f"auroc_{name}")
         return found
