@@ -115,7 +115,14 @@ class _Bar:
         if stage != self._stage:
             self.__exit__()
             every = 0.1 if sys.stderr.isatty() else 30  # a log file needs fewer lines than a terminal
-            self._bar = tqdm(total=total, desc=stage, unit=f" {unit}" if len(unit) > 1 else unit, unit_scale=True, mininterval=every, initial=done)
+            self._bar = tqdm(
+                total=total,
+                desc=stage,
+                unit=f" {unit}" if len(unit) > 1 else unit,
+                unit_scale=True,
+                mininterval=every,
+                initial=done,
+            )
             self._stage = stage
         elif self._bar is not None:
             self._bar.update(done - self._bar.n)
