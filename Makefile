@@ -9,9 +9,11 @@ PYTHON ?= python3
 VENV ?= .venv
 AXOLOTL ?= axolotl
 BIN := $(VENV)/bin
+# Snakemake has an environment of its own, for the tests of example_configs/studies
+SNAKEMAKE_VENV ?= .venv-snakemake
 # a process of tests per core, each with one thread
 WORKERS ?= $(shell nproc 2> /dev/null || echo 1)
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+PYTEST = SNAKEMAKE=$(abspath $(SNAKEMAKE_VENV))/bin/snakemake OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 UNIT = tests/labels tests/render tests/loss/test_loss.py tests/loss/test_objectives.py tests/label_stats/test_words.py \
 	$(addprefix tests/labeling/, test_spans.py test_patterns.py test_entities.py test_dolma.py test_cache.py text/test_fold.py) \
 	$(addprefix tests/evals/, test_options.py test_names.py)
@@ -29,7 +31,7 @@ check: $(VENV)/.ready
 unit: $(VENV)/.ready
 	PYTHONPATH=tests $(PYTEST) -p helpers.no_axolotl -m "not slow and not with_axolotl" $(UNIT)
 
-test: $(VENV)/.ready
+test: $(VENV)/.ready $(SNAKEMAKE_VENV)/.ready
 	$(PYTEST) -m "not slow"
 
 lm-eval: $(VENV)/.ready
@@ -38,7 +40,7 @@ lm-eval: $(VENV)/.ready
 		test_whole_texts.py \
 		test_commands.py::test_two_ranks_measure_as_one)
 
-slow: $(VENV)/.ready
+slow: $(VENV)/.ready $(SNAKEMAKE_VENV)/.ready
 	$(PYTEST) -m slow
 
 demo: $(VENV)/.demo
@@ -49,6 +51,12 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e ".[demo,dev,test]" "$(AXOLOTL)"
 	touch $@ $(VENV)/.demo
+
+$(SNAKEMAKE_VENV)/.ready:
+	$(PYTHON) -m venv $(SNAKEMAKE_VENV)
+	$(SNAKEMAKE_VENV)/bin/python -m pip install --quiet "snakemake>=9.27,<10" snakemake-executor-plugin-slurm \
+		snakemake-executor-plugin-kubernetes snakemake-storage-plugin-fs
+	touch $@
 
 # what the demo needs, and nothing for tests
 $(VENV)/.demo: pyproject.toml

@@ -48,6 +48,8 @@ def test_pip_lines_install_what_is_there():
     known |= {re.match(r"[\w-]+", line)[0].lower() for line in project["dependencies"]} | {
         "pip",
         "pre-commit",
+        "snakemake",
+        "snakemake-executor-plugin-slurm",
         "triton",
         "alt-profanity-check",
     }

@@ -14,6 +14,7 @@ from .warned import Warned
 
 _COMMANDS = {
     "label": "Score the documents of files or hub data sets, on all cores.",
+    "mix": "Build training streams of base documents and risky documents.",
     "distill": "Make a small, fast labeler from texts with spans.",
     "progress": "Say how far a labeling job is, over all its tasks.",
     "inspect": "Show documents in tokens, colored by what the loss does with them.",

@@ -14,7 +14,7 @@ from ..visible import visible
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
-_RESUME = ("label", "rescore", "attack")
+_RESUME = ("label", "mix", "rescore", "attack")
 """Commands that continue where an interrupted one stopped."""
 
 STATUSES = """\

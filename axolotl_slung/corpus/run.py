@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
-from multiprocessing import current_process, get_context, parent_process
+from contextlib import closing
+from multiprocessing import current_process
 from pathlib import Path
 
 from ..errors import os_errors
 from ..labeling.record import write_cuts
 from .chunks import CHUNK_BYTES, Chunk
-from .gpus import use_gpu, visible_gpus
 from .job import Job, Labeled
 from .output import Output, OutputError, Progress
+from .pool import Pool, cores
 from .record import claim, compare, forget, known_identity
 from .sources import Source
 
@@ -30,11 +24,6 @@ HOPELESS_BYTES = 8 << 20
 
 class NothingLabeled(OutputError):
     """No line could be labeled. Nothing is left in the output folder."""
-
-
-def cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def label_sources(
@@ -86,7 +75,7 @@ def label_sources(
         # starting a process takes longer than labeling less than a chunk
         workers = min(cores(), 1 + sum(sizes) // CHUNK_BYTES, *(one.most_processes or cores() for one in job.labelers))
     try:
-        with _Pool(job, workers) as pool:
+        with Pool(_Labeling(job), workers, "label_sources") as pool:
             _label_all(outputs, pool, report, barren)
     except NothingLabeled:
         for output in outputs:
@@ -96,7 +85,7 @@ def label_sources(
     return outputs
 
 
-def _label_all(outputs: Sequence[Output], pool: _Pool, report, barren: bool) -> None:
+def _label_all(outputs: Sequence[Output], pool: Pool, report, barren: bool) -> None:
     labeled = sum(output.progress.documents for output in outputs)
     lines, size, reasons = 0, 0, []  # until the first document
     for output in outputs:
@@ -105,7 +94,8 @@ def _label_all(outputs: Sequence[Output], pool: _Pool, report, barren: bool) -> 
             report(output.source, begun)
             if begun.finished:
                 continue
-            for chunk, done, chunk_size in pool.label(output.source.chunks(begun.end), output.source.name):
+            chunks = ((chunk, output.source.name) for chunk in output.source.chunks(begun.end))
+            for (chunk, chunk_size), done in pool.run(chunks, _without_content):
                 output.add(done, chunk.end, chunk.read)
                 report(output.source, output.progress)
                 labeled += done.documents
@@ -128,102 +118,18 @@ def _nothing(lines: int, reasons: Sequence[str], first: str) -> NothingLabeled:
     )
 
 
-class _Pool:
-    """Worker processes that label chunks in order. At most two chunks per worker are in flight."""
+class _Labeling:
+    """Labels a chunk of the source with a name, and takes the time. The worker processes get it pickled."""
 
-    def __init__(self, job: Job, workers: int):
-        self._job, self._workers, self._pool = job, workers, None
-        self._works = False
+    def __init__(self, job: Job):
+        self._job = job
 
-    def __enter__(self):
-        if self._workers > 1:
-            # spawn: the parent may hold threads, locks and a GPU, which do not survive a fork
-            context = get_context("spawn")
-            started, gpus = context.Value("i", 0), visible_gpus()
-            self._pool = ProcessPoolExecutor(self._workers, context, _start_worker, (self._job, started, gpus))
-        return self
-
-    def __exit__(self, kind, *_):
-        if self._pool:
-            if kind is not KeyboardInterrupt:
-                self._pool.shutdown(cancel_futures=True)
-                return
-            with _uninterrupted():  # a second Ctrl-C must not leave workers
-                # a chunk may take minutes, and what is unfinished is labeled again anyway
-                for process in list(self._pool._processes.values()):
-                    process.terminate()
-                self._pool.shutdown(cancel_futures=True)
-
-    def label(self, chunks, name: str):
-        """`Chunk` (without its content), `Labeled`, and the bytes of the content."""
-        if not self._pool:
-            for chunk in chunks:
-                yield chunk, _timed(self._job, chunk, name), sum(map(len, chunk.content))
-            return
-        in_flight: deque = deque()
-
-        def oldest():
-            chunk, size, future = in_flight.popleft()
-            labeled = future.result()
-            self._works = True
-            return chunk, labeled, size
-
-        try:
-            for chunk in chunks:
-                with _uninterrupted():  # this may start a worker, and only the parent reacts to Ctrl-C
-                    future = self._pool.submit(_label, chunk, name)
-                in_flight.append((chunk._replace(content=()), sum(map(len, chunk.content)), future))
-                if len(in_flight) >= 2 * self._workers:
-                    yield oldest()
-            while in_flight:
-                yield oldest()
-        except BrokenProcessPool:
-            guard = (
-                "" if self._works else ("; if this is a script, call label_sources below `if __name__ == '__main__':`")
-            )
-            raise OutputError(
-                "--workers: a worker process died, probably because memory ran out; run the same command again with "
-                f"fewer --workers, and it resumes here{guard}"
-            ) from None
+    def __call__(self, item: tuple[Chunk, str]) -> Labeled:
+        start = time.perf_counter()
+        return self._job.label(*item)._replace(seconds=time.perf_counter() - start)
 
 
-@contextmanager
-def _uninterrupted():
-    """Hold Ctrl-C back. Processes that are started meanwhile never get it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_job: Job
-
-
-def _start_worker(job: Job, started, gpus: list[str]) -> None:
-    global _job
-    _job = job
-    with started:
-        number = started.value
-        started.value += 1
-    use_gpu(number, gpus)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # a killed parent cannot stop its workers
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
-        # each core already has its own process
-        os.environ[name] = "false" if name.startswith("TOKEN") else "1"
-
-
-def _die_with_parent() -> None:
-    parent_process().join()
-    os._exit(1)
-
-
-def _label(chunk: Chunk, name: str) -> Labeled:
-    return _timed(_job, chunk, name)
-
-
-def _timed(job: Job, chunk: Chunk, name: str) -> Labeled:
-    start = time.perf_counter()
-    return job.label(chunk, name)._replace(seconds=time.perf_counter() - start)
+def _without_content(item: tuple[Chunk, str]) -> tuple[Chunk, int]:
+    """A chunk without its content, and the content's bytes."""
+    chunk, _ = item
+    return chunk._replace(content=()), sum(map(len, chunk.content))

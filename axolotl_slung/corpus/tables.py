@@ -110,6 +110,16 @@ def parquet_columns(path: str, columns: Sequence[str] | None) -> dict[str, str]:
         return _check(path, file.schema_arrow, columns)
 
 
+def parquet_rows(path: str) -> int:
+    """The number of rows of a Parquet file.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    with _parquet(path) as file:
+        return file.metadata.num_rows
+
+
 def hub_columns(path: str, subset: str | None, split: str | None, columns: Sequence[str] | None) -> dict[str, str]:
     """The columns that are read of a hub data set, and what their values are, by its first rows.
 

@@ -1,0 +1,102 @@
+"""`manifest.json`: what a mix is made of and what it holds, without texts, names or ids of the data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import os_errors
+from ..labeling.identity import versions
+from ..storage import sha256_of
+from .build import Built, criteria_counts
+from .config import Mix, MixError
+from .index import State
+from .inputs import Input
+
+NAME, FORMAT = "manifest.json", 1
+
+_PACKAGES = ("tokenizers", "transformers", "numpy", "zstandard", "pyarrow", "livekit-blingfire")
+_KEYS = ("format", "versions", "settings", "tokenizer", "sources", "criteria", "streams", "heldout")
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """The SHA-256 of a fast tokenizer's rules."""
+    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+
+
+def manifest_of(mix: Mix, inputs: Sequence[Input], tokenizer: Any, built: Built) -> dict[str, Any]:
+    """The manifest of a complete mix, as JSON values."""
+    states = [index.state for index in built.indices]
+    read, left_out = criteria_counts(inputs, built.indices)
+    met = {name: left_out.get(name, 0) for name in mix.settings()["criteria"]}
+    return {
+        "format": FORMAT,
+        "versions": {"axolotl-slung": __version__, **versions(_PACKAGES)},
+        "settings": mix.settings(),
+        "tokenizer": {"name": mix.tokenizer, "sha256": tokenizer_digest(tokenizer)},
+        "sources": {
+            role: [_of_entry(mix, role, number, inputs, states) for number in range(len(getattr(mix, role)))]
+            for role in ("base", "risky")
+        },
+        "criteria": {"documents": read, "left_out": met, "chosen": read - sum(left_out.values())},
+        "streams": built.streams,
+        "heldout": built.heldout,
+    }
+
+
+def _of_entry(mix: Mix, role: str, number: int, inputs: Sequence[Input], states: Sequence[State]) -> dict[str, Any]:
+    entry = getattr(mix, role)[number]
+    files = [_of_file(one, state) for one, state in zip(inputs, states) if (one.role, one.entry) == (role, number)]
+    return {"path": entry.path, "licence": entry.licence, "files": files}
+
+
+def _of_file(one: Input, state: State) -> dict[str, Any]:
+    """What was read of an input. A file that was read to its end has its own digest, too."""
+    whole = state.finished and one.source.kind != "hub"
+    return {
+        "name": one.name,
+        "bytes": one.source.size,
+        "sha256": sha256_of(Path(one.source.path)) if whole else None,
+        "attributes_sha256": [sha256_of(Path(path)) for path in one.beside],
+        "whole": state.finished,
+        "lines": state.lines,
+        "lines_sha256": state.digest,
+        "documents": state.counts.get("documents", 0),
+        "also_risky": state.counts.get("also_risky", 0),
+        "usable": {"documents": state.records, "tokens": state.tokens},
+        "bad_lines": state.bad,
+    }
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a mix.
+
+    Raises:
+        MixError: there is none, or it is damaged or of another version.
+    """
+    path = folder / NAME
+    with os_errors(path):
+        if not path.is_file():
+            raise MixError(f"{path}: is not there, so this is not a complete mix; run slung mix without --verify")
+        content = path.read_bytes()
+    try:
+        manifest = json.loads(content)
+    except (ValueError, RecursionError):
+        manifest = None
+    if not isinstance(manifest, dict) or not set(_KEYS) <= manifest.keys():
+        raise MixError(f"{path}: is not what slung mix writes; build the mix again")
+    if manifest["format"] != FORMAT:
+        raise MixError(
+            f"{path}: format: is not {FORMAT}, the one that this version reads; use the version that wrote it"
+        )
+    return manifest
+
+
+def written(manifest: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every file of a mix: its path below the mix's folder, and what the manifest says of it."""
+    found = [(f"{one['path']}/{file['name']}", file) for one in manifest["streams"] for file in one["files"]]
+    return found + [(f"heldout/{file['name']}", file) for one in manifest["heldout"].values() for file in one["files"]]

@@ -1,0 +1,360 @@
+# What the studies share: settings, checks, and the rules from a base config to the report.
+#
+# A study's Snakefile includes this file, and may then say where its data comes from (DATA, FILES), what it measures (TASKS, OPTIONS) and
+# how its report is called. Every command is one that a person could type: slung, axolotl and lm_eval are taken from PATH.
+
+import json
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+STUDY = Path(workflow.basedir).name
+SIZES = ("small", "paper")
+
+
+configfile: os.path.join(workflow.basedir, "study.yml")
+
+
+def refuse(message):
+    raise WorkflowError(f"{STUDY}: {message}")
+
+
+def read_settings():
+    """The settings of the chosen size, with what `--config` says in place of some."""
+    size = config.get("size")
+    if size not in SIZES:
+        refuse(f"size: {size!r}: not a size of this study; add `--config size=small` or `size=paper`")
+    chosen = dict(config[size])
+    known = {*chosen, *SIZES, "size", "out"}
+    for key in config:
+        if key not in known:
+            refuse(f"{key}: not a setting of this study; it has {', '.join(sorted(known - set(SIZES)))}")
+    return {key: config.get(key, value) for key, value in chosen.items()}
+
+
+SETTINGS = read_settings()
+OUT = str(config.get("out", f"studies/{STUDY}-{config['size']}"))
+if not re.fullmatch(r"[\w./@-]+", OUT):  # it stands in commands and in lists with commas
+    refuse(f"out: {OUT}: not a plain path; use letters, digits and . _ - / @")
+CONFIGS = Path(workflow.basedir).parent.parent  # example_configs
+DEMO = SETTINGS["model"] == "demo"
+MODEL = f"{OUT}/model" if DEMO else SETTINGS["model"]
+EVALUATION = SETTINGS["evaluation"]
+ARMS = [{"name": arm, "method": arm} if isinstance(arm, str) else arm for arm in SETTINGS["arms"]]
+SEEDS = SETTINGS["seeds"]
+BUDGETS = list(SETTINGS.get("budgets") or [None])
+EQUAL = SETTINGS["equal"]
+# Without a shared file system, Snakemake copies files from and to a storage. The copies lie below this folder, under their own names.
+STORAGE = workflow.storage_settings.default_storage_provider
+PREFIX = workflow.storage_settings.default_storage_prefix or ""
+COPIES = Path(workflow.storage_settings.local_storage_prefix, STORAGE or "", PREFIX.split("://")[-1].strip("/"))
+TO_COPIES = f"mkdir -p {shlex.quote(str(COPIES))} && cd {shlex.quote(str(COPIES))};" if STORAGE else ""
+
+# Axolotl's telemetry would send the config. Waiting threads that spin slow a busy machine down.
+for variable, value in (("AXOLOTL_DO_NOT_TRACK", "1"), ("OMP_WAIT_POLICY", "passive")):
+    os.environ.setdefault(variable, value)
+shell.prefix(f"set -euo pipefail; {TO_COPIES} ")
+
+
+def here():
+    """Whether this process should look at files and tools itself. With a storage, only the jobs can."""
+    return workflow.is_main_process and not STORAGE
+
+
+def check_tools(*tools):
+    """Refuse to start if a command is not on PATH."""
+    for tool in tools:
+        if here() and not shutil.which(tool):
+            refuse(
+                f"{tool}: not on PATH; activate the environment of axolotl-slung, or put its bin folder in front: "
+                "PATH=.venv/bin:$PATH snakemake ..."
+            )
+
+
+def check_file(key, columns=()):
+    """Refuse to start if the file of a setting is missing, or if one of its rows lacks a column. No row is quoted.
+
+    Returns the rows, or nothing where this process cannot read the file.
+    """
+    path = SETTINGS[key]
+    if not path:
+        refuse(f"{key}: not given; add `--config {key}=FILE`, a file of JSON lines with {', '.join(columns)}")
+    if not here():
+        return []
+    if not os.path.isfile(path):
+        refuse(f"{key}: {path}: no such file; give one with `--config {key}=FILE`")
+    rows = read_rows(path)
+    for number, row in enumerate(rows, start=1):
+        missing = [name for name in columns if not isinstance(row, dict) or not isinstance(row.get(name), str)]
+        if missing:
+            refuse(f"{key}: {path}: line {number} has no text in {', '.join(missing)}; each line needs {', '.join(columns)}")
+    if not rows:
+        refuse(f"{key}: {path}: the file is empty; it needs rows with {', '.join(columns)}")
+    return rows
+
+
+def read_rows(path):
+    rows = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                try:
+                    rows.append(json.loads(line))
+                except ValueError:
+                    refuse(f"{path}: line {number}: not JSON; the file has to be JSON lines")
+    return rows
+
+
+def write(path, text):
+    """Write a file under another name and then move it to its place."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(f"{path}.part").write_text(text, encoding="utf-8")
+    os.replace(f"{path}.part", path)
+
+
+def write_yaml(path, content):
+    write(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def write_rows(path, rows):
+    write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def base_config(datasets, **more):
+    """A config of example_configs with the study's changes: without a method, and with places in the study's folder."""
+    content = yaml.safe_load((CONFIGS / SETTINGS["base"]).read_text(encoding="utf-8"))
+    slung = {**content["slung"], **SETTINGS.get("slung", {}), **more.pop("slung", {})}
+    slung.pop("method", None)
+    content.update(base_model=MODEL, slung=slung, datasets=datasets, dataset_prepared_path=f"{OUT}/prepared", **more)
+    content.update(SETTINGS.get("axolotl", {}))
+    return {key: value for key, value in content.items() if value is not None}
+
+
+def run_names(arm):
+    """The names of one arm's runs, as `slung arms` gives them, in the order of budgets and seeds."""
+    budgets = [""] if BUDGETS == [None] else [f"-{budget}" for budget in BUDGETS]
+    return [f"{arm['name']}{budget}-seed{seed}" for budget in budgets for seed in SEEDS]
+
+
+RUNS = {run: arm for arm in ARMS for run in run_names(arm)}
+if len(RUNS) < len(ARMS) * len(SEEDS) * len(BUDGETS):
+    refuse("arms, seeds, budgets: two runs would have the same name; give each its own")
+
+
+def resources_of(step):
+    """The resources of a step, as the executors for Slurm and Kubernetes read them."""
+    found = dict(SETTINGS["resources"][step])
+    found.pop("threads", None)
+    if not found.get("gpu"):
+        found.pop("gpu", None)
+    elif "gpu_manufacturer" not in found:
+        found["gpu_manufacturer"] = "nvidia"
+    return found
+
+
+def threads_of(step):
+    return SETTINGS["resources"][step].get("threads", 1)
+
+
+def environment(options):
+    """Options of the tasks, as assignments in front of a command."""
+    return " ".join(f"{key}={shlex.quote(str(value))}" for key, value in options.items() if value is not None)
+
+
+check_tools("slung", "axolotl", "lm_eval")
+# what `slung arms` reads; a study on a mix adds where its data is
+ARMS_FILE = {"base": f"{OUT}/base.yml", "arms": ARMS, "seeds": SEEDS, "equal": EQUAL}
+READ = []  # what a report reads beside the results in REPORTED
+ARMS_FILE["ranks"] = SETTINGS["resources"]["train"].get("gpu", 1)
+
+
+wildcard_constraints:
+    run="|".join(map(re.escape, RUNS)),
+    name="|".join(map(re.escape, ["base", *RUNS])),
+
+
+localrules:
+    all,
+    base,
+    arms_file,
+
+
+rule tools:
+    output:
+        f"{OUT}/tools.txt",
+    shell:
+        """
+        for tool in slung axolotl lm_eval; do
+            command -v $tool > /dev/null || {{ echo "$tool: not on PATH" >&2; exit 1; }}
+        done
+        mkdir -p {OUT} && slung --version > {OUT}/tools.txt
+        """
+
+
+rule model:
+    input:
+        ancient(f"{OUT}/tools.txt"),
+    output:
+        f"{OUT}/model.txt",
+    resources:
+        **resources_of("prepare"),
+    shell:
+        "python -m axolotl_slung.demo.model --link {OUT}/model > {OUT}/model.txt"
+
+
+rule base:
+    input:
+        ancient(f"{OUT}/tools.txt"),
+    output:
+        f"{OUT}/base.yml",
+    params:
+        content=lambda wildcards: BASE,
+    run:
+        write_yaml(output[0], params.content)
+
+
+rule arms_file:
+    output:
+        f"{OUT}/arms.yml",
+    params:
+        content=lambda wildcards: ARMS_FILE,
+    run:
+        write_yaml(output[0], params.content)
+
+
+checkpoint arms:
+    input:
+        f"{OUT}/arms.yml",
+        f"{OUT}/base.yml",
+        lambda wildcards: DATA,
+        [f"{OUT}/model.txt"] if DEMO else [],
+    output:
+        f"{OUT}/runs/arms.json",
+        [f"{OUT}/runs/{run}.yml" for run in RUNS],
+    log:
+        f"{OUT}/logs/arms.log",
+    threads: threads_of("arms")
+    resources:
+        **resources_of("arms"),
+    shell:
+        "mkdir -p {OUT}/logs; slung arms {OUT}/arms.yml -o {OUT}/runs > {OUT}/logs/arms.log 2>&1"
+
+
+rule train:
+    input:
+        lambda wildcards: settled(
+            f"{OUT}/runs/out/{wildcards.run}", f"{OUT}/runs/{wildcards.run}.yml", *data_of(wildcards.run)
+        ),
+        [f"{OUT}/model.txt"] if DEMO else [],
+    output:
+        directory(f"{OUT}/runs/out/{{run}}"),
+    params:
+        data=lambda wildcards: data_of(wildcards.run),
+    log:
+        f"{OUT}/logs/train-{{run}}.log",
+    threads: threads_of("train")
+    resources:
+        **resources_of("train"),
+    shell:
+        # A killed run goes on from its last checkpoint, if the config has any and neither config nor data have changed.
+        """
+        mkdir -p {OUT}/logs {OUT}/work {OUT}/runs/out
+        work={OUT}/work/{wildcards.run}
+        sha256sum {OUT}/runs/{wildcards.run}.yml {params.data} > $work.now
+        cmp -s $work.now $work.of || rm -rf $work
+        mv $work.now $work.of
+        axolotl train {OUT}/runs/{wildcards.run}.yml --output-dir $work > {OUT}/logs/train-{wildcards.run}.log 2>&1
+        rm -rf {OUT}/runs/out/{wildcards.run}
+        mv $work {OUT}/runs/out/{wildcards.run}
+        """
+
+
+rule evaluate:
+    input:
+        lambda wildcards: settled(f"{OUT}/evals/{wildcards.name}", *model_input(wildcards.name), *FILES),
+        ancient(f"{OUT}/tools.txt"),
+    output:
+        directory(f"{OUT}/evals/{{name}}"),
+    params:
+        place="evals",
+        log=lambda wildcards: f"{OUT}/logs/evaluate-{wildcards.name}.log",
+        model=lambda wildcards: model_of(wildcards.name),
+        arguments=EVALUATION["model_args"],
+        command=EVALUATION["arguments"],
+        tasks=lambda wildcards: ",".join(TASKS),
+        options=lambda wildcards: environment(OPTIONS),
+    log:
+        f"{OUT}/logs/evaluate-{{name}}.log",
+    threads: threads_of("evaluate")
+    resources:
+        **resources_of("evaluate"),
+    shell:
+        """
+        mkdir -p {OUT}/logs {OUT}/{params.place}
+        done={OUT}/{params.place}/{wildcards.name}
+        rm -rf $done.part $done
+        {params.options} lm_eval --model hf --model_args pretrained={params.model},{params.arguments} --tasks {params.tasks} \
+            {params.command} --log_samples --output_path $done.part > {params.log} 2>&1
+        mv $done.part $done
+        """
+
+
+rule report:
+    input:
+        lambda wildcards: settled(f"{OUT}/report.json", *(folder for _, folder in REPORTED), *READ),
+    output:
+        page=directory(f"{OUT}/report"),
+        figures=f"{OUT}/report.json",
+    params:
+        place=OUT,
+        log=f"{OUT}/logs/report.log",
+        runs=lambda wildcards: " ".join(f"{label}={folder}" for label, folder in REPORTED),
+        options=lambda wildcards: REPORT,
+    log:
+        f"{OUT}/logs/report.log",
+    resources:
+        **resources_of("prepare"),
+    shell:
+        """
+        mkdir -p {OUT}/logs
+        rm -rf {params.place}/report {params.place}/report.part {params.place}/report.json
+        slung report {params.runs} {params.options} -o {params.place}/report.part --json {params.place}/report.json.part \
+            > {params.log} 2>&1
+        mv {params.place}/report.json.part {params.place}/report.json
+        mv {params.place}/report.part {params.place}/report
+        """
+
+
+def settled(output, *inputs):
+    """The inputs of a step that comes after `slung arms`.
+
+    `slung arms` writes all configs again if one arm changes. If the step's output is there, Snakemake decides after that whether the step
+    is done again, and configs with the same content as before do not count. A dry run before it therefore does not list these steps.
+    """
+    if not STORAGE and os.path.exists(output):
+        checkpoints.arms.get()
+    return list(inputs)
+
+
+def model_of(name):
+    return MODEL if name == "base" else f"{OUT}/runs/out/{name}"
+
+
+def model_input(name):
+    if name != "base":
+        return [model_of(name)]
+    return [f"{OUT}/model.txt"] if DEMO else []
+
+
+def evaluated():
+    """The results of the model before training and of all runs, each with the label of its method."""
+    found = [("base", f"{OUT}/evals/base")]
+    for run, arm in RUNS.items():
+        budget = run.removeprefix(arm["name"]).rpartition("-seed")[0].lstrip("-") if len(BUDGETS) > 1 else ""
+        found.append((f"{arm['name']}@{budget}" if budget else arm["name"], f"{OUT}/evals/{run}"))
+    return found
