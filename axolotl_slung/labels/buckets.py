@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from ..labeling.scores import PAPER_CUTS, Pair
 
@@ -347,7 +348,10 @@ PRESETS = {
     "replace": (Action.TRAIN, Action.TRAIN, Action.REPLACE),
 }
 
-PRESET_KEYS = {Action.CONTROL_TOKEN: {"token": "<|risky|>"}, Action.REPLACE: {"text": "<{KIND}>"}}
+PRESET_KEYS: dict[Action, dict[str, Any]] = {
+    Action.CONTROL_TOKEN: {"token": "<|risky|>"},
+    Action.REPLACE: {"text": "<{KIND}>"},
+}
 """The keys that the buckets of presets have beside their action, by the action."""
 
 
