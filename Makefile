@@ -55,8 +55,8 @@ $(VENV)/.ready: pyproject.toml
 $(SNAKEMAKE_VENV)/.ready:
 	$(PYTHON) -m venv $(SNAKEMAKE_VENV)
 	$(SNAKEMAKE_VENV)/bin/python -m pip install --quiet "snakemake>=9.27,<10" snakemake-executor-plugin-slurm \
-		snakemake-executor-plugin-kubernetes snakemake-storage-plugin-fs
-	touch $@
+		snakemake-executor-plugin-kubernetes snakemake-storage-plugin-fs && touch $@ || \
+		echo "Snakemake could not be installed: the tests of example_configs/studies are skipped"
 
 # what the demo needs, and nothing for tests
 $(VENV)/.demo: pyproject.toml

@@ -21,7 +21,7 @@ def test_a_mix_trains(made, tmp_path, form):
         base_model=str(tiny_model(made)),
         datasets=[{"path": str(file), "ds_type": kind, "type": "completion"} for file in files],
         plugins=["axolotl_slung.SlungPlugin"],
-        slung={"method": "masked", "labelers": [{"type": "spans"}]},
+        slung={"method": "masked", "labelers": [{"type": "spans", "cuts": [1e-4, 0.99]}]},
         max_steps=2,
         sequence_len=256,
     )
@@ -42,7 +42,7 @@ def test_a_folder_of_a_mix_is_a_data_set(made, tmp_path):
         base_model=str(tiny_model(made)),
         datasets=[{"path": str(folder), "type": "completion"}],
         plugins=["axolotl_slung.SlungPlugin"],
-        slung={"method": "masked", "labelers": [{"type": "spans"}]},
+        slung={"method": "masked", "labelers": [{"type": "spans", "cuts": [1e-4, 0.99]}]},
         sequence_len=256,
     )
     prepared = prepare_in_process(config).train_dataset
