@@ -100,7 +100,8 @@ def test_the_list_and_the_configs(study):
         assert one["documents"] == 30 - dropped and one["epochs"] == 2
         header = (folder / "runs" / f"{name}.yml").read_text().split("\n\n")[0]
         assert f"arm {one['arm']}, seed 0" in header and f"loss: {one['loss_tokens']:,}." in header
-        assert all(line.startswith("#") and len(line) <= 130 for line in header.splitlines())
+        assert all(line.startswith("#") for line in header.splitlines())
+        assert all(len(line) <= 130 for line in header.splitlines() if "Written from " not in line)  # it names a path
         assert f"{name}.yml" in output and f"{one['loss_tokens']:,}" in output
     loss = {one["arm"]: one["loss_tokens"] for one in entries.values()}
     assert loss["masked"] < loss["miss50"] < loss["toxic_baseline"] == loss["unlikelihood"]

@@ -177,12 +177,21 @@ def printed_schema():
     return Draft202012Validator(schema)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "example_configs").glob("*.yml")), ids=lambda path: path.stem)
-def test_the_printed_schema_takes_the_examples(path, printed_schema):
-    block = yaml.safe_load(path.read_text(encoding="utf-8"))["slung"]
+EXAMPLES = {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (ROOT / "example_configs").glob("*.yml")
+}
+
+
+@pytest.mark.parametrize("name", sorted(name for name, example in EXAMPLES.items() if "slung" in example))
+def test_the_printed_schema_takes_the_examples(name, printed_schema):
+    block = EXAMPLES[name]["slung"]
     printed_schema.validate(block)
     for wrong in ({**block, "metod": "masked"}, {**block, "labelers": []}, {**block, "method": "unmasked"}):
         assert not printed_schema.is_valid(wrong)
+
+
+def test_only_instruction_tuning_has_no_block():
+    assert [name for name, example in EXAMPLES.items() if "slung" not in example] == ["olmo1b-tulu"]
 
 
 def test_a_labeler_of_a_data_set_that_is_not_there():
