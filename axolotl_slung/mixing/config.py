@@ -27,7 +27,7 @@ class Corpus(Block):
     split: str = Field("train", description="The split of a hub data set.")
     text_field: str = Field("text", description="The column of text, or a.b in nested mappings.")
     id_field: str = Field("id", description="The column of ids. Rows without one are named by file and line.")
-    licence: str | None = Field(None, description="The documents' license, in your words. The manifest repeats it.")
+    license: str | None = Field(None, description="The documents' license, in your words. The manifest repeats it.")
 
 
 class Attributes(Block):

@@ -51,7 +51,7 @@ def manifest_of(mix: Mix, inputs: Sequence[Input], tokenizer: Any, built: Built)
 def _of_entry(mix: Mix, role: str, number: int, inputs: Sequence[Input], states: Sequence[State]) -> dict[str, Any]:
     entry = getattr(mix, role)[number]
     files = [_of_file(one, state) for one, state in zip(inputs, states) if (one.role, one.entry) == (role, number)]
-    return {"path": entry.path, "licence": entry.licence, "files": files}
+    return {"path": entry.path, "license": entry.license, "files": files}
 
 
 def _of_file(one: Input, state: State) -> dict[str, Any]:
