@@ -76,7 +76,7 @@ def test_a_target_outside_the_columns_is_an_error(dtype, target):
 
 IN_TRITONS_INTERPRETER = """
 import torch
-from test_rows import check_rows
+from test_row_backends import check_rows
 from axolotl_slung.loss.rows_triton import log_odds_and_dlogits
 for dtype in (torch.float32, torch.bfloat16, torch.float16):
     for rows, vocabulary, *options in ((1, 2, 1.0, None), (3, 7, 1.0, None), (5, 1003, 0.25, None), (4, 9001, 2.0, 30.0),
