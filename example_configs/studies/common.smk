@@ -263,8 +263,8 @@ rule train:
     shell:
         # A killed run goes on from its last checkpoint, if the config has any and neither config nor data have changed.
         """
-        mkdir -p {OUT}/logs {OUT}/work {OUT}/runs/out
-        work={OUT}/work/{wildcards.run}
+        mkdir -p {OUT}/logs {OUT}/unfinished {OUT}/runs/out
+        work={OUT}/unfinished/{wildcards.run}
         sha256sum {OUT}/runs/{wildcards.run}.yml {params.data} > $work.now
         cmp -s $work.now $work.of || rm -rf $work
         mv $work.now $work.of

@@ -72,8 +72,8 @@ rule label:
         **resources_of("label"),
     shell:
         """
-        mkdir -p {OUT}/logs {OUT}/work
-        work={OUT}/work/labeled
+        mkdir -p {OUT}/logs {OUT}/unfinished
+        work={OUT}/unfinished/labeled
         {{ cat {OUT}/labelers.yml; find {params.risky:q} -type f -printf '%p %s %T@\\n' | sort; }} > $work.now
         cmp -s $work.now $work.of || rm -rf $work
         mv $work.now $work.of
@@ -110,8 +110,8 @@ rule mix:
         **resources_of("label"),
     shell:
         """
-        mkdir -p {OUT}/logs {OUT}/work
-        work={OUT}/work/mix
+        mkdir -p {OUT}/logs {OUT}/unfinished
+        work={OUT}/unfinished/mix
         {{ cat {OUT}/mix.yml; find {params.text:q} -type f -printf '%p %s %T@\\n' | sort; }} > $work.now
         cmp -s $work.now $work.of || rm -rf $work
         mv $work.now $work.of

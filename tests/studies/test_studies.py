@@ -224,7 +224,7 @@ def test_a_killed_study_goes_on_and_takes_nothing_half_made_for_whole(done):
     """Everything is killed at once in the middle of a training, as by a power cut."""
     out = done.folder / "studies" / "tofu-small"
     take_back(out)
-    work = out / "work" / "masked-seed0"
+    work = out / "unfinished" / "masked-seed0"
     fail = done.folder / "fail"
     fail.touch()
     before = len(done.calls())
@@ -251,9 +251,9 @@ def test_a_killed_study_goes_on_and_takes_nothing_half_made_for_whole(done):
 def test_work_on_other_data_is_thrown_away(done):
     out = done.folder / "studies" / "tofu-small"
     take_back(out)
-    work = out / "work" / "masked-seed0"
+    work = out / "unfinished" / "masked-seed0"
     work.mkdir(parents=True)
     (work / "old.txt").touch()
-    (out / "work" / "masked-seed0.of").write_text("other digests")
+    (out / "unfinished" / "masked-seed0.of").write_text("other digests")
     done.run("tofu").check()
     assert not (out / "runs" / "out" / "masked-seed0" / "old.txt").exists()
