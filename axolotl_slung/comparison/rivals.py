@@ -53,7 +53,7 @@ class Rival:
         if self.interval.is_noise is None:
             return "not known"
         if self.interval.is_noise:
-            return "explains it as well"
+            return "may explain it as well"
         better = (self.interval.difference > 0) == self.higher_is_better
         return "falls short of it" if better else "explains it better"
 
@@ -137,7 +137,7 @@ def rivals_view(evaluations: Evaluations, rivals: Rivals) -> list[Section]:
     missing = "" if evaluations.before else " The model before training was not named (--before LABEL)."
     note = (
         "Each row is another explanation of a method's number: AUROC, or the toxicity of generations. Difference is the "
-        "method's less the rival's, with its 95 % interval, paired by comment or prompt where samples are there. As well: 0 "
+        "method's less the rival's, with its 95 % interval, paired by comment or prompt where samples are there. May as well: 0 "
         "is in the interval, which is wide for few documents. Better or falls short: it is not. Steered by: that method's "
         f"states are moved away from toxic comments while it writes.{missing}"
     )

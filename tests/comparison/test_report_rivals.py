@@ -88,9 +88,9 @@ def test_each_rival_is_a_row_with_a_paired_interval_and_words(tmp_path, arms):
     printed, figures = run(tmp_path, arms, "--before", "before")
     assert "Rival explanations" in printed and {row["method"] for row in figures["rivals"]} == {"masked", "plain"}
     for method, rival, finding in (
-        ("masked", "the comments' words", "explains it as well"),
+        ("masked", "the comments' words", "may explain it as well"),
         ("masked", "any probe (random classes)", "falls short of it"),
-        ("masked", "its embeddings (layer 0)", "explains it as well"),
+        ("masked", "its embeddings (layer 0)", "may explain it as well"),
         ("plain", "the comments' words", "explains it better"),
     ):
         row = found(figures, method, rival)
@@ -102,7 +102,7 @@ def test_each_rival_is_a_row_with_a_paired_interval_and_words(tmp_path, arms):
     of_states = {row["method"]: row["finding"] for row in read if row["task"] == "slung_civilcomments"}
     assert of_states == {"masked": "falls short of it", "plain": "explains it better"}
     of_answers = [row for row in read if row["task"] == "slung_zeroshot"]
-    assert {row["finding"] for row in of_answers} == {"explains it as well"} and of_answers[0]["how"] == "not paired"
+    assert {row["finding"] for row in of_answers} == {"may explain it as well"} and of_answers[0]["how"] == "not paired"
 
 
 def test_a_steered_model_is_a_rival_of_a_less_toxic_one(tmp_path, arms):
@@ -113,9 +113,9 @@ def test_a_steered_model_is_a_rival_of_a_less_toxic_one(tmp_path, arms):
         if row["method"] == "masked" and "steered" in row["rival"]
     }
     assert steered == {
-        "before steered by -4": "explains it as well",
+        "before steered by -4": "may explain it as well",
         "before steered by -2": "falls short of it",
-        "plain steered by -4": "explains it as well",
+        "plain steered by -4": "may explain it as well",
         "plain steered by -2": "falls short of it",
     }
 
@@ -137,7 +137,7 @@ def test_layers_stand_beside_those_of_the_model_before_training(tmp_path, arms):
         tuple(line.split()[:2]): line for line in part.splitlines() if line.strip().startswith(("masked ", "plain "))
     }
     assert "falls short of it" in rows["masked", "1"] and "explains it better" in rows["plain", "1"]
-    assert "explains it as well" in rows["masked", "0"]
+    assert "may explain it as well" in rows["masked", "0"]
     without, figures = run(tmp_path, arms)
     assert "Less the model before training" not in without
     assert "was not named" in " ".join(without.split()) and {row["method"] for row in figures["rivals"]} > {"before"}
