@@ -140,15 +140,11 @@ def _faults(plan: Plan, base: Any) -> Iterator[str]:
 def _missing(data: str | None) -> Iterator[str]:
     if data is None:
         return
-    if _is_pattern(data):
+    if glob.has_magic(data):
         if not any(Path(name).is_file() for name in glob.iglob(data, recursive=True)):
             yield f"data: {data}: no file has such a name; check the path, or make the data first"
     elif not Path(data).exists():
         yield f"data: {data}: no such file or folder; check the path, or make the data first"
-
-
-def _is_pattern(path: str) -> bool:
-    return glob.has_magic(path)
 
 
 def _config(base: Mapping, arm: Arm, seed: int, output: str, data: str | None) -> dict[str, Any]:
@@ -185,11 +181,11 @@ def _filled(entry: Mapping, data: str) -> dict[str, Any]:
     entry = {key: value for key, value in entry.items() if key not in ("path", "data_files")}
     form = None if Path(data).is_dir() else form_of(Path(data))
     form = {} if form is None or entry.get("ds_type") else {"ds_type": form}
-    if not _is_pattern(data):
+    if not glob.has_magic(data):
         return {"path": data, **form, **entry}
     plain = []
     for part in Path(data).parts[:-1]:
-        if _is_pattern(part):
+        if glob.has_magic(part):
             break
         plain.append(part)
     # Axolotl reads `data_files` from the current folder if `path` is a folder

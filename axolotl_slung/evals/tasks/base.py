@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -83,16 +83,12 @@ class SlungTask(ConfigurableTask):
         It gets the values in the order of their documents' ids: what is drawn or fitted must not depend on the ranks.
         """
         if self._ranks == 1:
-            return compute(dict(sorted(values.items(), key=itemgetter(0))))
+            return compute(_ordered(values.items()))
         from torch import distributed
 
         parts: list | None = [None] * self._ranks if distributed.get_rank() == 0 else None
         distributed.gather_object(values, parts, dst=0)
-        found = [
-            compute(dict(sorted((item for part in parts for item in part.items()), key=itemgetter(0))))
-            if parts
-            else None
-        ]
+        found = [compute(_ordered(item for part in parts for item in part.items())) if parts else None]
         distributed.broadcast_object_list(found, src=0)
         return found[0]
 
@@ -116,6 +112,8 @@ class SlungTask(ConfigurableTask):
             docs[instance.doc["id"]] = instance.doc
             answers.setdefault(instance.doc["id"], []).extend(self.answers_of(instance))
         self._measured = dict(zip(docs, self.measure(list(docs.values()), [answers[place] for place in docs])))
+        # once: some metrics are found by a look at all documents
+        self._of = {name: metric.of for name, metric in self.metrics().items()}
 
     def answers_of(self, instance) -> list:
         """The model's answers to one request."""
@@ -126,13 +124,17 @@ class SlungTask(ConfigurableTask):
         if "bypass" in self._metric_fn_list:
             return {"bypass": 999}
         measured = self._measured[doc["id"]]
-        return {name: measured[metric.of] for name, metric in self.metrics().items()}
+        return {name: measured[of] for name, of in self._of.items()}
 
     def aggregation(self) -> dict:
         return {**self._aggregation_list, **{name: metric.aggregate for name, metric in self.metrics().items()}}
 
     def higher_is_better(self) -> dict:
         return {name: metric.higher_is_better for name, metric in self.metrics().items()}
+
+
+def _ordered(items: Iterable[tuple[Any, Any]]) -> dict:
+    return dict(sorted(items, key=itemgetter(0)))
 
 
 def _metadata_of_manager() -> Mapping:
