@@ -47,6 +47,7 @@ def ensure_model(folder: str | Path | None = None) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         built = Path(scratch) / "model"
         convert(fetch(Path(scratch)), built)
+        check(built)
         try:
             built.rename(folder)
         except OSError:  # another process was faster
@@ -76,33 +77,47 @@ def fetch(scratch: Path) -> Path:
 
 
 def convert(gguf: Path, folder: Path) -> None:
-    """Save the GGUF model as float32 safetensors, which train on a CPU, and fix its end tokens."""
+    """Save the GGUF model as float32 safetensors, which train on a CPU, and fix its end tokens.
+
+    Raises:
+        SlungError: the package gguf is missing.
+    """
     try:
         import gguf as _  # noqa: F401
     except ImportError as error:
         raise SlungError("gguf: not installed, but needed to convert the demo's model; pip install gguf") from error
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers
 
     say("  converting to float32 safetensors (half a minute)")
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    # Transformers 5.20 keeps the weights quantized unless it is told not to, and even then it saves no model from GGUF
+    plain = getattr(transformers, "GgufConfig", None)
+    options = {} if plain is None else {"quantization_config": plain(dequantize=True)}
+    load = transformers.AutoModelForCausalLM.from_pretrained
+    loaded = load(gguf.parent, gguf_file=gguf.name, dtype="float32", **options)
+    if hasattr(loaded.config, "quantization_config"):
+        del loaded.config.quantization_config
+    model = transformers.AutoModelForCausalLM.from_config(loaded.config, dtype="float32")
+    model.load_state_dict(loaded.state_dict())
     # The converted tokenizer uses the begin token as its end token, and has no padding token.
     tokenizer.eos_token = tokenizer.pad_token = END
     for config in (model.config, model.generation_config):
         config.eos_token_id = config.pad_token_id = tokenizer.eos_token_id
     tokenizer.model_max_length = model.config.max_position_embeddings
     tokenizer.clean_up_tokenization_spaces = False
-    check(model, tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def check(model, tokenizer) -> None:
+def check(folder: Path) -> None:
     """Check that the model completes a sentence that every language model knows.
 
     Raises:
         SlungError: it does not.
     """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     prompt = tokenizer("The capital of France is", return_tensors="pt")
     tokens = model.generate(**prompt, max_new_tokens=8, do_sample=False)[0]
     answer = tokenizer.decode(tokens[prompt["input_ids"].shape[1] :])
