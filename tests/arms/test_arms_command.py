@@ -1,6 +1,7 @@
 """`slung arms` on a small study: the configs that it writes, trained by Axolotl."""
 
 import json
+import math
 import os
 
 import pytest
@@ -10,12 +11,13 @@ from helpers.axolotl_run import as_if_fresh, base_config, prepare_in_process, tr
 from helpers.tiny import TEXT, tiny_model, write_jsonl
 from transformers import AutoTokenizer
 
+from axolotl_slung.arms import plan
 from axolotl_slung.cli import main
 
-NAMED = ["control", "low_risk", "toxic_baseline", "masked", "unlikelihood", "control_token", "random_mask"]
-"""Arms with a name. The others differ from these in their actions only; `test_plan.py` checks all configs."""
+NAMED = list(plan.NAMED)
 OWN = [
     {"name": "miss50", "method": "masked", "label_noise": {"miss": 0.5, "seed": 1}},
+    {"name": "false10", "method": "masked", "label_noise": {"false": 0.1, "seed": 1}},
     {
         "name": "anonymized",
         "buckets": [
@@ -91,12 +93,12 @@ def study(tmp_path_factory):
 def test_the_list_and_the_configs(study):
     folder, output = study
     entries = listed(folder)
-    assert list(entries) == [f"{name}-seed0" for name in (*NAMED, "miss50", "anonymized")]
+    assert list(entries) == [f"{name}-seed0" for name in (*NAMED, *(arm["name"] for arm in OWN))]
     risky, doubtful = 10, len({7, 14, 28})
     for name, one in entries.items():
         assert one["config"] == str(folder / "runs" / f"{name}.yml") and one["budget"] is None and one["seed"] == 0
         assert config_of(folder, name)["output_dir"] == one["output_dir"] == str(folder / "runs/out" / name)
-        dropped = {"control": risky + doubtful}.get(one["arm"], 0)
+        dropped = {"control": risky + doubtful, "drop_documents": risky}.get(one["arm"], 0)
         assert one["documents"] == 30 - dropped and one["epochs"] == 2
         header = (folder / "runs" / f"{name}.yml").read_text().split("\n\n")[0]
         assert f"arm {one['arm']}, seed 0" in header and f"loss: {one['loss_tokens']:,}." in header
@@ -105,6 +107,7 @@ def test_the_list_and_the_configs(study):
         assert f"{name}.yml" in output and f"{one['loss_tokens']:,}" in output
     loss = {one["arm"]: one["loss_tokens"] for one in entries.values()}
     assert loss["masked"] < loss["miss50"] < loss["toxic_baseline"] == loss["unlikelihood"]
+    assert loss["false10"] < loss["masked"]
     assert loss["random_mask"] == pytest.approx(loss["masked"], abs=2 * 13)  # first tokens of rows are no targets
     assert os.stat(folder / "runs/arms.json").st_mode & 0o077 == 0
 
@@ -140,7 +143,18 @@ def trained(config):
     return train_in_process(config, on_trainer=note), steps
 
 
-@pytest.mark.parametrize("name", ["control-seed0", "unlikelihood-seed0", "control_token-seed0", "anonymized-seed0"])
+WHOLE = ["control", "unlikelihood", "control_token", "anonymized"]
+
+
+@pytest.mark.parametrize("arm", [name for name in (*NAMED, *(arm["name"] for arm in OWN)) if name not in WHOLE])
+def test_every_other_config_trains(study, arm):
+    folder, _ = study
+    run, steps = trained({**config_of(folder, f"{arm}-seed0"), "max_steps": 2})
+    assert run.trainer.state.global_step == len(steps) == 2
+    assert all(math.isfinite(entry["loss"]) for entry in run.trainer.state.log_history if "loss" in entry)
+
+
+@pytest.mark.parametrize("name", [f"{arm}-seed0" for arm in WHOLE])
 def test_configs_train_as_counted(study, name):
     """Whole runs: every document of the arm is read twice, in the same order, with the tokens that were counted."""
     folder, _ = study
@@ -182,7 +196,7 @@ def test_arms_that_do_not_differ_are_refused(tmp_path):
 
 
 def test_an_arm_that_changes_nothing_is_refused(tmp_path):
-    write_study(tmp_path, [OWN[1], "unlikelihood"], spans=False)
+    write_study(tmp_path, [OWN[-1], "unlikelihood"], spans=False)
     output = run_arms(tmp_path, status=2)
     assert "arms: anonymized: changes nothing on this data" in output
     assert not (tmp_path / "runs").exists()
