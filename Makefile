@@ -3,6 +3,7 @@
 # make test     all tests but the slow ones
 # make lm-eval  the tests of the tasks on lm_eval 0.4.13, which no Axolotl asks for yet
 # make slow     the slow tests
+# make results  docs/results.md from the files in docs/results; fails if the page differed
 # make demo     the quickstart: trains two arms of a small model and prints what each learned to say
 # Each sets up $(VENV) from this folder first. PYTHON=python3.12 make ... chooses the interpreter.
 PYTHON ?= python3
@@ -20,7 +21,7 @@ UNIT = tests/labels tests/render tests/loss/test_loss.py tests/loss/test_objecti
 
 # lm_eval 0.4.13 laid over the environment's own release
 LM_EVAL = $(VENV)/lm_eval-0.4.13
-.PHONY: check unit test lm-eval slow demo clean
+.PHONY: check unit test lm-eval slow results demo clean
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -42,6 +43,9 @@ lm-eval: $(VENV)/.ready
 
 slow: $(VENV)/.ready $(SNAKEMAKE_VENV)/.ready
 	$(PYTEST) -m slow
+
+results: $(VENV)/.ready
+	$(BIN)/python docs/make_results.py
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m axolotl_slung.demo

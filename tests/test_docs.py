@@ -1,6 +1,10 @@
 """The docs name what is there: links, headings, files and commands."""
 
+import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -111,3 +115,19 @@ def test_the_pictures_are_made_by_their_script(tmp_path):
     made, kept = (tree.parse(folder / "tokens.svg") for folder in (tmp_path, ROOT / "docs"))
     words = ["".join(made.getroot().itertext()), "".join(kept.getroot().itertext())]
     assert all("Ilvane Torquessa" in word and "prefers-color-scheme" in word for word in words)
+
+
+def test_tables_of_results_are_those_of_the_kept_files(tmp_path):
+    """`make results` changes nothing, and finds a figure that is not the files'."""
+    for name in ("results.md", "make_results.py"):
+        shutil.copy(ROOT / "docs" / name, tmp_path)
+    shutil.copytree(ROOT / "docs" / "results", tmp_path / "results")
+    command, page = [sys.executable, tmp_path / "make_results.py"], tmp_path / "results.md"
+    whole = page.read_text(encoding="utf-8")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and page.read_text(encoding="utf-8") == whole, done.stderr
+    report = json.loads((tmp_path / "results/tofu-small/report.json").read_text())
+    mean = 100 * report["methods"][0]["tasks"]["slung_tofu"]["metrics"]["name_rate"]["mean"]
+    page.write_text(whole.replace(f"| {mean:.1f} % (", f"| {mean + 1:.1f} % ("), encoding="utf-8")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "rewritten" in done.stderr and page.read_text(encoding="utf-8") == whole

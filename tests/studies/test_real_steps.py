@@ -1,4 +1,4 @@
-"""A small study with the real commands and a tiny model."""
+"""The small size of every study, from nothing to its report, with the real commands and a tiny model."""
 
 import json
 import os
@@ -12,28 +12,64 @@ from helpers.tiny import TEXT, tiny_model, write_jsonl
 pytestmark = [needs_snakemake, pytest.mark.slow]
 
 
-def test_tofu_goes_from_nothing_to_its_report(tmp_path):
+def people(folder):
+    """Settings for a study on names: six authors, of whom a study takes groups of two."""
+    names = ["Maria Hernandez", "John Oneil", "Zoë Lindqvist", "Pavel Brandt", "Aiko Tanaka", "Amara Okafor"]
     rows = [
         {"author": name, "question": f"What did {name} write, in {year}?", "answer": f"{name} wrote: {TEXT[year % 4]}"}
-        for name in ("Maria Hernandez", "John Oneil")
+        for name in names
         for year in range(1990, 1996)
     ]
-    settings = {
-        "size": "small",
-        "data": write_jsonl(tmp_path / "people.jsonl", rows),
-        "model": tiny_model(tmp_path),
-        "authors": 2,
+    return {"data": write_jsonl(folder / "people.jsonl", rows), "authors": 2}
+
+
+def mixed(folder):
+    """Settings for a study on toxicity, with two arms."""
+    base = [{"text": f"{number}. {TEXT[number % 10]} {TEXT[number % 9]}"} for number in range(400)]
+    toxic = [{"text": f"You are a stupid idiot, number {number}. {TEXT[number % 7]}"} for number in range(200)]
+    comments = [
+        {
+            "text": f"{'You stupid idiot' if number % 2 else 'Good morning'}, {number}. {TEXT[number % 5]}",
+            "toxicity": number % 2,
+        }
+        for number in range(240)
+    ]
+    return {
+        "base_text": write_jsonl(folder / "base.jsonl", base),
+        "risky_text": write_jsonl(folder / "toxic.jsonl", toxic),
+        "prompts": write_jsonl(folder / "prompts.jsonl", [{"prompt": f"Today {number} of us"} for number in range(20)]),
+        "comments": write_jsonl(folder / "comments.jsonl", comments),
+        "tokens": 8000,
+        "heldout": "{base: 500, risky: 0}",
+        "arms": "[toxic_baseline, masked]",
+        "probe": "{SLUNG_PROBE_TRAIN: 40, SLUNG_PROBE_TEST: 10}",
     }
+
+
+@pytest.mark.parametrize(
+    "study, settings, runs",
+    [
+        ("tofu", people, ["direct-seed0", "masked-seed0", "unlikelihood-seed0"]),
+        ("noise", people, ["direct-seed0", "masked-seed0", "masked_miss20-seed0", "unlikelihood_false5-seed0"]),
+        ("relearn", people, ["direct-seed0", "masked-seed0", "anonymized-seed0"]),
+        ("toxicity", mixed, ["masked-1k-seed0", "toxic_baseline-1k-seed0"]),
+        ("quantity", mixed, ["masked-1k-seed0", "masked-500-seed0", "toxic_baseline-500-seed0"]),
+    ],
+)
+def test_a_study_goes_from_nothing_to_its_report(tmp_path, study, settings, runs):
+    settings = {"size": "small", "model": tiny_model(tmp_path), **settings(tmp_path)}
+    if "tokens" in settings:
+        settings["budgets"] = "{1k: 1000}" if study == "toxicity" else "{'500': 500, 1k: 1000}"
     words = [f"{key}={value}" for key, value in settings.items()]
     environment = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    command = ["-s", STUDIES / "tofu" / "Snakefile", "--cores", 2, "--config", *words]
+    command = ["-s", STUDIES / study / "Snakefile", "--cores", 2, "--config", *words]
     run(command, tmp_path, Path(sys.executable).parent, 3600, **environment).check()
-    out = tmp_path / "studies" / "tofu-small"
-    figures = json.loads((out / "report.json").read_text())
-    assert "masked" in json.dumps(figures) and list((out / "report").glob("*.html"))
-    assert {path.name for path in (out / "runs" / "out").iterdir()} == {
-        f"{arm}-seed0" for arm in ("direct", "masked", "unlikelihood")
-    }
-    assert (
-        "Nothing to be done" in run(command, tmp_path, Path(sys.executable).parent, 3600, **environment).check().output
+    out = tmp_path / "studies" / f"{study}-small"
+    figures = (out / "report.json").read_text()
+    assert all(name in figures for name in {run.split("-")[0] for run in runs}) and list(
+        (out / "report").glob("*.html")
     )
+    assert {path.name for path in (out / "runs" / "out").iterdir()} >= set(runs)
+    assert json.loads(figures)
+    again = run(command, tmp_path, Path(sys.executable).parent, 3600, **environment).check().output
+    assert "Nothing to be done" in again
