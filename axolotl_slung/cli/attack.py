@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import yaml
 
+from ..yaml_text import load_yaml
 from .ending import say, settings
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -241,7 +242,7 @@ def _overrides(given) -> dict:
         if not (key and sign):
             raise click.UsageError("--set: expected KEY=VALUE, such as learning_rate=1e-5")
         try:
-            found[key] = yaml.safe_load(value)
+            found[key] = load_yaml(value)
         except yaml.YAMLError:
             raise click.UsageError(f"--set: {key}: its value is not valid YAML; quote it") from None
         if isinstance(found[key], str):

@@ -8,6 +8,7 @@ import yaml
 from ..config import SlungConfig
 from ..errors import FileError, closest, os_problem, yaml_problem
 from ..faults import checked
+from ..yaml_text import load_yaml
 
 
 def read_block(config: str | None, labelers: tuple[str, ...], **others) -> SlungConfig:
@@ -57,8 +58,8 @@ def read_yaml(path: str):
         FileError: the file cannot be read, or is not valid YAML. The message names the line, and quotes none.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            return yaml.safe_load(file)
+        with open(path, "rb") as file:
+            return load_yaml(file.read().decode("utf-8"))
     except OSError as error:
         raise FileError(os_problem(error, path)) from None
     except UnicodeDecodeError as error:
@@ -86,7 +87,7 @@ def read_tokenizer(name: str):
 
 def _labeler(text: str):
     try:
-        entry = yaml.safe_load(text)
+        entry = load_yaml(text)
     except yaml.YAMLError:
         raise click.UsageError("--labeler: not valid YAML; write --labeler '{type: profanity}'") from None
     return {"type": entry} if isinstance(entry, str) else entry

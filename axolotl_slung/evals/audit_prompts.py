@@ -11,6 +11,7 @@ import yaml
 
 from ..errors import SlungError, kind_of, yaml_problem
 from ..storage import read_text
+from ..yaml_text import load_yaml
 
 ANY = "any"
 CONTEXT = "{context}"
@@ -47,7 +48,7 @@ def with_context(prompt: str, context: str) -> str:
 
 def _parsed(text: str, path: str) -> dict[str, list[str]]:
     try:
-        given = yaml.safe_load(text)
+        given = load_yaml(text)
     except yaml.YAMLError as error:
         raise SlungError(f"{_OPTION}: {path}: {yaml_problem(error)}; correct the file") from None
     if not isinstance(given, dict):

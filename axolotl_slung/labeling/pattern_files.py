@@ -14,6 +14,7 @@ import yaml
 
 from ..errors import closest, few, kind_of, meant, yaml_problem
 from ..storage import read_text
+from ..yaml_text import load_yaml
 from .base import LabelerError
 from .pattern_checks import CHECKS, Check
 from .text.linear import Linear
@@ -61,15 +62,18 @@ def patterns_of_file(place: str, path: Path) -> list[Pattern]:
     text = read_text(place, path)
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        entries = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        pairs = tree.value if isinstance(tree, yaml.MappingNode) else []
+        names = [key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode)]
+        for name, times in Counter(names).items():
+            if times > 1:
+                raise _error(
+                    where, "is defined twice, and YAML would keep only the last one; rename or remove one", name
+                )
+        entries = load_yaml(text)
+    except (yaml.YAMLError, RecursionError) as error:
         raise _error(where, f"is {yaml_problem(error)}") from None
     if not isinstance(entries, dict) or not entries:
         raise _error(where, "has no patterns; write `name: 'expression'`, one per line")
-    names = [key.value for key, _ in tree.value]
-    for name, times in Counter(names).items():
-        if times > 1:
-            raise _error(where, "is defined twice, and YAML would keep only the last one; rename or remove one", name)
     return [_compiled(where, name, entry, name) for name, entry in entries.items()]
 
 

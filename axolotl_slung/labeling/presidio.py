@@ -15,6 +15,7 @@ import yaml
 
 from ..errors import first_line, get_logger, yaml_problem
 from ..storage import read_text
+from ..yaml_text import load_yaml
 from .base import Labeler, LabelerError, Span, TextProblem, utf8_safe
 from .registry import check_installed
 
@@ -209,7 +210,7 @@ class PresidioLabeler(Labeler):
         where = f"{self.key}.nlp_engine"
         text = read_text(where, self.config)  # pyright: ignore[reportArgumentType]
         try:
-            config = yaml.safe_load(text)
+            config = load_yaml(text)
         except yaml.YAMLError as error:
             raise LabelerError(f"{where}: {self.config}: {yaml_problem(error)}; fix this line") from None
         config = config if isinstance(config, dict) else {}

@@ -18,8 +18,9 @@ from helpers import ROOT
 
 import axolotl_slung
 from axolotl_slung.cli import main
+from axolotl_slung.cli.block import read_yaml
 from axolotl_slung.cli.ending import STATUSES
-from axolotl_slung.errors import SlungError, few, first_line, get_logger, kind_of, meant, os_problem, yaml_problem
+from axolotl_slung.errors import FileError, SlungError, few, first_line, get_logger, kind_of, meant, os_problem
 from axolotl_slung.visible import visible
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\u2066\u2028\x85\r\nError: forged\udcff\U000e0041"
@@ -239,14 +240,36 @@ def test_data_is_described_and_not_quoted():
     assert first_line(KeyError()) == "KeyError"
 
 
-@pytest.mark.parametrize("text", ["a: *Jane", "a: !Jane x", "a: 'Jane", "Jane: [", "\tJane: x", "Jane: a: b", "%Jane"])
-def test_broken_yaml_is_not_quoted(text):
-    import yaml
+BROKEN = ["a: *Jane", "a: !Jane x", "a: 'Jane", "Jane: [", "\tJane: x", "Jane: a: b", "%Jane", "Jane: 1\nb: 2\nJane: 3"]
+BROKEN += [
+    "Jane: 2020-13-45",
+    "Jane: 0x_",
+    "a: !!int Jane",
+    "a: !!bool Jane",
+    "a: !!timestamp Jane",
+    "a: " + "9" * 6000,
+]
+BROKEN += ["Jane: " + "[" * 5000, "{Jane: " * 3000, "a: {Jane: 1, Jane: 2}"]
 
-    with pytest.raises(yaml.YAMLError) as caught:
-        yaml.safe_load(text)
-    said = yaml_problem(caught.value)
-    assert "Jane" not in said and "not valid YAML: " in said
+
+@pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))
+def test_broken_yaml_is_not_quoted(text, tmp_path):
+    (tmp_path / "config.yml").write_text(text)
+    with pytest.raises(FileError) as caught:
+        read_yaml(str(tmp_path / "config.yml"))
+    said = str(caught.value)
+    assert "Jane" not in said and "config.yml: not valid YAML: " in said and said.endswith("; fix this line")
+
+
+def test_a_key_that_replaces_a_merged_one_is_not_there_twice(tmp_path):
+    (tmp_path / "config.yml").write_text("a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, y: 4, 1: 0, '1': 0}\n")
+    assert read_yaml(str(tmp_path / "config.yml"))["c"] == {"x": 3, "y": 4, 1: 0, "1": 0}
+
+
+def test_the_byte_that_is_not_utf_8_is_counted_from_the_beginning(tmp_path):
+    (tmp_path / "config.yml").write_bytes(b"name: caf\xe9")
+    with pytest.raises(FileError, match=r"config\.yml: not UTF-8 \(at byte 9\); save it as UTF-8"):
+        read_yaml(str(tmp_path / "config.yml"))
 
 
 def test_errors_of_the_system_say_what_to_do():
