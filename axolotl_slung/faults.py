@@ -140,6 +140,10 @@ def _told(problem: dict, path: str, block: Mapping | None) -> Fault:
     if problem["type"] == "float_parsing" and (digits := re.fullmatch(r"(\d+(?:[.,]\d+)?) ?(%?)", str(value))):
         number = float(digits[1].replace(",", ".")) / (100 if digits[2] else 1)
         return Fault(place, (f"{path}: {value}: expected a number; did you mean {number:g}?",), value=number)
+    if problem["type"] == "int_parsing" and re.fullmatch(r"\d{1,9}(\.\d{1,9})?[eE]\+?\d{1,2}", str(value)):
+        # YAML 1.1 reads 4e9 as text
+        number = int(float(value))
+        return Fault(place, (f"{path}: {value}: expected a whole number; did you mean {number:_}?",), value=number)
     for start, what in KINDS:
         if problem["type"].startswith(start):
             return Fault(place, _form(path, what, value, key, place))
@@ -245,7 +249,7 @@ def _own(place, path, message: str, key: str, value) -> Fault:
         return Fault(place, (f"{path}: {message}; did you mean {meant}?",), value=meant)
     about = re.match(r"`(\w+)`: (.*)", message, re.DOTALL)
     if about:
-        return Fault((*place, about[1]), (f"{path}.{about[1]}: {about[2]}",))
+        return Fault((*place, about[1]), (f"{path}{'.' * bool(path)}{about[1]}: {about[2]}",))
     return Fault(place, (f"{path}: {message}",))
 
 

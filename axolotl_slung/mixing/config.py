@@ -11,8 +11,9 @@ from ..errors import SlungError, few, kind_of, meant
 from ..faults import lines_of
 from ..labeling.blocks import Block, Float, Int
 
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
-"""What the name of a budget looks like: it names a folder."""
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
+"""What the name of a budget looks like, here and in `arms.yml`: it names a folder."""
+_MOST_SEED = (1 << 63) - 1
 
 
 class MixError(SlungError):
@@ -86,7 +87,7 @@ class Mix(Block):
     tokenizer: str = Field(min_length=1, description="The folder or hub name of the model whose tokens are counted.")
     base: list[Corpus] = Field(min_length=1, description="The base corpus.")
     risky: list[Risky] = Field(min_length=1, description="Where risky documents are chosen from.")
-    criteria: Literal["paper"] | Criteria = Field(Criteria(), description="Which risky documents are chosen.")
+    criteria: Criteria = Field(Criteria(), description="Which risky documents are chosen.")
     tokens: Int = Field(gt=0, description="Tokens of each stream.")
     budgets: dict[str, Int] = Field(
         min_length=1, max_length=100, description="Names of budgets, with their risky tokens."
@@ -98,8 +99,12 @@ class Mix(Block):
     @field_validator("criteria", mode="before")
     @classmethod
     def _preset(cls, value: Any):
-        if isinstance(value, str) and value != "paper":
-            raise ValueError(f"{few([value])}: expected `paper` or a mapping{meant(value, ['paper'])}")
+        if value == "paper":
+            return PAPER
+        if value is not None and not isinstance(value, (dict, Criteria)):
+            shown = few([value]) if isinstance(value, str) and value else kind_of(value)
+            guess = meant(value, ["paper"]) or "; write {min_highest: 0.99}"
+            raise ValueError(f"{shown}: expected `paper` or a mapping{guess}")
         return Criteria() if value is None else value
 
     @field_validator("budgets", mode="before")
@@ -111,30 +116,32 @@ class Mix(Block):
                     f"a name is {kind_of(name)}; write {{20M: 20_000_000}}, and quote names of digits only"
                 )
             if not NAME.fullmatch(name):
-                raise ValueError(f"{few([name])}: expected letters, digits and _ . - only; it names a folder")
+                raise ValueError(
+                    f"{few([name]) or kind_of(name)}: expected up to 60 letters, digits and _ . -, without . or - in front; "
+                    "choose another name, because it names a folder"
+                )
+        names = [name.lower() for name in value] if isinstance(value, dict) else []
+        if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
+            # some file systems see no difference between capitals and small letters
+            raise ValueError(f"{twice}: is there twice, in capitals and small letters; choose another name")
         return value
 
     @model_validator(mode="after")
     def _fit(self):
         for name, budget in self.budgets.items():
             if budget < 0:
-                raise ValueError(f"`budgets`: {name}: expected 0 or more")
+                raise ValueError(f"`budgets`: {name}: {budget}: expected a number at least 0; raise it")
             if budget > self.tokens:
                 raise ValueError(f"`budgets`: {name}: is larger than `tokens` ({self.tokens}); lower it")
         if twice := _twice(list(self.budgets.values())):
             raise ValueError(f"`budgets`: {twice} is there twice; remove one")
         if twice := _twice(self.seeds):
             raise ValueError(f"`seeds`: {twice} is there twice; remove one")
-        if not all(0 <= seed < 1 << 63 for seed in self.seeds):
-            raise ValueError("`seeds`: expected whole numbers from 0 on")
-        if self.chosen.max_characters and (self.chosen.min_characters or 0) > self.chosen.max_characters:
+        if wrong := [seed for seed in self.seeds if not 0 <= seed <= _MOST_SEED]:
+            raise ValueError(f"`seeds`: {wrong[0]}: expected a whole number from 0 to {_MOST_SEED}; choose another")
+        if self.criteria.max_characters and (self.criteria.min_characters or 0) > self.criteria.max_characters:
             raise ValueError("`criteria`: min_characters is larger than max_characters; correct one of them")
         return self
-
-    @property
-    def chosen(self) -> Criteria:
-        """The criteria, whatever they are called."""
-        return PAPER if self.criteria == "paper" else self.criteria
 
     @property
     def levels(self) -> list[tuple[str, int]]:
@@ -143,7 +150,7 @@ class Mix(Block):
 
     def settings(self) -> dict[str, Any]:
         """The file's content with all defaults, as JSON values."""
-        return {**self.model_dump(mode="json"), "criteria": self.chosen.model_dump(mode="json", exclude_none=True)}
+        return {**self.model_dump(mode="json"), "criteria": self.criteria.model_dump(mode="json", exclude_none=True)}
 
 
 def _twice(values: list[int]) -> str:
@@ -170,7 +177,7 @@ def _check_scores(mix: Mix) -> None:
     """Check that every source of risky documents has the scores that the criteria ask for."""
     for number, one in enumerate(mix.risky):
         for criterion, kind in (("min_language", "language"), ("min_document", "document")):
-            if getattr(mix.chosen, criterion) is None:
+            if getattr(mix.criteria, criterion) is None:
                 continue
             if one.attributes is not None and getattr(one.attributes, kind) is None:
                 key = f"risky[{number}].attributes.{kind}"

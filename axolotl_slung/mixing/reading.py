@@ -90,7 +90,7 @@ class Reading:
             if document is None:
                 continue
             counts["documents"] += 1
-            reason = failed(document, self.mix.chosen) if one.role == "risky" else None
+            reason = failed(document, self.mix.criteria) if one.role == "risky" else None
             if reason is None:
                 lines.append(line)
                 documents.append(document)

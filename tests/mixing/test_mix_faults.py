@@ -36,10 +36,17 @@ FAULTS = {
     "budgets: large: is larger than `tokens` (30000)": {"budgets": {"large": 30_001}},
     "budgets: 500 is there twice": {"budgets": {"a": 500, "b": 500}},
     "budgets: a name is a number; write {20M: 20_000_000}": {"budgets": {20: 500}},
-    "budgets: ../up: expected letters": {"budgets": {"../up": 500}},
-    "budgets: a: expected 0 or more": {"budgets": {"a": -1}},
+    "budgets: ../up: expected up to 60 letters": {"budgets": {"../up": 500}},
+    "budgets: -x: expected up to 60 letters": {"budgets": {"-x": 500}},
+    "…: expected up to 60 letters": {"budgets": {"a" * 300: 500}},
+    "budgets: a: is there twice, in capitals and small letters": {"budgets": {"a": 500, "A": 600}},
+    "tokens: 4e9: expected a whole number; did you mean 4_000_000_000?": {"tokens": "4e9"},
+    "seeds: 9223372036854775808: expected a whole number from 0 to 9223372036854775807": {"seeds": [2**63]},
+    "criteria: a list: expected `paper` or a mapping": {"criteria": ["paper"]},
+    "criteria.min_highest: 1.5: expected a number at most 1": {"criteria": {"min_highest": 1.5}},
+    "budgets: a: -1: expected a number at least 0": {"budgets": {"a": -1}},
     "seeds: 3 is there twice": {"seeds": [3, 3]},
-    "seeds: expected whole numbers from 0 on": {"seeds": [-1]},
+    "seeds: -1: expected a whole number from 0 to": {"seeds": [-1]},
     "criteria: papers: expected `paper` or a mapping; did you mean 'paper'?": {"criteria": "papers"},
     "min_score: unknown key": {"criteria": {"min_score": 0.5}},
     "criteria: min_characters is larger than max_characters": {"criteria": {"min_characters": 9, "max_characters": 8}},
@@ -88,6 +95,7 @@ def test_faults_that_are_found_at_once(folder, tmp_path, monkeypatch, says):
     given["risky"] = [{k: v for k, v in one.items() if v is not None} for one in given["risky"]]
     result = run_mix(given, tmp_path / "out")
     assert (result.exit_code, says in result.output) == (2, True), result.output
+    assert "Error: ." not in result.output and "literal[" not in result.output
     assert "secret" not in result.output and not (tmp_path / "out").exists()
 
 
