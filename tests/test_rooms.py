@@ -12,13 +12,14 @@ import axolotl_slung
 
 PACKAGE = Path(axolotl_slung.__file__).parent
 
-BASICS = {"visible", "errors", "storage", "compiled", "packed", "regression"}
+BASICS = {"visible", "errors", "storage", "compiled", "packed", "regression", "yaml_text"}
 
 ALLOWED = {
     # the flow of the data: text, spans, labels, loss
     "visible": set(),
     "errors": {"visible"},
     "compiled": set(),
+    "yaml_text": set(),
     "packed": set(),
     "regression": set(),
     "storage": {"visible", "errors"},
