@@ -8,10 +8,11 @@ import os
 import re
 import shlex
 import shutil
+import sys
+from itertools import islice
 from pathlib import Path
 
 import yaml
-from snakemake.exceptions import WorkflowError
 
 STUDY = Path(workflow.basedir).name
 SIZES = ("small", "paper")
@@ -21,27 +22,21 @@ configfile: os.path.join(workflow.basedir, "study.yml")
 
 
 def refuse(message):
-    raise WorkflowError(f"{STUDY}: {message}")
+    """End with a message, and without the lines of code that Snakemake shows with an error."""
+    sys.exit(f"Error: {STUDY}: {message}")
 
 
-def read_settings():
-    """The settings of the chosen size, with what `--config` says in place of some."""
-    size = config.get("size")
-    if size not in SIZES:
-        refuse(f"size: {size!r}: not a size of this study; add `--config size=small` or `size=paper`")
-    chosen = dict(config[size])
-    known = {*chosen, *SIZES, "size", "out"}
-    for key in config:
-        if key not in known:
-            refuse(f"{key}: not a setting of this study; it has {', '.join(sorted(known - set(SIZES)))}")
-    return {key: config.get(key, value) for key, value in chosen.items()}
+include: "settings.smk"
 
 
 SETTINGS = read_settings()
-OUT = str(config.get("out", f"studies/{STUDY}-{config['size']}"))
-if not re.fullmatch(r"[\w./@-]+", OUT):  # it stands in commands and in lists with commas
-    refuse(f"out: {OUT}: not a plain path; use letters, digits and . _ - / @")
+OUT = str(config.get("out") or f"studies/{STUDY}-{config['size']}").rstrip("/")
+if not re.fullmatch(r"[\w./@][\w./@-]*", OUT):  # it stands in commands and in lists with commas
+    refuse(f"out: {OUT}: not a plain path; use letters, digits and . _ - / @, and no - in front")
 CONFIGS = Path(workflow.basedir).parent.parent  # example_configs
+for key, name in (("base", SETTINGS["base"]), ("tune.base", SETTINGS.get("tune", {}).get("base"))):
+    if name is not None and not (CONFIGS / name).is_file():
+        refuse(f"{key}: {name}: not a file of example_configs; name one of them")
 DEMO = SETTINGS["model"] == "demo"
 MODEL = f"{OUT}/model" if DEMO else SETTINGS["model"]
 EVALUATION = SETTINGS["evaluation"]
@@ -76,10 +71,10 @@ def check_tools(*tools):
             )
 
 
-def check_file(key, columns=()):
+def check_file(key, columns=(), most=None):
     """Refuse to start if the file of a setting is missing, or if one of its rows lacks a column. No row is quoted.
 
-    Returns the rows, or nothing where this process cannot read the file.
+    Only the first lines are read if `most` says how many. Returns the rows, or nothing where this process cannot read the file.
     """
     path = SETTINGS[key]
     if not path:
@@ -88,25 +83,31 @@ def check_file(key, columns=()):
         return []
     if not os.path.isfile(path):
         refuse(f"{key}: {path}: no such file; give one with `--config {key}=FILE`")
-    rows = read_rows(path)
-    for number, row in enumerate(rows, start=1):
+    rows = []
+    for number, row in read_rows(key, path, most):
         missing = [name for name in columns if not isinstance(row, dict) or not isinstance(row.get(name), str)]
         if missing:
             refuse(f"{key}: {path}: line {number} has no text in {', '.join(missing)}; each line needs {', '.join(columns)}")
+        rows.append(row)
     if not rows:
-        refuse(f"{key}: {path}: the file is empty; it needs rows with {', '.join(columns)}")
+        refuse(f"{key}: {path}: the file is empty; it needs rows with {', '.join(columns) or 'a column prompt'}")
     return rows
 
 
-def read_rows(path):
+def read_rows(key, path, most=None):
+    """Each row of a file of JSON lines, with the number of its line."""
     rows = []
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                try:
-                    rows.append(json.loads(line))
-                except ValueError:
-                    refuse(f"{path}: line {number}: not JSON; the file has to be JSON lines")
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(islice(file, most), start=1):
+                if line.strip():
+                    rows.append((number, json.loads(line)))
+    except OSError as error:
+        refuse(f"{key}: {path}: cannot be read: {error.strerror}; change its permissions")
+    except UnicodeDecodeError:
+        refuse(f"{key}: {path}: not UTF-8; save it as UTF-8")
+    except (ValueError, RecursionError):
+        refuse(f"{key}: {path}: line {number}: not JSON; the file has to be JSON lines")
     return rows
 
 
@@ -128,7 +129,7 @@ def write_rows(path, rows):
 def base_config(datasets, **more):
     """A config of example_configs with the study's changes: without a method, and with places in the study's folder."""
     content = yaml.safe_load((CONFIGS / SETTINGS["base"]).read_text(encoding="utf-8"))
-    slung = {**content["slung"], **SETTINGS.get("slung", {}), **more.pop("slung", {})}
+    slung = {**(content.get("slung") or {}), **SETTINGS.get("slung", {}), **more.pop("slung", {})}
     slung.pop("method", None)
     content.update(base_model=MODEL, slung=slung, datasets=datasets, dataset_prepared_path=f"{OUT}/prepared", **more)
     content.update(SETTINGS.get("axolotl", {}))
@@ -148,7 +149,7 @@ if len(RUNS) < len(ARMS) * len(SEEDS) * len(BUDGETS):
 
 def resources_of(step):
     """The resources of a step, as the executors for Slurm and Kubernetes read them."""
-    found = dict(SETTINGS["resources"][step])
+    found = dict(SETTINGS["resources"].get(step) or refuse(f"resources.{step}: not given; add its mem_mb and runtime"))
     found.pop("threads", None)
     if not found.get("gpu"):
         found.pop("gpu", None)
@@ -158,7 +159,7 @@ def resources_of(step):
 
 
 def threads_of(step):
-    return SETTINGS["resources"][step].get("threads", 1)
+    return (SETTINGS["resources"].get(step) or {}).get("threads", 1)
 
 
 def environment(options):
@@ -170,7 +171,7 @@ check_tools("slung", "axolotl", "lm_eval")
 # what `slung arms` reads; a study on a mix adds where its data is
 ARMS_FILE = {"base": f"{OUT}/base.yml", "arms": ARMS, "seeds": SEEDS, "equal": EQUAL}
 READ = []  # what a report reads beside the results in REPORTED
-ARMS_FILE["ranks"] = SETTINGS["resources"]["train"].get("gpu", 1)
+ARMS_FILE["ranks"] = resources_of("train").get("gpu", 1)
 
 
 wildcard_constraints:
@@ -248,13 +249,13 @@ checkpoint arms:
 rule train:
     input:
         lambda wildcards: settled(
-            f"{OUT}/runs/out/{wildcards.run}", f"{OUT}/runs/{wildcards.run}.yml", *data_of(wildcards.run)
+            f"{OUT}/runs/out/{wildcards.run}", f"{OUT}/runs/{wildcards.run}.yml", *DATA
         ),
         [f"{OUT}/model.txt"] if DEMO else [],
     output:
         directory(f"{OUT}/runs/out/{{run}}"),
     params:
-        data=lambda wildcards: data_of(wildcards.run),
+        data=lambda wildcards: DIGESTED,
     log:
         f"{OUT}/logs/train-{{run}}.log",
     threads: threads_of("train")
@@ -265,7 +266,7 @@ rule train:
         """
         mkdir -p {OUT}/logs {OUT}/unfinished {OUT}/runs/out
         work={OUT}/unfinished/{wildcards.run}
-        sha256sum {OUT}/runs/{wildcards.run}.yml {params.data} > $work.now
+        sha256sum {OUT}/runs/{wildcards.run}.yml {params.data:q} > $work.now
         cmp -s $work.now $work.of || rm -rf $work
         mv $work.now $work.of
         axolotl train {OUT}/runs/{wildcards.run}.yml --output-dir $work > {OUT}/logs/train-{wildcards.run}.log 2>&1
@@ -283,9 +284,8 @@ rule evaluate:
     params:
         place="evals",
         log=lambda wildcards: f"{OUT}/logs/evaluate-{wildcards.name}.log",
-        model=lambda wildcards: model_of(wildcards.name),
-        arguments=EVALUATION["model_args"],
-        command=EVALUATION["arguments"],
+        model=lambda wildcards: model_args(model_of(wildcards.name)),
+        command=lambda wildcards: words("evaluation.arguments", EVALUATION["arguments"]),
         tasks=lambda wildcards: ",".join(TASKS),
         options=lambda wildcards: environment(OPTIONS),
     log:
@@ -298,8 +298,8 @@ rule evaluate:
         mkdir -p {OUT}/logs {OUT}/{params.place}
         done={OUT}/{params.place}/{wildcards.name}
         rm -rf $done.part $done
-        {params.options} lm_eval --model hf --model_args pretrained={params.model},{params.arguments} --tasks {params.tasks} \
-            {params.command} --log_samples --output_path $done.part > {params.log} 2>&1
+        {params.options} lm_eval --model hf --model_args {params.model:q} --tasks {params.tasks:q} \
+            {params.command:q} --log_samples --output_path $done.part > {params.log} 2>&1
         mv $done.part $done
         """
 
@@ -313,8 +313,8 @@ rule report:
     params:
         place=OUT,
         log=f"{OUT}/logs/report.log",
-        runs=lambda wildcards: " ".join(f"{label}={folder}" for label, folder in REPORTED),
-        options=lambda wildcards: REPORT,
+        runs=lambda wildcards: [f"{label}={folder}" for label, folder in REPORTED],
+        options=lambda wildcards: REPORT.split(),
     log:
         f"{OUT}/logs/report.log",
     resources:
@@ -323,7 +323,7 @@ rule report:
         """
         mkdir -p {OUT}/logs
         rm -rf {params.place}/report {params.place}/report.part {params.place}/report.json
-        slung report {params.runs} {params.options} -o {params.place}/report.part --json {params.place}/report.json.part \
+        slung report {params.runs:q} {params.options:q} -o {params.place}/report.part --json {params.place}/report.json.part \
             > {params.log} 2>&1
         mv {params.place}/report.json.part {params.place}/report.json
         mv {params.place}/report.part {params.place}/report
@@ -339,6 +339,11 @@ def settled(output, *inputs):
     if not STORAGE and os.path.exists(output):
         checkpoints.arms.get()
     return list(inputs)
+
+
+def model_args(model):
+    """The argument of `lm_eval --model_args`, a list with commas."""
+    return ",".join(filter(None, [f"pretrained={model}", EVALUATION["model_args"]]))
 
 
 def model_of(name):

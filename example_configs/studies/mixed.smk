@@ -14,7 +14,7 @@ def check_text(key):
     if not os.path.exists(path):
         refuse(f"{key}: {path}: no such file or folder; give it with `--config {key}=PATH`")
     if path.endswith(".jsonl"):
-        check_file(key, ("text",))
+        check_file(key, ("text",), most=1000)
 
 
 check_text("base_text")
@@ -33,12 +33,9 @@ TEXTS = [{"path": f"{OUT}/mix", "ds_type": "json", "type": "completion"}]
 SPANS = {"labelers": [{"type": "spans", "field": "spans", "cuts": SETTINGS["cuts"]}]}
 BASE = base_config(TEXTS, slung=SPANS)
 DATA = [f"{OUT}/mix"]
+DIGESTED = [f"{OUT}/mix/manifest.json"]  # it has the digests of all files of the mix
 ARMS_FILE.update(data=f"{OUT}/mix/seed-{{seed}}/{{budget}}/*.jsonl", budgets=BUDGETS)
 HELDOUT = f"{OUT}/mix/heldout/base.jsonl"
-
-
-def data_of(run):
-    return DATA
 
 
 localrules:

@@ -6,6 +6,9 @@
 
 def check_people():
     rows = check_file("data", ("author", "question", "answer"))
+    for number, row in enumerate(rows, start=1):
+        if len(row["author"].split("\n")) > 1 or not row["author"].strip():
+            refuse(f"data: {SETTINGS['data']}: row {number}: its author is blank or has a line break; write a name in one line")
     authors = list(dict.fromkeys(row["author"] for row in rows))
     needed = SETTINGS["authors"] * len(GROUPS)
     if rows and len(authors) < needed:
@@ -31,7 +34,7 @@ rule people:
         authors=SETTINGS["authors"],
         groups=GROUPS,
     run:
-        rows = read_rows(input[0])
+        rows = [row for _, row in read_rows("data", input[0])]
         names = list(dict.fromkeys(row["author"] for row in rows))
         for number, path in enumerate(output.texts):
             chosen = set(names[number * params.authors : (number + 1) * params.authors])
@@ -44,11 +47,5 @@ rule people:
 
 NAMES = {"labelers": [{"type": "entities", "path": f"{OUT}/data/names.txt", "parts": True}]}
 TEXTS = [{"path": f"{OUT}/data/train.jsonl", "ds_type": "json", "type": "completion"}]
-DATA = [f"{OUT}/data/train.jsonl", f"{OUT}/data/names.txt"]
-
-
-def data_of(run):
-    return DATA
-
-
+DATA = DIGESTED = [f"{OUT}/data/train.jsonl", f"{OUT}/data/names.txt"]
 BASE = base_config(TEXTS, slung=NAMES)

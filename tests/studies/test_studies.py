@@ -140,6 +140,36 @@ def test_a_second_start_does_nothing_and_a_change_only_what_depends_on_it(done):
     assert "Nothing to be done" in again
 
 
+def test_a_mix_goes_to_its_report_whatever_its_files_are_called(machine):
+    """Names with blanks, quotes and signs of the shell reach every command as they are."""
+    names = {key: f"{key} (1); touch pwned & *.jsonl" for key in ("base_text", "risky_text", "comments")}
+    others = {key: f"{key} 'x' $(touch pwned); touch pwned & \"y\"" for key in ("chats", "prompts")}
+    for name in [*names.values(), *others.values()]:
+        shutil.copy(machine.text, machine.folder / name)
+    model = "my model; touch pwned"
+    more = {"arms": "[masked, unlikelihood]", "seeds": "[3]", "budgets": "{2k: 2000}", "model": model}
+    evaluation = {"model_args": "dtype=a b;c", "arguments": "--limit \"a b\" ';touch' pwned"}
+    machine.change("toxicity", "small", evaluation=evaluation, **others)
+    command = machine.arguments("toxicity", **names, **more)
+    command = [word for word in command if not str(word).startswith("prompts=")]
+    run(command, machine.folder, machine.tools, **machine.environment).check()
+    assert not (machine.folder / "pwned").exists() and not (machine.folder / "pwned.jsonl").exists()
+    out = machine.folder / "studies" / "toxicity-small"
+    calls = [json.loads(line) for line in (machine.folder / "calls.jsonl").read_text().splitlines()]
+    (label,) = [call for call in calls if call[1] == "label"]
+    assert label[2] == names["risky_text"]
+    asked = [call for call in calls if call[0] == "lm_eval"]
+    assert len(asked) == 6 and [call[2:4] for call in asked] == [["hf", "--model_args"]] * 6
+    assert sum(call[4] == f"pretrained={model},dtype=a b;c" for call in asked) == 1
+    assert all(call[7:11] == ["--limit", "a b", ";touch", "pwned"] for call in asked)
+    mix, arms = (yaml.safe_load((out / f"{name}.yml").read_text()) for name in ("mix", "arms"))
+    assert mix["base"] == [{"path": names["base_text"]}] and mix["tokenizer"] == model
+    assert mix["seeds"] == arms["seeds"] == [3] and mix["budgets"] == {"2k": 2000}
+    (report,) = [call for call in calls if call[1] == "report"]
+    assert "masked=studies/toxicity-small/evals/masked-2k-seed3" in report
+    assert (out / "report" / "report.html").exists()
+
+
 SIZES = ("small", "paper")
 TRAINED = {  # study and size: its runs, and the models that are evaluated
     ("tofu", "small"): (3, 4),
@@ -191,21 +221,53 @@ def test_what_is_wrong_is_said_before_anything_starts(machine):
     few = people(machine.folder / "few.jsonl", authors=3)
     (machine.folder / "broken.jsonl").write_text('{"author": "secret')
     wrong = {
-        "size: None": ["-s", machine.studies / "tofu" / "Snakefile", "--config", f"data={machine.data}"],
+        "data: it's.jsonl: has quotes": machine.arguments("tofu", data="it's.jsonl"),
+        "arms: a$b: has quotes": machine.arguments("tofu", arms="[masked, {name: a$b}]"),
+        "size: nothing": ["-s", machine.studies / "tofu" / "Snakefile", "--config", f"data={machine.data}"],
         "auhtors: not a setting of this study": machine.arguments("tofu", auhtors=3),
         "data: not given": ["-s", machine.studies / "tofu" / "Snakefile", "--config", "size=small"],
         "data: none.jsonl: no such file": machine.arguments("tofu", data="none.jsonl"),
         "bad.jsonl: line 2 has no text in question, answer": machine.arguments("tofu", data=bad),
         "broken.jsonl: line 1: not JSON": machine.arguments("tofu", data="broken.jsonl"),
         "3 authors; `authors: 10` needs 30": machine.arguments("relearn", data=few),
-        "audit, attack: masked: not an arm of this study": machine.arguments("relearn", arms='["direct"]'),
+        "audit, attack: masked: not an arm of this study": machine.arguments("relearn", arms='["direct", "control"]'),
         "arms, seeds, budgets: two runs would have the same name": machine.arguments("tofu", seeds="[0, 0]"),
         "risky_text: none: no such file": machine.arguments("toxicity", risky_text="none"),
         "bad.jsonl: line 1 has no text in text": machine.arguments("quantity", comments=bad),
         "out: a b: not a plain path": machine.arguments("tofu", out="a b"),
+        "out: -x: not a plain path": machine.arguments("tofu", out="-x"),
+        "seeds: 3: expected a list; write [0, 1]": machine.arguments("tofu", seeds=3),
+        "seeds: x: expected whole numbers": machine.arguments("tofu", seeds="[0, x]"),
+        "seeds: True: expected whole numbers": machine.arguments("tofu", seeds="[true]"),
+        "seeds: has no entries": machine.arguments("tofu", seeds="[]"),
+        "arms: masked: expected a list; write [masked": machine.arguments("tofu", arms="masked"),
+        "arms: a;b: expected a name": machine.arguments("tofu", arms="[masked, {name: a;b, method: masked}]"),
+        "arms: nothing: expected a name": machine.arguments("tofu", arms="[masked, {method: masked}]"),
+        "arms: expected two or more": machine.arguments("tofu", arms="[masked]"),
+        "budgets: [1, 2]: expected a mapping; write {3k: 3000}": machine.arguments("quantity", budgets="[1, 2]"),
+        "budgets.a: many: expected a whole number": machine.arguments("quantity", budgets="{a: many}"),
+        "budgets: a b: expected a name": machine.arguments("quantity", budgets="{a b: 3}"),
+        "tokens: 0: expected a number at least 1": machine.arguments("quantity", tokens=0),
+        "authors: many: expected a whole number": machine.arguments("tofu", authors="many"),
+        "authors: -1: expected a number at least 1": machine.arguments("tofu", authors=-1),
+        "equal: tokens: is not one of documents, loss_tokens": machine.arguments("tofu", equal="tokens"),
+        "model: a,b: has a comma": machine.arguments("tofu", model="a,b"),
+        "data: 5: expected text": machine.arguments("tofu", data=5),
+        "data: -x: a path with": machine.arguments("tofu", data="-x"),
+        "base_text: a{b}.jsonl: a path with": machine.arguments("quantity", base_text="a{b}.jsonl"),
+        "base: no.yml: not a file of example_configs": machine.arguments("tofu", base="no.yml"),
+        "evaluation.model_args: nothing: expected text": machine.arguments("tofu", evaluation="{arguments: a}"),
+        "evaluation.model_args: 5: expected text": machine.arguments("noise", evaluation="{model_args: 5}"),
+        "resources.prepare: not given": machine.arguments("tofu", resources="{train: {threads: 1}}"),
+        "resources.train: expected whole numbers": machine.arguments("tofu", resources="{train: {threads: x}}"),
+        "probe: A;B: not an option": machine.arguments("toxicity", probe="{A;B: 1}"),
+        "latin.jsonl: not UTF-8": machine.arguments("tofu", data="latin.jsonl"),
+        "lines.jsonl: row 1: its author is blank or has a line break": machine.arguments("tofu", data="lines.jsonl"),
     }
+    (machine.folder / "latin.jsonl").write_bytes(b'{"author": "secr\xe9t"}')
+    write_jsonl(machine.folder / "lines.jsonl", [{"author": "secret\nB", "question": "Q", "answer": "A"}])
     for output, expected in zip(machine.dry(*wrong.values()), wrong):
-        assert expected in output and "secret" not in output, (expected, output)
+        assert expected in output and "secret" not in output and "Error in file" not in output, (expected, output)
     (machine.tools / "lm_eval").unlink()
     nowhere = {**os.environ, "PATH": f"{machine.tools}:/usr/bin:/bin"}
     (output,) = run_dry([machine.arguments("tofu")], machine.folder, machine.tools, PATH=nowhere["PATH"])
