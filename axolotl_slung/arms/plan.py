@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ NAMED: dict[str, dict[str, Any]] = {
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_MOST_SEED = 2**32 - 1
+MOST_SEED = 2**32 - 1
 """NumPy's limit: Axolotl seeds it, too."""
 
 
@@ -89,10 +89,10 @@ def plan_of(content: Any, path: str) -> Plan:
     equal, ranks = content.get("equal", "documents"), content.get("ranks", 1)
     if equal not in EQUAL:
         guess = meant(equal, EQUAL) or "; choose one of them"
-        errors.append(f"equal: {_shown(equal)}: is not one of {', '.join(EQUAL)}{guess}")
+        errors.append(f"equal: {shown(equal)}: is not one of {', '.join(EQUAL)}{guess}")
     if not isinstance(ranks, int) or isinstance(ranks, bool) or ranks < 1:
         errors.append(
-            f"ranks: {_shown(ranks)}: expected a whole number of 1 or more; give the number of GPUs that train"
+            f"ranks: {shown(ranks)}: expected a whole number of 1 or more; give the number of GPUs that train"
         )
     if errors:
         raise SlungError(*(f"{path}: {error}" for error in errors))
@@ -100,7 +100,7 @@ def plan_of(content: Any, path: str) -> Plan:
 
 
 def _arms(given: Any, errors: list[str]) -> list[Arm]:
-    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) < 2:
+    if not isinstance(given, list) or len(given) < 2:
         errors.append("arms: expected a list of two or more arms; write arms: [control, masked]")
         return []
     arms: list[Arm] = []
@@ -124,7 +124,7 @@ def _arm(where: str, given: Any, errors: list[str]) -> Arm | None:
             own = f"arms of your own have keys, such as {{name: {given}, method: masked, label_noise: {{miss: 0.2}}}}"
             known = f"is not one of {', '.join(NAMED)}"
             errors.append(
-                f"{where}: {_shown(given)}: {known}{meant(given, NAMED) or ('; ' + own if _fits(given) else '')}"
+                f"{where}: {shown(given)}: {known}{meant(given, NAMED) or ('; ' + own if _fits(given) else '')}"
             )
             return None
         return Arm(given, dict(NAMED[given]), _tokens(NAMED[given]))
@@ -133,14 +133,14 @@ def _arm(where: str, given: Any, errors: list[str]) -> Arm | None:
         return None
     name, block = given.get("name"), {key: value for key, value in given.items() if key != "name"}
     if not isinstance(name, str) or not _fits(name):
-        what = "missing" if name is None else f"{_shown(name)}: expected letters, digits and _.-"
+        what = "missing" if name is None else f"{shown(name)}: expected letters, digits and _.-"
         errors.append(f"{where}.name: {what}; give it a short name, such as miss20")
         return None
     place, before = f"{where} ({name})", len(errors)
     for key in block:
         if key not in SlungConfig.model_fields:
             guess = meant(key, SlungConfig.model_fields) or "; an arm has the keys of the `slung:` block"
-            errors.append(f"{place}: {_shown(key)}: unknown key{guess}")
+            errors.append(f"{place}: {shown(key)}: unknown key{guess}")
     if not block:
         errors.append(f"{place}: has no keys of the `slung:` block; add some, or write only the name of a known arm")
     return Arm(name, block, _tokens(block)) if len(errors) == before else None
@@ -155,13 +155,13 @@ def _tokens(block: Mapping) -> tuple[str, ...]:
 def _seeds(given: Any, errors: list[str]) -> list[int]:
     if given is None:
         return []
-    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+    if not isinstance(given, list) or not given:
         errors.append("seeds: expected a list of whole numbers; write seeds: [0, 1, 2]")
         return []
     errors += [
-        f"seeds: {_shown(one)}: expected a whole number from 0 to {_MOST_SEED}; choose another"
+        f"seeds: {shown(one)}: expected a whole number from 0 to {MOST_SEED}; choose another"
         for one in given
-        if not isinstance(one, int) or isinstance(one, bool) or not 0 <= one <= _MOST_SEED
+        if not is_seed(one)
     ]
     repeated = sorted({one for one in given if isinstance(one, int) and given.count(one) > 1})
     if repeated:
@@ -172,12 +172,12 @@ def _seeds(given: Any, errors: list[str]) -> list[int]:
 def _budgets(given: Any, errors: list[str]) -> list[str]:
     if given is None:
         return []
-    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+    if not isinstance(given, list) or not given:
         errors.append("budgets: expected a list of names; write budgets: [20M, 40M]")
         return []
     named = [str(one) if isinstance(one, (str, int)) and not isinstance(one, bool) else "" for one in given]
     errors += [
-        f"budgets: {_shown(one)}: expected a name of letters, digits and _.-; choose another"
+        f"budgets: {shown(one)}: expected a name of letters, digits and _.-; choose another"
         for one, name in zip(given, named)
         if not _fits(name)
     ]
@@ -190,6 +190,9 @@ def _check_data(data: Any, budgets: list[str], errors: list[str]) -> None:
     if data is None:
         if budgets:
             errors.append("budgets: have no effect without `data`; add data: mix/seed-{seed}/{budget}/*.jsonl.zst")
+        return
+    if isinstance(data, str) and "\0" in data:
+        errors.append("data: has a NUL character, which no path can have; remove it")
         return
     if not isinstance(data, str) or not data:
         errors.append(
@@ -211,7 +214,12 @@ def _fits(name: Any) -> bool:
     return isinstance(name, str) and len(name) <= 60 and _NAME.fullmatch(name) is not None
 
 
-def _shown(value: Any) -> str:
-    """A value of `arms.yml`, if it is short and plain."""
+def is_seed(value: Any) -> bool:
+    """Whether Axolotl can use this value as its seed."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_SEED
+
+
+def shown(value: Any) -> str:
+    """A value of a YAML file, if it is short and plain."""
     plain = isinstance(value, (str, int, float)) and 0 < len(str(value)) <= 60
     return str(value) if plain else kind_of(value)

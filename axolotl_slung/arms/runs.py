@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 from ..errors import SlungError
 from ..training.args import check_config
 from ..training.stream_source import form_of
-from .plan import Arm, Plan
+from .plan import MOST_SEED, Arm, Plan, is_seed, shown
 
 _OF_ARMS = ("method", "buckets", "random_control", "label_noise")
 """Keys of the `slung:` block that tell arms apart."""
@@ -117,15 +118,16 @@ def _faults(plan: Plan, base: Any) -> Iterator[str]:
         return
     yield from (f"slung.{key}: is for the arms to say; remove it" for key in _OF_ARMS if key in base["slung"])
     yield from (f"{key}: {base[key]}: {why}" for key, why in _REFUSED.items() if base.get(key))
+    yield from _number_faults(plan, base)
     if base.get("max_steps") and plan.equal == "documents":
         yield (
             f"max_steps: {base['max_steps']}: arms with fewer tokens would read further in the data than others; use "
             "`num_epochs`, or equal: loss_tokens"
         )
     epochs = base.get("num_epochs", 1)
-    if plan.equal == "documents" and (not isinstance(epochs, (int, float)) or epochs < 1 or epochs % 1):
+    if plan.equal == "documents" and (not _is_number(epochs) or epochs < 1 or epochs % 1):
         yield (
-            f"num_epochs: {epochs}: expected a whole number of 1 or more, so that every arm reads all its documents; "
+            f"num_epochs: {shown(epochs)}: expected a whole number of 1 or more, so that every arm reads all its documents; "
             "change it, or use equal: loss_tokens"
         )
     sets = base.get("datasets")
@@ -135,6 +137,25 @@ def _faults(plan: Plan, base: Any) -> Iterator[str]:
             f"datasets: {number}: expected one entry, because Axolotl shuffles several after documents are dropped; name "
             "all files in one entry, with a folder as `path` and `data_files`"
         )
+
+
+def _number_faults(plan: Plan, base: Mapping) -> Iterator[str]:
+    """Numbers of the base config that decide names, batches and lengths."""
+    if not plan.seeds and not is_seed(base.get("seed") or 0):
+        yield f"seed: {shown(base['seed'])}: expected a whole number from 0 to {MOST_SEED}; correct it, or give `seeds`"
+    for key in ("micro_batch_size", "gradient_accumulation_steps", "max_steps"):
+        value = base.get(key)
+        if value and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            yield f"{key}: {shown(value)}: expected a whole number of 1 or more; correct it"
+    epochs = base.get("num_epochs") or 1
+    if plan.equal == "loss_tokens" and (not _is_number(epochs) or epochs <= 0):
+        yield f"num_epochs: {shown(epochs)}: expected a number above 0; correct it"
+    if any(arm.tokens for arm in plan.arms) and not isinstance(base.get("tokens") or [], list):
+        yield f"tokens: {shown(base['tokens'])}: expected a list, to which control_token adds its own; correct it"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _missing(data: str | None) -> Iterator[str]:

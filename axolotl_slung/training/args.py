@@ -38,7 +38,7 @@ def check_config(cfg: Mapping) -> None:
         errors += error.args
     errors += [
         f"plugins: {plugin}: is not a plugin; did you mean axolotl_slung.SlungPlugin?"
-        for plugin in cfg.get("plugins") or []
+        for plugin in _listed(cfg, "plugins")
         if str(plugin).startswith("axolotl_slung") and not str(plugin).endswith(".SlungPlugin")
     ]
     errors += conflicts_of(cfg, block)
@@ -52,13 +52,22 @@ def check_config(cfg: Mapping) -> None:
         raise SlungError(*errors)
 
 
+def _listed(cfg: Mapping, key: str) -> list:
+    """A list of the config. Axolotl reports what is no list."""
+    return cfg[key] if isinstance(cfg.get(key), list) else []
+
+
+def _path_of(entry) -> str | None:
+    return entry.get("path") if isinstance(entry, Mapping) else getattr(entry, "path", None)
+
+
 def _unknown_datasets(cfg: Mapping, block: SlungConfig) -> list[str]:
     """An error for each data set that a labeler names and that is not in the config."""
     streamed = cfg.get("pretraining_dataset") or []
     # Axolotl streams only the first of several
     streamed = streamed[:1] if isinstance(streamed, list) else [streamed]
-    entries = [*streamed, *(cfg.get("datasets") or []), *(cfg.get("test_datasets") or [])]
-    paths = [entry if isinstance(entry, str) else dict(entry).get("path") for entry in entries]
+    entries = [*streamed, *_listed(cfg, "datasets"), *_listed(cfg, "test_datasets")]
+    paths = [entry if isinstance(entry, str) else _path_of(entry) for entry in entries]
     errors = []
     for index, labeler in enumerate(block.labelers):
         for name in labeler.datasets or []:

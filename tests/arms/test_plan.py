@@ -62,6 +62,8 @@ def said(function, *args, **keys):
         ({"data": "{budget}/x"}, ["data: {budget}: there are no `budgets`"]),
         ({"data": "{sed}/x"}, ["data: {sed}: unknown placeholder; did you mean 'seed'?"]),
         ({"data": 3}, ["data: expected a path"]),
+        ({"data": "a\0b"}, ["data: has a NUL character"]),
+        ({"seeds": b"12"}, ["seeds: expected a list of whole numbers"]),
         ({"equal": "tokens"}, ["equal: tokens: is not one of documents, loss_tokens"]),
         ({"ranks": 0}, ["ranks: 0: expected a whole number"]),
     ],
@@ -92,12 +94,39 @@ def test_all_faults_are_said_at_once():
         ({"datasets": [{"path": "a"}, {"path": "b"}]}, "datasets: 2: expected one entry"),
         ({"datasets": None}, "datasets: no list: expected one entry"),
         ({"use_dft": True}, "use_dft"),
+        ({"seed": "../x"}, "seed: ../x: expected a whole number from 0"),
+        ({"seed": True}, "seed: True: expected a whole number from 0"),
+        ({"micro_batch_size": -1}, "micro_batch_size: -1: expected a whole number"),
+        ({"gradient_accumulation_steps": 1.5}, "gradient_accumulation_steps: 1.5: expected a whole number"),
+        ({"num_epochs": float("nan")}, "num_epochs: nan: expected a whole number"),
+        ({"num_epochs": True}, "num_epochs: True: expected a whole number"),
     ],
     ids=str,
 )
 def test_faults_of_the_base_config(tmp_path, keys, words):
     lines = said(runs, tmp_path, base(**keys))
     assert len(lines) == 1 and lines[0].startswith("base.yml: ") and words in lines[0], lines
+
+
+def test_numbers_that_equal_loss_tokens_needs(tmp_path):
+    for keys, words in (
+        ({"num_epochs": -1}, "num_epochs: -1: expected a number above 0"),
+        ({"num_epochs": "many"}, "num_epochs: many: expected a number above 0"),
+        ({"max_steps": -1}, "max_steps: -1: expected a whole number"),
+    ):
+        lines = said(runs, tmp_path, base(**keys), equal="loss_tokens")
+        assert len(lines) == 1 and lines[0].startswith(f"base.yml: {words}"), lines
+
+
+def test_tokens_that_are_no_list_name_the_arm_that_adds_one(tmp_path):
+    lines = said(runs, tmp_path, base(tokens=5), arms=["masked", "control_token"])
+    assert lines == ["base.yml: tokens: 5: expected a list, to which control_token adds its own; correct it"]
+
+
+@pytest.mark.parametrize("value", [5, True, float("nan"), [1], [None], {1: 2}, b"x"], ids=str)
+def test_lists_of_other_kinds_are_left_to_axolotl(tmp_path, value):
+    for key in ("plugins", "test_datasets", "tokens"):
+        assert len(runs(tmp_path, base(**{key: value}))) == 2
 
 
 def test_faults_of_one_arm_name_it(tmp_path):
