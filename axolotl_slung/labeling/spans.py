@@ -164,7 +164,7 @@ def _parse(span: Any, text: str, where: str) -> Span:
         raise LabelerError(f"{where}: kind: expected text, got {kind_of(kind)}; write [start, end, score, kind]")
     start, end, score = (*span, 1.0) if len(span) == 2 else span
     for name, number in (("start", start), ("end", end), ("score", score)):
-        if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, Real) or not is_finite(number):
             # nothing else is quoted: it may be the text that is labeled
             what = repr(number) if isinstance(number, float) else kind_of(number)
             raise LabelerError(f"{where}: {name}: expected a finite number, got {what}")
@@ -181,6 +181,14 @@ def _parse(span: Any, text: str, where: str) -> Span:
     if not 0 <= score <= 1:
         raise LabelerError(f"{where}: score: expected a number in [0, 1], got {_short(score)}")
     return Span(int(start), int(end), float(score), kind=kind or "")
+
+
+def is_finite(number: Any) -> bool:
+    """Whether a number fits a float, and is neither infinite nor NaN. JSON has integers of any size."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 def _short(number) -> str:

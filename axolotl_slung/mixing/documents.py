@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from ..errors import few, kind_of
 from ..labeling.base import LabelerError, Span, utf8_safe
 from ..labeling.rows.fields import get, path_of
 from ..labeling.rows.written import entry
-from ..labeling.spans import SPANS, parse_spans
+from ..labeling.spans import SPANS, is_finite, parse_spans
 from .config import Corpus, Risky
 from .inputs import matching
 
@@ -115,7 +114,7 @@ def _number(row: Mapping, field: str | None) -> float | None:
     value = None if place is None else get(row, place)
     if place is None:
         raise NoDocument(f"no column {field!r}; it has {few(row)}")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value):
         raise NoDocument(f"{field!r}: expected a number, got {kind_of(value)}")
     return float(value)
 

@@ -12,7 +12,7 @@ from shutil import rmtree
 from typing import Any
 
 from ..corpus.output import STATE
-from ..errors import os_errors
+from ..errors import SlungError, os_errors
 from ..labeling.record import recorded_cuts, write_cuts
 from ..storage import opener, replacing, sha256_of
 from ..visible import visible
@@ -35,11 +35,30 @@ def check_mix(mix: Mix, inputs: Sequence[Input], tokenizer: Any) -> None:
         MixError: the mix cannot be built.
     """
     for one in inputs:
-        one.source.check()
-    check(Reading(mix, inputs, tokenizer))
+        _check_source(one, getattr(mix, one.role)[one.entry].text_field)
+    reading = Reading(mix, inputs, tokenizer)
+    check(reading)
     name, budget = mix.levels[-1]
-    check_size(Reading(mix, inputs, tokenizer), "risky", budget + mix.heldout.risky, f"budgets.{name}")
-    check_size(Reading(mix, inputs, tokenizer), "base", mix.tokens + mix.heldout.base, "tokens")
+    for role, key, tokens in (("risky", f"budgets.{name}", budget), ("base", "tokens", mix.tokens)):
+        held = getattr(mix.heldout, role)
+        check_size(reading, role, tokens + held, f"{key} and heldout.{role}" if held else key)
+
+
+def _check_source(one: Input, text_field: str) -> None:
+    try:
+        columns = one.source.check() or {}
+    except SlungError as error:
+        # the messages of `slung label` name its options
+        told = str(error).replace("choose others with --columns", "rename them")
+        raise MixError(
+            f"{one.role}[{one.entry}].path: {told.replace('--subset and --split', 'subset and split')}"
+        ) from None
+    if (kind := columns.get(text_field, "a string")) != "a string":
+        # JSON has bytes as base64, which would be trained
+        raise MixError(
+            f"{one.role}[{one.entry}].text_field: {text_field!r}: expected a string in {one.source.path}, got {kind}; choose "
+            "another column, or convert it"
+        )
 
 
 def make(mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, workers: int | None, report: Report) -> bool:

@@ -59,6 +59,7 @@ def test_a_column_of_a_real_data_set():
         ([[0, 3, -0.1]], r"score: expected a number in \[0, 1\], got -0\.1"),
         ([[0, 3, math.nan]], r"score: expected a finite number, got nan"),
         ([[0, math.inf, 1]], r"end: expected a finite number, got inf"),
+        ([[0, 10**400, 1]], r"end: expected a finite number, got a number"),
         ([[0, 3, 1, 7]], r"kind: expected text, got a number; write \[start, end, score, kind\]"),
         ([[0, 3, 1, "a", "b"]], r"span 0: expected \[start, end, score\]"),
         ([[0, 3, "1"]], r"score: expected a finite number, got a str"),

@@ -2,9 +2,11 @@
 
 import json
 
+import pyarrow
 import pytest
 from helpers.mixed import CRITERIA, base_rows, corpora, risky_rows, rows_of, run_mix, settings
 from helpers.tiny import put, write_jsonl
+from pyarrow import parquet
 
 
 @pytest.fixture(scope="module")
@@ -15,6 +17,9 @@ def folder(tmp_path_factory):
     write_jsonl(folder / "numbers.jsonl", [{"id": 1, "text": 5, "spans": []}] * 30)
     write_jsonl(folder / "outside.jsonl", [{"text": "secret", "spans": [[0, 99, 0.5]], "toxic": 1, "english": 1}] * 30)
     put(folder / "damaged.jsonl.gz", b"no gzip")
+    texts = pyarrow.array([b"secret"] * 30)
+    parquet.write_table(pyarrow.table({"text": texts}), folder / "bytes.parquet")
+    parquet.write_table(pyarrow.Table.from_arrays([texts, texts], names=["text", "text"]), folder / "twice.parquet")
     (folder / "empty").mkdir()
     (folder / "dolma" / "attributes" / "x").mkdir(parents=True)
     write_jsonl(folder / "dolma" / "documents" / "0.json", [{"id": "1", "text": "a"}])
@@ -81,9 +86,13 @@ FAULTS = {
     "matches several attributes: e__a__t, e__b__t": lambda folder: {
         "criteria": {}, "risky": [{"path": str(folder / "dolma"), "attributes": {"score": "e"}}],
     },
+    "base[0].text_field: 'text': expected a string in": lambda folder: {"base": [{"path": str(folder / "bytes.parquet")}]},
+    "'text' is there 2 times; rename them": lambda folder: {"base": [{"path": str(folder / "twice.parquet")}]},
+    "base[0].path: somebody/nothing: cannot open this data set": {"base": [{"path": "somebody/nothing"}]},
+    "check its id, subset and split": {"base": [{"path": "somebody/nothing"}]},
     # more than the data
-    "budgets.large: 900,500 tokens, but the files of `risky` have only": {"tokens": 10**6, "budgets": {"large": 900_000}},
-    "tokens: 9,002,000 tokens, but the files of `base` have only": {"tokens": 9_000_000},
+    "budgets.large and heldout.risky: 900,500 tokens, but the files of `risky` have only": {"tokens": 10**6, "budgets": {"large": 900_000}},
+    "tokens and heldout.base: 9,002,000 tokens, but the files of `base` have only": {"tokens": 9_000_000},
 }  # fmt: skip
 
 
@@ -121,13 +130,17 @@ def test_lines_that_are_no_documents_are_listed_and_left_out(folder, tmp_path):
     put(tmp_path / "base.jsonl", "\n".join(lines).encode())
     rows = risky_rows(1200)
     rows[9]["english"] = "secret"
+    rows[10]["toxic"] = 10**400  # JSON has integers of any size
+    rows[11]["spans"] = [[0, 10**400, 1.0]]
     write_jsonl(tmp_path / "risky.jsonl", rows)
     given = settings(folder, **risky(tmp_path, "risky.jsonl"), base=[{"path": str(tmp_path / "base.jsonl")}])
     result = run_mix(given, tmp_path / "out")
-    assert result.exit_code == 0 and "3 lines are not documents" in result.output
+    assert result.exit_code == 0 and "5 lines are not documents" in result.output
     listed = (tmp_path / "out" / ".slung" / "bad_lines.txt").read_text()
     assert [line.removeprefix(str(tmp_path)).partition(":")[2].partition(":")[0] for line in listed.splitlines()] == [
         "10",
+        "11",
+        "12",
         "4",
         "5",
     ]

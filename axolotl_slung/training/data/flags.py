@@ -5,7 +5,6 @@ Axolotl reads them, and its labels follow them. They are checked before that, be
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...labeling.rows.fields import Layout, Path, spelled
+from ...labeling.spans import is_finite
 
 
 class Range(NamedTuple):
@@ -208,7 +208,7 @@ _OF_PARTS = ("train", "weight")
 
 def truth(value: Any) -> bool | None:
     """The truth of a boolean or a finite number, None for anything else."""
-    return bool(value) if isinstance(value, (bool, int, float)) and math.isfinite(value) else None
+    return bool(value) if isinstance(value, (bool, int, float)) and is_finite(value) else None
 
 
 def parts_of(value: Any) -> Iterator[tuple[int, Mapping]]:
