@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,10 @@ class Rows:
             self._parquet.close()
         elif self._file is not self._raw:
             self._file.close()
+        if kind is None:
+            # before the journal says that it is done
+            self._raw.flush()
+            os.fsync(self._raw.fileno())
         self._raw.close()
         if kind is None:
             self._size, self._sha256 = self._part.stat().st_size, sha256_of(self._part)

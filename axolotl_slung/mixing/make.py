@@ -26,6 +26,7 @@ from .scan import Report, check, check_size
 _JOB = "mix.json"
 _WORK, _VERIFY = "work", "verify"
 _BAD = "bad_lines.txt"
+_LOCK = "lock"
 
 
 def check_mix(mix: Mix, inputs: Sequence[Input], tokenizer: Any) -> None:
@@ -73,6 +74,7 @@ def make(mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, worker
     state, job = output / STATE, _job(mix, inputs, tokenizer)
     _compare(output, job)
     if (output / NAME).exists():
+        _check_complete(output)
         rmtree(state / _WORK, ignore_errors=True)
         return False
     state.mkdir(parents=True, exist_ok=True)
@@ -88,8 +90,13 @@ def make(mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, worker
         if cuts := recorded_cuts(one.source.path for one in inputs if one.role == "risky" and one.source.kind != "hub"):
             write_cuts(output, cuts)
         for path in sorted((state / _WORK / PARTS).glob("*")):
+            if (output / path.name).exists():
+                rmtree(output / path.name)  # of an earlier run, whose manifest was deleted
             path.replace(output / path.name)
-        (state / _WORK / NAME).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        with open(state / _WORK / NAME, "w", encoding="utf-8") as file:
+            file.write(json.dumps(manifest, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         (state / _WORK / NAME).replace(output / NAME)
         rmtree(state / _WORK)
     return True
@@ -141,14 +148,31 @@ def _compare(output: Path, job: dict[str, Any]) -> None:
     """Check that a folder is empty or holds this mix."""
     path = output / STATE / _JOB
     if not path.exists():
-        if output.is_dir() and any(one.name != STATE for one in output.iterdir()):
+        there = [*output.iterdir()] if output.is_dir() else []
+        there += [*(output / STATE).iterdir()] if (output / STATE).is_dir() else []
+        if any(one.name not in (STATE, _LOCK) and not one.name.startswith(f"{_JOB}.") for one in there):
             raise MixError(f"--output: {output}: has other files; choose a folder that is empty or not there yet")
         return
-    theirs = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        theirs = json.loads(path.read_bytes())
+        damaged = not isinstance(theirs, dict) or not theirs.keys() >= job.keys()
+    except (ValueError, RecursionError):
+        theirs, damaged = {}, True
+    if damaged:
+        raise MixError(f"--output: {output}: its {STATE}/{_JOB} is damaged; choose another folder, or delete this one")
     if theirs == job:
         return
     what = f"is from other {_changed(theirs, job)}"
     raise MixError(f"--output: {output}: {what}; choose another folder, or delete this one to build it again")
+
+
+def _check_complete(output: Path) -> None:
+    """Check that the files of a mix that has a manifest are there. `verify` reads them, too."""
+    for name, facts in written(read_manifest(output)):
+        path = output / name
+        if not path.is_file() or path.stat().st_size != facts["bytes"]:
+            what = "has another size than in the manifest" if path.is_file() else "is not there"
+            raise MixError(f"--output: {output}: {name}: {what}; delete the folder to build the mix again")
 
 
 def _changed(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
@@ -175,7 +199,7 @@ def _mode(inputs: Sequence[Input]) -> int:
 
 @contextmanager
 def _locked(output: Path, mode: int) -> Iterator[None]:
-    with open(output / STATE / "lock", "a", opener=opener(mode)) as file:
+    with open(output / STATE / _LOCK, "a", opener=opener(mode)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -87,13 +87,31 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(content)
     except (ValueError, RecursionError):
         manifest = None
-    if not isinstance(manifest, dict) or not set(_KEYS) <= manifest.keys():
+    if not _is_manifest(manifest):
         raise MixError(f"{path}: is not what slung mix writes; build the mix again")
     if manifest["format"] != FORMAT:
         raise MixError(
             f"{path}: format: is not {FORMAT}, the one that this version reads; use the version that wrote it"
         )
     return manifest
+
+
+def _is_manifest(content: Any) -> bool:
+    """Whether a file's content has the parts of a manifest that are read."""
+    if not isinstance(content, dict) or not set(_KEYS) <= content.keys():
+        return False
+    if content["format"] != FORMAT:
+        return True  # another version of slung wrote it
+    try:
+        facts = [(name, one["sha256"], one["rows_sha256"], one["bytes"] + 0) for name, one in written(content)]
+        counts = [(one["tokens"]["total"], dict(one["risky_tokens"])) for one in content["streams"]]
+        counts += [one["tokens"] for one in content["heldout"].values()]
+        files = [one for role in ("base", "risky") for entry in content["sources"][role] for one in entry["files"]]
+        facts += [(one["name"], one["sha256"], one["attributes_sha256"], one["bad_lines"] + 0) for one in files]
+        told = content["criteria"]["chosen"] + content["criteria"]["documents"] + 0
+        return bool(facts and counts) and isinstance(told, int) and isinstance(content["settings"], dict)
+    except (TypeError, KeyError, AttributeError, ValueError):
+        return False
 
 
 def written(manifest: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

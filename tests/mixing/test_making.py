@@ -184,6 +184,45 @@ def test_a_folder_of_something_else(small):
     assert [path.name for path in (small / "other").iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}', "", "\ufffd" * 9])
+def test_a_damaged_state_is_said(made, tmp_path, content):
+    put(tmp_path / "out" / ".slung" / "mix.json", content.encode("utf-16"))
+    result = run_mix(few(made), tmp_path / "out")
+    assert result.exit_code == 1 and "its .slung/mix.json is damaged; choose another folder" in result.output
+
+
+def test_the_state_of_another_command_stays(made, tmp_path):
+    put(tmp_path / "out" / ".slung" / "manifest.json", b"{}")
+    assert "has other files; choose a folder" in run_mix(few(made), tmp_path / "out").output
+    assert [path.name for path in (tmp_path / "out" / ".slung").iterdir()] == ["manifest.json"]
+
+
+def test_a_mix_without_some_of_its_files_is_not_complete(small):
+    make_in(small, small / "out")
+    whole, path = files_of(small / "out"), small / "out" / "seed-3" / "a" / "part-00000.jsonl.zst"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert (
+        "part-00000.jsonl.zst: has another size than in the manifest; delete"
+        in run_mix(few(small), small / "out").output
+    )
+    path.unlink()
+    assert "seed-3/a/part-00000.jsonl.zst: is not there; delete the folder" in run_mix(few(small), small / "out").output
+    # without its manifest it is built again, in place of what is there
+    (small / "out" / "manifest.json").unlink()
+    assert make_in(small, small / "out")
+    assert files_of(small / "out") == whole
+
+
+@pytest.mark.parametrize("change", [{"streams": [1]}, {"sources": {"base": 1}}, {"settings": 1}, {"criteria": {}}])
+def test_a_manifest_of_another_form_is_no_manifest(small, change):
+    make_in(small, small / "out")
+    path = small / "out" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    for arguments in ((), ("--verify",)):
+        result = run_mix(few(small), small / "out", *arguments)
+        assert result.exit_code in (1, 2) and "manifest.json: is not what slung mix writes; build" in result.output
+
+
 # ---- sources
 
 
