@@ -53,7 +53,7 @@ def check_config(cfg: Mapping) -> None:
 
 
 def _listed(cfg: Mapping, key: str) -> list:
-    """A list of the config. Axolotl reports what is no list."""
+    """A list of the config. Axolotl reports any other kind of value."""
     return cfg[key] if isinstance(cfg.get(key), list) else []
 
 

@@ -1,5 +1,6 @@
 """Same bytes after kills and with several processes, other formats and sources, and mixes that do not match."""
 
+import fcntl
 import json
 import os
 import random
@@ -211,6 +212,17 @@ def test_a_mix_without_some_of_its_files_is_not_complete(small):
     (small / "out" / "manifest.json").unlink()
     assert make_in(small, small / "out")
     assert files_of(small / "out") == whole
+
+
+def test_a_second_run_waits_for_its_turn(small):
+    put(small / "out" / ".slung" / "lock", b"")
+    with open(small / "out" / ".slung" / "lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for arguments in ((), ("--verify",)):
+            result = run_mix(few(small), small / "out", *arguments)
+            said = "another run is writing it; wait" if not arguments else "is not a complete mix"
+            assert result.exit_code in (1, 2) and said in result.output
+    assert make_in(small, small / "out")
 
 
 @pytest.mark.parametrize("change", [{"streams": [1]}, {"sources": {"base": 1}}, {"settings": 1}, {"criteria": {}}])
