@@ -73,8 +73,11 @@ def opened(folder: Path, recipe: str, settings: Mapping[str, Any]) -> Attack:
     path = folder / NAME
     with os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            if any(folder.iterdir()):
+        there = {entry.name for entry in folder.iterdir()}
+        if not there - {NAME}:  # an attack that was refused before its first step leaves only its settings
+            there = set()
+        if NAME not in there:
+            if there:
                 raise FileError(f"-o: {folder}: has files but no {NAME}; name another folder")
             folder.chmod(0o700)
             attack = Attack(folder, recipe, settings)
@@ -83,8 +86,8 @@ def opened(folder: Path, recipe: str, settings: Mapping[str, Any]) -> Attack:
     found = read(path)
     if found["recipe"] != recipe:
         raise SlungError(f"-o: {folder}: holds the attack {found['recipe']}; name another folder")
-    there = found["settings"]
-    if other := sorted(key for key in {*there, *settings} if there.get(key) != settings.get(key)):
+    before = found["settings"]
+    if other := sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key)):
         raise SlungError(f"-o: {folder}: holds this attack with another {', '.join(other)}; name another folder")
     more = {key: value for key, value in found.items() if key not in ("format", "recipe", "settings", "points")}
     return Attack(folder, recipe, settings, found["points"], more)

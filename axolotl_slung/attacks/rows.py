@@ -11,7 +11,7 @@ from typing import Any
 from datasets import Dataset
 
 from ..audit.found import finds
-from ..errors import SlungError, os_errors
+from ..errors import SlungError, few, os_errors
 from ..evals.audit_file import HELDOUT, TRAINED, AuditSpan
 from ..labels.spanned import SpannedText
 from ..storage import opener, write_private
@@ -51,13 +51,14 @@ class Sample:
         folded = text.casefold()
         return any(folded in sampled for sampled in self._texts)
 
-    def allows(self, texts: Sequence[SpannedText], buckets) -> bool:
-        """Whether a row may be learned again: it has a span of an audited kind, and nothing of the sample."""
-        found = [(text, find) for text in texts for find in finds(text, buckets)]
-        return (
-            any((find.labeler, find.kind) in self.kinds for _, find in found)
-            and not any(self.shows_in(text.text) for text in texts)
-            and not any(self.has_part(text.text[find.start : find.end]) for text, find in found)
+    def has_kind(self, texts: Sequence[SpannedText], buckets) -> bool:
+        """Whether a row has a span of an audited kind."""
+        return any((find.labeler, find.kind) in self.kinds for text in texts for find in finds(text, buckets))
+
+    def shown_by(self, texts: Sequence[SpannedText], buckets) -> bool:
+        """Whether a row has anything of the sample."""
+        return any(self.shows_in(text.text) for text in texts) or any(
+            self.has_part(text.text[find.start : find.end]) for text in texts for find in finds(text, buckets)
         )
 
 
@@ -79,11 +80,12 @@ def kept_rows(sets: Sequence[DataSet], sample: Sample, folder: Path, most: int, 
     """
     sizes = [one.size for one in sets]
     total = 0 if None in sizes else sum(sizes)
-    entries, rows, read = [], 0, 0
+    entries, rows, read, audited = [], 0, 0, 0
     for number, one in enumerate(sets):
         share = most // len(sets) if not total else round(most * one.size / total)
-        raw, seen = _drawn(one, sample, max(1, share), seed)
+        raw, seen, of_kinds = _drawn(one, sample, max(1, share), seed)
         read += seen
+        audited += of_kinds
         if len(raw):
             path = folder / f"rows-{number}.parquet"
             with os_errors(path), open(path, "wb", opener=opener(0o600)) as file:
@@ -91,31 +93,38 @@ def kept_rows(sets: Sequence[DataSet], sample: Sample, folder: Path, most: int, 
             entries.append(entry_of(one.entry, path))
             rows += len(raw)
     if not rows:
-        raise SlungError(
-            f"--audit: none of the {read} rows read has a span of the audited kinds and nothing of the sample; draw a "
-            "smaller audit with `slung audit --spans`"
-        )
+        if audited:
+            cause = f"{audited} have a span of the audited kinds, but show the sample; draw a smaller audit"
+        else:
+            kinds = few(sorted({kind or labeler for labeler, kind in sample.kinds}))
+            cause = (
+                f"the labelers of this config find no span of the audited kinds ({kinds}); correct them, or the data"
+            )
+        raise SlungError(f"CONFIG: none of the {read} rows read can be learned again: {cause}")
     found = {"entries": entries, "rows": rows, "read": read}
     write_private(folder / NAME, json.dumps(found, indent=2) + "\n")
     return found
 
 
-def _drawn(one: DataSet, sample: Sample, most: int, seed: int) -> tuple[Dataset, int]:
-    """Rows that may be learned again, and how many were read for them."""
+def _drawn(one: DataSet, sample: Sample, most: int, seed: int) -> tuple[Dataset, int, int]:
+    """Rows that may be learned again, how many were read for them, and how many of these have a span of an audited kind."""
     kept: list = []
-    read = 0
+    read = audited = 0
+    buckets = one.strategy.policy.buckets
     for numbers, batch in _batches(one, seed):
         read += len(next(iter(batch.values())))
         for row in one.strategy.labeled(batch, edited=False, numbers=numbers):
-            if len(kept) < most and sample.allows(
-                spanned_texts(row, one.strategy.tokenizer), one.strategy.policy.buckets
-            ):
+            texts = spanned_texts(row, one.strategy.tokenizer)
+            if len(kept) == most or not sample.has_kind(texts, buckets):
+                continue
+            audited += 1
+            if not sample.shown_by(texts, buckets):
                 kept.append(numbers[row.number] if one.size is not None else row.source)
         if len(kept) == most:
             break
     if one.size is None:
-        return Dataset.from_list(kept, features=one.rows.features), read
-    return one.rows.select(sorted(kept)), read
+        return Dataset.from_list(kept, features=one.rows.features), read, audited
+    return one.rows.select(sorted(kept)), read, audited
 
 
 def _batches(one: DataSet, seed: int) -> Iterator[tuple[list[int], Mapping[str, list]]]:

@@ -69,8 +69,14 @@ def test_only_rows_without_anything_of_the_sample_are_taken(tmp_path):
     config = config_of(tmp_path, datasets=[{"path": str(data), "ds_type": "json", "type": "completion"}])
     found = drawn(config, tmp_path, SPANS)
     assert rows_in(tmp_path)["what"] == ["other"] and (found["rows"], found["read"]) == (1, len(TEXTS))
-    with opened(config, tmp_path) as sets, pytest.raises(SlungError, match="none of the 7 rows read has a span"):
-        kept_rows(sets, Sample([span("Zora Quill", labeler="patterns", kind="email")]), tmp_path / "kept", 9, 0)
+    with opened(config, tmp_path) as sets:
+        with pytest.raises(SlungError, match=r"none of the 7 rows .* find no span of the audited kinds \(email\)"):
+            kept_rows(sets, Sample([span("Zora Quill", labeler="patterns", kind="email")]), tmp_path / "kept", 9, 0)
+        everyone = [*SPANS, span("Ilka Runa")]
+        with pytest.raises(
+            SlungError, match=r"none of the 7 rows .*: \d have a span .* show the sample; draw a smaller"
+        ):
+            kept_rows(sets, Sample(everyone), tmp_path / "kept", 9, 0)
 
 
 def test_chats_are_kept_with_their_structure(tmp_path):

@@ -15,6 +15,7 @@ from helpers.tiny import tiny_model, write_jsonl
 
 from axolotl_slung.attacks.asking import Audit, metrics_in
 from axolotl_slung.attacks.recipes import benign, forced, guided, quantized, relearn
+from axolotl_slung.attacks.record import opened
 from axolotl_slung.errors import SlungError
 
 SAMPLED, STEPS = 4, (0, 3, 12)
@@ -192,6 +193,16 @@ def test_another_attack_in_the_folder_is_refused(attacked, given, masked, tmp_pa
     (tmp_path / "used" / "file").write_text("")
     with pytest.raises(SlungError, match="has files but no attack.json"):
         attack(given, masked, tmp_path / "used")
+
+
+def test_an_attack_that_was_refused_leaves_its_folder_free(given, masked, tmp_path):
+    folder = tmp_path / "a"
+    begun = opened(folder, "relearn", {"config": "of a refused try"})
+    assert begun.point(0) is None and [path.name for path in folder.iterdir()] == ["attack.json"]
+    found, _ = attack(given, masked, folder, (0,))
+    assert [point["x"] for point in found.points] == [0]
+    with pytest.raises(SlungError, match="another seed"):
+        attack(given, masked, folder, (0,), seed=9)
 
 
 @pytest.mark.parametrize("key", ["slung", "slung.method", "base_model", "max_steps"])
