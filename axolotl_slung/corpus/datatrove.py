@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.logging import logger
 
+from ..errors import SlungError
 from ..faults import checked
 from ..labeling.record import recorded_cuts
 from ..visible import visible
@@ -55,7 +57,7 @@ class LabelFiles(PipelineStep):
             yield from data
         divided = self.tasks(world_size)
         write_plan(Path(self.output), divided)
-        with self.track_time():
+        with self.track_time(), without_values():
             job = Job(checked(self.block), recorded=recorded_cuts(self._files()), **self.job)
             job.open_labelers()
             claim(Path(self.output), job)
@@ -109,6 +111,22 @@ class LabelFiles(PipelineStep):
         join(folder, sorted(parts, key=lambda other: other.start), job.identity())
 
 
+class without_values:
+    """Keeps texts out of the logs: datatrove logs an error with the values of the variables in its lines of code."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if not isinstance(error, Exception):
+            return
+        if not isinstance(error, SlungError):
+            for line in "".join(traceback.format_tb(trace)).splitlines():
+                logger.error(f"slung: {visible(line)}")
+        # only without these frames
+        raise error.with_traceback(None) from None
+
+
 def _process_number() -> int:
     """A number for this process: those that a pool starts one after the other have successive ones."""
     from datatrove.executor.local import multiprocess
@@ -143,7 +161,7 @@ class LabelDocuments(PipelineStep):
         job = Job(checked(self.block), **chats)
         documents = iter(data)
         while batch := list(islice(documents, self.batch_size)):
-            with self.track_time("batch"):
+            with self.track_time("batch"), without_values():
                 rows = [{**document.metadata, "id": document.id, "text": document.text} for document in batch]
                 problems = {number: what for number, row in enumerate(rows) if (what := job.problem(row)) is not None}
                 good = [number for number in range(len(rows)) if number not in problems]

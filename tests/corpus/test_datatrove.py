@@ -134,6 +134,19 @@ def test_gpus_take_turns(corpus):
     assert set(seen) == {"4", "7"}
 
 
+def test_an_error_is_logged_without_texts(corpus):
+    """datatrove logs the values of variables, and a labeler's variables hold texts."""
+    (corpus / "broken.py").write_text(
+        "class Broken:\n    def label(self, texts, rows):\n        return [[] for text in texts if text[0] < 1]\n"
+    )
+    block = f"slung: {{labelers: [{{type: custom, class_path: '{corpus / 'broken.py'}:Broken'}}]}}"
+    (corpus / "config.yml").write_text(block)
+    with pytest.raises(AssertionError) as error:
+        run(corpus, "local", options=["--workers", "1"])
+    logs = str(error.value) + "".join(path.read_text() for path in (corpus / "logs" / "logs").iterdir())
+    assert "broken.py" in logs and "Zoë" not in logs and "nothing." not in logs
+
+
 def test_ray(corpus):
     pytest.importorskip("ray", reason="pip install ray")
     run(corpus, "ray", {"RAY_USAGE_STATS_ENABLED": "0"})
