@@ -19,21 +19,16 @@ import hashlib
 import json
 from pathlib import Path
 
-from datatrove.executor import LocalPipelineExecutor, RayPipelineExecutor, SlurmPipelineExecutor
+from datatrove_executor import Help, add_options, executor_of
 
 from axolotl_slung.cli.block import read_block
 from axolotl_slung.corpus.datatrove import LabelFiles
 from axolotl_slung.corpus.parts import Part
 from axolotl_slung.corpus.progress import write_plan
-from axolotl_slung.corpus.run import cores
-
-
-class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """The text above as it is, and the default of each option."""
 
 
 def _options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Help)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     parser.add_argument("input", help="a file, a folder, or the id of a hub data set")
     parser.add_argument("output", help="the folder for the labeled files")
     parser.add_argument("--config", required=True, default=argparse.SUPPRESS, help="a YAML file with a `slung:` block")
@@ -43,40 +38,8 @@ def _options():
         default=argparse.SUPPRESS,
         help="the column to label; in chats, the key of each message's text (default: text; in chats: content)",
     )
-    parser.add_argument("--executor", choices=["local", "slurm", "ray"], default="local", help="where tasks run")
-    parser.add_argument("--tasks", type=_positive, default=cores(), help="number of tasks")
-    parser.add_argument("--workers", type=int, default=0, help="tasks that run at once; 0: all of them")
-    parser.add_argument(
-        "--logs",
-        default=argparse.SUPPRESS,
-        help="folder for marks of finished tasks, statistics and Slurm's script (default: in .slung of the output)",
-    )
-    slurm = parser.add_argument_group("Slurm")
-    slurm.add_argument("--partition", default="cpu", help="partition")
-    slurm.add_argument("--time", default="10:00:00", help="time limit of a task; a task that hits it can be continued")
-    slurm.add_argument("--cpus", type=_positive, default=1, help="CPUs of a task; labeling in a task uses one process")
-    slurm.add_argument("--mem-per-cpu", type=_positive, default=4, help="GB of memory for each CPU")
-    slurm.add_argument("--gpus", type=int, default=0, help="GPUs of a task; a `classifier` uses one")
-    slurm.add_argument(
-        "--activate", default=argparse.SUPPRESS, help="a command for the nodes that activates the Python environment"
-    )
-    slurm.add_argument(
-        "--sbatch-arg", action="append", type=_pair, default=argparse.SUPPRESS, metavar="KEY=VALUE",
-        help="any other argument of sbatch, such as account=nlp or exclusive; can be repeated",
-    )  # fmt: skip
+    add_options(parser, "labeling")
     return parser.parse_args()
-
-
-def _positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected 1 or more")
-    return number
-
-
-def _pair(text):
-    key, _, value = text.removeprefix("--").partition("=")
-    return key, value
 
 
 def main():
@@ -89,28 +52,7 @@ def main():
     logs = getattr(options, "logs", f"{options.output}/.slung/datatrove-{job}")
     step = LabelFiles([options.input], options.output, block, **fields)
     _tell(step.tasks(options.tasks), Path(options.output))
-    workers = options.workers or options.tasks
-    common = {"tasks": options.tasks, "workers": workers, "logging_dir": logs}
-    match options.executor:
-        case "local":
-            executor = LocalPipelineExecutor([step], start_method="spawn", **common)
-        case "slurm":
-            executor = SlurmPipelineExecutor(
-                [step],
-                time=options.time,
-                partition=options.partition,
-                cpus_per_task=options.cpus,
-                mem_per_cpu_gb=options.mem_per_cpu,
-                gpus_per_task=options.gpus,
-                qos=None,
-                job_name="slung-label",
-                env_command=getattr(options, "activate", None),
-                sbatch_args=dict(getattr(options, "sbatch_arg", [])),
-                **common,
-            )
-        case "ray":
-            executor = RayPipelineExecutor([step], **common)
-    executor.run()
+    executor_of(step, options.tasks, options, logs, "slung-label").run()
 
 
 def _tell(divided, output):
