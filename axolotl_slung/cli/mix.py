@@ -31,26 +31,20 @@ def mix(config, output, verify, workers):
     You can stop or kill the run at any time. The same command resumes it, and the files are the same, whatever the
     number of processes. Lines that are not documents are left out, counted, and listed in OUTPUT/.slung/bad_lines.txt.
     """
-    from ..mixing.config import read_mix
-    from ..mixing.inputs import find_inputs
-    from ..mixing.make import check_mix, make
+    from ..mixing.make import make
     from ..mixing.make import verify as verify_mix
     from ..mixing.manifest import read_manifest
-    from .block import read_yaml
     from .ending import say, settings
 
     with settings():
-        settings_of_mix = read_mix(read_yaml(config), config)
         if verify:
             read_manifest(output)
-        inputs = find_inputs(settings_of_mix, output)
-        tokenizer = _tokenizer(settings_of_mix.tokenizer)
-        check_mix(settings_of_mix, inputs, tokenizer)
+        read = read_config(config, output)
     with _Bar() as bar:
         if verify:
-            lines = verify_mix(settings_of_mix, inputs, tokenizer, output, workers, bar.report)
+            lines = verify_mix(*read, output, workers, bar.report)
         else:
-            new = make(settings_of_mix, inputs, tokenizer, output, workers, bar.report)
+            new = make(*read, output, workers, bar.report)
     if verify:
         if lines:
             for line in lines[:20]:
@@ -62,6 +56,27 @@ def mix(config, output, verify, workers):
     manifest = read_manifest(output)
     say(f"{output}: {len(manifest['streams'])} streams" if new else f"nothing to do: {output} is complete")
     _tell(manifest, output)
+
+
+def read_config(config: str, output: Path):
+    """The mix of a YAML file, checked as far as it can be before anything long starts.
+
+    Returns:
+        The mix, its inputs, and its tokenizer.
+
+    Raises:
+        MixError: the mix is not valid, or cannot be built.
+    """
+    from ..mixing.config import read_mix
+    from ..mixing.inputs import find_inputs
+    from ..mixing.make import check_mix
+    from .block import read_yaml
+
+    mix = read_mix(read_yaml(config), config)
+    inputs = find_inputs(mix, output)
+    tokenizer = _tokenizer(mix.tokenizer)
+    check_mix(mix, inputs, tokenizer)
+    return mix, inputs, tokenizer
 
 
 def _tell(manifest, output) -> None:

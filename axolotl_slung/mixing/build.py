@@ -1,36 +1,34 @@
-"""Builds a mix in a folder, and goes on where an earlier run stopped."""
+"""Builds a mix in a folder, and goes on where an earlier run stopped. Tasks on many machines can divide each step."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-import numpy as np
-
 from ..corpus.chunks import CHUNK_BYTES
 from ..corpus.pool import Pool, cores
 from ..labeling.record import recorded_cuts
+from ..storage import sha256_of
 from .config import Mix, MixError
-from .index import Index
+from .index import Index, State
 from .inputs import Input
-from .journal import Journal
-from .plan import BaseTooSmall, Plan, check_risky, count, make_plan, text_bytes
+from .journal import Journal, Results, entries_of, results_in
+from .planned import Planned, check_chosen, plan_or_next_round, read_planned
 from .reading import Reading
 from .scan import Report, Scan
-from .spill import Group, Joining, Output, Piece, Ranges, Spilling, Unit
+from .spill import Joining, Ranges, Spilling, ranges_of
+from .units import Unit, slices, unit_name, units
 
-FILE_BYTES = 1 << 25
-"""Bytes of text of a stream's file, approximately. As much is in memory per process while files are written."""
 _UNIT = 8
 """Chunks of lines that one process sorts at once."""
-_MORE_BASE = 1.1
-"""How many times as many base tokens are read if those that were read do not fit."""
+_UNIT_OF_TASK = 64
+"""The same of a task of several. Their corpora are larger, and a range is put together from all units."""
 
 PARTS = "parts"
 
@@ -42,11 +40,227 @@ class Built:
     Attributes:
         streams, heldout: for the manifest; see `plan.count`. Each has its `files`.
         indices: of the inputs.
+        digests: of each input the SHA-256 of its file, None if it was not read to its end, and those of its attributes.
     """
 
     streams: list[dict[str, Any]]
     heldout: dict[str, Any]
     indices: list[Index]
+    digests: list[tuple[str | None, list[str]]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """The steps of a build. All state is in the folder, whoever does a step.
+
+    Attributes:
+        mix: the YAML.
+        inputs: see `find_inputs`.
+        folder: what is there of an earlier run of the same mix is used.
+        mode: permissions of files.
+        report: see `Report`.
+        workers: number of processes.
+        keep: whether the files stay, or only what the manifest says of them.
+        task, tasks: the number of this task among those that divide the steps. All of a step's tasks must have ended
+            before one of the next step begins.
+    """
+
+    mix: Mix
+    inputs: Sequence[Input]
+    folder: Path
+    mode: int
+    report: Report
+    workers: int = 1
+    keep: bool = True
+    task: int = 0
+    tasks: int = 1
+
+    # ---- reading and planning
+
+    @contextmanager
+    def scan(self, tokenizer: Any) -> Iterator[Scan]:
+        """The indices of the inputs, and processes that read on."""
+        cuts = recorded_cuts(one.source.path for one in self.inputs if one.role == "risky" and one.source.kind != "hub")
+        reading = Reading(self.mix, self.inputs, tokenizer, cuts)
+        with _one_thread(), Pool(reading, self.workers, "mix") as pool:
+            yield Scan(reading, pool, self.folder / "index", self.mode, self.report)
+
+    def read_risky(self, scan: Scan) -> list[int]:
+        """Read this task's risky inputs to their end; their numbers."""
+        numbers = self._mine(scan, "risky")
+        scan.read_risky(numbers)
+        return numbers
+
+    def read_base(self, scan: Scan) -> list[int]:
+        """Read this task's base inputs as far as the last round says; their numbers."""
+        numbers = self._mine(scan, "base")
+        scan.read_base(numbers)
+        return numbers
+
+    def advance(self, scan: Scan) -> None:
+        """Write the plan, or how far the base must be read for it. One task does it.
+
+        Raises:
+            MixError: there are too few documents.
+        """
+        check_chosen(self.mix, self.inputs, scan)
+        if (planned := plan_or_next_round(self.mix, scan)) is not None:
+            planned.write(self._plan, self.mode)
+
+    def planned(self, tokenizer: Any) -> Planned:
+        """The plan. What has not been read for it is read. One task does it.
+
+        Raises:
+            MixError: there are too few documents.
+        """
+        if (planned := self.recorded()) is not None:
+            return planned
+        with self.scan(tokenizer) as scan:
+            self.read_risky(scan)
+            check_chosen(self.mix, self.inputs, scan)
+            self.read_base(scan)
+            while (planned := plan_or_next_round(self.mix, scan)) is None:
+                self.read_base(scan)
+        planned.write(self._plan, self.mode)
+        return planned
+
+    def recorded(self) -> Planned | None:
+        """The plan, if it has been written."""
+        return read_planned(self._plan)
+
+    # ---- sorting and writing
+
+    def indices(self, planned: Planned) -> list[Index]:
+        """The indices of all inputs."""
+        states = enumerate(planned.states)
+        return [Index(self.folder / "index" / f"{number:05}", self.mode, state) for number, state in states]
+
+    def sort(self, planned: Planned) -> None:
+        """Sort the documents of this task's slices into units.
+
+        Raises:
+            MixError: an input has changed.
+        """
+        indices = self.indices(planned)
+        runs = slices(indices)
+        done = [entries_of(self._units(number)) for number in range(len(runs))]
+        left = [
+            number
+            for number in self._share([sum(planned.states[place].tokens for place in run) for run in runs])
+            if not done[number] or done[number][-1][0] is not None
+        ]
+        if not left:
+            return
+        spilling = Spilling(self.mix, self.inputs, planned.plan, planned.groups, self._sorted, self.mode)
+        size = CHUNK_BYTES * (_UNIT if self.tasks == 1 else _UNIT_OF_TASK)
+        items = chain.from_iterable(
+            units(self.inputs, indices, number, runs[number], [then for then, _ in done[number]], size)
+            for number in left
+        )
+        total = sum(planned.states[place].records for number in left for place in runs[number])
+        documents = sum(count for number in left for _, count in done[number])
+        with Pool(spilling, self.workers, "mix") as pool:
+            for unit, _ in pool.run(items, _without_pieces):
+                with closing(Journal(self._units(unit.slice), self.mode)) as journal:
+                    journal.add([unit.then, unit.documents])
+                documents += unit.documents
+                self.report("sorting documents", "documents", documents, total)
+
+    def write(self, planned: Planned) -> None:
+        """Write the files of this task's ranges.
+
+        Raises:
+            MixError: not all documents are sorted.
+        """
+        items = self._ranges(planned)
+        with Results(self._files, self.task, self.mode) as done:
+            left = [item for item in items[self.task :: self.tasks] if item.key not in done.found]
+            if not left:
+                return
+            joining = Joining(self._sorted, self._names(planned), self.mode, self.keep)
+            with Pool(joining, self.workers, "mix") as pool:
+                for number, (item, facts) in enumerate(pool.run(left)):
+                    done.add(item.key, {output.name: one for output, one in zip(item.outputs, facts)})
+                    self.report("writing files", "ranges", number + 1, len(left))
+                    if self.tasks == 1 and item.end == item.group.ranges:
+                        rmtree(self._sorted / item.group.name)
+
+    def hash_sources(self, planned: Planned) -> dict[str, Any]:
+        """Compute the digests of this task's inputs.
+
+        Returns:
+            By the numbers of inputs, as far as all tasks have come; see `Built.digests`.
+        """
+        with Results(self.folder / "digests", self.task, self.mode) as done:
+            mine = self._share([one.source.size or 0 for one in self.inputs])
+            for count, number in enumerate(mine):
+                self.report("reading digests of the sources", "files", count, len(mine))
+                if str(number) not in done.found:
+                    done.add(str(number), _digests(self.inputs[number], planned.states[number]))
+            return done.found
+
+    def built(self, planned: Planned) -> Built:
+        """The complete mix: what no task has done is done."""
+        self.sort(planned)
+        self.write(planned)
+        files: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        written = results_in(self._files)
+        for item in self._ranges(planned):
+            for name, facts in written[item.key].items():
+                files.setdefault((item.group.name, name), []).append(facts)
+        for stream in planned.streams:
+            stream["files"] = files[f"seed-{stream['seed']}", stream["budget"]]
+        for role, one in planned.heldout.items():
+            one["files"] = files.get((f"heldout-{role}", role), [])
+        digests = self.hash_sources(planned)
+        return Built(
+            planned.streams,
+            planned.heldout,
+            self.indices(planned),
+            [digests[str(number)] for number in range(len(self.inputs))],
+        )
+
+    # ---- what is where, and whose it is
+
+    def _mine(self, scan: Scan, role: str) -> list[int]:
+        """The numbers of this task's inputs of a role."""
+        numbers = scan.numbers(role)
+        return [numbers[place] for place in self._share([self.inputs[number].source.size or 0 for number in numbers])]
+
+    def _share(self, sizes: Sequence[int]) -> list[int]:
+        """The indices of what this task does: the largest ones are dealt first."""
+        dealt = sorted(range(len(sizes)), key=lambda index: -sizes[index])
+        return sorted(dealt[self.task :: self.tasks])
+
+    def _ranges(self, planned: Planned) -> list[Ranges]:
+        """What is written at once, of all groups."""
+        return [item for group in planned.groups for item in ranges_of(self.mix, group, self.folder / PARTS)]
+
+    def _names(self, planned: Planned) -> list[str]:
+        """The names of all units, in the order of documents."""
+        names = []
+        for number in range(len(slices(self.indices(planned)))):
+            entries = entries_of(self._units(number))
+            if not entries or entries[-1][0] is not None:
+                raise MixError(f"{self.folder}: not all documents are sorted; run the steps before this one again")
+            names += [unit_name(number, count) for count in range(len(entries))]
+        return names
+
+    def _units(self, number: int) -> Path:
+        """The journal of a slice's units."""
+        return self.folder / "units" / f"{number:05}.journal"
+
+    @property
+    def _plan(self) -> Path:
+        return self.folder / "plan.journal"
+
+    @property
+    def _sorted(self) -> Path:
+        return self.folder / "sorted"
+
+    @property
+    def _files(self) -> Path:
+        return self.folder / "files"
 
 
 def build(
@@ -64,14 +278,9 @@ def build(
     They depend neither on the number of processes nor on interruptions.
 
     Args:
-        mix: the YAML.
-        inputs: see `find_inputs`.
+        mix, inputs, folder, mode, report, keep: see `Work`.
         tokenizer: a fast tokenizer of Transformers.
-        folder: what is there of an earlier run of the same mix is used.
-        mode: permissions of files.
         workers: number of processes; None means one per core.
-        report: see `Report`.
-        keep: whether the files stay, or only what the manifest says of them.
 
     Raises:
         MixError: there are too few documents, or an input has changed.
@@ -79,169 +288,17 @@ def build(
     workers = workers or min(
         cores(), 1 + sum(one.source.size or cores() * CHUNK_BYTES for one in inputs) // CHUNK_BYTES
     )
-    cuts = recorded_cuts(one.source.path for one in inputs if one.role == "risky" and one.source.kind != "hub")
-    reading = Reading(mix, inputs, tokenizer, cuts)
-    with _one_thread(), Pool(reading, workers, "mix") as pool:
-        scan = Scan(reading, pool, folder / "index", mode, report)
-        scan.risky()
-        check_criteria(mix, inputs, scan.indices)
-        check_risky(mix, scan.records("risky"))
-        plan = _planned(mix, scan)
-    streams, heldout = count(plan, mix, scan.records("risky"), scan.records("base"))
-    groups = _groups(mix, plan, scan)
-    ranges = [item for group in groups for item in _ranges(mix, group, folder / PARTS)]
-    written, place = folder / "files.journal", folder / "sorted"
-    with Journal(written, mode) as done:
-        if len(done.entries) < len(ranges):
-            units = _sort(Spilling(mix, inputs, plan, groups, place, mode), scan, folder, workers, report)
-            _write(ranges, Joining(place, units, mode, keep), done, workers, report)
-    files = _files(written, mode)
-    for stream in streams:
-        stream["files"] = files[f"seed-{stream['seed']}", stream["budget"]]
-    for role, one in heldout.items():
-        one["files"] = files.get((f"heldout-{role}", role), [])
-    return Built(streams, heldout, scan.indices)
+    work = Work(mix, inputs, folder, mode, report, workers, keep)
+    return work.built(work.planned(tokenizer))
 
 
-def check_criteria(mix: Mix, inputs: Sequence[Input], indices: Sequence[Index]) -> None:
-    """Check that the criteria choose any document.
-
-    Raises:
-        MixError: they choose none. The message says how many documents each criterion left out.
-    """
-    read, left_out = criteria_counts(inputs, indices)
-    if read and sum(left_out.values()) == read:
-        told = ", ".join(f"{name} {number:,}" for name, number in left_out.items())
-        raise MixError(f"criteria: none of {read:,} risky documents meets them; left out by {told}; loosen them")
+def _digests(one: Input, state: State) -> tuple[str | None, list[str]]:
+    whole = state.finished and one.source.kind != "hub"
+    return sha256_of(Path(one.source.path)) if whole else None, [sha256_of(Path(path)) for path in one.beside]
 
 
-def criteria_counts(inputs: Sequence[Input], indices: Sequence[Index]) -> tuple[int, dict[str, int]]:
-    """The number of risky documents, and how many each criterion left out, in the order in which they are tested."""
-    left_out: dict[str, int] = {}
-    read = 0
-    for one, index in zip(inputs, indices):
-        if one.role == "risky":
-            for name, number in index.state.counts.items():
-                if name == "documents":
-                    read += number
-                else:
-                    left_out[name] = left_out.get(name, 0) + number
-    return read, left_out
-
-
-def _planned(mix: Mix, scan: Scan) -> Plan:
-    needed = mix.tokens + mix.heldout.base
-    while True:
-        scan.base(needed)
-        try:
-            return make_plan(mix, scan.records("risky"), scan.records("base"))
-        except BaseTooSmall:
-            if scan.all_read:
-                raise
-            needed = math.ceil(needed * _MORE_BASE)
-
-
-def _groups(mix: Mix, plan: Plan, scan: Scan) -> list[Group]:
-    stream, partition = text_bytes(plan, scan.records("risky"), scan.records("base"))
-    ranges = max(1, math.ceil(stream / FILE_BYTES))
-    groups = [Group(f"seed-{seed}", None, number, ranges) for number, seed in enumerate(mix.seeds)]
-    roles = [role for role in ("base", "risky") if getattr(mix.heldout, role)]
-    return groups + [Group(f"heldout-{role}", role, None, max(1, math.ceil(partition / FILE_BYTES))) for role in roles]
-
-
-def _sort(spilling: Spilling, scan: Scan, folder: Path, workers: int, report: Report) -> int:
-    """Sort all documents into units.
-
-    Returns:
-        The number of units.
-    """
-    total = sum(index.state.records for index in scan.indices)
-    with Journal(folder / "units.journal", spilling.mode) as done, Pool(spilling, workers, "mix") as pool:
-        begin = done.entries[-1] if done.entries else [0, None, 0]
-        number = len(done.entries)
-        starts = np.cumsum([0, *(index.state.records for index in scan.indices)]).tolist()
-        for then, _ in pool.run(_units(spilling.inputs, scan, begin, number), lambda unit: unit.then):
-            done.add(then)
-            number += 1
-            report("sorting documents", "documents", starts[then[0]] + then[2], total)
-    return number
-
-
-def _units(inputs: Sequence[Input], scan: Scan, begin: list, number: int) -> Iterator[Unit]:
-    first, end, pointer = begin
-    pieces: list[Piece] = []
-    size = 0
-    then = begin
-    for place in range(first, len(inputs)):
-        one, index = inputs[place], scan.indices[place]
-        offset = _offset(inputs, scan, place)
-        block, at = index.records(pointer, 0), pointer
-        if pointer < index.state.records:
-            for chunk in one.chunks(end):
-                last = chunk.first + len(chunk.content) - 1
-                while at + len(block) < index.state.records and (not len(block) or block["line"][-1] <= last):
-                    block = np.concatenate([block, index.records(at + len(block), 1 << 14)])
-                some = int(np.searchsorted(block["line"], last, side="right"))
-                here, block = block[:some], block[some:]
-                if some:
-                    lines = [chunk.content[line - chunk.first] for line in here["line"].tolist()]
-                    pieces.append(Piece(place, lines, here, offset + at))
-                    size += sum(map(len, lines))
-                at += some
-                then = [place, chunk.end, at]
-                if pieces and size >= _UNIT * CHUNK_BYTES:
-                    yield Unit(number, pieces, then)
-                    number, pieces, size = number + 1, [], 0
-                if at == index.state.records:
-                    break
-        end, pointer = None, 0
-    if pieces:
-        yield Unit(number, pieces, then)
-
-
-def _offset(inputs: Sequence[Input], scan: Scan, place: int) -> int:
-    """The number of the first document of an input among those of its role."""
-    role = inputs[place].role
-    return sum(index.state.records for one, index in zip(inputs[:place], scan.indices) if one.role == role)
-
-
-def _ranges(mix: Mix, group: Group, parts: Path) -> list[Ranges]:
-    """What is written at once: a whole partition, or a range of a seed's keys for all budgets."""
-    if group.role:
-        output = Output(parts / "heldout" / f"{group.role}.{mix.format}", group.role, 0)
-        return [Ranges(group, 0, group.ranges, [output])]
-    folders = [(level, name, parts / group.name / name) for level, (name, _) in enumerate(mix.levels)]
-    return [
-        Ranges(
-            group,
-            number,
-            number + 1,
-            [Output(folder / f"part-{number:05}.{mix.format}", name, level) for level, name, folder in folders],
-        )
-        for number in range(group.ranges)
-    ]
-
-
-def _write(items: Sequence[Ranges], joining: Joining, done: Journal, workers: int, report: Report) -> None:
-    """Write all files. What was sorted for a group is deleted when it is written."""
-    written = len(done.entries)
-    with Pool(joining, workers, "mix") as pool:
-        for item, facts in pool.run(items[written:]):
-            done.add([item.group.name, {output.name: one for output, one in zip(item.outputs, facts)}])
-            written += 1
-            report("writing files", "ranges", written, len(items))
-            if item.end == item.group.ranges:
-                rmtree(joining.folder / item.group.name)
-
-
-def _files(journal: Path, mode: int) -> dict[tuple[str, str], list[dict]]:
-    """What was written, by group and by budget or role."""
-    found: dict[tuple[str, str], list[dict]] = {}
-    with Journal(journal, mode) as done:
-        for group, facts in done.entries:
-            for name, one in facts.items():
-                found.setdefault((group, name), []).append(one)
-    return found
+def _without_pieces(unit: Unit) -> Unit:
+    return unit._replace(pieces=[])
 
 
 @contextmanager

@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from ..corpus.chunks import Bad
 from ..storage import opener
 from .config import MixError
+from .journal import lock, whole_lines
 from .reading import RECORD, Read
 
 _COMMIT_EVERY = 1.0
@@ -57,11 +59,23 @@ class Index:
     Args:
         path: the file, without suffix.
         mode: the permissions of the files.
+        state: how far it is; None means as far as its journal says. Another process may be writing that.
     """
 
-    def __init__(self, path: Path, mode: int):
-        self._path, self._mode, self._bad = path, mode, []
-        self.state = State()
+    def __init__(self, path: Path, mode: int, state: State | None = None):
+        self._path, self._mode, self._state = path, mode, state
+        self._bad: list[Bad] = []
+
+    @property
+    def state(self) -> State:
+        """How far it is."""
+        if self._state is None:
+            try:
+                with open(self._journal, "rb") as log:
+                    self._state, _ = _recorded(log)
+            except FileNotFoundError:
+                self._state = State()
+        return self._state
 
     @property
     def _records(self) -> Path:
@@ -75,21 +89,15 @@ class Index:
         """Resume what an earlier run read, or begin.
 
         Raises:
-            MixError: the records are fewer than the journal says.
+            MixError: the records are fewer than the journal says, or another run reads the same input.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._log = open(self._journal, "a+b", opener=opener(self._mode))  # noqa: SIM115 - closed by `close`
+        lock(self._log)
         self._file = open(self._records, "ab", opener=opener(self._mode))  # noqa: SIM115 - closed by `close`
-        self._log.seek(0)
-        last, whole = b"", 0
-        for line in self._log:
-            if not line.endswith(b"\n"):
-                break
-            last, whole = line, whole + len(line)
+        self._state, whole = _recorded(self._log)
         self._log.truncate(whole)
-        if last:
-            self.state = State(**{key: value for key, value in json.loads(last).items() if key != "lines_bad"})
-        size = self.state.records * RECORD.itemsize
+        size = self._state.records * RECORD.itemsize
         if self._file.tell() < size:
             self.close()
             raise MixError(f"{self._records}: shorter than its journal says; delete the output folder and start again")
@@ -105,7 +113,7 @@ class Index:
         """
         now = self.state
         self._file.write(read.records.tobytes())
-        self.state = State(
+        self._state = State(
             end=end,
             lines=now.lines + read.lines,
             records=now.records + len(read.records),
@@ -146,6 +154,16 @@ class Index:
     def records(self, start: int, count: int) -> np.ndarray:
         """Some records, `RECORD`."""
         return np.fromfile(self._records, RECORD, count, offset=start * RECORD.itemsize)
+
+
+def _recorded(log: IO[bytes]) -> tuple[State, int]:
+    """What a journal says last, and the bytes of its whole lines."""
+    last, size = b"", 0
+    for line in whole_lines(log):
+        last, size = line, size + len(line)
+    if not last:
+        return State(), 0
+    return State(**{key: value for key, value in json.loads(last).items() if key != "lines_bad"}), size
 
 
 class Records:

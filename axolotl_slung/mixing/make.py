@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -19,11 +18,13 @@ from ..visible import visible
 from .build import PARTS, Built, build
 from .config import Mix, MixError
 from .inputs import Input
+from .journal import lock
 from .manifest import FORMAT, NAME, manifest_of, read_manifest, tokenizer_digest, written
 from .reading import Reading
 from .scan import Report, check, check_size
 
-_JOB = "mix.json"
+JOB = "mix.json"
+"""In `STATE`: what decides the output."""
 _WORK, _VERIFY = "work", "verify"
 _BAD = "bad_lines.txt"
 _LOCK = "lock"
@@ -62,6 +63,27 @@ def _check_source(one: Input, text_field: str) -> None:
         )
 
 
+def begin(mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path) -> bool:
+    """Claim the folder of a mix.
+
+    Returns:
+        Whether there is anything to do.
+
+    Raises:
+        MixError: the folder holds something else.
+    """
+    state, job = output / STATE, _job(mix, inputs, tokenizer)
+    _compare(output, job)
+    if (output / NAME).exists():
+        _check_complete(output)
+        rmtree(state / _WORK, ignore_errors=True)
+        return False
+    state.mkdir(parents=True, exist_ok=True)
+    with locked(output, mode_of(inputs)), os_errors(state), replacing(state / JOB) as part:
+        part.write_text(json.dumps(job), encoding="utf-8")
+    return True
+
+
 def make(mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, workers: int | None, report: Report) -> bool:
     """Build a mix, and go on where an earlier run stopped.
 
@@ -71,20 +93,12 @@ def make(mix: Mix, inputs: Sequence[Input], tokenizer: Any, output: Path, worker
     Raises:
         MixError: the mix cannot be built, or the folder holds something else.
     """
-    state, job = output / STATE, _job(mix, inputs, tokenizer)
-    _compare(output, job)
-    if (output / NAME).exists():
-        _check_complete(output)
-        rmtree(state / _WORK, ignore_errors=True)
+    if not begin(mix, inputs, tokenizer, output):
         return False
-    state.mkdir(parents=True, exist_ok=True)
-    mode = _mode(inputs)
-    with _locked(output, mode):
-        with os_errors(state), replacing(state / _JOB) as part:
-            part.write_text(json.dumps(job), encoding="utf-8")
-        built = build(mix, inputs, tokenizer, state / _WORK, mode, workers, report)
+    state, mode = output / STATE, mode_of(inputs)
+    with locked(output, mode):
+        built = build(mix, inputs, tokenizer, work_folder(output), mode, workers, report)
         _compare(output, _job(mix, inputs, tokenizer))  # the inputs may have changed meanwhile
-        report("reading digests of the sources", "files", 0, len(inputs))
         manifest = manifest_of(mix, inputs, tokenizer, built)
         _write_bad(state / _BAD, inputs, built, mode)
         if cuts := recorded_cuts(one.source.path for one in inputs if one.role == "risky" and one.source.kind != "hub"):
@@ -116,14 +130,14 @@ def verify(
     manifest = read_manifest(output)
     if lines := [*_settings(mix, tokenizer, manifest), *_files(output, manifest, report), *_sources(inputs, manifest)]:
         return lines
-    folder, mode = output / STATE / _VERIFY, _mode(inputs)
+    folder, mode = output / STATE / _VERIFY, mode_of(inputs)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(output, mode):
+    with locked(output, mode):
         job = json.dumps(_job(mix, inputs, tokenizer))
-        if (folder / _JOB).exists() and (folder / _JOB).read_text(encoding="utf-8") != job:
+        if (folder / JOB).exists() and (folder / JOB).read_text(encoding="utf-8") != job:
             rmtree(folder)
             folder.mkdir()
-        (folder / _JOB).write_text(job, encoding="utf-8")
+        (folder / JOB).write_text(job, encoding="utf-8")
         built = build(mix, inputs, tokenizer, folder, mode, workers, report, keep=False)
         again = json.loads(json.dumps(manifest_of(mix, inputs, tokenizer, built)))
         rmtree(folder)
@@ -146,11 +160,11 @@ def _job(mix: Mix, inputs: Sequence[Input], tokenizer: Any) -> dict[str, Any]:
 
 def _compare(output: Path, job: dict[str, Any]) -> None:
     """Check that a folder is empty or holds this mix."""
-    path = output / STATE / _JOB
+    path = output / STATE / JOB
     if not path.exists():
         there = [*output.iterdir()] if output.is_dir() else []
         there += [*(output / STATE).iterdir()] if (output / STATE).is_dir() else []
-        if any(one.name not in (STATE, _LOCK) and not one.name.startswith(f"{_JOB}.") for one in there):
+        if any(one.name not in (STATE, _LOCK) and not one.name.startswith(f"{JOB}.") for one in there):
             raise MixError(f"--output: {output}: has other files; choose a folder that is empty or not there yet")
         return
     try:
@@ -159,7 +173,7 @@ def _compare(output: Path, job: dict[str, Any]) -> None:
     except (ValueError, RecursionError):
         theirs, damaged = {}, True
     if damaged:
-        raise MixError(f"--output: {output}: its {STATE}/{_JOB} is damaged; choose another folder, or delete this one")
+        raise MixError(f"--output: {output}: its {STATE}/{JOB} is damaged; choose another folder, or delete this one")
     if theirs == job:
         return
     what = f"is from other {_changed(theirs, job)}"
@@ -187,8 +201,13 @@ def _changed(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     return f"sources, or these have changed since: {', '.join(visible(one) for one in changed[:5])}"
 
 
-def _mode(inputs: Sequence[Input]) -> int:
-    """Who may not read an input may not read the mix."""
+def work_folder(output: Path) -> Path:
+    """Where a mix is built; see `build.Work`."""
+    return output / STATE / _WORK
+
+
+def mode_of(inputs: Sequence[Input]) -> int:
+    """The permissions of files: who may not read an input may not read the mix."""
     mode = 0o666
     for one in inputs:
         if one.source.kind != "hub":
@@ -198,12 +217,19 @@ def _mode(inputs: Sequence[Input]) -> int:
 
 
 @contextmanager
-def _locked(output: Path, mode: int) -> Iterator[None]:
+def locked(output: Path, mode: int, shared: bool = False) -> Iterator[None]:
+    """Lock a folder that has begun.
+
+    Args:
+        output: the folder.
+        mode: the permissions of the lock's file.
+        shared: whether it is locked against `make` and `verify` only, and not against other tasks.
+
+    Raises:
+        MixError: another run has locked it.
+    """
     with open(output / STATE / _LOCK, "a", opener=opener(mode)) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise MixError(f"--output: {output}: another run is writing it; wait until that run ends") from None
+        lock(file, shared)
         yield
 
 

@@ -11,11 +11,11 @@ from typing import Any
 from .. import __version__
 from ..errors import os_errors
 from ..labeling.identity import versions
-from ..storage import sha256_of
-from .build import Built, criteria_counts
+from .build import Built
 from .config import Mix, MixError
 from .index import State
 from .inputs import Input
+from .planned import criteria_counts
 
 NAME, FORMAT = "manifest.json", 1
 
@@ -31,7 +31,8 @@ def tokenizer_digest(tokenizer: Any) -> str:
 def manifest_of(mix: Mix, inputs: Sequence[Input], tokenizer: Any, built: Built) -> dict[str, Any]:
     """The manifest of a complete mix, as JSON values."""
     states = [index.state for index in built.indices]
-    read, left_out = criteria_counts(inputs, built.indices)
+    read, left_out = criteria_counts(inputs, states)
+    files = [_of_file(*one) for one in zip(inputs, states, built.digests)]
     met = {name: left_out.get(name, 0) for name in mix.settings()["criteria"]}
     return {
         "format": FORMAT,
@@ -39,7 +40,14 @@ def manifest_of(mix: Mix, inputs: Sequence[Input], tokenizer: Any, built: Built)
         "settings": mix.settings(),
         "tokenizer": {"name": mix.tokenizer, "sha256": tokenizer_digest(tokenizer)},
         "sources": {
-            role: [_of_entry(mix, role, number, inputs, states) for number in range(len(getattr(mix, role)))]
+            role: [
+                {
+                    "path": entry.path,
+                    "license": entry.license,
+                    "files": [file for one, file in zip(inputs, files) if (one.role, one.entry) == (role, number)],
+                }
+                for number, entry in enumerate(getattr(mix, role))
+            ]
             for role in ("base", "risky")
         },
         "criteria": {"documents": read, "left_out": met, "chosen": read - sum(left_out.values())},
@@ -48,20 +56,13 @@ def manifest_of(mix: Mix, inputs: Sequence[Input], tokenizer: Any, built: Built)
     }
 
 
-def _of_entry(mix: Mix, role: str, number: int, inputs: Sequence[Input], states: Sequence[State]) -> dict[str, Any]:
-    entry = getattr(mix, role)[number]
-    files = [_of_file(one, state) for one, state in zip(inputs, states) if (one.role, one.entry) == (role, number)]
-    return {"path": entry.path, "license": entry.license, "files": files}
-
-
-def _of_file(one: Input, state: State) -> dict[str, Any]:
+def _of_file(one: Input, state: State, digests: tuple[str | None, list[str]]) -> dict[str, Any]:
     """What was read of an input. A file that was read to its end has its own digest, too."""
-    whole = state.finished and one.source.kind != "hub"
     return {
         "name": one.name,
         "bytes": one.source.size,
-        "sha256": sha256_of(Path(one.source.path)) if whole else None,
-        "attributes_sha256": [sha256_of(Path(path)) for path in one.beside],
+        "sha256": digests[0],
+        "attributes_sha256": digests[1],
         "whole": state.finished,
         "lines": state.lines,
         "lines_sha256": state.digest,

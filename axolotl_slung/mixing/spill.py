@@ -21,6 +21,7 @@ from .documents import Document, NoDocument, digest_of, document_of, line_of
 from .files import Rows
 from .inputs import Input
 from .plan import Plan
+from .units import Piece, Unit
 
 _PLACE = np.dtype([("key", "<u8"), ("first", "u1"), ("last", "u1"), ("size", "<u4")])
 """Of a document in a unit's file: its key, the budgets that have it, `[first, last)`, and the bytes of its row."""
@@ -42,36 +43,6 @@ class Group(NamedTuple):
     role: str | None
     number: int | None
     ranges: int
-
-
-class Piece(NamedTuple):
-    """Lines of an input with their records.
-
-    Attributes:
-        number: of the input.
-        lines: its lines with usable documents.
-        records: of these documents.
-        start: the number of the first document.
-    """
-
-    number: int
-    lines: list[bytes]
-    records: np.ndarray
-    start: int
-
-
-class Unit(NamedTuple):
-    """What one file per group is made of.
-
-    Attributes:
-        number: counted from 0.
-        pieces: at least one.
-        then: where the next unit begins, as JSON values.
-    """
-
-    number: int
-    pieces: list[Piece]
-    then: list
 
 
 @dataclass
@@ -100,7 +71,7 @@ class Spilling:
                 places[group.name].append(self._places(group, one.role, piece))
         sizes = np.array(list(map(len, rows)), np.uint32)
         for group in self.groups:
-            self._write(group, unit.number, rows, sizes, np.concatenate(places[group.name]))
+            self._write(group, unit.name, rows, sizes, np.concatenate(places[group.name]))
 
     def _documents(self, one: Input, piece: Piece) -> Iterator[Document]:
         entry = getattr(self.mix, one.role)[one.entry]
@@ -127,7 +98,7 @@ class Spilling:
         places["key"] = self.plan.order(role, seed, piece.start, len(piece.records))
         return places
 
-    def _write(self, group: Group, unit: int, rows: list[bytes], sizes: np.ndarray, places: np.ndarray) -> None:
+    def _write(self, group: Group, unit: str, rows: list[bytes], sizes: np.ndarray, places: np.ndarray) -> None:
         places["size"] = sizes
         (order,) = np.nonzero(places["first"] < places["last"])
         order = order[np.argsort(places["key"][order], kind="stable")]
@@ -143,9 +114,9 @@ class Spilling:
             file.write(b"".join([rows[number] for number in order.tolist()]))
 
 
-def unit_path(folder: Path, group: Group, unit: int) -> Path:
+def unit_path(folder: Path, group: Group, unit: str) -> Path:
     """The file of a unit's documents for a group."""
-    return folder / group.name / f"{unit:07}.unit"
+    return folder / group.name / f"{unit}.unit"
 
 
 def _range_of(of_documents: np.ndarray, ranges: int) -> np.ndarray:
@@ -174,6 +145,28 @@ class Ranges(NamedTuple):
     end: int
     outputs: list[Output]
 
+    @property
+    def key(self) -> str:
+        """Its key among the ranges of all groups."""
+        return f"{self.group.name}/{self.first}"
+
+
+def ranges_of(mix: Mix, group: Group, parts: Path) -> list[Ranges]:
+    """What is written at once of a group: a whole partition, or a range of a seed's keys for all budgets."""
+    if group.role:
+        output = Output(parts / "heldout" / f"{group.role}.{mix.format}", group.role, 0)
+        return [Ranges(group, 0, group.ranges, [output])]
+    folders = [(level, name, parts / group.name / name) for level, (name, _) in enumerate(mix.levels)]
+    return [
+        Ranges(
+            group,
+            number,
+            number + 1,
+            [Output(folder / f"part-{number:05}.{mix.format}", name, level) for level, name, folder in folders],
+        )
+        for number in range(group.ranges)
+    ]
+
 
 @dataclass
 class Joining:
@@ -181,13 +174,13 @@ class Joining:
 
     Attributes:
         folder: of the units.
-        units: their number.
+        units: their names, in the order of documents.
         mode: the permissions of the files.
         keep: whether the files stay; their digests are all that verifying needs.
     """
 
     folder: Path
-    units: int
+    units: Sequence[str]
     mode: int
     keep: bool = True
 
@@ -216,7 +209,7 @@ class Joining:
     def _range(self, group: Group, number: int) -> tuple[np.ndarray, list[bytes]]:
         """The documents of a range of keys in their order: places and rows."""
         places, rows = [np.zeros(0, _PLACE)], []
-        for unit in range(self.units):
+        for unit in self.units:
             path = unit_path(self.folder, group, unit)
             with open(path, "rb", buffering=0) as file:
                 bounds = np.frombuffer(os.pread(file.fileno(), 2 * _ROW.itemsize, number * _ROW.itemsize), _ROW)

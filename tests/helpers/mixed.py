@@ -1,7 +1,9 @@
 """Small corpora for `slung mix`, and what it makes of them."""
 
 import json
+import os
 import random
+import signal
 from pathlib import Path
 
 import yaml
@@ -9,6 +11,10 @@ import zstandard
 from click.testing import CliRunner
 
 from axolotl_slung.cli import main
+from axolotl_slung.cli.block import read_tokenizer
+from axolotl_slung.mixing.config import read_mix
+from axolotl_slung.mixing.inputs import find_inputs
+from axolotl_slung.mixing.make import make
 from helpers.tiny import TEXT, tiny_tokenizer, write_jsonl
 
 CRITERIA = {"min_language": 0.5, "min_document": 0.3, "min_highest": 0.99, "max_lowest": 1.0e-4, "min_sentences": 2}
@@ -79,3 +85,55 @@ def files_of(folder: Path) -> dict[str, bytes]:
     """All files that a mix has for its users."""
     paths = (path for path in folder.rglob("*") if path.is_file() and ".slung" not in path.parts)
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def few(folder: Path, **others) -> dict:
+    """The YAML of a small mix of the corpora in a folder."""
+    return settings(folder, **{"tokens": 12_000, "budgets": {"a": 300, "b": 900}, "seeds": [3], **others})
+
+
+def read_few(folder: Path, output: Path, **others):
+    """`few` as a mix, with its inputs and its tokenizer."""
+    mix = read_mix(few(folder, **others), "mix.yml")
+    return mix, find_inputs(mix, output), read_tokenizer(mix.tokenizer)
+
+
+def made_in(folder: Path, output: Path, workers: int = 1, **others) -> bool:
+    """Build `few`."""
+    return make(*read_few(folder, output, **others), output, workers, lambda *_: None)
+
+
+def killed(when, work) -> int:
+    """Do the work in a process that is killed at a moment at which it changes a file.
+
+    Args:
+        when: of the number of such moments so far, and the path that appears, whether it is killed.
+
+    Returns:
+        How many such moments there were until the end; -1 if it was killed.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        counted = [0]
+
+        def counting(function):
+            def counted_function(*arguments):
+                counted[0] += 1
+                if when(counted[0], str(arguments[-1])):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return function(*arguments)
+
+            return counted_function
+
+        os.fsync, Path.replace = counting(os.fsync), counting(Path.replace)
+        try:
+            work()
+            os.write(write, str(counted[0]).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        content = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return -1 if os.WIFSIGNALED(status) else int(content)

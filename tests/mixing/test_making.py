@@ -9,108 +9,92 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.mixed import base_rows, corpora, files_of, risky_rows, rows_of, run_mix, settings
+from helpers.mixed import (
+    base_rows,
+    corpora,
+    few,
+    files_of,
+    killed,
+    made_in,
+    read_few,
+    risky_rows,
+    rows_of,
+    run_mix,
+    settings,
+)
 from helpers.tiny import put, write_jsonl
 from pyarrow import parquet
 
-from axolotl_slung.cli.block import read_tokenizer
-from axolotl_slung.mixing.config import read_mix
-from axolotl_slung.mixing.inputs import find_inputs
 from axolotl_slung.mixing.make import make
-
-
-@pytest.fixture
-def small(tmp_path, monkeypatch):
-    """Corpora, and sizes with which there is much to interrupt."""
-    corpora(tmp_path, risky=400)
-    for name, value in {
-        "corpus.chunks.CHUNK_BYTES": 4_000,
-        "mixing.build.CHUNK_BYTES": 1_500,
-        "mixing.build.FILE_BYTES": 20_000,
-        "mixing.index._COMMIT_EVERY": 0.0,
-    }.items():
-        monkeypatch.setattr(f"axolotl_slung.{name}", value)
-    return tmp_path
-
-
-def few(folder, **others):
-    return settings(folder, **{"tokens": 12_000, "budgets": {"a": 300, "b": 900}, "seeds": [3], **others})
-
-
-def make_in(folder: Path, output: Path, workers: int = 1, report=lambda *_: None):
-    mix = read_mix(few(folder), "mix.yml")
-    return make(mix, find_inputs(mix, output), read_tokenizer(mix.tokenizer), output, workers, report)
-
-
-def killed(when, work) -> int:
-    """Do the work in a process that is killed at a moment at which it changes a file.
-
-    Args:
-        when: of the number of such moments so far, and the path that appears, whether it is killed.
-
-    Returns:
-        How many such moments there were until the end; -1 if it was killed.
-    """
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        counted = [0]
-
-        def counting(function):
-            def counted_function(*arguments):
-                counted[0] += 1
-                if when(counted[0], str(arguments[-1])):
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return function(*arguments)
-
-            return counted_function
-
-        os.fsync, Path.replace = counting(os.fsync), counting(Path.replace)
-        try:
-            work()
-            os.write(write, str(counted[0]).encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    with open(read, "rb") as pipe:
-        content = pipe.read()
-    _, status = os.waitpid(child, 0)
-    return -1 if os.WIFSIGNALED(status) else int(content)
+from axolotl_slung.mixing.scan import Scan
 
 
 def test_killed_at_random_moments(small):
     whole = small / "whole"
-    moments = killed(lambda *_: False, lambda: make_in(small, whole))
+    moments = killed(lambda *_: False, lambda: made_in(small, whole))
     assert moments > 50
     expected, draw = files_of(whole), random.Random(1)
     assert len(expected) > 6
     out = small / "out"
     for kill in range(10):
         moment = draw.randint(1, moments // 4)
-        left = killed(lambda number, _: number == moment, lambda: make_in(small, out))
+        left = killed(lambda number, _: number == moment, lambda: made_in(small, out))
         if left < 0:
             # what looks whole is whole
             assert not (out / "manifest.json").exists()
             assert files_of(out).items() <= expected.items()
         if left >= 0 or kill == 9:
-            make_in(small, out)
+            made_in(small, out)
             assert files_of(out) == expected
             out = small / f"out{kill}"
 
 
+def test_killed_between_rounds_of_the_base(small, monkeypatch):
+    """Identical texts are held out together, so that the tokens that seem enough are not, several times."""
+    monkeypatch.setattr("axolotl_slung.corpus.chunks.CHUNK_BYTES", 1_500)
+    rows = base_rows(40, "copies")
+    for name, first in (("a", 0), ("b", 7)):
+        write_jsonl(small / "copies" / f"{name}.jsonl", [rows[(n // 12 + first) % 40] for n in range(2_000)])
+    given = {"base": [{"path": str(small / "copies")}], "heldout": {"base": 1_000, "risky": 100}}
+    noted, note = [], Scan.note
+
+    def build(output, last=None):
+        noted.clear()
+        made_in(small, output, **given)
+
+    def noting(self, following):
+        noted.append(following)
+        if len(noted) == kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+        note(self, following)
+
+    kill = None
+    monkeypatch.setattr(Scan, "note", noting)
+    build(small / "whole")
+    count = len(noted)
+    assert count > 10
+    for number in range(count - 3, count + 1):
+        out = small / f"out{number}"
+        kill = number
+        assert killed(lambda *_: False, lambda: build(out)) == -1
+        kill = None
+        build(out)
+        assert files_of(out) == files_of(small / "whole")
+
+
 @pytest.mark.parametrize("last", ["out/seed-3", "out/manifest.json"])
 def test_killed_at_the_end(small, last):
-    make_in(small, small / "whole")
-    assert killed(lambda _, path: path.endswith(last), lambda: make_in(small, small / "out")) == -1
-    make_in(small, small / "out")
+    made_in(small, small / "whole")
+    assert killed(lambda _, path: path.endswith(last), lambda: made_in(small, small / "out")) == -1
+    made_in(small, small / "out")
     assert files_of(small / "out") == files_of(small / "whole")
-    assert not make_in(small, small / "out")
+    assert not made_in(small, small / "out")
     assert not (small / "out" / ".slung" / "work").exists()
 
 
 def test_the_number_of_processes_does_not_show(small):
-    make_in(small, small / "one")
-    make_in(small, small / "three", workers=3)
+    made_in(small, small / "one")
+    made_in(small, small / "three", workers=3)
     assert files_of(small / "three") == files_of(small / "one")
 
 
@@ -163,7 +147,7 @@ def test_verifying(made):
 
 
 def test_a_source_that_changed(small):
-    make_in(small, small / "out")
+    made_in(small, small / "out")
     write_jsonl(small / "risky.jsonl", risky_rows(401))
     assert "is from other sources, or these have changed since" in run_mix(few(small), small / "out").output
     told = run_mix(few(small), small / "out", "--verify")
@@ -172,7 +156,7 @@ def test_a_source_that_changed(small):
 
 
 def test_a_folder_of_something_else(small):
-    make_in(small, small / "out")
+    made_in(small, small / "out")
     for changed, says in (
         (few(small, seeds=[4]), "is from other settings (seeds)"),
         (few(small, tokens=12_001), "is from other settings (tokens)"),
@@ -275,13 +259,13 @@ def test_a_hub_data_set_is_read_as_a_stream_until_there_is_enough(small, monkeyp
     monkeypatch.setattr("axolotl_slung.corpus.tables._HUB_ROWS", 7)
     write_jsonl(small / "hub" / "train.jsonl", base_rows(900, "hub"))
     output = small / "out"
-    mix = read_mix(few(small, base=[{"path": "somebody/corpus"}]), "mix.yml")
+    mix, inputs, tokenizer = read_few(small, output, base=[{"path": "somebody/corpus"}])
     inputs = [
         replace(one, source=replace(one.source, path=str(small / "hub"))) if one.role == "base" else one
-        for one in find_inputs(mix, output)
+        for one in inputs
     ]
     assert [one.source.kind for one in inputs] == ["json", "hub"]
-    make(mix, inputs, read_tokenizer(mix.tokenizer), output, 1, lambda *_: None)
+    make(mix, inputs, tokenizer, output, 1, lambda *_: None)
     (file,) = json.loads((output / "manifest.json").read_text())["sources"]["base"][0]["files"]
     assert not file["whole"] and 100 < file["lines"] < 500
     assert {row["id"].partition("-")[0] for row in rows_of(output / "seed-3" / "a") if row["source"] == "base"} == {
