@@ -152,7 +152,11 @@ def test_axolotl_is_not_allowed_in_by_another_room(name):
 def test_six_rooms_do_without_axolotl():
     names = [name for name in MODULES if room(name) in WITHOUT_AXOLOTL]
     # Triton and datatrove are not on every machine
-    optional = {"axolotl_slung.loss.rows_triton": "triton", "axolotl_slung.corpus.datatrove": "datatrove"}
+    optional = {
+        "axolotl_slung.loss.rows_triton": "triton",
+        "axolotl_slung.corpus.datatrove": "datatrove",
+        "axolotl_slung.mixing.datatrove": "datatrove",
+    }
     script = f"""
 import importlib, importlib.util, sys
 
