@@ -16,7 +16,7 @@ _COMMANDS = {
     "label": "Score the documents of files or hub data sets, on all cores.",
     "mix": "Build training streams of base documents and risky documents.",
     "distill": "Make a small, fast labeler from texts with spans.",
-    "progress": "Say how far a labeling job is, over all its tasks.",
+    "progress": "Say how far slung label or slung mix is, over all tasks.",
     "inspect": "Show documents in tokens, colored by what the loss does with them.",
     "stats": "Report what the labels will do to a training run, before it starts.",
     "sweep": "Count tokens and documents per bucket, for any thresholds.",

@@ -14,10 +14,11 @@ import click
     "--json", "figures", type=click.Path(), help="Write the figures as JSON to this file; - is standard output."
 )
 def progress(folder, figures):
-    """Say how far a labeling job is: `slung label`, or the tasks of a datatrove job on Slurm, Ray or one machine.
+    """Say how far `slung label` or `slung mix` is, or the tasks of their datatrove jobs on Slurm, Ray or one machine.
 
     \b
         slung progress labeled/
+        slung progress mix/
 
     FOLDER is the job's output folder. The figures come from the job's journals, which are written every second. The
     command takes no part in the job.
@@ -26,14 +27,36 @@ def progress(folder, figures):
     from dataclasses import asdict
 
     from ..corpus.progress import progress_of
+    from ..mixing.progress import is_mix
+    from ..mixing.progress import progress_of as progress_of_mix
     from ..render.sections import to_terminal
 
-    tasks = progress_of(folder)
+    if is_mix(folder):
+        steps = progress_of_mix(folder)
+        values, sections = [asdict(step) for step in steps], _of_mix(steps)
+    else:
+        tasks = progress_of(folder)
+        values = [asdict(task) | {"finished": task.finished} for task in tasks]
+        sections = _sections(tasks, time.time())
     if figures:
-        content = json.dumps([asdict(task) | {"finished": task.finished} for task in tasks], indent=2)
+        content = json.dumps(values, indent=2)
         click.echo(content) if figures == "-" else Path(figures).write_text(content, encoding="utf-8")
     if figures != "-":
-        to_terminal(f"slung progress: {folder}", _sections(tasks, time.time()))
+        to_terminal(f"slung progress: {folder}", sections)
+
+
+def _of_mix(steps):
+    from ..render.formats import count
+    from ..render.sections import Facts, Section, Table
+
+    if not steps:
+        return [Section("Steps", "", [Facts([("all", "steps done")])])]
+    rows = [
+        [step.name, step.unit, count(step.done), "unknown" if step.total is None else count(step.total)]
+        for step in steps
+    ]
+    note = "A step begins when the one before it has ended. More of the base may be read than is needed."
+    return [Section("Steps", note, [Table(["step", "unit", "done", "of"], rows, "", left=2)])]
 
 
 def _sections(tasks, now):
