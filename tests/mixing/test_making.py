@@ -183,7 +183,7 @@ def test_the_state_of_another_command_stays(made, tmp_path):
 
 
 def test_a_mix_without_some_of_its_files_is_not_complete(small):
-    make_in(small, small / "out")
+    made_in(small, small / "out")
     whole, path = files_of(small / "out"), small / "out" / "seed-3" / "a" / "part-00000.jsonl.zst"
     path.write_bytes(path.read_bytes()[:-1])
     assert (
@@ -194,7 +194,7 @@ def test_a_mix_without_some_of_its_files_is_not_complete(small):
     assert "seed-3/a/part-00000.jsonl.zst: is not there; delete the folder" in run_mix(few(small), small / "out").output
     # without its manifest it is built again, in place of what is there
     (small / "out" / "manifest.json").unlink()
-    assert make_in(small, small / "out")
+    assert made_in(small, small / "out")
     assert files_of(small / "out") == whole
 
 
@@ -204,14 +204,14 @@ def test_a_second_run_waits_for_its_turn(small):
         fcntl.flock(file, fcntl.LOCK_EX)
         for arguments in ((), ("--verify",)):
             result = run_mix(few(small), small / "out", *arguments)
-            said = "another run is writing it; wait" if not arguments else "is not a complete mix"
+            said = "another run is writing to this folder; wait" if not arguments else "is not a complete mix"
             assert result.exit_code in (1, 2) and said in result.output
-    assert make_in(small, small / "out")
+    assert made_in(small, small / "out")
 
 
 @pytest.mark.parametrize("change", [{"streams": [1]}, {"sources": {"base": 1}}, {"settings": 1}, {"criteria": {}}])
 def test_a_manifest_of_another_form_is_no_manifest(small, change):
-    make_in(small, small / "out")
+    made_in(small, small / "out")
     path = small / "out" / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     for arguments in ((), ("--verify",)):
