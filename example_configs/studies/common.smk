@@ -40,7 +40,7 @@ for key, name in (("base", SETTINGS["base"]), ("tune.base", SETTINGS.get("tune",
 DEMO = SETTINGS["model"] == "demo"
 MODEL = f"{OUT}/model" if DEMO else SETTINGS["model"]
 EVALUATION = SETTINGS["evaluation"]
-ARMS = [{"name": arm, "method": arm} if isinstance(arm, str) else arm for arm in SETTINGS["arms"]]
+ARMS = [arm["name"] if isinstance(arm, dict) else arm for arm in SETTINGS["arms"]]  # their names
 SEEDS = SETTINGS["seeds"]
 BUDGETS = list(SETTINGS.get("budgets") or [None])
 EQUAL = SETTINGS["equal"]
@@ -139,7 +139,7 @@ def base_config(datasets, **more):
 def run_names(arm):
     """The names of one arm's runs, as `slung arms` gives them, in the order of budgets and seeds."""
     budgets = [""] if BUDGETS == [None] else [f"-{budget}" for budget in BUDGETS]
-    return [f"{arm['name']}{budget}-seed{seed}" for budget in budgets for seed in SEEDS]
+    return [f"{arm}{budget}-seed{seed}" for budget in budgets for seed in SEEDS]
 
 
 RUNS = {run: arm for arm in ARMS for run in run_names(arm)}
@@ -169,7 +169,7 @@ def environment(options):
 
 check_tools("slung", "axolotl", "lm_eval")
 # what `slung arms` reads; a study on a mix adds where its data is
-ARMS_FILE = {"base": f"{OUT}/base.yml", "arms": ARMS, "seeds": SEEDS, "equal": EQUAL}
+ARMS_FILE = {"base": f"{OUT}/base.yml", "arms": SETTINGS["arms"], "seeds": SEEDS, "equal": EQUAL}
 READ = []  # what a report reads beside the results in REPORTED
 ARMS_FILE["ranks"] = resources_of("train").get("gpu", 1)
 
@@ -360,6 +360,6 @@ def evaluated():
     """The results of the model before training and of all runs, each with the label of its method."""
     found = [("base", f"{OUT}/evals/base")]
     for run, arm in RUNS.items():
-        budget = run.removeprefix(arm["name"]).rpartition("-seed")[0].lstrip("-") if len(BUDGETS) > 1 else ""
-        found.append((f"{arm['name']}@{budget}" if budget else arm["name"], f"{OUT}/evals/{run}"))
+        budget = run.removeprefix(arm).rpartition("-seed")[0].lstrip("-") if len(BUDGETS) > 1 else ""
+        found.append((f"{arm}@{budget}" if budget else arm, f"{OUT}/evals/{run}"))
     return found
