@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
-import yaml
 
 from ..errors import FileError, SlungError
 from .ending import say, settings
-from .looking import axolotl_errors, quiet
+from .looking import axolotl_errors, load_apart, quiet
 
 
 @click.command()
@@ -103,8 +101,6 @@ class _Axolotl:
     def __enter__(self):
         self._folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="slung-arms-"))
         self._stack.enter_context(quiet())
-        # a file in `output_dir` would get all that is printed
-        os.environ["AXOLOTL_TEE_STDOUT"] = "0"
         return self
 
     def __exit__(self, *_):
@@ -122,16 +118,12 @@ class _Axolotl:
         """
         self._number += 1
         say(f"{name}: preparing its data ({self._number} of {max(self._total, self._number)})", err=True)
-        path = Path(self.scratch("config.yml"))
-        path.write_text(yaml.safe_dump({**config, "output_dir": self.scratch("out")}), encoding="utf-8")
         with settings():
             try:
                 with axolotl_errors(name):
-                    from axolotl.cli.config import load_cfg
-
                     from ..arms.measured import measured
 
-                    return measured(load_cfg(str(path)), ranks)
+                    return measured(load_apart(config, self._folder), ranks)
             except SlungError as error:
                 lines = str(error).splitlines()
                 raise SlungError(*(line if line.startswith(name) else f"{name}: {line}" for line in lines)) from None

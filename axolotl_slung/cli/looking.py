@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
+import yaml
 from pydantic import ValidationError
 
 from ..config import SlungConfig
@@ -183,16 +185,27 @@ def open_config(path: str, block: SlungConfig, held_out: bool = False) -> tuple[
     Raises:
         SlungError: the config is not valid, or a data set cannot be opened.
     """
-    from axolotl.cli.config import load_cfg
     from axolotl.loaders import load_tokenizer
     from axolotl.utils.dict import DictDefault
 
     from ..training.data.look import data_sets
 
-    with axolotl_errors(path):
-        cfg = load_cfg(path)
+    with axolotl_errors(path), tempfile.TemporaryDirectory(prefix="slung-") as folder:
+        cfg = load_apart(read_yaml(path), folder)
         cfg["slung"] = DictDefault(block.model_dump(mode="json", exclude_unset=True))
         return cfg, data_sets(cfg, load_tokenizer(cfg), held_out)
+
+
+def load_apart(config: dict, folder: str):
+    """Axolotl's config, validated, with an `output_dir` in a temporary folder.
+
+    Axolotl writes its log to `output_dir`. There it would replace the log of a training, and hold what this command prints.
+    """
+    from axolotl.cli.config import load_cfg
+
+    path = Path(folder, "config.yml")
+    path.write_text(yaml.safe_dump({**config, "output_dir": str(Path(folder, "out"))}), encoding="utf-8")
+    return load_cfg(str(path))
 
 
 @contextmanager
@@ -216,9 +229,9 @@ def axolotl_errors(path: str):
 
 @contextmanager
 def quiet():
-    """Silence Axolotl's logging, which prints the whole config, and its telemetry."""
+    """Silence Axolotl's logging, which prints the whole config, its copy of all that is printed, and its telemetry."""
     before, level = dict(os.environ), logging.getLogger().level
-    os.environ.update(AXOLOTL_LOG_LEVEL="ERROR", LOG_LEVEL="ERROR", AXOLOTL_DO_NOT_TRACK="1")
+    os.environ.update(AXOLOTL_LOG_LEVEL="ERROR", LOG_LEVEL="ERROR", AXOLOTL_TEE_STDOUT="0", AXOLOTL_DO_NOT_TRACK="1")
     try:
         yield
     finally:

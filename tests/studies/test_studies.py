@@ -147,7 +147,7 @@ def test_a_mix_goes_to_its_report_whatever_its_files_are_called(machine):
     for name in [*names.values(), *others.values()]:
         shutil.copy(machine.text, machine.folder / name)
     model = "my model; touch pwned"
-    more = {"arms": "[masked, unlikelihood]", "seeds": "[3]", "budgets": "{2k: 2000}", "model": model}
+    more = {"arms": "[masked, random_mask]", "seeds": "[3]", "budgets": "{2k: 2000}", "model": model}
     evaluation = {"model_args": "dtype=a b;c", "arguments": "--limit \"a b\" ';touch' pwned"}
     machine.change("toxicity", "small", evaluation=evaluation, **others)
     command = machine.arguments("toxicity", **names, **more)
@@ -164,6 +164,7 @@ def test_a_mix_goes_to_its_report_whatever_its_files_are_called(machine):
     assert all(call[7:11] == ["--limit", "a b", ";touch", "pwned"] for call in asked)
     mix, arms = (yaml.safe_load((out / f"{name}.yml").read_text()) for name in ("mix", "arms"))
     assert mix["base"] == [{"path": names["base_text"]}] and mix["tokenizer"] == model
+    assert arms["arms"] == ["masked", "random_mask"]  # not every arm of one word is a method
     assert mix["seeds"] == arms["seeds"] == [3] and mix["budgets"] == {"2k": 2000}
     (report,) = [call for call in calls if call[1] == "report"]
     assert "masked=studies/toxicity-small/evals/masked-2k-seed3" in report
