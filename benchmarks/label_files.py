@@ -13,20 +13,18 @@ repeated up to the measured sizes, each copy with its paragraphs in a different 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import random
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from statistics import median
 
-import psutil
 import yaml
 from labeling import DATA, TEXTS, documents
+from memory import run_slung
 
 
 def corpus(path: Path, texts: list[str], megabytes: int) -> Path:
@@ -42,26 +40,7 @@ def corpus(path: Path, texts: list[str], megabytes: int) -> Path:
 
 def slung_label(source: Path, out: Path, labeler: str, workers: int, watched: bool = False) -> tuple[float, float]:
     """Seconds, and if `watched` the peak memory of all processes in MB, with shared pages counted once."""
-    command = [sys.executable, "-m", "axolotl_slung.cli", "label", source, "-o", out, "-l", labeler, "-j", workers]
-    start = time.monotonic()
-    process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak = 0
-
-    def watch():
-        nonlocal peak
-        whole = psutil.Process(process.pid)
-        while watched and process.poll() is None:
-            with contextlib.suppress(psutil.Error):
-                peak = max(peak, sum(one.memory_full_info().pss for one in [whole, *whole.children(recursive=True)]))
-            time.sleep(0.5)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    _, errors = process.communicate()
-    watcher.join()
-    if process.returncode:
-        sys.exit(errors.decode())
-    return time.monotonic() - start, peak / 1e6
+    return run_slung(["label", source, "-o", out, "-l", labeler, "-j", workers], 0.5 if watched else 0)
 
 
 def preprocess(folder: Path, source: Path, tokenizer: str, slung: dict) -> float:

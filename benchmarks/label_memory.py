@@ -14,18 +14,13 @@ together, so that shared pages count once. The files:
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import random
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 
-import psutil
 import pyarrow
+from memory import run_slung
 from pyarrow import parquet
 
 
@@ -48,30 +43,6 @@ def files(folder: Path) -> dict[str, Path]:
     return made
 
 
-def peak(source: Path, out: Path, names: Path, workers: int) -> tuple[float, float]:
-    """Megabytes and seconds."""
-    labeler = json.dumps({"type": "entities", "path": str(names)})
-    command = [sys.executable, "-m", "axolotl_slung.cli", "label", source, "-o", out, "-l", labeler, "-j", workers]
-    start, most = time.monotonic(), 0
-    process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-    def watch():
-        nonlocal most
-        parent = psutil.Process(process.pid)
-        while process.poll() is None:
-            with contextlib.suppress(psutil.Error):
-                most = max(most, sum(p.memory_full_info().pss for p in [parent, *parent.children(recursive=True)]))
-            time.sleep(0.2)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    _, errors = process.communicate()
-    watcher.join()
-    if process.returncode:
-        sys.exit(errors.decode())
-    return most / 1e6, time.monotonic() - start
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 16])
@@ -79,11 +50,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "names.txt").write_text("w17 w23\nAda Lovelace\n")
+        labeler = json.dumps({"type": "entities", "path": str(folder / "names.txt")})
         made = files(folder)
         for workers in options.workers:
             of_lines = None
             for kind, source in made.items():
-                megabytes, seconds = peak(source, folder / f"out-{workers}-{kind}", folder / "names.txt", workers)
+                out = folder / f"out-{workers}-{kind}"
+                seconds, megabytes = run_slung(["label", source, "-o", out, "-l", labeler, "-j", workers])
                 of_lines = of_lines or megabytes
                 ratio = f"x lines {megabytes / of_lines:.2f}"
                 print(f"{workers:2} workers   {kind:11}{megabytes:6.0f} MB   {ratio}   {seconds:5.0f} s", flush=True)

@@ -13,21 +13,17 @@ has. Memory is the proportional set size of all processes together, so that shar
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import multiprocessing
 import os
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
-import psutil
 import yaml
+from memory import run_slung
 
 _AT_ONCE = 1 << 18
 """Characters that the tokenizer gets at once, as in `slung mix`."""
@@ -95,29 +91,6 @@ def tokenizer_speed(tokenizer: str, path: Path, workers: int) -> tuple[float, in
     return sum(size for _, size in found) / 1e6 / seconds, sum(tokens for tokens, _ in found)
 
 
-def mixed(config: Path, output: Path, workers: int) -> tuple[float, float]:
-    """Seconds and megabytes of `slung mix`."""
-    command = [sys.executable, "-m", "axolotl_slung", "mix", config, "-o", output, "-j", workers]
-    began, most = time.monotonic(), 0
-    process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-    def watch():
-        nonlocal most
-        parent = psutil.Process(process.pid)
-        while process.poll() is None:
-            with contextlib.suppress(psutil.Error):
-                most = max(most, sum(p.memory_full_info().pss for p in [parent, *parent.children(recursive=True)]))
-            time.sleep(0.2)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    _, errors = process.communicate()
-    watcher.join()
-    if process.returncode:
-        sys.exit(errors.decode())
-    return time.monotonic() - began, most / 1e6
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", type=Path, required=True)
@@ -143,7 +116,7 @@ def main() -> None:
                     "heldout": {"base": tokens // 1000},
                 }
                 (folder / "mix.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
-                seconds, memory = mixed(folder / "mix.yml", folder / "mix", workers)
+                seconds, memory = run_slung(["mix", folder / "mix.yml", "-o", folder / "mix", "-j", workers])
                 print(
                     f"{size:,.0f} MB, {tokens:,} tokens, {workers} processes: {seconds:.0f} s, {size / seconds:.2f} MB/s; the "
                     f"tokenizer alone {alone:.2f} MB/s: {size / seconds / alone:.2f} of it; peak {memory:.0f} MB",
