@@ -31,6 +31,9 @@ ROWS = {
         ("token_recall_no_names", "token recall without names"),
         ("token_recall_no_names_chance", "the same by chance"),
         ("rougeL_recall_no_names", "ROUGE-L recall without names"),
+        ("multiple_choice", "the right answer is likelier than three wrong ones; by chance 25 %"),
+        ("name_probability", "probability per token of the name in the true answer"),
+        ("name_probability_chance", "the same by chance: of another person's name"),
         ("empty", "empty answers"),
     )
 }
