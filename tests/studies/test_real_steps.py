@@ -12,15 +12,20 @@ from helpers.tiny import TEXT, tiny_model, write_jsonl
 pytestmark = [needs_snakemake, pytest.mark.slow]
 
 
-def people(folder):
+def people(folder, years=6):
     """Settings for a study on names: six authors, of whom a study takes groups of two."""
     names = ["Maria Hernandez", "John Oneil", "Zoë Lindqvist", "Pavel Brandt", "Aiko Tanaka", "Amara Okafor"]
     rows = [
-        {"author": name, "question": f"What did {name} write, in {year}?", "answer": f"{name} wrote: {TEXT[year % 4]}"}
+        {"author": name, "question": f"What did {name} write, in {year}?", "answer": f"{name} wrote in {year}: {TEXT[year % 4]}"}
         for name in names
-        for year in range(1990, 1996)
+        for year in range(1960, 1960 + years)
     ]
     return {"data": write_jsonl(folder / "people.jsonl", rows), "authors": 2}
+
+
+def many_answers(folder):
+    """Settings with so many different answers that 5 % of their names are more than none."""
+    return people(folder, years=30)
 
 
 def mixed(folder):
@@ -50,7 +55,7 @@ def mixed(folder):
     "study, settings, runs",
     [
         ("tofu", people, ["direct-seed0", "masked-seed0", "unlikelihood-seed0"]),
-        ("noise", people, ["direct-seed0", "masked-seed0", "masked_miss20-seed0", "unlikelihood_false5-seed0"]),
+        ("noise", many_answers, ["direct-seed0", "masked-seed0", "masked_miss20-seed0", "unlikelihood_false5-seed0"]),
         ("relearn", people, ["direct-seed0", "masked-seed0", "anonymized-seed0"]),
         ("toxicity", mixed, ["masked-1k-seed0", "toxic_baseline-1k-seed0"]),
         ("quantity", mixed, ["masked-1k-seed0", "masked-500-seed0", "toxic_baseline-500-seed0"]),
