@@ -71,26 +71,31 @@ def check_tools(*tools):
             )
 
 
-def check_file(key, columns=(), most=None):
+def check_file(key, columns=(), values=(), most=None):
     """Refuse to start if the file of a setting is missing, or if one of its rows lacks a column. No row is quoted.
 
-    Only the first lines are read if `most` says how many. Returns the rows, or nothing where this process cannot read the file.
+    `columns` have to be text, and `values` may be anything but null. Only the first lines are read if `most` says how many. Returns the
+    rows, or nothing where this process cannot read the file.
     """
-    path = SETTINGS[key]
+    path, needed = SETTINGS[key], ", ".join([*columns, *values])
     if not path:
-        refuse(f"{key}: not given; add `--config {key}=FILE`, a file of JSON lines with {', '.join(columns)}")
+        refuse(f"{key}: not given; add `--config {key}=FILE`, a file of JSON lines with {needed}")
     if not here():
         return []
     if not os.path.isfile(path):
         refuse(f"{key}: {path}: no such file; give one with `--config {key}=FILE`")
     rows = []
     for number, row in read_rows(key, path, most):
-        missing = [name for name in columns if not isinstance(row, dict) or not isinstance(row.get(name), str)]
-        if missing:
-            refuse(f"{key}: {path}: line {number} has no text in {', '.join(missing)}; each line needs {', '.join(columns)}")
+        row = row if isinstance(row, dict) else {}
+        for kind, missing in (
+            ("text", [name for name in columns if not isinstance(row.get(name), str)]),
+            ("value", [name for name in values if row.get(name) is None]),
+        ):
+            if missing:
+                refuse(f"{key}: {path}: line {number} has no {kind} in {', '.join(missing)}; each line needs {needed}")
         rows.append(row)
     if not rows:
-        refuse(f"{key}: {path}: the file is empty; it needs rows with {', '.join(columns) or 'a column prompt'}")
+        refuse(f"{key}: {path}: the file is empty; it needs rows with {needed}")
     return rows
 
 

@@ -120,9 +120,9 @@ rule mix:
 
 TASKS = SETTINGS["tasks"].split(",")
 FILES = [f"{OUT}/mix", *(SETTINGS[key] for key in ("prompts", "comments") if SETTINGS[key])]
-for key, columns in (("prompts", ()), ("comments", ("text",))):
+for key, columns, values in (("prompts", (), ("prompt",)), ("comments", ("text",), ("toxicity",))):
     if SETTINGS[key]:
-        check_file(key, columns)
+        check_file(key, columns, values)
 OPTIONS = {
     "SLUNG_TOXICITY_PROMPTS": SETTINGS["prompts"],
     "SLUNG_CIVILCOMMENTS": SETTINGS["comments"],

@@ -219,6 +219,7 @@ def test_what_is_wrong_is_said_before_anything_starts(machine):
     bad = write_jsonl(
         machine.folder / "bad.jsonl", [{"author": "A", "question": "Q", "answer": "secret"}, {"author": "A"}]
     )
+    unrated = write_jsonl(machine.folder / "unrated.jsonl", [{"text": "secret", "toxicity": None}])
     few = people(machine.folder / "few.jsonl", authors=3)
     (machine.folder / "broken.jsonl").write_text('{"author": "secret')
     wrong = {
@@ -235,6 +236,10 @@ def test_what_is_wrong_is_said_before_anything_starts(machine):
         "arms, seeds, budgets: two runs would have the same name": machine.arguments("tofu", seeds="[0, 0]"),
         "risky_text: none: no such file": machine.arguments("toxicity", risky_text="none"),
         "bad.jsonl: line 1 has no text in text": machine.arguments("quantity", comments=bad),
+        "bad.jsonl: line 1 has no value in prompt; each line needs prompt": machine.arguments("toxicity", prompts=bad),
+        "unrated.jsonl: line 1 has no value in toxicity; each line needs text, toxicity": machine.arguments(
+            "toxicity", comments=unrated
+        ),
         "out: a b: not a plain path": machine.arguments("tofu", out="a b"),
         "out: -x: not a plain path": machine.arguments("tofu", out="-x"),
         "seeds: 3: expected a list; write [0, 1]": machine.arguments("tofu", seeds=3),
