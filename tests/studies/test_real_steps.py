@@ -16,7 +16,11 @@ def people(folder, years=6):
     """Settings for a study on names: six authors, of whom a study takes groups of two."""
     names = ["Maria Hernandez", "John Oneil", "Zoë Lindqvist", "Pavel Brandt", "Aiko Tanaka", "Amara Okafor"]
     rows = [
-        {"author": name, "question": f"What did {name} write, in {year}?", "answer": f"{name} wrote in {year}: {TEXT[year % 4]}"}
+        {
+            "author": name,
+            "question": f"What did {name} write, in {year}?",
+            "answer": f"{name} wrote in {year}: {TEXT[year % 4]}",
+        }
         for name in names
         for year in range(1960, 1960 + years)
     ]
