@@ -174,6 +174,7 @@ def test_two_ranks_measure_as_one(models, tmp_path):
         "--limit", 21, "--metadata",
         json.dumps({
             "slung_probe_layer": "all", "slung_civilcomments_test": "embedded:hatecheck", "slung_audit": str(audit),
+            "slung_steer": "-2,2",
         }),
     ]  # fmt: skip
     one = run(tmp_path, "lm_eval", *arguments, "--output_path", tmp_path / "one")
