@@ -112,6 +112,9 @@ class Spilling:
             file.write(table.tobytes())
             file.write(places.tobytes())
             file.write(b"".join([rows[number] for number in order.tolist()]))
+            # before the journal says that it is done
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def unit_path(folder: Path, group: Group, unit: str) -> Path:
