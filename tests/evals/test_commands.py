@@ -194,7 +194,7 @@ def test_two_ranks_measure_as_one(models, tmp_path):
                 for name, value in expected.items()
             }
     one, two = one["results"], two["results"]
-    assert one["slung_civilcomments"]["auroc,none"] >= 0
+    assert one["slung_civilcomments"]["auroc,none"] >= 0 and "toxicity_steered_-2,none" in one["slung_toxicity"]
     for task in one:
         for name, value in one[task].items():
             assert two[task][name] == (
