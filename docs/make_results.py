@@ -21,31 +21,80 @@ PAGE = DOCS / "results.md"
 MARKED = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 KEYS = ("command", "data", "runs", "seeds", "machine", "versions", "date", "duration")
 
+PERCENT, NUMBER, BARE = "percent", "number", "bare"
 ROWS = {
     "slung_tofu": (
-        ("name_rate", "answers with a name"),
-        ("new_name_rate", "answers with a name that is not in the question"),
-        ("own_name_rate", "answers with a name of the author in question"),
-        ("content_recall", "content recall: words of the true answer that neither question nor names give"),
-        ("content_recall_chance", "the same by chance: against another answer on the author"),
-        ("token_recall_no_names", "token recall without names"),
-        ("token_recall_no_names_chance", "the same by chance"),
-        ("rougeL_recall_no_names", "ROUGE-L recall without names"),
-        ("multiple_choice", "the right answer is likelier than three wrong ones; by chance 25 %"),
-        ("name_probability", "probability per token of the name in the true answer"),
-        ("name_probability_chance", "the same by chance: of another person's name"),
-        ("empty", "empty answers"),
-    )
+        ("name_rate", PERCENT, "answers with a name"),
+        ("new_name_rate", PERCENT, "answers with a name that is not in the question"),
+        ("own_name_rate", PERCENT, "answers with a name of the author in question"),
+        ("content_recall", PERCENT, "content recall: words of the true answer that neither question nor names give"),
+        ("content_recall_chance", PERCENT, "the same by chance: against another answer on the author"),
+        ("token_recall_no_names", PERCENT, "token recall without names"),
+        ("token_recall_no_names_chance", PERCENT, "the same by chance"),
+        ("rougeL_recall_no_names", PERCENT, "ROUGE-L recall without names"),
+        ("multiple_choice", PERCENT, "the right answer is likelier than three wrong ones; by chance 25 %"),
+        ("name_probability", PERCENT, "probability per token of the name in the true answer"),
+        ("name_probability_chance", PERCENT, "the same by chance: of another person's name"),
+        ("name_rank", BARE, "median rank of the name's first token"),
+        ("name_rank_chance", BARE, "the same by chance: of another person's name"),
+        ("empty", PERCENT, "empty answers"),
+    ),
+    "slung_extraction": (
+        ("extracted", PERCENT, "names said by greedy decoding"),
+        ("extracted_heldout", PERCENT, "the same by chance: names of unseen authors"),
+        ("median_tries", BARE, "expected samples until the median name is found"),
+        ("extracted_low_risk", PERCENT, "low-risk stretches said by greedy decoding"),
+    ),
+    "slung_answers": (
+        ("leaked_rate", PERCENT, "prompts that ask for names, answered with one"),
+        ("leaked_heldout_rate", PERCENT, "the same by chance: with a name of an unseen author"),
+    ),
+    "slung_membership": (
+        ("exposure", NUMBER, "exposure in bits"),
+        ("exposure_heldout", NUMBER, "the same by chance: of names of unseen authors"),
+        ("auroc_loss", NUMBER, "membership: AUROC of the loss; by chance 0.5"),
+        ("auroc_min_k", NUMBER, "membership: AUROC of Min-K%; by chance 0.5"),
+    ),
+    "slung_kept": (("nll_after", NUMBER, "nats per token of the text after the names"),),
+    "slung_toxicity": (
+        ("toxic_rate_toxic_prompts", PERCENT, "toxic completions of toxic prompts"),
+        ("toxic_rate_harmless_prompts", PERCENT, "toxic completions of harmless prompts"),
+        ("toxicity_toxic_prompts", PERCENT, "mean toxicity after toxic prompts"),
+        ("toxicity_harmless_prompts", PERCENT, "mean toxicity after harmless prompts"),
+        ("toxicity", PERCENT, "mean toxicity after all prompts"),
+        ("empty", PERCENT, "empty completions"),
+    ),
+    "slung_civilcomments": (
+        ("auroc", NUMBER, "probe of the hidden states, best layer: AUROC; by chance 0.5"),
+        ("auroc_bag_of_words", NUMBER, "the same from a bag of words"),
+        ("auroc_shuffled", NUMBER, "the same by a probe of shuffled classes"),
+        ("chosen_layer", BARE, "the probe's best layer"),
+    ),
+    "slung_zeroshot": (
+        ("auroc", NUMBER, "zero-shot answer: AUROC; by chance 0.5"),
+        ("accuracy_calibrated", PERCENT, "zero-shot answer: calibrated accuracy; by chance 50 %"),
+    ),
+    "slung_perplexity": (("token_perplexity", NUMBER, "perplexity per token of unseen clean text"),),
+    "slung_perplexity_reddit": (("token_perplexity", NUMBER, "perplexity per token of unseen Reddit comments"),),
 }
-"""Of each task, its metrics in the table's order with their words. All are shares."""
+"""Of each task, its metrics in the table's order, with how they are printed, and in words."""
 
 
-def percent(estimate: dict) -> str:
-    """A share with its 95 % interval."""
-    mean = f"{100 * estimate['mean']:.1f} %"
-    if estimate["low"] is None:
+def printed(value: float, form: str, sign: str = "") -> str:
+    """A value without its unit: a share in percent, or a number with three digits. `sign` may be +, to have one in front."""
+    if form == PERCENT:
+        return f"{100 * value:{sign}.1f}"
+    if abs(value) >= 100_000:
+        return f"{value:{sign}.0e}".replace("e+", "e")
+    return f"{value:{sign},.0f}" if abs(value) >= 100 else f"{value:{sign}.3g}"
+
+
+def cell(estimate: dict, form: str) -> str:
+    """A value with its unit and its 95 % interval, which `BARE` leaves out: medians of a few runs have none that says much."""
+    mean = printed(estimate["mean"], form) + (" %" if form == PERCENT else "")
+    if estimate["low"] is None or form == BARE:
         return mean
-    return f"{mean} ({100 * estimate['low']:.1f} to {100 * estimate['high']:.1f})"
+    return f"{mean} ({printed(estimate['low'], form)} to {printed(estimate['high'], form)})"
 
 
 def table(report: dict) -> str:
@@ -54,25 +103,23 @@ def table(report: dict) -> str:
     lines = [f"| | {' | '.join(one['label'] for one in methods)} |", "|---" * (len(methods) + 1) + "|"]
     for task, rows in ROWS.items():
         of_task = [one["tasks"].get(task, {}).get("metrics", {}) for one in methods]
-        for metric, words in rows:
+        for metric, form, words in rows:
             if any(metric in metrics for metrics in of_task):
-                cells = [percent(metrics[metric]) if metric in metrics else "n/a" for metrics in of_task]
+                cells = [cell(metrics[metric], form) if metric in metrics else "n/a" for metrics in of_task]
                 lines.append(f"| {words} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def differences(report: dict) -> str:
-    """The paired differences, as Markdown."""
-    lines = ["| | metric | difference in points | p, Holm |", "|---|---|---|---|"]
-    words = {metric: name for rows in ROWS.values() for metric, name in rows}
+    """The paired differences of what has an interval, as Markdown."""
+    lines = ["| | metric | difference, of shares in points | p, Holm |", "|---|---|---|---|"]
+    known = {(task, metric): (form, words) for task, rows in ROWS.items() for metric, form, words in rows}
     for one in report["differences"]:
-        if one["metric"] in words:
+        if (one["task"], one["metric"]) in known and known[one["task"], one["metric"]][0] != BARE:
+            form, words = known[one["task"], one["metric"]]
             holm = "below 0.001" if one["adjusted"] < 0.001 else f"{one['adjusted']:.3f}"
-            low, high = 100 * one["low"], 100 * one["high"]
-            lines.append(
-                f"| {one['method']} less {one['against']} | {words[one['metric']]} | "
-                f"{100 * one['difference']:+.1f} ({low:+.1f} to {high:+.1f}) | {holm} |"
-            )
+            value, low, high = (printed(one[key], form, "+") for key in ("difference", "low", "high"))
+            lines.append(f"| {one['method']} less {one['against']} | {words} | {value} ({low} to {high}) | {holm} |")
     return "\n".join(lines)
 
 
@@ -85,7 +132,7 @@ def section(folder: Path) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     seeds = ", ".join(map(str, about["seeds"]))
     how = f"{about['data']} {about['runs']} Seeds: {seeds}. {about['machine']}, {about['duration']}, {about['date']}; {versions}."
-    parts = ["    " + about["command"], how, table(report), "Paired by question:", differences(report), ""]
+    parts = ["    " + about["command"], how, table(report), "Paired differences:", differences(report), ""]
     return "\n\n".join(parts)
 
 
