@@ -26,7 +26,7 @@ def pip(*arguments):
         [sys.executable, "-m", "pip", *map(str, arguments)], capture_output=True, text=True, timeout=300
     )
     if done.returncode:
-        pytest.skip(f"pip gives nothing here: {done.stderr[-200:]}")
+        pytest.skip(f"lm_eval 0.4.13 cannot be had: pip needs a network or a package index: {done.stderr[-200:]}")
 
 
 def python(interpreter, *arguments, cwd, **environment):
