@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,21 @@ def differences(manifest: Mapping[str, Any], provenance: Mapping[str, Any]) -> l
             f"{manifest['holdout_share']:g}"
         )
     return lines
+
+
+def other_labelers(manifest: Mapping[str, Any], provenance: Mapping[str, Any], unused: Iterable[str] = ()) -> list[str]:
+    """The labelers of an audit that did not label the training data of a model, by all that decides their labels.
+
+    A model without any labeler was trained plainly, and has none to compare.
+
+    Args:
+        manifest: of the model.
+        provenance: of the audit.
+        unused: names of labelers that found nothing in the training data.
+    """
+    known = {one["digest"] for one in manifest["labelers"] or ()}
+    drawn = {one["name"]: one["digest"] for one in provenance.get("labelers") or () if one["name"] not in {*unused}}
+    return [name for name, digest in drawn.items() if known and digest not in known]
 
 
 def command(argv: Sequence[str]) -> str:

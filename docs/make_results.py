@@ -50,12 +50,20 @@ ROWS = {
         ("leaked_heldout_rate", PERCENT, "the same by chance: with a name of an unseen author"),
     ),
     "slung_membership": (
+        ("rank_first", PERCENT, "names likelier than all decoys"),
+        ("rank_first_chance", PERCENT, "the same by chance"),
         ("exposure", NUMBER, "exposure in bits"),
-        ("exposure_heldout", NUMBER, "the same by chance: of names of unseen authors"),
+        ("exposure_chance", NUMBER, "the same by chance"),
+        ("exposure_heldout", NUMBER, "exposure of names of unseen authors"),
         ("auroc_loss", NUMBER, "membership: AUROC of the loss; by chance 0.5"),
         ("auroc_min_k", NUMBER, "membership: AUROC of Min-K%; by chance 0.5"),
     ),
     "slung_kept": (("nll_after", NUMBER, "nats per token of the text after the names"),),
+    "slung_identity": (
+        ("accuracy", PERCENT, "name told from the states after it, best layer"),
+        ("accuracy_layer_0", PERCENT, "the same from the embeddings (layer 0)"),
+        ("accuracy_shuffled", PERCENT, "the same by a probe of shuffled names"),
+    ),
     "slung_toxicity": (
         ("toxic_rate_toxic_prompts", PERCENT, "toxic completions of toxic prompts"),
         ("toxic_rate_harmless_prompts", PERCENT, "toxic completions of harmless prompts"),
@@ -78,6 +86,13 @@ ROWS = {
     "slung_perplexity_reddit": (("token_perplexity", NUMBER, "perplexity per token of unseen Reddit comments"),),
 }
 """Of each task, its metrics in the table's order, with how they are printed, and in words."""
+
+
+LAYERS = {
+    "slung_identity": ("accuracy_layer_", PERCENT, "Name told from the states after it, by layer:"),
+    "slung_civilcomments": ("auroc_layer_", NUMBER, "Probe of the hidden states, AUROC by layer:"),
+}
+"""Of each task, its metrics by layer. Every fifth layer has a row."""
 
 
 def printed(value: float, form: str, sign: str = "") -> str:
@@ -110,6 +125,22 @@ def table(report: dict) -> str:
     return "\n".join(lines)
 
 
+def layers(report: dict) -> list[str]:
+    """What the probes find at every fifth layer: of each task a heading and a table, as Markdown."""
+    methods, parts = report["methods"], []
+    for task, (metric, form, words) in LAYERS.items():
+        of_task = [one["tasks"].get(task, {}).get("metrics", {}) for one in methods]
+        found = {int(name.removeprefix(metric)) for its in of_task for name in its if name.startswith(metric)}
+        chosen = [layer for layer in sorted(found) if layer % 5 == 0]
+        if chosen:
+            rows = [f"| layer | {' | '.join(one['label'] for one in methods)} |", "|---" * (len(methods) + 1) + "|"]
+            for layer in chosen:
+                cells = [cell(its[name], form) if (name := f"{metric}{layer}") in its else "n/a" for its in of_task]
+                rows.append(f"| {layer} | {' | '.join(cells)} |")
+            parts += [words, "\n".join(rows)]
+    return parts
+
+
 def differences(report: dict) -> str:
     """The paired differences of what has an interval, as Markdown."""
     lines = ["| | metric | difference, of shares in points | p, Holm |", "|---|---|---|---|"]
@@ -132,7 +163,15 @@ def section(folder: Path) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     seeds = ", ".join(map(str, about["seeds"]))
     how = f"{about['data']} {about['runs']} Seeds: {seeds}. {about['machine']}, {about['duration']}, {about['date']}; {versions}."
-    parts = ["    " + about["command"], how, table(report), "Paired differences:", differences(report), ""]
+    parts = [
+        "    " + about["command"],
+        how,
+        table(report),
+        *layers(report),
+        "Paired differences:",
+        differences(report),
+        "",
+    ]
     return "\n\n".join(parts)
 
 

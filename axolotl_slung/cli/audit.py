@@ -167,7 +167,7 @@ def _digest(path: str) -> str:
 
 def _check_model(folder: Path, made) -> None:
     from ..errors import SlungError
-    from ..manifest import NAME, differences, read
+    from ..manifest import NAME, differences, other_labelers, read
 
     manifest = read(folder)
     if manifest is None:
@@ -177,6 +177,11 @@ def _check_model(folder: Path, made) -> None:
         )
     if lines := differences(manifest, made):
         raise SlungError(*(f"--model: {folder}: {line}; draw from the config that trained it" for line in lines))
+    if others := other_labelers(manifest, made):
+        warned().say(
+            f"--model: {folder}: was trained with other labels than those of {', '.join(others)}, so that some spans may have been "
+            "trained as any text; draw from the config that trained it"
+        )
 
 
 class _Progress:

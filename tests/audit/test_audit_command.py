@@ -224,10 +224,15 @@ def test_training_writes_what_it_was_trained_on(project, trained):
     assert found["labelers"][0]["digest"] in card
 
 
-def test_another_models_data_is_refused(project, trained, tmp_path):
+def test_another_models_data_is_refused_and_other_labels_told(project, trained, tmp_path):
     folder, _, _ = project
     other = written(tmp_path)
-    audit(tmp_path / "config.yml", "-o", tmp_path / "audit", "--model", trained)
+    said = audit(tmp_path / "config.yml", "-o", tmp_path / "audit", "--model", trained)
+    assert "other labels" not in said
+    with open(tmp_path / "people.txt", "a") as file:
+        file.write("\nKestrel Ombrani\n")
+    said = audit(tmp_path / "config.yml", "-o", tmp_path / "audit", "--model", trained)
+    assert "was trained with other labels than those of people, so that" in said
     with open(tmp_path / "notes.jsonl", "a") as file:
         file.write(json.dumps({"text": f"{FEW} again."}) + "\n")
     said = audit(tmp_path / "config.yml", "-o", tmp_path / "audit", "--model", trained, status=2)

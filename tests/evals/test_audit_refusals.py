@@ -152,6 +152,35 @@ def test_a_model_trained_on_other_data_is_refused(audit, models, tmp_path):
         asked("slung_kept", folder, audit, limit=1)
 
 
+def test_other_labels_than_the_models_are_warned_of(rows, models, tmp_path, caplog):
+    """A name that another file of names has was not masked, and a model may well say it."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path in tiny_model(models).iterdir():
+        (folder / path.name).symlink_to(path)
+    content = {**dict.fromkeys(manifest.KEYS), "data": DATA, "holdout_share": 0}
+
+    def said(drawn, trained, asked_about=rows):
+        drawn, trained = (
+            [{"name": name, "type": "entities", "digest": digest} for name, digest in its] for its in (drawn, trained)
+        )
+        provenance = {"data": DATA, "holdout_share": 0, "labelers": drawn}
+        audit = audit_folder(tmp_path / "audit", asked_about, provenance=provenance)
+        manifest.write(folder, {**content, "labelers": trained})
+        caplog.clear()
+        asked("slung_kept", folder, audit, limit=1)
+        return [line for line in caplog.messages if "other labels" in line]
+
+    same, other = ("people", "aa"), ("people", "bb")
+    assert not said([same], [same]) and not said([same], [("names", "aa"), ("more", "cc")])
+    (line,) = said([same], [other])
+    assert ": people: other labels than those that " in line
+    assert not said([same], []), "a model that was trained without labels"
+    strangers = [{**row, "labeler": "strangers"} if row["set"] == "heldout" else row for row in rows]
+    assert not said([same, ("strangers", "dd")], [same], strangers), "they label only rows that are held out"
+    assert said([same, ("strangers", "dd")], [same], rows)
+
+
 def test_the_first_spans_only(audit, models):
     results = asked("slung_membership", tiny_model(models), audit, limit=3)
     assert metrics_of(results, "slung_membership")["measured"] == 3

@@ -10,7 +10,7 @@ from pathlib import Path
 from ... import manifest
 from ...errors import SlungError, get_logger
 from .. import audit_requests
-from ..audit_file import HELDOUT, PREFIXES, AuditSpan, read_about, read_spans
+from ..audit_file import HELDOUT, PREFIXES, TRAINED, AuditSpan, read_about, read_spans
 from .base import SlungTask
 
 LOG = get_logger(__name__)
@@ -93,6 +93,8 @@ class AuditTask(SlungTask):
     def check_model(self, model) -> None:
         """Refuse a model that was trained on other data than the audit was drawn from, if its folder says so.
 
+        Other labels are warned of: what the audit draws as a masked span may have been trained as any text.
+
         Raises:
             SlungError: the message names what differs.
         """
@@ -100,11 +102,26 @@ class AuditTask(SlungTask):
         given += (dict(getattr(model, "model_args", None) or {}).get("model"),)
         for folder in {Path(name) for name in given if isinstance(name, str) and Path(name).is_dir()}:
             found = manifest.read(folder)
-            if found is not None and (lines := manifest.differences(found, self.provenance)):
+            if found is None:
+                continue
+            if lines := manifest.differences(found, self.provenance):
                 raise SlungError(
                     *(f"SLUNG_AUDIT: {self.folder}: {line}" for line in lines),
                     f"SLUNG_AUDIT: {self.folder}: draw an audit from the config that trained {folder}",
                 )
+            heldout = self.labelers_of(HELDOUT) - self.labelers_of(TRAINED)
+            if others := manifest.other_labelers(found, self.provenance, heldout):
+                LOG.warning(
+                    "SLUNG_AUDIT: %s: %s: other labels than those that %s was trained with, so some of its spans may have been "
+                    "trained as any text; draw an audit from the config that trained it",
+                    self.folder,
+                    ", ".join(others),
+                    folder,
+                )
+
+    def labelers_of(self, of_set: str) -> set[str]:
+        """The labelers of the spans of a set."""
+        return {span.labeler for span in self.all_spans if span.set == of_set}
 
     def has(self, of_set: str) -> bool:
         """Whether the task asks about spans of the set."""
