@@ -141,11 +141,25 @@ def layers(report: dict) -> list[str]:
     return parts
 
 
+def attacks(report: dict) -> list[str]:
+    """What each attack brought out: a heading and a table, as Markdown."""
+    found = report["leakage"]["attacks"] if "leakage" in report else []
+    if not found:
+        return []
+    rows = ["| attack | x | tokens | " + ROWS["slung_extraction"][0][2] + " |", "|---|---|---|---|"]
+    rows += [
+        f"| {one['recipe']}: {one['label']} | {point['x']:g} | {point['tokens']:,} | {cell(point['extracted'], PERCENT)} |"
+        for one in found
+        for point in one["points"]
+    ]
+    return ["Attacks, with their steps as x:", "\n".join(rows)]
+
+
 def differences(report: dict) -> str:
     """The paired differences of what has an interval, as Markdown."""
     lines = ["| | metric | difference, of shares in points | p, Holm |", "|---|---|---|---|"]
     known = {(task, metric): (form, words) for task, rows in ROWS.items() for metric, form, words in rows}
-    for one in report["differences"]:
+    for one in report["leakage"]["differences"] if "leakage" in report else report["differences"]:
         if (one["task"], one["metric"]) in known and known[one["task"], one["metric"]][0] != BARE:
             form, words = known[one["task"], one["metric"]]
             holm = "below 0.001" if one["adjusted"] < 0.001 else f"{one['adjusted']:.3f}"
