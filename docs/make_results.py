@@ -182,6 +182,7 @@ def section(folder: Path) -> str:
         how,
         table(report),
         *layers(report),
+        *attacks(report),
         "Paired differences:",
         differences(report),
         "",
