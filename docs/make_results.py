@@ -67,8 +67,6 @@ ROWS = {
     "slung_toxicity": (
         ("toxic_rate_toxic_prompts", PERCENT, "toxic completions of toxic prompts"),
         ("toxic_rate_harmless_prompts", PERCENT, "toxic completions of harmless prompts"),
-        ("toxicity_toxic_prompts", PERCENT, "mean toxicity after toxic prompts"),
-        ("toxicity_harmless_prompts", PERCENT, "mean toxicity after harmless prompts"),
         ("toxicity", PERCENT, "mean toxicity after all prompts"),
         ("empty", PERCENT, "empty completions"),
     ),
@@ -78,10 +76,7 @@ ROWS = {
         ("auroc_shuffled", NUMBER, "the same by a probe of shuffled classes"),
         ("chosen_layer", BARE, "the probe's best layer"),
     ),
-    "slung_zeroshot": (
-        ("auroc", NUMBER, "zero-shot answer: AUROC; by chance 0.5"),
-        ("accuracy_calibrated", PERCENT, "zero-shot answer: calibrated accuracy; by chance 50 %"),
-    ),
+    "slung_zeroshot": (("auroc", NUMBER, "zero-shot answer: AUROC; by chance 0.5"),),
     "slung_perplexity": (("token_perplexity", NUMBER, "perplexity per token of unseen clean text"),),
     "slung_perplexity_reddit": (("token_perplexity", NUMBER, "perplexity per token of unseen Reddit comments"),),
 }
