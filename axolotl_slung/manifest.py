@@ -99,7 +99,7 @@ def differences(manifest: Mapping[str, Any], provenance: Mapping[str, Any]) -> l
     return lines
 
 
-def other_labelers(manifest: Mapping[str, Any], provenance: Mapping[str, Any], unused: Iterable[str] = ()) -> list[str]:
+def other_labelers(manifest: Mapping[str, Any], provenance: Mapping[str, Any], unused: Iterable[str]) -> list[str]:
     """The labelers of an audit that did not label the training data of a model, by all that decides their labels.
 
     A model without any labeler was trained plainly, and has none to compare.

@@ -20,6 +20,7 @@ import argparse
 import hashlib
 import json
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,8 @@ import fasttext
 
 
 def read(path: Path) -> list[dict]:
+    if not path.is_file():
+        sys.exit(f"{path}: no such file; see --help for what FOLDER has to hold")
     return [json.loads(line) for line in path.open(encoding="utf-8")]
 
 
@@ -35,7 +38,7 @@ def write(path: Path, rows: list[dict]) -> None:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Paragraphs of a document, joined up to 500 characters and cut at 950."""
+    """Paragraphs of a document, joined up to 500 characters and cut at 950. A shorter rest is left out."""
     piece: list[str] = []
     for paragraph in text.split("\n\n"):
         piece.append(paragraph.strip())

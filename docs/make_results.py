@@ -68,6 +68,7 @@ ROWS = {
         ("toxic_rate_toxic_prompts", PERCENT, "toxic completions of toxic prompts"),
         ("toxic_rate_harmless_prompts", PERCENT, "toxic completions of harmless prompts"),
         ("toxicity", PERCENT, "mean toxicity after all prompts"),
+        ("toxicity_with_prompt", PERCENT, "mean toxicity of prompts and completions together"),
         ("empty", PERCENT, "empty completions"),
     ),
     "slung_civilcomments": (
@@ -107,17 +108,22 @@ def cell(estimate: dict, form: str) -> str:
     return f"{mean} ({printed(estimate['low'], form)} to {printed(estimate['high'], form)})"
 
 
+def grid(head: list[str], rows: list[list[str]]) -> str:
+    """A table, as Markdown. The first word of the head may be empty."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return "\n".join([lines[0].replace("|  |", "| |"), "|---" * len(head) + "|", *lines[1:]])
+
+
 def table(report: dict) -> str:
     """The metrics of each task by method, as Markdown."""
-    methods = report["methods"]
-    lines = [f"| | {' | '.join(one['label'] for one in methods)} |", "|---" * (len(methods) + 1) + "|"]
+    methods, lines = report["methods"], []
     for task, rows in ROWS.items():
         of_task = [one["tasks"].get(task, {}).get("metrics", {}) for one in methods]
         for metric, form, words in rows:
             if any(metric in metrics for metrics in of_task):
                 cells = [cell(metrics[metric], form) if metric in metrics else "n/a" for metrics in of_task]
-                lines.append(f"| {words} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+                lines.append([words, *cells])
+    return grid(["", *(one["label"] for one in methods)], lines)
 
 
 def layers(report: dict) -> list[str]:
@@ -128,11 +134,14 @@ def layers(report: dict) -> list[str]:
         found = {int(name.removeprefix(metric)) for its in of_task for name in its if name.startswith(metric)}
         chosen = [layer for layer in sorted(found) if layer % 5 == 0]
         if chosen:
-            rows = [f"| layer | {' | '.join(one['label'] for one in methods)} |", "|---" * (len(methods) + 1) + "|"]
-            for layer in chosen:
-                cells = [cell(its[name], form) if (name := f"{metric}{layer}") in its else "n/a" for its in of_task]
-                rows.append(f"| {layer} | {' | '.join(cells)} |")
-            parts += [words, "\n".join(rows)]
+            rows = [
+                [
+                    str(layer),
+                    *(cell(its[name], form) if (name := f"{metric}{layer}") in its else "n/a" for its in of_task),
+                ]
+                for layer in chosen
+            ]
+            parts += [words, grid(["layer", *(one["label"] for one in methods)], rows)]
     return parts
 
 
@@ -141,26 +150,30 @@ def attacks(report: dict) -> list[str]:
     found = report["leakage"]["attacks"] if "leakage" in report else []
     if not found:
         return []
-    rows = ["| attack | x | tokens | " + ROWS["slung_extraction"][0][2] + " |", "|---|---|---|---|"]
-    rows += [
-        f"| {one['recipe']}: {one['label']} | {point['x']:g} | {point['tokens']:,} | {cell(point['extracted'], PERCENT)} |"
+    rows = [
+        [
+            f"{one['recipe']}: {one['label']}",
+            f"{point['x']:g}",
+            f"{point['tokens']:,}",
+            cell(point["extracted"], PERCENT),
+        ]
         for one in found
         for point in one["points"]
     ]
-    return ["Attacks, with their steps as x:", "\n".join(rows)]
+    return ["Attacks, with their steps as x:", grid(["attack", "x", "tokens", "names said by greedy decoding"], rows)]
 
 
 def differences(report: dict) -> str:
     """The paired differences of what has an interval, as Markdown."""
-    lines = ["| | metric | difference, of shares in points | p, Holm |", "|---|---|---|---|"]
+    lines = []
     known = {(task, metric): (form, words) for task, rows in ROWS.items() for metric, form, words in rows}
     for one in report["leakage"]["differences"] if "leakage" in report else report["differences"]:
         if (one["task"], one["metric"]) in known and known[one["task"], one["metric"]][0] != BARE:
             form, words = known[one["task"], one["metric"]]
             holm = "below 0.001" if one["adjusted"] < 0.001 else f"{one['adjusted']:.3f}"
             value, low, high = (printed(one[key], form, "+") for key in ("difference", "low", "high"))
-            lines.append(f"| {one['method']} less {one['against']} | {words} | {value} ({low} to {high}) | {holm} |")
-    return "\n".join(lines)
+            lines.append([f"{one['method']} less {one['against']}", words, f"{value} ({low} to {high})", holm])
+    return grid(["", "metric", "difference, of shares in points", "p, Holm"], lines)
 
 
 def section(folder: Path) -> str:

@@ -105,7 +105,7 @@ def test_the_pictures_are_made_by_their_script(tmp_path):
 
     from helpers.tiny import tiny_tokenizer
 
-    pytest.importorskip("selenium", reason="selenium is not installed")
+    pytest.importorskip("selenium", reason="selenium is in the extra `test`")
     if shutil.which("chromedriver") is None:
         pytest.skip("no Chromium with its chromedriver on this machine")
     script = ROOT / "docs" / "picture.py"

@@ -80,6 +80,8 @@ def audit(config, output, spans, decoys, seed, holdout, holdout_share, model):
             about=about,
             progress=progress.row,
         )
+    if model is not None:
+        _check_labels(model, about["provenance"], output)
     if cfg.get("val_set_size"):
         warned().say(
             f"val_set_size: {cfg['val_set_size']:g}: rows that Axolotl sets apart for evaluation count as trained here; "
@@ -167,7 +169,7 @@ def _digest(path: str) -> str:
 
 def _check_model(folder: Path, made) -> None:
     from ..errors import SlungError
-    from ..manifest import NAME, differences, other_labelers, read
+    from ..manifest import NAME, differences, read
 
     manifest = read(folder)
     if manifest is None:
@@ -177,7 +179,15 @@ def _check_model(folder: Path, made) -> None:
         )
     if lines := differences(manifest, made):
         raise SlungError(*(f"--model: {folder}: {line}; draw from the config that trained it" for line in lines))
-    if others := other_labelers(manifest, made):
+
+
+def _check_labels(folder: Path, made, output: str) -> None:
+    """Warn if spans that were drawn may have been trained as any text. Only those that were drawn say which labelers matter."""
+    from ..evals.audit_file import only_heldout, read_spans
+    from ..manifest import other_labelers, read
+
+    manifest = read(folder)
+    if manifest is not None and (others := other_labelers(manifest, made, only_heldout(read_spans(output)))):
         warned().say(
             f"--model: {folder}: was trained with other labels than those of {', '.join(others)}, so that some spans may have been "
             "trained as any text; draw from the config that trained it"

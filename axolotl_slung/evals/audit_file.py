@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,12 @@ def read_spans(folder: str | Path) -> list[AuditSpan]:
     if not spans:
         raise FileError(f"{path}: no spans in it; {_FIX}")
     return list(spans.values())
+
+
+def only_heldout(spans: Sequence[AuditSpan]) -> set[str]:
+    """The labelers whose spans are all of held-out rows: they had nothing to label in the training data."""
+    labelers = {of_set: {span.labeler for span in spans if span.set == of_set} for of_set in (TRAINED, HELDOUT)}
+    return labelers[HELDOUT] - labelers[TRAINED]
 
 
 def read_entities(folder: str | Path) -> list[Entity]:

@@ -224,6 +224,19 @@ def test_training_writes_what_it_was_trained_on(project, trained):
     assert found["labelers"][0]["digest"] in card
 
 
+def _with_strangers(folder, config):
+    """A config with the model's labelers and one more, whose names are only in held-out rows."""
+    (folder / "known.txt").write_text("\n".join([*ONCE, FEW, OFTEN, ASKED, ANSWERED]))
+    (folder / "strangers.txt").write_text("Kestrel Ombrani\nLeopold Achterberg")
+    people, patterns = config["slung"]["labelers"]
+    strangers = {"type": "entities", "name": "strangers", "path": str(folder / "strangers.txt")}
+    labelers = [{**people, "path": str(folder / "known.txt")}, patterns, strangers]
+    (folder / "strangers.yml").write_text(
+        yaml.safe_dump({**config, "slung": {**config["slung"], "labelers": labelers}})
+    )
+    write_jsonl(folder / "held.jsonl", [{"text": "In spring Kestrel Ombrani met Leopold Achterberg at the mill."}])
+
+
 def test_another_models_data_is_refused_and_other_labels_told(project, trained, tmp_path):
     folder, _, _ = project
     other = written(tmp_path)
@@ -233,6 +246,12 @@ def test_another_models_data_is_refused_and_other_labels_told(project, trained, 
         file.write("\nKestrel Ombrani\n")
     said = audit(tmp_path / "config.yml", "-o", tmp_path / "audit", "--model", trained)
     assert "was trained with other labels than those of people, so that" in said
+    _with_strangers(tmp_path, other)
+    said = audit(
+        tmp_path / "strangers.yml", "-o", tmp_path / "audit", "--holdout", tmp_path / "held.jsonl", "--model", trained
+    )
+    assert {one.labeler for one in read_spans(tmp_path / "audit") if one.set == "heldout"} == {"strangers"}
+    assert "other labels" not in said, "the labeler of held-out people labeled nothing of the model's data"
     with open(tmp_path / "notes.jsonl", "a") as file:
         file.write(json.dumps({"text": f"{FEW} again."}) + "\n")
     said = audit(tmp_path / "config.yml", "-o", tmp_path / "audit", "--model", trained, status=2)

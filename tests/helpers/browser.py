@@ -21,7 +21,7 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is in the extra `test`")
     binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if binary is None or shutil.which("chromedriver") is None:
         pytest.skip("no Chromium with its chromedriver on this machine")

@@ -10,7 +10,7 @@ from pathlib import Path
 from ... import manifest
 from ...errors import SlungError, get_logger
 from .. import audit_requests
-from ..audit_file import HELDOUT, PREFIXES, TRAINED, AuditSpan, read_about, read_spans
+from ..audit_file import HELDOUT, PREFIXES, AuditSpan, only_heldout, read_about, read_spans
 from .base import SlungTask
 
 LOG = get_logger(__name__)
@@ -109,8 +109,7 @@ class AuditTask(SlungTask):
                     *(f"SLUNG_AUDIT: {self.folder}: {line}" for line in lines),
                     f"SLUNG_AUDIT: {self.folder}: draw an audit from the config that trained {folder}",
                 )
-            heldout = self.labelers_of(HELDOUT) - self.labelers_of(TRAINED)
-            if others := manifest.other_labelers(found, self.provenance, heldout):
+            if others := manifest.other_labelers(found, self.provenance, only_heldout(self.all_spans)):
                 LOG.warning(
                     "SLUNG_AUDIT: %s: %s: other labels than those that %s was trained with, so some of its spans may have been "
                     "trained as any text; draw an audit from the config that trained it",
@@ -118,10 +117,6 @@ class AuditTask(SlungTask):
                     ", ".join(others),
                     folder,
                 )
-
-    def labelers_of(self, of_set: str) -> set[str]:
-        """The labelers of the spans of a set."""
-        return {span.labeler for span in self.all_spans if span.set == of_set}
 
     def has(self, of_set: str) -> bool:
         """Whether the task asks about spans of the set."""
