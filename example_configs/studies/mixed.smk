@@ -128,5 +128,5 @@ OPTIONS = {
     "SLUNG_CIVILCOMMENTS": SETTINGS["comments"],
     "SLUNG_PERPLEXITY_TEXT": HELDOUT,
     "SLUNG_SCORER": SETTINGS["scorer"],
-    **(SETTINGS["probe"] or {}),
+    **(SETTINGS["options"] or {}),
 }

@@ -9,11 +9,11 @@ KINDS = {
     **dict.fromkeys(("base", "equal", "tasks", *PATHS), str),
     **dict.fromkeys(("scorer", "judge", "judge_url"), str),
     **dict.fromkeys(("authors", "tokens", "wrong_answers"), int),
-    **dict.fromkeys(("probe", "risky_scores"), dict),
+    **dict.fromkeys(("options", "risky_scores"), dict),
     "labelers": list,
     "probabilities": bool,
 }
-MAY_BE_NULL = {*PATHS, "scorer", "judge", "judge_url", "probe", "risky_scores", "labelers"} - {"model", "chats"}
+MAY_BE_NULL = {*PATHS, "scorer", "judge", "judge_url", "options", "risky_scores", "labelers"} - {"model", "chats"}
 PARTS = {
     "evaluation": ("model_args", "arguments"),
     "tune": ("base", "tasks"),
@@ -100,10 +100,10 @@ def check_kind(key, value):
             words(f"{key}.{part}", value[part])
     if key == "attack" and not isinstance(value.get("arms"), list):
         refuse(f"attack.arms: {shown(value.get('arms'))}: expected a list of arms; study.yml has an example")
-    if key == "probe" and value:
+    if key == "options" and value:
         for option in value:
             if not re.fullmatch(r"SLUNG_[A-Z_]+", str(option)):
-                refuse(f"probe: {shown(option)}: not an option of a task; write SLUNG_PROBE_TRAIN or the like")
+                refuse(f"options: {shown(option)}: not an option of a task; write SLUNG_PROBE_TRAIN or the like")
     if key == "resources":
         for step, needs in value.items():
             if not isinstance(needs, dict) or any(isinstance(one, bool) or not isinstance(one, int) for one in (

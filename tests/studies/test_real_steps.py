@@ -51,7 +51,7 @@ def mixed(folder):
         "tokens": 8000,
         "heldout": "{base: 500, risky: 0}",
         "arms": "[toxic_baseline, masked]",
-        "probe": "{SLUNG_PROBE_TRAIN: 40, SLUNG_PROBE_TEST: 10}",
+        "options": "{SLUNG_PROBE_TRAIN: 40, SLUNG_PROBE_TEST: 10, SLUNG_TOXICITY_SAMPLES: 2}",
     }
 
 

@@ -177,7 +177,7 @@ TRAINED = {  # study and size: its runs, and the models that are evaluated
     ("tofu", "paper"): (9, 10),
     ("relearn", "small"): (4, 5),
     ("relearn", "paper"): (12, 13),
-    ("noise", "small"): (7, 8),
+    ("noise", "small"): (8, 9),
     ("noise", "paper"): (63, 64),
     ("toxicity", "small"): (5, 6),
     ("toxicity", "paper"): (15, 16),
@@ -266,7 +266,7 @@ def test_what_is_wrong_is_said_before_anything_starts(machine):
         "evaluation.model_args: 5: expected text": machine.arguments("noise", evaluation="{model_args: 5}"),
         "resources.prepare: not given": machine.arguments("tofu", resources="{train: {threads: 1}}"),
         "resources.train: expected whole numbers": machine.arguments("tofu", resources="{train: {threads: x}}"),
-        "probe: A;B: not an option": machine.arguments("toxicity", probe="{A;B: 1}"),
+        "options: A;B: not an option": machine.arguments("toxicity", options="{A;B: 1}"),
         "latin.jsonl: not UTF-8": machine.arguments("tofu", data="latin.jsonl"),
         "lines.jsonl: row 1: its author is blank or has a line break": machine.arguments("tofu", data="lines.jsonl"),
     }
