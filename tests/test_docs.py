@@ -107,7 +107,7 @@ def test_the_pictures_are_made_by_their_script(tmp_path):
 
     pytest.importorskip("selenium", reason="selenium is in the extra `test`")
     if shutil.which("chromedriver") is None:
-        pytest.skip("no Chromium with its chromedriver on this machine")
+        pytest.skip("needs Chromium and chromedriver on PATH; install both")
     script = ROOT / "docs" / "picture.py"
     command = [sys.executable, script, "--tokenizer", tiny_tokenizer(tmp_path), "--output", tmp_path]
     subprocess.run([*map(str, command)], check=True, capture_output=True, cwd=ROOT, timeout=300)

@@ -24,7 +24,7 @@ def chromium(tmp_path_factory):
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is in the extra `test`")
     binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if binary is None or shutil.which("chromedriver") is None:
-        pytest.skip("no Chromium with its chromedriver on this machine")
+        pytest.skip("needs Chromium and chromedriver on PATH; install both")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
