@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
+from unittest import mock
 
 import torch
 from torch import Tensor
 
-from axolotl_slung.loss import cross_entropy, linear_selective_loss, unlikelihood
+from axolotl_slung.loss import cross_entropy, linear_selective_loss, on_hidden_states, unlikelihood
 from axolotl_slung.loss.reference import logits_reference, selective_loss_reference
 from axolotl_slung.loss.rows import log_odds_and_dlogits, with_torch
 
@@ -90,6 +91,14 @@ def losses(sizes=((1, 50304, 64), (777, 50257, 128), (4096, 32000, 512), (5000, 
                 yield Check(f"{tokens} x {width} x {vocabulary}, {dtype}: {name}", error, allowed)
 
 
+def chunks(sizes=((777, 50257, 128), (4096, 32000, 512)), tokens: int = 300) -> Iterator[Check]:
+    """The same for several chunks of tokens, whose gradients are added up."""
+    size = on_hidden_states.ChunkSize(0, tokens)
+    with mock.patch.multiple(on_hidden_states, CHUNK=size, _cuda_chunk=lambda _device: size):
+        for check in losses(sizes):
+            yield check._replace(what=f"in chunks of {tokens}: {check.what}")
+
+
 def limits() -> Iterator[Check]:
     """More than 2^31 logits, sums that float16 cannot hold, and targets outside the vocabulary. Needs a GPU."""
     z = torch.randn(17000, 131072, device=DEVICE, dtype=torch.bfloat16)
@@ -134,7 +143,9 @@ def waits() -> Iterator[Check]:
 
 def run(small: bool = False) -> bool:
     """Print each check. Returns whether all are right."""
-    groups = [rows(VOCABULARIES[:3]), losses(((1, 131, 8), (77, 1003, 16)))] if small else [rows(), losses()]
+    groups = [rows(), losses(), chunks()]
+    if small:
+        groups = [rows(VOCABULARIES[:3]), losses(((1, 131, 8), (77, 1003, 16))), chunks(((77, 1003, 16),), tokens=30)]
     if DEVICE.type == "cuda":
         groups += [limits(), waits()]
     right = True

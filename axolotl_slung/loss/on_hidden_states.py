@@ -41,8 +41,8 @@ class ChunkSize(NamedTuple):
 CHUNK = ChunkSize(2**28, 256)
 CHUNK_ON_CUDA = 2048
 """The fewest tokens on a GPU, where each chunk adds the whole gradient of the weight to float32 in memory."""
-SHARE_OF_CUDA = 32
-"""One part in so many of a GPU's memory is used for logits: 2.5 GB of 80 GB."""
+SHARE_OF_CUDA = 16
+"""One part in so many of a GPU's memory is used for logits: 5 GB of 80 GB."""
 
 
 @functools.cache
