@@ -128,5 +128,7 @@ OPTIONS = {
     "SLUNG_CIVILCOMMENTS": SETTINGS["comments"],
     "SLUNG_PERPLEXITY_TEXT": HELDOUT,
     "SLUNG_SCORER": SETTINGS["scorer"],
-    **(SETTINGS["options"] or {}),
 }
+for key in OPTIONS.keys() & (SETTINGS["options"] or {}).keys():
+    refuse(f"options: {key}: the study sets it; remove it, and use the settings prompts, comments, heldout and scorer")
+OPTIONS.update(SETTINGS["options"] or {})

@@ -267,6 +267,10 @@ def test_what_is_wrong_is_said_before_anything_starts(machine):
         "resources.prepare: not given": machine.arguments("tofu", resources="{train: {threads: 1}}"),
         "resources.train: expected whole numbers": machine.arguments("tofu", resources="{train: {threads: x}}"),
         "options: A;B: not an option": machine.arguments("toxicity", options="{A;B: 1}"),
+        "options: SLUNG_SCORER: the study sets it": machine.arguments("toxicity", options="{SLUNG_SCORER: profanity}"),
+        "options: SLUNG_PERPLEXITY_TEXT: the study": machine.arguments(
+            "quantity", options="{SLUNG_PERPLEXITY_TEXT: a}"
+        ),
         "latin.jsonl: not UTF-8": machine.arguments("tofu", data="latin.jsonl"),
         "lines.jsonl: row 1: its author is blank or has a line break": machine.arguments("tofu", data="lines.jsonl"),
     }
