@@ -25,7 +25,8 @@ _COMPARED = "\n".join(
 @click.option(
     "--json", "figures", type=click.Path(), help="Write the figures as JSON to this file; - is standard output."
 )
-@click.option("--against", metavar="LABEL", help="Compare all other methods with this one, metric by metric.")
+@click.option("--against", metavar="LABEL",
+              help="Compare all other methods with this one, metric by metric; within each quantity if it has several.")  # fmt: skip
 @click.option(
     "--before", metavar="LABEL", help="The model before training: a rival explanation of what each arm shows."
 )

@@ -169,30 +169,29 @@ _NOT_OF_THE_MODEL = ("judge_", "auroc_bag_of_words", "auroc_shuffled", "chosen_l
 
 
 def all_differences(methods: Sequence[Method], base: Method, comparer: Comparer) -> list[Difference]:
-    """The differences of all methods to one, in all metrics that both have. Those of audits have a section of their own."""
+    """The differences of methods to another, in all metrics that both have. Those of audits have a section of their own."""
     return differences_in(methods, base, comparer, None)
 
 
 def differences_in(
     methods: Sequence[Method], base: Method, comparer: Comparer, chosen: Collection[tuple[str, str]] | None
 ) -> list[Difference]:
-    """The differences of all methods to one, in these metrics that both have.
+    """The differences of methods to another, in these metrics that both have.
 
     Args:
-        methods: all methods.
-        base: the one that the others are compared with.
+        methods: all but `base`.
+        base: the one that they are compared with.
         comparer: tells differences from noise.
         chosen: `(task, metric)` each; None for all. p-values are adjusted for their number.
     """
     found = []
     for method in methods:
-        if method is not base:
-            its = _of_method(method, base, comparer, chosen)
-            adjusted = holm([math.nan if row.p is None else row.p for _, _, _, row in its])
-            found += [
-                Difference(method.name, base.name, task, metric, higher, row, _known(p))
-                for (task, metric, higher, row), p in zip(its, adjusted, strict=True)
-            ]
+        its = _of_method(method, base, comparer, chosen)
+        adjusted = holm([math.nan if row.p is None else row.p for _, _, _, row in its])
+        found += [
+            Difference(method.name, base.name, task, metric, higher, row, _known(p))
+            for (task, metric, higher, row), p in zip(its, adjusted, strict=True)
+        ]
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..render.sections import Section, Table
+from .comparable import listed
 from .differences import Difference
 from .evaluations import Evaluations
 
@@ -23,15 +24,16 @@ def differences(evaluations: Evaluations) -> list[Section]:
 
 
 def section_of(found: Sequence[Difference], title: str) -> list[Section]:
-    """The section of these differences, all to one method; none without any."""
+    """The section of these differences, with a table per method; none without any."""
     if not found:
         return []
-    against = found[0].against
+    pairs = dict.fromkeys((difference.method, difference.against) for difference in found)
+    against = listed(dict.fromkeys(base for _, base in pairs))
     tables = []
-    for method in dict.fromkeys(difference.method for difference in found):
-        rows = [_row(difference) for difference in found if difference.method == method]
+    for pair in pairs:
+        rows = [_row(difference) for difference in found if (difference.method, difference.against) == pair]
         head = ["metric", "how", "difference", "95 % interval", "p", "Holm", "finding"]
-        tables.append(Table(head, rows, f"{method} less {against}", left=2))
+        tables.append(Table(head, rows, " less ".join(pair), left=2))
     return [Section(title.format(against=against), _NOTE.format(against=against), tables)]
 
 

@@ -213,6 +213,29 @@ class Evaluations:
         return {**figures, "notes": self.notes}
 
 
+def compared(methods: Sequence[Method], against: str) -> list[tuple[Method, list[Method]]]:
+    """The methods that others are compared with, each with those others. Tuned models are compared among themselves.
+
+    Args:
+        methods: all methods.
+        against: the name of a method; or the label of several with a quantity. Each of those is compared with the methods
+            of its quantity.
+    """
+    named = next((method for method in methods if method.name == against), None)
+    if named is None:
+        bases = [method for method in methods if method.label == against]
+    else:
+        bases = [method for method in methods if (method.label, method.quantity) == (named.label, named.quantity)]
+    # a tuned model and a pretrained one are asked in different ways
+    return [
+        (base, [
+            other for other in methods
+            if other is not base and other.tuned == base.tuned and (named or other.quantity == base.quantity)
+        ])
+        for base in bases
+    ]  # fmt: skip
+
+
 def ordered(tasks: Iterable[str]) -> list[str]:
     """Each task once, slung's first."""
     found = dict.fromkeys(tasks)

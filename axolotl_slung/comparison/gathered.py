@@ -13,7 +13,7 @@ from ..visible import visible
 from .attacks import attacks_of, check_alike
 from .comparable import check_allowed, compare, listed
 from .differences import Comparer, all_differences
-from .evaluations import COUNTS, Evaluations, Method, metrics_of, ordered
+from .evaluations import COUNTS, Evaluations, Method, compared, metrics_of, ordered
 from .models import is_same
 from .provenance import audit_of
 from .results import Run, Source, runs_below
@@ -46,7 +46,7 @@ def evaluations(
     Args:
         sources: what to read. If several files of a source have the same model and task, the newest counts.
         allowed: names of settings in which runs may differ.
-        against: the name of the method that all others are compared with.
+        against: the name of the method that all others are compared with, or the label of several; see `compared`.
         with_paper: whether the paper's numbers stand beside the methods'.
         before: the label of the model before training.
 
@@ -80,7 +80,9 @@ def evaluations(
             fix = "give each folder its method's label, LABEL=FOLDER"
             raise SlungError(visible(f"{doubts[0]}; {fix}"))
         notes += doubts + _remarks(method)
-    base = _named("--against", methods, against) if against is not None else None
+    pairs = compared(methods, against) if against is not None else []
+    if against is not None and not pairs:
+        _named("--against", methods, against)
     if before is not None:
         _named("--before", [method for method in methods if method.quantity is None and not method.tuned], before)
     tasks = ordered(task for method in methods for task in method.runs)
@@ -93,11 +95,12 @@ def evaluations(
         attacks, notes = attacks + its, notes + its_notes
     check_alike(attacks, by_task)
     comparer = Comparer()
-    differences = []
-    for its in [other for other in methods if base and (other.label, other.quantity) == (base.label, base.quantity)]:
-        # a tuned model and a pretrained one are asked in different ways
-        differences += all_differences([other for other in methods if other.tuned == its.tuned], its, comparer)
-    notes += comparer.notes if base else []
+    differences = [its for base, others in pairs for its in all_differences(others, base, comparer)]
+    if pairs:
+        seen = {id(method) for base, others in pairs for method in (base, *others)}
+        if left := [method.name for method in methods if id(method) not in seen]:
+            notes.append(f"--against: {listed(left)} not compared; no {against} has the same quantity")
+        notes += comparer.notes
     notes = [visible(note) for note in dict.fromkeys(notes)]
     audit = audit_of(sources, by_task)
     return Evaluations(methods, notes, comparer, differences, with_paper, attacks, audit, against, before)

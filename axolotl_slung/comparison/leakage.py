@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..evals.measures.intervals import exact
 from .attacks import RECIPES, Attack
 from .differences import Difference, differences_in
-from .evaluations import Evaluations, metrics_of
+from .evaluations import Evaluations, compared, metrics_of
 from .provenance import manifests
 from .results import Run
 from .tasks import ANSWERS, AUDIT, EXTRACTION, IDENTITY, KEPT, MEMBERSHIP
@@ -115,8 +115,12 @@ def _counted(run: Run, metric: str) -> tuple[int, int] | None:
 def differences_of(evaluations: Evaluations) -> list[Difference]:
     """The differences of all methods to the one of `--against`, or else to the first that was asked."""
     asked = evaluations.having(*AUDIT)
-    base = next((method for method in asked if evaluations.against in (None, method.name)), None)
-    return differences_in(asked, base, evaluations.comparer, _COMPARED) if base else []
+    against = evaluations.against or next((method.name for method in asked), "")
+    return [
+        its
+        for base, others in compared(asked, against)
+        for its in differences_in(others, base, evaluations.comparer, _COMPARED)
+    ]
 
 
 def most_extracted(evaluations: Evaluations) -> tuple[str, float] | None:

@@ -368,3 +368,12 @@ def evaluated():
         budget = run.removeprefix(arm).rpartition("-seed")[0].lstrip("-") if len(BUDGETS) > 1 else ""
         found.append((f"{arm}@{budget}" if budget else arm, f"{OUT}/evals/{run}"))
     return found
+
+
+def against(arm):
+    """The option of the report that compares the other arms with this one. Without this arm, a note and no option."""
+    if arm in ARMS:
+        return f"--against {arm}"
+    if workflow.is_main_process:
+        print(f"Note: {STUDY}: arms: no {arm}, so the report compares no arms with each other", file=sys.stderr)
+    return ""

@@ -183,6 +183,27 @@ def test_what_cannot_be_paired_is_told(tmp_path, arms, prompts):
     assert "its samples do not give toxicity" in notes
 
 
+def test_methods_are_compared_within_their_quantity(tmp_path, arms, prompts):
+    docs, hard, draw = prompts
+    sources = [f"base={arms / 'twin'}"]
+    for amount, more in (("20M", 0.1), ("80M", 0.3)):
+        for name, rise in (("direct", more), ("masked", more / 2)):
+            folder = write(tmp_path / f"{name}-{amount}", f"{name}-{amount}", toxic(0.0, 0.8))
+            log(folder, "slung_toxicity", docs, toxicity=hard + rise, toxic_rate=hard + rise > 0.5)
+            sources.append(f"{name}@{amount}={folder}")
+    printed, figures = run(tmp_path, *sources, "--against", "direct")
+    for amount, less in (("20M", 0.05), ("80M", 0.15)):
+        its = found(figures, f"masked @ {amount}", "toxicity")
+        assert its["against"] == f"direct @ {amount}" and its["difference"] == pytest.approx(-less)
+        assert f"masked @ {amount} less direct @ {amount}" in " ".join(printed.split())
+    assert len({(each["method"], each["against"]) for each in figures["differences"]}) == 2
+    assert "--against: base not compared; no direct has the same quantity" in figures["notes"]
+    # with the name of one of them, that one is compared with all
+    _, figures = run(tmp_path, *sources, "--against", "direct @ 20M")
+    pairs = {(each["method"], each["against"]) for each in figures["differences"]}
+    assert pairs == {(name, "direct @ 20M") for name in ("base", "masked @ 20M", "direct @ 80M", "masked @ 80M")}
+
+
 def test_an_unknown_label_is_told(tmp_path, arms):
     said = refused(arms, "--against", "direkt")
     assert (

@@ -285,6 +285,16 @@ def test_what_is_wrong_is_said_before_anything_starts(machine):
     assert not (machine.folder / "studies").exists() and machine.calls() == []
 
 
+def test_a_study_without_the_arm_that_its_report_compares_with_says_so(machine):
+    arms = {"tofu": "direct", "noise": "direct", "toxicity": "toxic_baseline", "quantity": "toxic_baseline"}
+    for without in (True, False):
+        chosen = {"arms": "[masked, unlikelihood]"} if without else {}
+        outputs = machine.dry(*(machine.arguments(study, "-p", **chosen) for study in arms))
+        for output, (study, arm) in zip(outputs, arms.items(), strict=True):
+            assert (f"Note: {study}: arms: no {arm}, so the report" in output) == without, output
+            assert "slung report" in output and (f"--against {arm}" in output) != without, output
+
+
 def take_back(out):
     """Take a model away and what was made with it."""
     for folder in ("runs/out/masked-seed0", "evals/masked-seed0", "report"):
