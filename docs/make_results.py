@@ -16,6 +16,8 @@ from pathlib import Path
 
 import yaml
 
+from axolotl_slung.comparison.results import quantity_text
+
 DOCS = Path(__file__).parent
 PAGE = DOCS / "results.md"
 MARKED = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -117,6 +119,11 @@ def grid(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([lines[0].replace("|  |", "| |"), "|---" * len(head) + "|", *lines[1:]])
 
 
+def named(method: dict) -> str:
+    """The label of a method, with its tokens of risky data if there are several quantities."""
+    return method["label"] if method["quantity"] is None else f"{method['label']} @ {quantity_text(method['quantity'])}"
+
+
 def table(report: dict) -> str:
     """The metrics of each task by method, as Markdown."""
     methods, lines = report["methods"], []
@@ -126,7 +133,7 @@ def table(report: dict) -> str:
             if any(metric in metrics for metrics in of_task):
                 cells = [cell(metrics[metric], form) if metric in metrics else "n/a" for metrics in of_task]
                 lines.append([words, *cells])
-    return grid(["", *(one["label"] for one in methods)], lines)
+    return grid(["", *map(named, methods)], lines)
 
 
 def layers(report: dict) -> list[str]:
@@ -144,7 +151,7 @@ def layers(report: dict) -> list[str]:
                 ]
                 for layer in chosen
             ]
-            parts += [words, grid(["layer", *(one["label"] for one in methods)], rows)]
+            parts += [words, grid(["layer", *map(named, methods)], rows)]
     return parts
 
 
