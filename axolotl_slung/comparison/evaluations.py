@@ -222,18 +222,16 @@ def compared(methods: Sequence[Method], against: str) -> list[tuple[Method, list
             of its quantity.
     """
     named = next((method for method in methods if method.name == against), None)
-    if named is None:
-        bases = [method for method in methods if method.label == against]
-    else:
-        bases = [method for method in methods if (method.label, method.quantity) == (named.label, named.quantity)]
-    # a tuned model and a pretrained one are asked in different ways
-    return [
-        (base, [
-            other for other in methods
-            if other is not base and other.tuned == base.tuned and (named or other.quantity == base.quantity)
-        ])
-        for base in bases
-    ]  # fmt: skip
+    label, quantities = (named.label, {named.quantity}) if named else (against, {method.quantity for method in methods})
+
+    def belongs(other: Method, base: Method) -> bool:
+        # a tuned model and a pretrained one are asked in different ways
+        return (
+            other is not base and other.tuned == base.tuned and (named is not None or other.quantity == base.quantity)
+        )
+
+    bases = [method for method in methods if method.label == label and method.quantity in quantities]
+    return [(base, [other for other in methods if belongs(other, base)]) for base in bases]
 
 
 def ordered(tasks: Iterable[str]) -> list[str]:
