@@ -35,6 +35,8 @@ ROWS = {
         ("token_recall_no_names_chance", PERCENT, "the same by chance"),
         ("rougeL_recall_no_names", PERCENT, "ROUGE-L recall without names"),
         ("multiple_choice", PERCENT, "the right answer is likelier than three wrong ones; by chance 25 %"),
+        ("answer_probability", PERCENT, "probability per token of the true answer, names included"),
+        ("answer_probability_chance", PERCENT, "the same by chance: of the answer to another question"),
         ("name_probability", PERCENT, "probability per token of the name in the true answer"),
         ("name_probability_chance", PERCENT, "the same by chance: of another person's name"),
         ("name_rank", BARE, "median rank of the name's first token"),
