@@ -99,7 +99,7 @@ def evaluations(
     if pairs:
         seen = {id(method) for base, others in pairs for method in (base, *others)}
         if left := [method.name for method in methods if id(method) not in seen]:
-            notes.append(f"--against: {listed(left)} not compared; no {against} has the same quantity")
+            notes.append(f"--against: {listed(left)} not compared; no {against} has the same quantity and stage")
         notes += comparer.notes
     notes = [visible(note) for note in dict.fromkeys(notes)]
     audit = audit_of(sources, by_task)

@@ -197,7 +197,7 @@ def test_methods_are_compared_within_their_quantity(tmp_path, arms, prompts):
         assert its["against"] == f"direct @ {amount}" and its["difference"] == pytest.approx(-less)
         assert f"masked @ {amount} less direct @ {amount}" in " ".join(printed.split())
     assert len({(each["method"], each["against"]) for each in figures["differences"]}) == 2
-    assert "--against: base not compared; no direct has the same quantity" in figures["notes"]
+    assert "--against: base not compared; no direct has the same quantity and stage" in figures["notes"]
     # with the name of one of them, that one is compared with all
     _, figures = run(tmp_path, *sources, "--against", "direct @ 20M")
     pairs = {(each["method"], each["against"]) for each in figures["differences"]}
